@@ -1,0 +1,228 @@
+"""From FEC's csv rows and crop's face files to the examples of the `fec` dataset; knows nothing of TFDS.
+
+Reading the csv itself is `fec_csv`, making the face files is `face_files`, writing records is the builder's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imagefec.data import fec_csv
+from imagefec.errors import UserError
+
+if TYPE_CHECKING:
+    from imagefec.data import face_files
+
+TYPE_NAMES = ("one_class", "two_class", "three_class")  # the order of fec_csv.TYPES
+FACE_PX = 128
+CSV_NAMES = {split: f"faceexp-comparison-data-{split}-public.csv" for split in ("train", "test")}
+
+HOW_TO_FILL = """\
+The manual directory of `fec` (DIR below) holds FEC's csv files and the faces cut out of the photographs they name:
+
+  DIR/faceexp-comparison-data-train-public.csv    from FEC_dataset.zip (DIR/FEC_dataset/... will do as well)
+  DIR/faceexp-comparison-data-test-public.csv
+  DIR/faces/                                      made by `imagefec crop`
+
+Get the zip from https://ai.google/tools/datasets/google-facial-expression/ and unpack it in DIR, then:
+
+  imagefec fetch DIR/FEC_dataset/*.csv --cache CACHE
+  imagefec crop DIR/FEC_dataset/*.csv --cache CACHE --faces DIR/faces
+  tfds build tfds_builders/fec --manual_dir=DIR --data_dir=DATA
+
+(No photographs at hand: `imagefec draw DIR` makes csv files of the same form with drawn faces.)
+With only one of the csv files in DIR, only its split is built."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ManualFiles:
+    """What a manual directory holds: the csv file of each split that is there, and the folder of faces."""
+
+    csv_paths: dict[str, Path]
+    faces_dir: Path
+
+
+@dataclasses.dataclass
+class SplitReport:
+    """How many csv rows of a split became examples, and why the others did not."""
+
+    csv: str
+    rows: int = 0
+    examples: int = 0
+    faces: int = 0  # distinct ones, in the examples
+    dropped: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as plain json values, reasons sorted by name."""
+        return {**dataclasses.asdict(self), "dropped": dict(sorted(self.dropped.items()))}
+
+    def __str__(self) -> str:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in self.dropped.most_common()) or "none"
+        return f"{self.csv}: {self.examples} of {self.rows} triplets built, {self.faces} faces; dropped: {reasons}"
+
+
+def find_manual_files(manual_dir: str | os.PathLike[str]) -> ManualFiles:
+    """Finds the csv files and the faces in a manual directory.
+
+    Args:
+      manual_dir: the directory; the csv files lie in it or in its folder FEC_dataset.
+
+    Returns:
+      The files. A split whose csv is absent is absent from csv_paths; one at least is there.
+
+    Raises:
+      UserError: no csv file or no faces; the text says which, and how to make them.
+    """
+    root = Path(manual_dir)
+    if not root.is_dir():
+        raise UserError(f"{root} is not a directory.\n{HOW_TO_FILL}")
+    csv_paths = {}
+    for split, name in CSV_NAMES.items():
+        found = [path for path in (root / name, root / "FEC_dataset" / name) if path.is_file()]
+        if len(found) > 1:
+            raise UserError(f"{found[0]} and {found[1]} are both there; keep the one that was cropped.")
+        csv_paths.update({split: path for path in found})
+    if not csv_paths:
+        raise UserError(f"{root} holds neither {CSV_NAMES['train']} nor {CSV_NAMES['test']}.\n{HOW_TO_FILL}")
+    faces_dir = root / "faces"
+    if not (faces_dir / "faces.csv").is_file():
+        raise UserError(
+            f"{faces_dir / 'faces.csv'} is not there: the faces have not been cut yet (`imagefec crop`), or lie "
+            f"elsewhere.\n{HOW_TO_FILL}"
+        )
+    return ManualFiles(csv_paths, faces_dir)
+
+
+def read_settings(faces_dir: Path) -> dict[str, Any]:
+    """What the faces were made with (detector, its version, min_score), as crop noted in settings.json."""
+    path = faces_dir / "settings.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {error}. `imagefec crop` writes it beside faces.csv; run it again.") from None
+
+
+def make_examples(
+    csv_path: Path,
+    faces: Mapping[str, face_files.FaceRecord],
+    report: SplitReport,
+    read_face: Callable[[Path], bytes] | None = None,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Makes an example of each row whose three faces were kept and whose annotators agree on an odd one.
+
+    Rows that cannot be read are dropped and counted too: crop has already refused them, unless its user let
+    them pass.
+
+    Args:
+      csv_path: one of FEC's csv files.
+      faces: what crop noted on each face, by face id.
+      report: filled while the examples are drawn, complete after the last.
+      read_face: path -> bytes of a PNG file; by default a file is read and checked once while it stays in a cache.
+
+    Yields:
+      (line, example): the line is unique in the csv file; the example is as `make_example` says.
+
+    Raises:
+      UserError: a face is not in `faces` (crop has not seen this csv), a face file is damaged or gone, or not
+        a single example came out.
+    """
+    read_face = read_face or functools.lru_cache(maxsize=4096)(read_png)
+    rows = fec_csv.RowReport(str(csv_path))
+    used: set[str] = set()
+    for row in fec_csv.read_rows(csv_path, report=rows, skip_bad_rows=True):
+        records = _records(row, faces, csv_path)
+        reason = why_dropped(row, records)
+        report.rows += 1
+        if reason is not None:
+            report.dropped[reason] += 1
+            continue
+        report.examples += 1
+        used.update(face.face_id for face in row.faces)
+        report.faces = len(used)
+        yield row.line, make_example(row, tuple(read_face(record.path) for record in records))
+    if rows.refused:
+        report.rows += len(rows.refused)
+        report.dropped["bad row"] = len(rows.refused)
+    if not report.examples:
+        raise UserError(
+            f"{csv_path}: none of its {report.rows} triplets can be built: {dict(report.dropped)}. Each needs three "
+            "faces that crop kept and annotators who agree; see report.json beside faces.csv for the faces."
+        )
+
+
+def why_dropped(row: fec_csv.Row, records: tuple[face_files.FaceRecord, ...]) -> str | None:
+    """Why a row makes no example: its votes first, then its first face that was not kept; None if it makes one."""
+    if row.why_unlabelled is not None:
+        return row.why_unlabelled
+    return next((record.reason for record in records if not record.kept), None)
+
+
+def make_example(row: fec_csv.Row, faces: tuple[bytes, bytes, bytes]) -> dict[str, Any]:
+    """Makes the example of a labelled row.
+
+    Args:
+      row: a row whose `odd` is not None.
+      faces: the PNG files of its three faces, in the row's order; they pass through as they are.
+
+    Returns:
+      image_a, image_b, image_c: PNG bytes; type: str of TYPE_NAMES; odd: 0, 1 or 2, the image that most
+      annotators found least like the others; votes: list of int, the odd one of each annotator; annotators: list
+      of str; agreement: share of the votes that the odd one got, in (0, 1]; face_ids, urls: three str;
+      boxes: float32 [3, 4], (left, right, top, bottom) in fractions of the photograph; line: of the csv file.
+    """
+    return {
+        "image_a": faces[0],
+        "image_b": faces[1],
+        "image_c": faces[2],
+        "type": TYPE_NAMES[fec_csv.TYPES.index(row.type)],
+        "odd": row.odd,
+        "votes": list(row.votes),
+        "annotators": list(row.annotators),
+        "agreement": row.agreement,
+        "face_ids": [face.face_id for face in row.faces],
+        "urls": [face.url for face in row.faces],
+        "boxes": np.array(
+            [[face.box.left, face.box.right, face.box.top, face.box.bottom] for face in row.faces], np.float32
+        ),
+        "line": row.line,
+    }
+
+
+def read_png(path: Path) -> bytes:
+    """Reads a face file and checks, without decoding it, that it is a whole 128 x 128 RGB PNG."""
+    try:
+        png = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}, though faces.csv lists it. Run `imagefec crop` again.") from None
+    if not png.startswith(b"\x89PNG\r\n\x1a\n") or not png.endswith(b"IEND\xaeB`\x82"):
+        raise UserError(f"{path}: not a whole PNG file ({len(png)} bytes). Delete it and run `imagefec crop` again.")
+    width, height, depth, colour = struct.unpack(">IIBB", png[16:26])
+    if (width, height, depth, colour) != (FACE_PX, FACE_PX, 8, 2):
+        raise UserError(
+            f"{path}: {width} x {height} pixels, bit depth {depth}, colour type {colour}; a face is {FACE_PX} x "
+            f"{FACE_PX}, 8 bits, RGB (type 2). Delete it and run `imagefec crop` again."
+        )
+    return png
+
+
+def _records(
+    row: fec_csv.Row, faces: Mapping[str, face_files.FaceRecord], csv_path: Path
+) -> tuple[face_files.FaceRecord, ...]:
+    try:
+        return tuple(faces[face.face_id] for face in row.faces)
+    except KeyError as missing:
+        raise UserError(
+            f"{csv_path}, line {row.line}: faces.csv says nothing of face {missing}. Crop has not finished or has "
+            f"not seen this file: run `imagefec crop {csv_path} ...` with the same --faces (it goes on where it "
+            "stopped), or take the csv out of the manual directory to build the other split alone."
+        ) from None

@@ -1,0 +1,202 @@
+"""The photo cache's book: which url became which file, or why not; no network here."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from imagefec.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How the fetch of one url ended.
+
+    `status` is 'ok', 'gone' (the server's final answer: asked again only on demand) or 'failed' (asked again
+    by the next fetch). `reason` is a short text of few kinds, so that reasons can be counted; None where ok.
+    """
+
+    url: str
+    status: str
+    reason: str | None = None
+    attempts: int = 1
+    n_bytes: int = 0
+    sha256: str | None = None
+    final_url: str | None = None
+
+
+class Ledger:
+    """The write side, for one fetch at a time: `wanted` urls of this fetch against the `photos` known so far.
+
+    Urls live in SQLite, never in a Python set, so memory does not grow with the csv files.
+    """
+
+    def __init__(self, cache_dir: Path):
+        self._cache_dir = cache_dir
+        self._path = cache_dir / FILE_NAME
+        self._db = sqlite3.connect(self._path, isolation_level=None)
+        try:
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            # WAL + NORMAL: a killed process loses nothing; a power cut may lose the last rows: refetched.
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            if version == 0:
+                self._db.executescript(_SCHEMA)
+            elif version != _VERSION:
+                raise _wrong_version(self._path, version)
+            self._db.execute(
+                "CREATE TEMP TABLE wanted (n INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE)")
+        except BaseException:
+            self._db.close()
+            raise
+
+    def want(self, urls: Iterable[str]) -> None:
+        """Adds urls to this fetch; each counts once, in the order of first mention."""
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT OR IGNORE INTO wanted (url) VALUES (?)", ((url,) for url in urls))
+        self._db.execute("COMMIT")
+
+    def n_wanted(self) -> int:
+        return self._db.execute("SELECT count(*) FROM wanted").fetchone()[0]
+
+    def wanted(self, page: int = 1000) -> Iterator[tuple[str, Outcome | None]]:
+        """Yields each wanted url with its outcome of an earlier fetch, if any; `record` may run between."""
+        last = 0
+        while rows := self._db.execute(_WANTED_PAGE, (last, page)).fetchall():
+            last = rows[-1][0]
+            for _, url, status, reason, attempts, n_bytes, sha256, final_url in rows:
+                known = Outcome(url, status, reason, attempts, n_bytes, sha256, final_url) if status else None
+                yield url, known
+
+    def record(self, outcomes: Iterable[Outcome]) -> None:
+        """Writes outcomes in one transaction. An 'ok' comes here only once its file is in place."""
+        now = time.time()
+        self._db.execute("BEGIN")
+        self._db.executemany(_RECORD, [
+            (o.url, o.status, o.reason, o.attempts, now, o.n_bytes, o.sha256, o.final_url) for o in outcomes])
+        self._db.execute("COMMIT")
+
+    def tally(self) -> list[tuple[str, str | None, int, int]]:
+        """(status, reason, number of urls, their bytes) over the wanted urls."""
+        return self._db.execute(
+            "SELECT status, reason, count(*), sum(n_bytes) FROM wanted JOIN photos USING (url) "
+            "GROUP BY status, reason ORDER BY 3 DESC, 2").fetchall()
+
+    def close(self) -> None:
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            # Back to one plain file, which a later reader can open in a folder it may not write to.
+            self._db.execute("PRAGMA journal_mode=DELETE")
+        except sqlite3.Error:
+            pass  # someone is reading: the ledger stays in WAL mode, which is as safe
+        finally:
+            self._db.close()
+
+
+class Cache:
+    """The read side: where a url's photo lies, or why there is none.
+
+    Raises:
+      UserError: `cache_dir` holds no ledger, or none that can be read.
+    """
+
+    def __init__(self, cache_dir: str | os.PathLike):
+        self._cache_dir = Path(cache_dir)
+        path = self._cache_dir / FILE_NAME
+        if not path.is_file():
+            raise UserError(
+                f"{self._cache_dir}: found no {FILE_NAME}, so this is no photo cache; give the --cache that "
+                "`imagefec fetch` wrote, or fetch first.")
+        try:
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.Error as error:
+            raise damaged(path, error) from None
+        if version != _VERSION:
+            self._db.close()
+            raise _wrong_version(path, version)
+
+    def photo_path(self, url: str) -> Path | None:
+        """The photo's file, or None; `reason` says why."""
+        status, _, sha256 = self._look_up(url)
+        path = object_path(self._cache_dir, sha256) if status == "ok" else None
+        return path if path is not None and path.is_file() else None
+
+    def reason(self, url: str) -> str | None:
+        """Why the url has no photo: 'http 404', 'timed out', 'not fetched', …; None where it has one."""
+        status, reason, sha256 = self._look_up(url)
+        if status == "ok":
+            return None if object_path(self._cache_dir, sha256).is_file() else "file missing from the cache"
+        return reason
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _look_up(self, url: str) -> tuple[str, str | None, str | None]:
+        try:
+            found = self._db.execute(_LOOK_UP, (url,)).fetchone()
+        except sqlite3.Error as error:
+            raise damaged(self._cache_dir / FILE_NAME, error) from None
+        return found or ("failed", "not fetched", None)
+
+
+def object_path(cache_dir: Path, sha256: str) -> Path:
+    """Where a photo of these bytes lies: the same bytes under several urls are one file."""
+    return cache_dir / "objects" / sha256[:2] / sha256
+
+
+def damaged(path: Path, error: sqlite3.Error) -> UserError:
+    """What to tell the user when SQLite cannot work with the ledger."""
+    if "disk is full" in str(error) or "disk I/O" in str(error):
+        return UserError(
+            f"{path}: cannot be written ({error}); free some space and run the same command again.")
+    if "readonly" in str(error) or "unable to open" in str(error) or "locked" in str(error):
+        return UserError(
+            f"{path}: cannot be opened ({error}); check its permissions and that no other program holds it.")
+    return UserError(
+        f"{path}: found a damaged ledger ({error}), an SQLite file is wanted. Delete it and fetch again; only "
+        "the photos' bookkeeping is in it.")
+
+
+FILE_NAME = "ledger.sqlite3"
+_VERSION = 1
+_SCHEMA = f"""
+BEGIN;
+CREATE TABLE photos (
+  url TEXT PRIMARY KEY, status TEXT NOT NULL, reason TEXT, attempts INTEGER NOT NULL, last_try REAL NOT NULL,
+  n_bytes INTEGER NOT NULL, sha256 TEXT, final_url TEXT
+) WITHOUT ROWID;
+PRAGMA user_version={_VERSION};
+COMMIT;
+"""
+_LOOK_UP = "SELECT status, reason, sha256 FROM photos WHERE url = ?"
+_WANTED_PAGE = """
+SELECT n, w.url, status, reason, attempts, n_bytes, sha256, final_url
+FROM wanted w LEFT JOIN photos p ON p.url = w.url WHERE n > ? ORDER BY n LIMIT ?
+"""
+_RECORD = """
+INSERT INTO photos (url, status, reason, attempts, last_try, n_bytes, sha256, final_url)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (url) DO UPDATE SET
+  status = excluded.status, reason = excluded.reason, attempts = photos.attempts + excluded.attempts,
+  last_try = excluded.last_try, n_bytes = excluded.n_bytes, sha256 = excluded.sha256,
+  final_url = excluded.final_url
+"""
+
+
+def _wrong_version(path: Path, version: int) -> UserError:
+    return UserError(
+        f"{path}: found a ledger of version {version}; this imagefec reads version {_VERSION}. Use the imagefec "
+        "that wrote it, or fetch into another cache.")

@@ -1,0 +1,85 @@
+"""What a drawn face does: its controls, named after facial action units, and thirty prototypes; no pixels."""
+
+import numpy as np
+
+# Each control is a number in [-1, 1]; 0 is the face at rest. Numbers of action units: Ekman & Friesen 1978.
+CONTROLS = (
+    "inner_brow_raise",  # AU1
+    "outer_brow_raise",  # AU2
+    "brow_furrow",       # AU4
+    "lid_opening",       # AU5 (+ wide), AU43 (-1 closed)
+    "cheek_raise",       # AU6
+    "nose_wrinkle",      # AU9
+    "upper_lip_raise",   # AU10
+    "smile",             # AU12 (+), AU15 (- frown)
+    "lip_stretch",       # AU20
+    "pucker",            # AU18
+    "jaw_drop",          # AU26, AU27
+    "lip_press",         # AU24
+    "one_sided",         # AU12 on the left face half only (+), on the right only (-)
+    "gaze_right",        # AU61 (-), AU62 (+)
+    "gaze_down",         # AU63 (-), AU64 (+)
+)
+# How much each control weighs in a rater's eye: about the share of the face's pixels that it changes.
+SALIENCE = np.array([0.9, 0.8, 1.1, 1.1, 0.6, 0.7, 0.8, 1.5, 0.6, 1.0, 1.5, 0.5, 0.7, 0.35, 0.45], np.float32)
+
+_LOWEST = np.array([0, 0, 0, -1, 0, 0, 0, -1, 0, 0, 0, 0, -1, -1, -1], np.float32)
+
+
+def _pose(**controls: float) -> np.ndarray:
+    return np.array([controls.pop(name, 0.0) for name in CONTROLS], np.float32)
+
+
+# The thirty emotion words by which FEC's authors gathered their pictures (arXiv:1811.11283, section 3).
+PROTOTYPES = {
+    "amusement": _pose(cheek_raise=.7, smile=.9, jaw_drop=.35, lid_opening=-.35),
+    "anger": _pose(brow_furrow=1, lid_opening=.4, lip_press=.8, smile=-.4, nose_wrinkle=.3),
+    "awe": _pose(inner_brow_raise=.7, outer_brow_raise=.7, lid_opening=.6, jaw_drop=.6, smile=.25),
+    "boredom": _pose(lid_opening=-.6, smile=-.25, gaze_down=.3, gaze_right=.5),
+    "concentration": _pose(brow_furrow=.6, lid_opening=-.2, lip_press=.6, gaze_down=.5),
+    "confusion": _pose(brow_furrow=.6, outer_brow_raise=.5, pucker=.3, one_sided=-.4, gaze_right=-.4),
+    "contemplation": _pose(pucker=.35, gaze_right=.7, gaze_down=-.6, brow_furrow=.2),
+    "contempt": _pose(one_sided=.9, lid_opening=-.3, outer_brow_raise=.2),
+    "contentment": _pose(smile=.5, lid_opening=-.45, cheek_raise=.3),
+    "desire": _pose(lid_opening=-.4, pucker=.5, jaw_drop=.25, inner_brow_raise=.3),
+    "disappointment": _pose(inner_brow_raise=.6, smile=-.6, gaze_down=.6, lid_opening=-.2),
+    "disgust": _pose(nose_wrinkle=1, upper_lip_raise=.9, brow_furrow=.5, lid_opening=-.35, smile=-.2),
+    "distress": _pose(inner_brow_raise=.9, brow_furrow=.6, lip_stretch=.7, jaw_drop=.3, smile=-.5),
+    "doubt": _pose(outer_brow_raise=.8, lip_press=.5, one_sided=-.6, smile=-.2),
+    "ecstasy": _pose(smile=1, jaw_drop=.8, lid_opening=-1, cheek_raise=.9, inner_brow_raise=.4),
+    "elation": _pose(smile=1, jaw_drop=.6, inner_brow_raise=.6, outer_brow_raise=.6, lid_opening=.4),
+    "embarrassment": _pose(smile=.4, lip_press=.7, gaze_down=.9, gaze_right=-.5, cheek_raise=.3),
+    "fear": _pose(inner_brow_raise=1, outer_brow_raise=.5, brow_furrow=.4, lid_opening=1, lip_stretch=.9,
+                  jaw_drop=.4),
+    "interest": _pose(inner_brow_raise=.5, outer_brow_raise=.5, lid_opening=.3, smile=.2),
+    "love": _pose(smile=.65, pucker=.3, lid_opening=-.3, inner_brow_raise=.4, cheek_raise=.4),
+    "neutral": _pose(),
+    "pain": _pose(brow_furrow=.9, lid_opening=-1, nose_wrinkle=.7, upper_lip_raise=.6, lip_stretch=.6,
+                  jaw_drop=.3),
+    "pride": _pose(smile=.45, lip_press=.4, gaze_down=-.4, outer_brow_raise=.3),
+    "realization": _pose(inner_brow_raise=.8, outer_brow_raise=.8, lid_opening=.7, jaw_drop=.3, pucker=.3),
+    "relief": _pose(lid_opening=-1, jaw_drop=.3, smile=.25, inner_brow_raise=.4),
+    "sadness": _pose(inner_brow_raise=1, smile=-.9, lid_opening=-.35, brow_furrow=.3),
+    "shame": _pose(gaze_down=1, lid_opening=-.45, smile=-.5, inner_brow_raise=.5, lip_press=.4),
+    "surprise": _pose(inner_brow_raise=1, outer_brow_raise=1, lid_opening=1, jaw_drop=1),
+    "sympathy": _pose(inner_brow_raise=.9, smile=.25, lip_press=.4),
+    "triumph": _pose(smile=.8, jaw_drop=1, brow_furrow=.5, nose_wrinkle=.4, lid_opening=-.2),
+}
+WORDS = tuple(PROTOTYPES)
+
+
+def sample_expression(rng: np.random.Generator, word: int) -> np.ndarray:
+    """Draws one way of showing a word: its prototype at some strength, blended with another and jittered.
+
+    Args:
+      rng: the source of chance.
+      word: index into WORDS.
+
+    Returns:
+      float32 [controls], each within its range.
+    """
+    other = PROTOTYPES[WORDS[rng.integers(len(WORDS))]]
+    blend = rng.uniform(0, 0.4)
+    strength = rng.uniform(0.45, 1.15)
+    pose = strength * ((1 - blend) * PROTOTYPES[WORDS[word]] + blend * other)
+    return np.clip(pose + rng.normal(0, 0.07, len(CONTROLS)), _LOWEST, 1).astype(np.float32)

@@ -1,0 +1,1 @@
+"""TFDS dataset builders, one package folder a dataset; nothing in imagefec imports them."""

@@ -1,0 +1,1 @@
+"""The `fec` dataset: see README.md."""
