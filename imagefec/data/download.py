@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
 import re
+import socket
 import stat
 import threading
 import time
@@ -95,11 +97,13 @@ class Downloader:
 
     def _open(self, url: str) -> urllib3.BaseHTTPResponse:
         try:
-            return self._pool.request("GET", url, preload_content=False)
+            response = self._pool.request("GET", url, preload_content=False)
         except http_errors.HTTPError:
             raise
         except ValueError:  # what http.client and idna say of an impossible host
             raise _Refused("bad url", gone=True) from None
+        _acknowledge(response)
+        return response
 
     def _take(self, response: urllib3.BaseHTTPResponse) -> tuple[int, str]:
         body = self._body_of(response)
@@ -145,7 +149,7 @@ class Downloader:
             raise _Refused("empty body")
         if not _is_image(head):
             raise _Refused(f"not an image: {_plain(content_type)}", gone=True)
-        part = self._cache_dir / PARTS_DIR / f"{threading.get_ident()}.part"
+        part = self._cache_dir / PARTS_DIR / f"{os.getpid()}-{threading.get_ident()}.part"
         digest, n_bytes, chunk = hashlib.sha256(), 0, head
         try:
             with open(part, "wb", buffering=0) as file:
@@ -210,6 +214,15 @@ def _refusal_of(error: http_errors.HTTPError) -> _Refused:
             isinstance(error, http_errors.ProtocolError) and "IncompleteRead" in str(error)):
         return _Refused("truncated body")
     return _Refused("connection broken")
+
+
+def _acknowledge(response: urllib3.BaseHTTPResponse) -> None:
+    # A server with Nagle's algorithm on (Python's own, for one) holds the body back until the kernel has
+    # acknowledged the headers, which it puts off for 40 ms: measured 45 ms a photo, against 1-2 with this.
+    sock = getattr(response.connection, "sock", None)
+    if sock is not None and hasattr(socket, "TCP_QUICKACK"):
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _retry_after_s(response: urllib3.BaseHTTPResponse) -> float:

@@ -135,8 +135,8 @@ def write_rows(path: str | os.PathLike, rows: Iterable[Row]) -> None:
     with open(path, "w", encoding="utf-8", newline="") as file:
         for row in rows:
             text = _line_of(row)
-            if "\n" in text[:-1]:
-                raise ValueError(f"a row of FEC's csv is one line; found a line end inside {text[:200]!r}")
+            if any(mark in text[:-1] for mark in "\n\r\0"):
+                raise ValueError(f"a row of FEC's csv is one line; found a line end or NUL in {text!r:.300}")
             file.write(text)
 
 
@@ -260,8 +260,8 @@ def _refuse_number(cells: list[str], column: int) -> None:
             float(cell)
         except ValueError:
             raise _BadRow(
-                f"face box has {_SIDES[side]} {_short(cell)} in column {column + side + 2}; a number from 0 to "
-                "1 is allowed (FEC's files have no header)") from None
+                f"face box has {_SIDES[side]} {_short(cell)} in column {column + side + 2}; a number from 0 "
+                "to 1 is allowed (FEC's files have no header)") from None
 
 
 def _refuse_box(sides: tuple[float, float, float, float], column: int) -> None:

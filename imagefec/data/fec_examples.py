@@ -19,16 +19,16 @@ import numpy as np
 
 from imagefec.data import fec_csv
 from imagefec.errors import UserError
+from imagefec.faces.crop import FACE_PX
 
 if TYPE_CHECKING:
     from imagefec.data import face_files
 
 TYPE_NAMES = ("one_class", "two_class", "three_class")  # the order of fec_csv.TYPES
-FACE_PX = 128
 CSV_NAMES = {split: f"faceexp-comparison-data-{split}-public.csv" for split in ("train", "test")}
 
 HOW_TO_FILL = """\
-The manual directory of `fec` (DIR below) holds FEC's csv files and the faces cut out of the photographs they name:
+The manual directory of `fec` (DIR below) holds FEC's csv files and the faces cut out of their photographs:
 
   DIR/faceexp-comparison-data-train-public.csv    from FEC_dataset.zip (DIR/FEC_dataset/... will do as well)
   DIR/faceexp-comparison-data-test-public.csv
@@ -68,7 +68,8 @@ class SplitReport:
 
     def __str__(self) -> str:
         reasons = ", ".join(f"{n} {reason}" for reason, n in self.dropped.most_common()) or "none"
-        return f"{self.csv}: {self.examples} of {self.rows} triplets built, {self.faces} faces; dropped: {reasons}"
+        built = f"{self.examples} of {self.rows} triplets built, {self.faces} faces"
+        return f"{self.csv}: {built}; dropped: {reasons}"
 
 
 def find_manual_files(manual_dir: str | os.PathLike[str]) -> ManualFiles:
@@ -91,14 +92,15 @@ def find_manual_files(manual_dir: str | os.PathLike[str]) -> ManualFiles:
         found = [path for path in (root / name, root / "FEC_dataset" / name) if path.is_file()]
         if len(found) > 1:
             raise UserError(f"{found[0]} and {found[1]} are both there; keep the one that was cropped.")
-        csv_paths.update({split: path for path in found})
+        if found:
+            csv_paths[split] = found[0]
     if not csv_paths:
         raise UserError(f"{root} holds neither {CSV_NAMES['train']} nor {CSV_NAMES['test']}.\n{HOW_TO_FILL}")
     faces_dir = root / "faces"
     if not (faces_dir / "faces.csv").is_file():
         raise UserError(
-            f"{faces_dir / 'faces.csv'} is not there: the faces have not been cut yet (`imagefec crop`), or lie "
-            f"elsewhere.\n{HOW_TO_FILL}"
+            f"{faces_dir / 'faces.csv'} is not there: the faces have not been cut yet, or lie elsewhere.\n"
+            f"{HOW_TO_FILL}"
         )
     return ManualFiles(csv_paths, faces_dir)
 
@@ -109,7 +111,7 @@ def read_settings(faces_dir: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: {error}. `imagefec crop` writes it beside faces.csv; run it again.") from None
+        raise UserError(f"{path}: {error}. `imagefec crop` writes it with faces.csv; run it again.") from None
 
 
 def make_examples(
@@ -127,7 +129,8 @@ def make_examples(
       csv_path: one of FEC's csv files.
       faces: what crop noted on each face, by face id.
       report: filled while the examples are drawn, complete after the last.
-      read_face: path -> bytes of a PNG file; by default a file is read and checked once while it stays in a cache.
+      read_face: path -> bytes of a PNG file; by default a file is read and checked, once while it stays in a
+        cache.
 
     Yields:
       (line, example): the line is unique in the csv file; the example is as `make_example` says.
@@ -155,13 +158,13 @@ def make_examples(
         report.dropped["bad row"] = len(rows.refused)
     if not report.examples:
         raise UserError(
-            f"{csv_path}: none of its {report.rows} triplets can be built: {dict(report.dropped)}. Each needs three "
-            "faces that crop kept and annotators who agree; see report.json beside faces.csv for the faces."
+            f"{csv_path}: none of its {report.rows} triplets can be built: {dict(report.dropped)}. Each "
+            "needs three faces that crop kept and annotators who agree; report.json with faces.csv says more."
         )
 
 
 def why_dropped(row: fec_csv.Row, records: tuple[face_files.FaceRecord, ...]) -> str | None:
-    """Why a row makes no example: its votes first, then its first face that was not kept; None if it makes one."""
+    """Why a row makes no example: its votes, else its first face that was not kept; None if it makes one."""
     if row.why_unlabelled is not None:
         return row.why_unlabelled
     return next((record.reason for record in records if not record.kept), None)
@@ -176,9 +179,10 @@ def make_example(row: fec_csv.Row, faces: tuple[bytes, bytes, bytes]) -> dict[st
 
     Returns:
       image_a, image_b, image_c: PNG bytes; type: str of TYPE_NAMES; odd: 0, 1 or 2, the image that most
-      annotators found least like the others; votes: list of int, the odd one of each annotator; annotators: list
-      of str; agreement: share of the votes that the odd one got, in (0, 1]; face_ids, urls: three str;
-      boxes: float32 [3, 4], (left, right, top, bottom) in fractions of the photograph; line: of the csv file.
+      annotators found least like the others; votes: list of int, the odd one of each annotator;
+      annotators: list of str; agreement: share of the votes that the odd one got, in (1/3, 1];
+      face_ids, urls: three str; boxes: float32 [3, 4], (left, right, top, bottom) in fractions of the
+      photograph; line: of the csv file.
     """
     return {
         "image_a": faces[0],
@@ -203,14 +207,16 @@ def read_png(path: Path) -> bytes:
     try:
         png = Path(path).read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}, though faces.csv lists it. Run `imagefec crop` again.") from None
+        raise UserError(
+            f"{path}: {error.strerror}, though faces.csv lists it. Run `imagefec crop` again.") from None
     if not png.startswith(b"\x89PNG\r\n\x1a\n") or not png.endswith(b"IEND\xaeB`\x82"):
-        raise UserError(f"{path}: not a whole PNG file ({len(png)} bytes). Delete it and run `imagefec crop` again.")
+        raise UserError(
+            f"{path}: not a whole PNG file ({len(png)} bytes). Delete it and run `imagefec crop` again.")
     width, height, depth, colour = struct.unpack(">IIBB", png[16:26])
     if (width, height, depth, colour) != (FACE_PX, FACE_PX, 8, 2):
         raise UserError(
-            f"{path}: {width} x {height} pixels, bit depth {depth}, colour type {colour}; a face is {FACE_PX} x "
-            f"{FACE_PX}, 8 bits, RGB (type 2). Delete it and run `imagefec crop` again."
+            f"{path}: {width} x {height} pixels, bit depth {depth}, colour type {colour}; a face is "
+            f"{FACE_PX} x {FACE_PX}, 8 bits, RGB (type 2). Delete it and run `imagefec crop` again."
         )
     return png
 
@@ -222,7 +228,7 @@ def _records(
         return tuple(faces[face.face_id] for face in row.faces)
     except KeyError as missing:
         raise UserError(
-            f"{csv_path}, line {row.line}: faces.csv says nothing of face {missing}. Crop has not finished or has "
-            f"not seen this file: run `imagefec crop {csv_path} ...` with the same --faces (it goes on where it "
-            "stopped), or take the csv out of the manual directory to build the other split alone."
+            f"{csv_path}, line {row.line}: faces.csv says nothing of face {missing}. Crop has not finished "
+            f"or has not seen this file: run `imagefec crop {csv_path} ...` with the same --faces (it goes "
+            "on where it stopped), or take the csv out of the manual directory to build the other split."
         ) from None

@@ -196,11 +196,12 @@ def _in_threads(downloader: Downloader, urls: Iterable[str], workers: int) -> It
                 todo.get_nowait()
         for _ in threads:
             todo.put(None)
+        deadline = time.monotonic() + _GRACE_S
         for thread in threads:
-            thread.join(timeout=_GRACE_S)
+            thread.join(timeout=max(0.0, deadline - time.monotonic()))
 
 
-_GRACE_S = 0.2  # for a thread amid a request; it is a daemon, and its half file is cleared by the next fetch
+_GRACE_S = 1.0  # for threads amid a request; they are daemons, and the next fetch clears their half files
 
 
 def _work(get: Callable[[str], Outcome], todo: queue.SimpleQueue, done: queue.SimpleQueue) -> None:
@@ -234,8 +235,8 @@ def _cache_errors(cache_dir: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(
             f"{cache_dir}: the cache cannot be written ({error.strerror or error}); give a --cache on a disk "
-            "with free space and write permission, or make room. What is fetched stays: the same command goes on "
-            "from there.") from error
+            "with free space and write permission, or make room. What is fetched stays: the same command "
+            "goes on from there.") from error
 
 
 @contextlib.contextmanager
@@ -250,7 +251,7 @@ def _locked(cache_dir: Path) -> Iterator[None]:
             lock.seek(0)
             raise UserError(
                 f"{cache_dir}: another fetch (process {lock.read().strip() or 'unknown'}) is at work on this "
-                "cache, and one at a time is allowed. Wait for it, stop it, or give another --cache.") from None
+                "cache, one at a time is allowed. Wait for it, stop it, or give another --cache.") from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

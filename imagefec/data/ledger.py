@@ -166,8 +166,8 @@ def damaged(path: Path, error: sqlite3.Error) -> UserError:
         return UserError(
             f"{path}: cannot be opened ({error}); check its permissions and that no other program holds it.")
     return UserError(
-        f"{path}: found a damaged ledger ({error}), an SQLite file is wanted. Delete it and fetch again; only "
-        "the photos' bookkeeping is in it.")
+        f"{path}: found a damaged ledger ({error}), an SQLite file is wanted. Delete it and fetch again; "
+        "only the photos' bookkeeping is in it.")
 
 
 FILE_NAME = "ledger.sqlite3"
@@ -198,5 +198,5 @@ ON CONFLICT (url) DO UPDATE SET
 
 def _wrong_version(path: Path, version: int) -> UserError:
     return UserError(
-        f"{path}: found a ledger of version {version}; this imagefec reads version {_VERSION}. Use the imagefec "
-        "that wrote it, or fetch into another cache.")
+        f"{path}: found a ledger of version {version}; this imagefec reads version {_VERSION}. Use the "
+        "imagefec that wrote it, or fetch into another cache.")

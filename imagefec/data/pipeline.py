@@ -1,7 +1,8 @@
-"""From a built dataset to batches of triplets: the one file here that reads TFDS; building a dataset is not done here."""
+"""From a built dataset to batches of triplets: the one file that reads TFDS; datasets are built elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -54,23 +55,25 @@ def load_triplets(
       data_dir: where datasets are built (`--data_dir` of `tfds build`).
       dataset: name in it, with a version if a certain one is meant: "fec", "fec:1.0.0".
       split: a split or, as TFDS has it, a part of one: "train", "test", "train[:10%]".
-      image_size: side of the faces wanted, in pixels; those of the dataset are resized by area where they differ.
+      image_size: side of the faces wanted, in pixels; the dataset's are averaged by area to a
+        smaller one, interpolated to a larger.
 
     Returns:
       The triplets, in the order of the dataset's files: the same at every call.
 
     Raises:
       UserError: data_dir lacks the dataset, the version or the split, the split is empty, or the dataset
-        holds no triplets.
+        holds no triplets or is damaged.
       ValueError: image_size < 1.
     """
     if image_size < 1:
         raise ValueError(f"image_size must be 1 or more, not {image_size}")
-    examples, n_examples = _open(Path(data_dir).expanduser(), dataset, split)
+    data_dir = Path(data_dir).expanduser()
+    examples = _open(data_dir, dataset, split)
     bank = _FaceBank(image_size)
     columns: dict[str, list[np.ndarray]] = {"triplets": [], "types": [], "votes": [], "agreement": []}
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for batch in examples:
+        for batch in _whole(examples, f"{dataset} in {data_dir}"):
             faces = bank.rows(batch, pool)
             odd = batch["odd"].numpy()
             order = ODD_LAST[odd]
@@ -78,8 +81,6 @@ def load_triplets(
             columns["votes"].append(np.take_along_axis(_count_votes(batch["votes"], len(odd)), order, axis=1))
             columns["types"].append(batch["type"].numpy().astype(np.int8))
             columns["agreement"].append(batch["agreement"].numpy())
-    if not columns["types"]:
-        raise UserError(f"{dataset}, split {split} in {data_dir}: not one of {n_examples} triplets is in this part.")
     return Triplets(
         **{name: np.concatenate(parts) for name, parts in columns.items()},
         faces=bank.finish(), face_ids=list(bank.row_of), urls=bank.urls,
@@ -91,8 +92,8 @@ def triplet_batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Draws batches for ever; every triplet comes once an epoch, and each epoch is shuffled anew.
 
-    Where the batch size does not divide the number of triplets, a batch ends one epoch and begins the next, so
-    nothing is dropped.
+    Where the batch size does not divide the number of triplets, a batch ends one epoch and begins the next,
+    so nothing is dropped.
 
     Args:
       data: what `load_triplets` returned.
@@ -114,7 +115,7 @@ def triplet_batches(
     pools = [np.flatnonzero(data.types == kind) for kind in range(3)] if balanced else [np.arange(len(data))]
     if batch_triplets % len(pools):
         raise UserError(
-            f"The batch is {batch_triplets} triplets; a balanced one holds as many of each of the three types, so "
+            f"The batch is {batch_triplets} triplets; a balanced one holds as many of each of 3 types, so "
             "take a multiple of 3, or turn balancing off."
         )
     share = batch_triplets // len(pools)
@@ -122,8 +123,8 @@ def triplet_batches(
         if len(pool) < share:
             which = f" of type {kind}, which balancing asks for," if balanced else ""
             raise UserError(
-                f"A batch takes {share} triplets{which} and the data hold {len(pool)}. Take a smaller batch or "
-                "load more triplets."
+                f"A batch takes {share} triplets{which} and the data hold {len(pool)}. Take a smaller batch "
+                "or load more triplets."
             )
     return _batches(data, pools, share, np.random.default_rng(seed))
 
@@ -148,7 +149,7 @@ def _shuffled_for_ever(pool: np.ndarray, share: int, random: np.random.Generator
 
 @dataclass
 class _FaceBank:
-    """Faces seen so far, in one array that grows in place (numpy's resize does not copy a large one on Linux)."""
+    """Faces seen so far, in one array that grows in place (numpy's resize copies no large one on Linux)."""
 
     size: int
     row_of: dict[str, int] = field(default_factory=dict)
@@ -189,9 +190,11 @@ class _FaceBank:
         row, face_id, image = face
         bgr = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
         if bgr is None:
-            raise UserError(f"The image of face {face_id} cannot be decoded; delete the dataset and build it again.")
+            raise UserError(f"The image of face {face_id} is damaged; build again with --overwrite.")
         if bgr.shape[:2] != (self.size, self.size):
-            bgr = cv2.resize(bgr, (self.size, self.size), interpolation=cv2.INTER_AREA)
+            # INTER_AREA averages when it shrinks; when it enlarges it only repeats pixels.
+            how = cv2.INTER_AREA if self.size < min(bgr.shape[:2]) else cv2.INTER_CUBIC
+            bgr = cv2.resize(bgr, (self.size, self.size), interpolation=how)
         cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=self.faces[row])
 
 
@@ -201,15 +204,15 @@ def _count_votes(votes: Any, n: int) -> np.ndarray:
     return np.bincount(rows * 3 + votes.values.numpy(), minlength=3 * n).reshape(n, 3).astype(np.int32)
 
 
-def _open(data_dir: Path, dataset: str, split: str) -> tuple[Any, int]:
-    """The split as a tf.data.Dataset of batches with undecoded images, and how many examples the dataset has in all."""
+def _open(data_dir: Path, dataset: str, split: str) -> Any:
+    """The split as a tf.data.Dataset of batches with undecoded images."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    try:
-        tf.config.set_visible_devices([], "GPU")  # TensorFlow would take all of the memory that JAX trains in
-    except RuntimeError:  # TensorFlow is in use already, so its owner has decided
-        pass
+    # TensorFlow would take all of the memory that JAX trains in. It refuses where it is in use already:
+    # then its owner has decided.
+    with contextlib.suppress(RuntimeError):
+        tf.config.set_visible_devices([], "GPU")
     try:
         builder = tfds.core.read_only_builder.builder_from_files(dataset, data_dir=data_dir)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
@@ -218,7 +221,8 @@ def _open(data_dir: Path, dataset: str, split: str) -> tuple[Any, int]:
     missing = [name for name in wanted if name not in builder.info.features]
     if missing:
         raise UserError(
-            f"{builder.info.full_name} in {data_dir} holds no triplets as `fec` does: it lacks {', '.join(missing)}."
+            f"{builder.info.full_name} in {data_dir} holds no triplets as `fec` does: it lacks "
+            f"{', '.join(missing)}. Name a dataset of triplets."
         )
     splits = builder.info.splits
     try:
@@ -227,22 +231,32 @@ def _open(data_dir: Path, dataset: str, split: str) -> tuple[Any, int]:
         raise UserError(
             f"{builder.info.full_name} in {data_dir} has no split {split!r}; it has "
             + (", ".join(f"{name} ({info.num_examples} triplets)" for name, info in splits.items()) or "none")
-            + ". A part is written as train[:10%] or train[100:200]. A split is missing where its csv file was not "
-            "in the manual directory; put it there and build again with --overwrite."
+            + ". A part is written as train[:10%] or train[100:200]. A split is missing where its csv file "
+            "was not in the manual directory; put it there and build again with --overwrite."
         ) from error
     if not n_examples:
-        raise UserError(f"{builder.info.full_name} in {data_dir}: split {split!r} is empty. Ask for a larger part.")
+        raise UserError(f"{builder.info.full_name} in {data_dir}: {split!r} is empty. Ask for a larger part.")
     examples = builder.as_dataset(
         split=split,
         decoders={name: tfds.decode.SkipDecoding() for name in IMAGES},
         read_config=_read_in_order(),
     )
     examples = examples.map(lambda example: {name: example[name] for name in wanted})
-    return examples.ragged_batch(READ_TOGETHER).prefetch(2), n_examples
+    return examples.ragged_batch(READ_TOGETHER).prefetch(2)
+
+
+def _whole(examples: Any, where: str) -> Iterator[dict[str, Any]]:
+    import tensorflow as tf
+
+    try:
+        yield from examples
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"{where} cannot be read to its end: {error.message}. Build again with --overwrite.") from error
 
 
 def _read_in_order() -> Any:
-    """One file after the other, little read ahead: left to tune itself, tf.data holds gigabytes of undecoded images."""
+    """One file after the other, little read ahead: left to itself, tf.data holds much of it all at once."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -261,8 +275,8 @@ def _not_found(data_dir: Path, dataset: str) -> str:
          for p in data_dir.glob("*/**/dataset_info.json")}
     ) if data_dir.is_dir() else []
     name = dataset.split(":")[0].split("/")[0]
+    found = f"it holds {', '.join(there) or 'none'}." if data_dir.is_dir() else "it is no folder."
     return (
-        f"{data_dir} holds no dataset {dataset!r}; "
-        + (f"it holds {', '.join(there)}." if there else "it holds none." if data_dir.is_dir() else "it is no folder.")
-        + f" Build it: tfds build tfds_builders/{name} --manual_dir=DIR --data_dir={data_dir}"
+        f"{data_dir} holds no dataset {dataset!r}; {found}"
+        f" Build it: tfds build tfds_builders/{name} --manual_dir=DIR --data_dir={data_dir}"
     )

@@ -62,7 +62,7 @@ def draw(key: jax.Array, n: int, crop: float = 0.15, flip: float = 0.5,
         side=jnp.sqrt(1.0 - area_cut),
         top=jax.random.uniform(keys[1], (n,)),
         left=jax.random.uniform(keys[2], (n,)),
-        flip=jax.random.bernoulli(keys[3], flip, (n,)),
+        flip=jax.random.bernoulli(keys[3], float(flip), (n,)),
         brightness=jax.random.uniform(keys[4], (n,), minval=1 - brightness, maxval=1 + brightness),
         contrast=jax.random.uniform(keys[5], (n,), minval=1 - contrast, maxval=1 + contrast))
 

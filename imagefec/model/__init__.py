@@ -1,4 +1,4 @@
-"""The network, and what turns a run back into one; names are loaded when first asked for, as Trax takes long."""
+"""The network, and what turns a run into one again; names load when first asked for, as Trax takes long."""
 
 import importlib
 from typing import Any

@@ -3,7 +3,15 @@
 from collections.abc import Callable, Sequence
 
 from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
-from imagefec.model.layers import Conv, GlobalMean, L2Norm, Normalise, fan_in_normal, norm_and_activation
+from imagefec.model.layers import (
+    Conv,
+    GlobalMean,
+    L2Norm,
+    Normalise,
+    Relu,
+    fan_in_normal,
+    norm_and_activation,
+)
 
 from trax import layers as tl  # isort: skip
 
@@ -46,17 +54,17 @@ def ImageFEC(d_hidden: int = 64, d_embedding: int = 16, fc_widths: Sequence[int]
     make_norm, make_activation = norm_and_activation(norm, norm_momentum, mode)
     parts = _Parts(make_norm, make_activation, use_bias=norm == "none")
     make_block = _bottleneck if block == "bottleneck" else _basic
-    layers = [Normalise(), _stem(parts, stem, d_hidden)]
+    layers = [Normalise(), tl.Serial(_stem(parts, stem, d_hidden), name="Stem")]
     channels = d_hidden
     for stage, n_blocks in enumerate(stage_blocks):
         filters = d_hidden * 2 ** stage
         for index in range(n_blocks):
             stride = 2 if stage > 0 and index == 0 else 1
             residual, channels = make_block(parts, channels, filters, stride)
-            layers += [residual, make_activation()]
+            layers += [tl.Serial(residual, make_activation(), name=f"Stage{stage + 1}Block{index + 1}")]
     layers += [GlobalMean() if pool == "mean" else tl.Flatten()]
     for width in fc_widths:
-        layers += [tl.Dense(width, kernel_initializer=fan_in_normal(2.0)), tl.Relu()]
+        layers += [tl.Dense(width, kernel_initializer=fan_in_normal(2.0)), Relu()]
     layers += [tl.Dense(d_embedding, kernel_initializer=fan_in_normal(1.0)), L2Norm()]
     return tl.Serial(*layers, name="ImageFEC")
 

@@ -1,4 +1,4 @@
-"""The `fec` dataset for TFDS: features, splits and metadata; the examples are made in imagefec.data.fec_examples."""
+"""The `fec` dataset for TFDS: features, splits, metadata; examples come from imagefec.data.fec_examples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imagefec.data import face_files, fec_examples
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """Builds FEC's triplets from a manual directory: the two csv files and the faces that `imagefec crop` cut."""
+    """Builds FEC's triplets from a manual directory: the csv files and the faces that `imagefec crop` cut."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "Triplets as self-contained examples, faces as lossless 128 px PNG."}  # noqa: RUF012
@@ -50,8 +50,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         files = fec_examples.find_manual_files(dl_manager.manual_dir)
         for split in fec_examples.CSV_NAMES.keys() - files.csv_paths.keys():
-            logging.warning("No %s in the manual directory: split %s is not built.",
-                            fec_examples.CSV_NAMES[split], split)
+            name = fec_examples.CSV_NAMES[split]
+            logging.warning("No %s in the manual directory: split %s is not built.", name, split)
         self.info.metadata["faces"] = fec_examples.read_settings(files.faces_dir)
         self.info.metadata["splits"] = {}
         faces = face_files.read_faces(files.faces_dir)
@@ -74,8 +74,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 class _SameBytesWriter(writer.ExampleWriter):
     """Writes an example's features in a fixed order.
 
-    TFDS serialises them in the order of protobuf's hash map, which differs from process to process; two builds of the
-    same data would then differ in every file.
+    TFDS serialises them in the order of protobuf's hash map, which differs from process to process; two
+    builds of the same data would then differ in every file.
     """
 
     def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> Any:

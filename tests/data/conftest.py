@@ -1,0 +1,204 @@
+"""A real http server on loopback that misbehaves on demand, and csv files that name its photos."""
+
+import collections
+import http.server
+import io
+import socket
+import struct
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imagefec.data.fec_csv import FaceRef, Row, write_rows
+from imagefec.maths.geometry import Box
+
+
+def photo_bytes(name, kind="JPEG"):
+    """A small picture whose bytes differ from name to name."""
+    pixels = np.random.default_rng(list(name.encode())).integers(0, 255, (24, 20, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+class PhotoServer(http.server.ThreadingHTTPServer):
+    """Answers /WAY/NAME in the way asked for; `hits` counts and `times` dates the requests by path."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.hits = collections.Counter()
+        self.times = collections.defaultdict(list)
+        self.agents = set()
+        self.gate = threading.Event()  # /held/ waits for it
+
+    def url(self, path):
+        return f"http://127.0.0.1:{self.server_port}/{path}"
+
+    def handle_error(self, request, client_address):
+        pass  # clients that hang up are part of the tests
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        self.server.hits[self.path] += 1
+        self.server.times[self.path].append(time.monotonic())
+        self.server.agents.add(self.headers["User-Agent"])
+        way, _, name = self.path[1:].partition("/")
+        getattr(self, f"way_{way}")(name)
+
+    def answer(self, status, body=b"", **headers):
+        self.send_response(status)
+        for key, value in ({"Content_Length": len(body), "Content_Type": "image/jpeg"} | headers).items():
+            self.send_header(key.replace("_", "-"), str(value))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def first_time(self):
+        return self.server.hits[self.path] == 1
+
+    def way_ok(self, name):
+        self.answer(200, photo_bytes(name))
+
+    def way_slow(self, name):
+        time.sleep(0.02)
+        self.answer(200, photo_bytes(name))
+
+    def way_held(self, name):
+        self.server.gate.wait(10)
+        self.answer(200, photo_bytes(name))
+
+    def way_same(self, name):
+        self.answer(200, photo_bytes("same"))
+
+    def way_kind(self, name):
+        self.answer(200, photo_bytes(name, name), Content_Type="application/octet-stream")
+
+    def way_status(self, name):
+        self.answer(int(name.split("/")[0]), b"no such photo", Content_Type="text/plain")
+
+    def way_mends(self, name):
+        self.answer(503) if self.first_time() else self.way_ok(name)
+
+    def way_later(self, name):
+        self.answer(429, Retry_After=1) if self.first_time() else self.way_ok(name)
+
+    def way_tomorrow(self, name):
+        self.answer(429, Retry_After=86_400)
+
+    def way_truncated(self, name):
+        self.answer(200, photo_bytes(name), Content_Length=len(photo_bytes(name)) + 100)
+        self.close_connection = True
+
+    def way_cut_once(self, name):
+        self.way_truncated(name) if self.first_time() else self.way_ok(name)
+
+    def way_chunked(self, name):
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        body = photo_bytes(name)
+        for part in (body[:5], body[5:]):
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        if name != "cut":
+            self.wfile.write(b"0\r\n\r\n")
+        self.close_connection = name == "cut"
+
+    def way_html(self, name):
+        self.answer(200, b"<!doctype html>" + b"gone " * 50, Content_Type="Text/HTML; charset=utf-8")
+
+    def way_odd_type(self, name):
+        self.answer(200, b"nothing to see here, really", Content_Type="\x1b[31m" + "x" * 300)
+
+    def way_empty(self, name):
+        self.answer(200)
+
+    def way_moved(self, name):
+        self.answer(302, Location=f"../ok/{name}")
+
+    def way_loop(self, name):
+        self.answer(302, Location=self.path)
+
+    def way_to_file(self, name):
+        self.answer(302, Location="file:///etc/hostname")
+
+    def way_silent(self, name):
+        self.server.gate.wait(5)
+        self.close_connection = True
+
+    def way_drip(self, name):
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        for byte in photo_bytes(name):
+            self.wfile.write(bytes([byte]))
+            if self.server.gate.wait(0.05):
+                break
+        self.close_connection = True
+
+    def way_reset(self, name):
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+
+    def way_nonsense(self, name):
+        self.wfile.write(b"\0\1\2 what is this\r\n\r\n")
+        self.close_connection = True
+
+    def way_endless(self, name):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(photo_bytes(name))
+        while not self.server.gate.is_set():
+            self.wfile.write(bytes(4096))
+        self.close_connection = True
+
+    def way_huge(self, name):
+        self.send_response(200)
+        self.send_header("Content-Length", str(10**12))
+        self.end_headers()
+        self.close_connection = True
+
+
+@pytest.fixture
+def photo_server():
+    server = PhotoServer()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield server
+    server.gate.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def csv_of_urls(tmp_path):
+    """Writes a csv whose rows name the urls in order, three a row, the last repeated to fill its row."""
+
+    def write(urls, name="faceexp-comparison-data-train-public.csv"):
+        urls = list(urls)
+        urls += urls[-1:] * (-len(urls) % 3)
+        faces = [FaceRef(url, Box(0.1, 0.9, 0.1, 0.9)) for url in urls]
+        rows = [
+            Row(n // 3 + 1, tuple(faces[n : n + 3]), "ONE_CLASS_TRIPLET", ("a",), (2,))
+            for n in range(0, len(faces), 3)]
+        write_rows(tmp_path / name, rows)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture(name="photo_bytes")
+def photo_bytes_fixture():
+    return photo_bytes

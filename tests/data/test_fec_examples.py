@@ -1,0 +1,178 @@
+"""Which rows become examples, what is in them, and what a user is told of a wrong manual directory."""
+
+import dataclasses
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from imagefec.data import fec_csv, fec_examples
+from imagefec.errors import UserError
+from imagefec.maths.geometry import Box
+
+TRAIN = "faceexp-comparison-data-train-public.csv"
+TEST = "faceexp-comparison-data-test-public.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """As much of a face_files.FaceRecord as examples need."""
+
+    path: Path | None
+    kept: bool = True
+    reason: str = ""
+
+
+def png(size=(128, 128, 3), seed=0) -> bytes:
+    return cv2.imencode(".png", np.random.default_rng(seed).integers(0, 256, size, np.uint8))[1].tobytes()
+
+
+def face(number: int) -> fec_csv.FaceRef:
+    return fec_csv.FaceRef(f"http://photos/{number},large.jpg", Box(0.125, 0.5, 0.25, 0.75))
+
+
+def row(numbers=(0, 1, 2), votes=(2, 2, 2, 0), kind="TWO_CLASS_TRIPLET", line=1) -> fec_csv.Row:
+    annotators = tuple(f"rater {i}" for i in range(len(votes)))
+    return fec_csv.Row(line, tuple(face(n) for n in numbers), kind, annotators, tuple(votes))
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Runs make_examples on rows; faces 0..8 are kept, 9 is not."""
+
+    def run(*rows, extra_text="", faces=range(10), read_face=lambda path: path.name.encode()):
+        csv_path = tmp_path / TRAIN
+        fec_csv.write_rows(csv_path, rows)
+        with csv_path.open("a") as file:
+            file.write(extra_text)
+        records = {face(n).face_id: Record(tmp_path / f"{n}.png") for n in faces}
+        if 9 in faces:
+            records[face(9).face_id] = Record(None, kept=False, reason="no face found")
+        report = fec_examples.SplitReport(csv_path.name)
+        return list(fec_examples.make_examples(csv_path, records, report, read_face)), report
+
+    return run
+
+
+def test_an_example_holds_the_row_and_the_files_of_its_faces(make):
+    [(key, example)], _ = make(row(numbers=(4, 0, 8), votes=(2, 2, 0, 2)))
+    boxes = example.pop("boxes")
+    assert key == 1
+    assert example == {
+        "image_a": b"4.png", "image_b": b"0.png", "image_c": b"8.png",
+        "type": "two_class", "odd": 2, "votes": [2, 2, 0, 2],
+        "annotators": ["rater 0", "rater 1", "rater 2", "rater 3"], "agreement": 0.75,
+        "face_ids": [face(n).face_id for n in (4, 0, 8)],
+        "urls": [f"http://photos/{n},large.jpg" for n in (4, 0, 8)], "line": 1,
+    }
+    assert boxes.dtype == np.float32
+    np.testing.assert_array_equal(boxes, [[0.125, 0.5, 0.25, 0.75]] * 3)
+
+
+def test_only_labelled_triplets_of_three_kept_faces_become_examples(make):
+    examples, report = make(
+        row(), row(votes=(0, 0, 1, 1)), row(votes=()), row(numbers=(0, 9, 2)), row(numbers=(3, 1, 0)),
+        extra_text="not,a,row\n",
+    )
+    assert [key for key, _ in examples] == [1, 5]
+    assert report.as_json() == {
+        "csv": TRAIN, "rows": 6, "examples": 2, "faces": 4,
+        "dropped": {"bad row": 1, "no face found": 1, "no votes": 1, "tie": 1},
+    }
+
+
+def test_a_row_without_a_label_counts_as_such_even_if_a_face_is_missing_too(make):
+    _, report = make(row(), row(numbers=(9, 1, 2), votes=()))
+    assert report.dropped == {"no votes": 1}
+
+
+def test_a_face_that_crop_has_not_seen_is_an_error_that_names_row_and_verb(make):
+    with pytest.raises(UserError, match=rf"{TRAIN}, line 2: .*{face(7).face_id}.*imagefec crop"):
+        make(row(), row(numbers=(0, 1, 7)), faces=range(4))
+
+
+def test_a_csv_without_one_usable_triplet_is_an_error_with_the_reasons(make):
+    with pytest.raises(UserError, match=r"none of its 2 triplets.*'tie': 1.*'no face found': 1"):
+        make(row(votes=(0, 1)), row(numbers=(0, 1, 9)))
+
+
+def test_face_files_pass_through_unchanged_and_are_read_once(make, tmp_path, monkeypatch):
+    for n in range(4):
+        (tmp_path / f"{n}.png").write_bytes(png(seed=n))
+    reads = []
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: (reads.append(path.name), read_bytes(path))[1])
+    examples, _ = make(row(), row(numbers=(3, 0, 1)), row(numbers=(2, 1, 0)), read_face=None)
+    assert examples[1][1]["image_a"] == png(seed=3)
+    assert sorted(reads) == ["0.png", "1.png", "2.png", "3.png"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file"),
+        (b"", "not a whole PNG"),
+        (png()[:-5], "not a whole PNG"),
+        (cv2.imencode(".jpg", np.zeros((128, 128, 3), np.uint8))[1].tobytes(), "not a whole PNG"),
+        (png((96, 128, 3)), "128 x 96 pixels"),
+        (png((128, 128)), "colour type 0"),
+        (png((128, 128, 4)), "colour type 6"),
+    ],
+)
+def test_a_face_file_that_is_gone_or_damaged_is_an_error_that_names_it(content, said, tmp_path):
+    path = tmp_path / "face.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=f"face.png.*{said}.*imagefec crop"):
+        fec_examples.read_png(path)
+
+
+@pytest.fixture
+def manual(tmp_path):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "faces.csv").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize("folder", [".", "FEC_dataset"])
+def test_csv_files_are_found_at_the_top_and_as_the_zip_unpacks_them(manual, folder):
+    (manual / folder).mkdir(exist_ok=True)
+    for name in (TRAIN, TEST):
+        (manual / folder / name).touch()
+    found = fec_examples.find_manual_files(manual)
+    assert found.csv_paths == {"train": manual / folder / TRAIN, "test": manual / folder / TEST}
+    assert found.faces_dir == manual / "faces"
+
+
+def test_one_csv_file_alone_gives_its_split(manual):
+    (manual / TEST).touch()
+    assert list(fec_examples.find_manual_files(manual).csv_paths) == ["test"]
+
+
+def test_a_csv_file_in_both_places_is_an_error(manual):
+    (manual / "FEC_dataset").mkdir()
+    for folder in (".", "FEC_dataset"):
+        (manual / folder / TEST).touch()
+    with pytest.raises(UserError, match="both"):
+        fec_examples.find_manual_files(manual)
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [("csv", "holds neither"), ("faces", r"faces\.csv is not there"), ("all", "not a directory")],
+)
+def test_an_incomplete_manual_directory_is_an_error_that_names_the_verbs(manual, missing, said):
+    if missing != "csv":
+        (manual / TRAIN).touch()
+    if missing == "faces":
+        (manual / "faces" / "faces.csv").unlink()
+    with pytest.raises(UserError, match=rf"(?s){said}.*imagefec fetch.*imagefec crop.*tfds build"):
+        fec_examples.find_manual_files(manual / "nowhere" if missing == "all" else manual)
+
+
+def test_settings_are_read_and_their_absence_is_an_error(manual):
+    with pytest.raises(UserError, match=r"settings\.json.*imagefec crop"):
+        fec_examples.read_settings(manual / "faces")
+    (manual / "faces" / "settings.json").write_text('{"detector": "haar"}')
+    assert fec_examples.read_settings(manual / "faces") == {"detector": "haar"}

@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+import skimage.data
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imagefec.faces import crop
+from imagefec.faces.detectors import make_detector
+from imagefec.maths.geometry import Box
+
+ASTRONAUT_FACE = Box(170 / 512, 275 / 512, 60 / 512, 180 / 512)
+
+
+def noise_patch(height, width, seed=0, low=0, high=256):
+    return np.random.default_rng(seed).integers(low, high, (height, width, 3), np.uint8)
+
+
+def test_a_grown_box_is_the_box_and_fifteen_percent_squared():
+    # 100 x 100 at (450, 450) in 1000 x 1000 grows by 7.5 a side: 442.5 rounds up to 443, side 115
+    grown = crop.grown_box(Box(0.45, 0.55, 0.45, 0.55), 1000, 1000)
+    assert grown == Box(443, 558, 443, 558)
+
+
+def test_a_tall_box_in_a_wide_photo_becomes_square():
+    # height 0.5 x 400 = 200, grown 230; width 100 grown 115, extended to 230 about column 500
+    assert crop.grown_box(Box(0.45, 0.55, 0.25, 0.75), 1000, 400) == Box(385, 615, 85, 315)
+
+
+@given(st.tuples(*[st.floats(0, 1)] * 4), st.integers(1, 2000), st.integers(1, 2000))
+def test_every_grown_box_can_be_cut(sides, width, height):
+    left, right = sorted(sides[:2])
+    top, bottom = sorted(sides[2:])
+    grown = crop.grown_box(Box(left, right, top, bottom), width, height)
+    patch = crop.cut(np.broadcast_to(np.uint8(0), (height, width, 3)), grown)
+    assert patch.shape == (grown.height, grown.width, 3) and patch.size > 0
+
+
+def test_a_cut_is_the_photos_pixels_and_no_view_of_them():
+    photo = noise_patch(20, 30)
+    patch = crop.cut(photo, Box(5, 15, 2, 9))
+    np.testing.assert_array_equal(patch, photo[2:9, 5:15])
+    assert not np.shares_memory(patch, photo)
+
+
+@pytest.mark.parametrize("box", [Box(-1, 5, 0, 5), Box(0, 31, 0, 5), Box(4, 4, 0, 5), Box(0, 5, 0, 21)])
+def test_a_cut_outside_the_photo_is_a_callers_bug(box):
+    with pytest.raises(ValueError, match="leaves the photo of 30 x 20"):
+        crop.cut(noise_patch(20, 30), box)
+
+
+def test_a_patch_of_128_pixels_passes_unchanged():
+    patch = noise_patch(128, 128)
+    face, upscaled = crop.standardise(patch)
+    np.testing.assert_array_equal(face, patch)
+    assert not upscaled
+
+
+def test_shrinking_averages_pixels():
+    patch = noise_patch(256, 256)
+    face, upscaled = crop.standardise(patch)
+    means = patch.reshape(128, 2, 128, 2, 3).mean(axis=(1, 3))
+    assert np.abs(face - means).max() <= 0.5 and not upscaled
+
+
+def test_a_smaller_patch_is_enlarged_and_says_so():
+    face, upscaled = crop.standardise(np.full((40, 40, 3), (10, 100, 200), np.uint8))
+    assert upscaled and (face == (10, 100, 200)).all()
+
+
+def test_aspect_is_kept_and_the_rest_is_noise():
+    # 256 x 64 scales to 128 x 32: 48 columns of padding on each side
+    patch = np.full((256, 64, 3), (200, 100, 50), np.uint8)
+    face, _ = crop.standardise(patch)
+    assert (face[:, 48:80] == (200, 100, 50)).all()
+    padding = np.concatenate([face[:, :48], face[:, 80:]], axis=1).reshape(-1, 3).astype(float)
+    np.testing.assert_allclose(padding.mean(axis=0), (200, 100, 50), atol=2)
+    np.testing.assert_allclose(padding.std(axis=0), 16, atol=1)  # a flat patch gets the least noise
+
+
+def test_padding_has_the_patchs_own_mean_and_deviation():
+    patch = noise_patch(60, 180, low=80, high=180)
+    face, _ = crop.standardise(patch)
+    padding = face[:40].reshape(-1, 3).astype(float)
+    np.testing.assert_allclose(padding.mean(axis=0), patch.mean(axis=(0, 1)), atol=3)
+    np.testing.assert_allclose(padding.std(axis=0), patch.std(axis=(0, 1)), rtol=0.1)
+
+
+def test_padding_depends_on_the_patch_alone():
+    patch = noise_patch(50, 90)
+    first, again = crop.standardise(patch)[0], crop.standardise(patch.copy())[0]
+    other = crop.standardise(noise_patch(50, 90, seed=1))[0]
+    np.testing.assert_array_equal(first, again)
+    assert (first[:20] != other[:20]).mean() > 0.9
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_every_patch_becomes_a_face(height, width):
+    face, upscaled = crop.standardise(noise_patch(height, width))
+    assert face.shape == (128, 128, 3) and face.dtype == np.uint8
+    assert upscaled == (max(height, width) < 128)
+
+
+@pytest.mark.parametrize(
+    "patch", [np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3))])
+def test_what_is_no_patch_is_a_callers_bug(patch):
+    with pytest.raises(ValueError, match="patch must be uint8"):
+        crop.standardise(patch)
+
+
+def test_a_face_is_cut_where_one_is_found():
+    found = crop.crop_face(skimage.data.astronaut(), ASTRONAUT_FACE, make_detector("auto"))
+    assert found.face.shape == (128, 128, 3) and found.reason == "" and not found.upscaled
+    assert found.score > 0
+
+
+def test_a_box_without_a_face_is_dropped():
+    found = crop.crop_face(skimage.data.astronaut(), Box(0.6, 0.9, 0.65, 0.95), make_detector("auto"))
+    assert found == crop.FaceCrop(None, "no face found", None, False)
+
+
+def test_a_tiny_box_is_dropped_before_anyone_looks():
+    # 13 px grow to 14.95
+    found = crop.crop_face(noise_patch(100, 100), Box(0.2, 0.33, 0.2, 0.33), make_detector("none"))
+    assert found.reason == "box too small"
+    enough = crop.crop_face(noise_patch(100, 100), Box(0.2, 0.35, 0.2, 0.35), make_detector("none"))
+    assert enough.reason == ""

@@ -1,0 +1,221 @@
+"""The embedder: loading runs, the kinds of faces it takes, batches and padding, photographs, and refusals."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import cv2
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from imagefec.errors import UserError
+from imagefec.faces import crop
+from imagefec.model import Embedder, ImageFEC, checkpoint
+
+from trax.shapes import ShapeDtype  # isort: skip
+
+SETTINGS = {"d_hidden": 4, "d_embedding": 6, "fc_widths": [8], "block": "basic", "stage_blocks": [1, 1],
+            "stem": "conv3", "pool": "flatten"}
+SIZE = 32
+
+
+def write_run(run_dir, model, settings=SETTINGS):
+    run_dir.mkdir(exist_ok=True)
+    info = {"format": 1, "model": settings, "image_size": SIZE, "dataset": "fec", "step": 12}
+    (run_dir / "run.json").write_text(json.dumps(info))
+    checkpoint.save(run_dir / "best.npz", checkpoint.named_weights(model), {"step": 12})
+    return run_dir
+
+
+@pytest.fixture(scope="module")
+def model():
+    trained = ImageFEC(**SETTINGS)
+    trained.init(ShapeDtype((1, SIZE, SIZE, 3), np.uint8), rng=jax.random.PRNGKey(0))
+    trained(some_faces(8, SIZE))  # running statistics that differ from the initial ones
+    return trained
+
+
+@pytest.fixture(scope="module")
+def run(model, tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("runs") / "small", model)
+
+
+@pytest.fixture(scope="module")
+def embedder(run):
+    return Embedder.load(run)
+
+
+def some_faces(n, height, width=None):
+    return np.random.default_rng(n).integers(0, 256, (n, height, width or height, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def expected(model):
+    """What the run's weights give in eval mode, without the embedder."""
+    network = ImageFEC(**SETTINGS, mode="eval")
+    return lambda faces: np.asarray(network(faces, weights=model.weights, state=model.state))
+
+
+def test_embeddings_are_those_of_the_runs_weights_in_evaluation_mode(embedder, expected):
+    faces = some_faces(5, SIZE)
+    found = embedder.embed(faces)
+    assert found.dtype == np.float32 and found.shape == (5, 6) == (5, embedder.d_embedding)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(found, expected(faces), atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 7, 100])
+def test_the_batch_size_and_its_padding_change_nothing(embedder, batch_size):
+    faces = some_faces(7, SIZE)
+    np.testing.assert_allclose(embedder.embed(faces, batch_size), embedder.embed(faces), atol=1e-5)
+
+
+def test_a_short_last_batch_is_padded_instead_of_compiled_anew(run):
+    fresh = Embedder.load(run)
+    fresh.embed(some_faces(11, SIZE), batch_size=4)
+    fresh.embed(some_faces(6, SIZE), batch_size=4)
+    assert fresh._apply._cache_size() == 1
+
+
+def test_paths_pictures_arrays_and_generators_give_the_same(embedder, tmp_path):
+    faces = some_faces(3, SIZE)
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path, face in zip(paths, faces):
+        Image.fromarray(face).save(path)
+    wanted = embedder.embed(faces)
+    for same in (paths, [str(path) for path in paths], [Image.fromarray(face) for face in faces], list(faces),
+                 (face for face in faces), [paths[0], Image.fromarray(faces[1]), faces[2]]):
+        np.testing.assert_allclose(embedder.embed(same), wanted, atol=1e-6)
+    for one in (paths[0], str(paths[0]), Image.fromarray(faces[0])):
+        np.testing.assert_allclose(embedder.embed(one), wanted[:1], atol=1e-6)
+
+
+def test_an_iterator_is_read_no_further_ahead_than_a_batch(embedder):
+    taken = []
+
+    def endless():
+        for i in range(6):
+            if i == 5:
+                raise RuntimeError(f"asked for a sixth after {taken}")
+            taken.append(i)
+            yield some_faces(1, SIZE)[0]
+
+    with pytest.raises(RuntimeError, match="sixth"):
+        embedder.embed(endless(), batch_size=2)
+    assert len(taken) == 5
+
+
+def test_no_faces_give_no_embeddings(embedder):
+    for nothing in ([], np.zeros((0, SIZE, SIZE, 3), np.uint8), iter(())):
+        found = embedder.embed(nothing)
+        assert found.shape == (0, 6) and found.dtype == np.float32
+
+
+def test_faces_of_the_datasets_size_are_resized_by_area(embedder, expected):
+    faces = some_faces(2, 128)
+    small = faces.reshape(2, SIZE, 4, SIZE, 4, 3).mean((2, 4)).round().astype(np.uint8)  # area, by hand
+    np.testing.assert_allclose(embedder.embed(faces), expected(small), atol=0.02)
+    exact = np.stack([cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for face in faces])
+    np.testing.assert_allclose(embedder.embed(faces), expected(exact), atol=1e-5)
+
+
+def test_faces_that_are_not_square_are_padded_as_the_datasets_are(embedder):
+    tall = some_faces(1, 90, 60)[0]
+    padded, _ = crop.standardise(tall)
+    np.testing.assert_allclose(embedder.embed([tall]), embedder.embed(padded[None]), atol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [
+    np.zeros((2, SIZE, SIZE, 3), np.float32), np.zeros((SIZE, SIZE, 3), np.uint8),
+    np.zeros((2, SIZE, SIZE, 4), np.uint8), [np.zeros((SIZE, SIZE), np.uint8)], [3.0], 7])
+def test_what_are_no_faces_are_refused_with_what_was_found(embedder, wrong):
+    with pytest.raises(ValueError, match="must be uint8"):
+        embedder.embed(wrong)
+
+
+def test_a_batch_size_below_one_is_refused(embedder):
+    with pytest.raises(ValueError, match="batch_size must be 1 or more, found 0"):
+        embedder.embed(some_faces(1, SIZE), batch_size=0)
+
+
+def test_a_path_without_a_picture_is_named(embedder, tmp_path):
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(UserError, match=r"notes\.txt"):
+        embedder.embed([tmp_path / "notes.txt"])
+    with pytest.raises(UserError, match=r"gone\.png"):
+        embedder.embed([tmp_path / "gone.png"])
+
+
+def test_photographs_are_cropped_as_the_dataset_crops(embedder):
+    photo = some_faces(1, 90, 120)[0]
+    [(box, score, vector)] = embedder.embed_photo(photo, detector="none")
+    assert (box.left, box.right, box.top, box.bottom) == (0, 120, 0, 90) and score == 1
+    face, _ = crop.standardise(photo)
+    np.testing.assert_allclose(vector, embedder.embed(face[None])[0], atol=1e-6)
+
+
+def test_a_photograph_without_faces_gives_an_empty_list(embedder):
+    assert embedder.embed_photo(np.full((120, 160, 3), 128, np.uint8)) == []
+
+
+def test_the_best_checkpoint_is_taken_before_the_latest(run, embedder, tmp_path):
+    copied = tmp_path / "copied"
+    shutil.copytree(run, copied)
+    other = ImageFEC(**SETTINGS)
+    other.init(ShapeDtype((1, SIZE, SIZE, 3), np.uint8), rng=jax.random.PRNGKey(9))
+    arrays = {**checkpoint.named_weights(other), "slots/0": np.ones(1)}
+    checkpoint.save(copied / "model.npz", arrays, {"step": 99})
+    faces = some_faces(2, SIZE)
+    assert Embedder.load(copied).info["step"] == 12
+    np.testing.assert_array_equal(Embedder.load(copied).embed(faces), embedder.embed(faces))
+    (copied / "best.npz").unlink()
+    latest = Embedder.load(copied)
+    assert (latest.info["checkpoint"], latest.info["step"]) == ("model.npz", 99)
+    assert np.abs(latest.embed(faces) - embedder.embed(faces)).max() > 1e-3
+
+
+def test_a_directory_that_is_no_run_is_told_what_it_lacks(run, tmp_path):
+    with pytest.raises(UserError, match="no such run directory"):
+        Embedder.load(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"no run\.json"):
+        Embedder.load(tmp_path)
+    shutil.copy(run / "run.json", tmp_path)
+    with pytest.raises(UserError, match=r"no checkpoint there \(best\.npz or model\.npz\)"):
+        Embedder.load(tmp_path)
+
+
+@pytest.mark.parametrize(("text", "reason"), [
+    ("{broken", "broken"), ("[1, 2]", "broken"), ('{"format": 2}', "format 2; this version reads format 1"),
+    ('{"format": 1}', "image_size"), ('{"format": 1, "image_size": "64", "model": {}}', "image_size"),
+    ('{"format": 1, "image_size": 32, "model": {"layers": 9}}', "fit no model of this version"),
+    ('{"format": 1, "image_size": 32, "model": {"block": "wide"}}', "bottleneck, basic"),
+])
+def test_a_broken_or_foreign_run_json_is_explained(run, tmp_path, text, reason):
+    shutil.copy(run / "best.npz", tmp_path)
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(UserError, match=reason):
+        Embedder.load(tmp_path)
+
+
+def test_a_checkpoint_of_another_model_is_refused_by_the_first_array_that_differs(model, tmp_path):
+    run_dir = write_run(tmp_path / "run", model, settings={**SETTINGS, "d_embedding": 16})
+    text = r"best\.npz: array weights/.*\.Dense/0 is of shape \[8, 6\].*\[8, 16\]"
+    with pytest.raises(UserError, match=text):
+        Embedder.load(run_dir)
+
+
+def test_importing_the_package_loads_neither_trax_nor_jax():
+    program = ("import sys, imagefec.model\n"
+               "print([name for name in ('trax', 'jax', 'tensorflow') if name in sys.modules])")
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_a_name_the_package_lacks_is_an_attribute_error():
+    import imagefec.model
+    with pytest.raises(AttributeError, match="Classifier"):
+        _ = imagefec.model.Classifier
+    assert {"ImageFEC", "Embedder"} <= set(dir(imagefec.model))

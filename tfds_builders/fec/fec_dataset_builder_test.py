@@ -1,0 +1,109 @@
+"""TFDS's own test of a builder, on dummy_data, and what we promise beyond it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from imagefec.data import fec_csv
+from imagefec.errors import UserError
+from tfds_builders.fec import fec_dataset_builder
+
+CHECKOUT = Path(__file__).parents[2]
+DUMMY = Path(__file__).parent / "dummy_data"
+
+
+class FecTest(tfds.testing.DatasetBuilderTestCase):
+    """Builds dummy_data and reads it back."""
+
+    DATASET_CLASS = fec_dataset_builder.Builder
+    SPLITS = {"train": 8, "test": 3}  # noqa: RUF012
+
+
+@pytest.fixture(scope="module")
+def builder(tmp_path_factory):
+    return build(DUMMY, tmp_path_factory.mktemp("data"))
+
+
+def build(manual_dir, data_dir):
+    builder = fec_dataset_builder.Builder(data_dir=data_dir)
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+    return builder
+
+
+def files_of(builder_dir: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(builder_dir).glob("*.tfrecord*")}
+
+
+def test_another_process_builds_the_same_files_byte_for_byte(builder, tmp_path):
+    code = (
+        "import tensorflow_datasets as tfds; from tfds_builders.fec.fec_dataset_builder import Builder; "
+        f"Builder(data_dir={str(tmp_path)!r}).download_and_prepare("
+        f"download_config=tfds.download.DownloadConfig(manual_dir={str(DUMMY)!r}))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, capture_output=True)
+    first, second = files_of(builder.data_dir), files_of(tmp_path / "fec" / "1.0.0")
+    assert len(first) == 2
+    assert first == second
+
+
+def test_the_dataset_loads_where_the_builder_is_not_imported(builder):
+    code = (
+        "import sys, tensorflow_datasets as tfds; "
+        f"ds = tfds.load('fec', data_dir={str(builder.data_dir_root)!r}, split='test'); "
+        "ex = next(iter(ds)); print(len(ds), ex['image_a'].shape, 'tfds_builders' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd="/", check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "3 (128, 128, 3) False"
+
+
+def test_metadata_say_what_was_dropped_and_which_detector_chose_the_faces(builder):
+    read_back = tfds.builder_from_directory(builder.data_dir).info.metadata
+    settings = json.loads((DUMMY / "faces" / "settings.json").read_text())
+    assert read_back["faces"] == settings
+    assert read_back["splits"] == {
+        "train": {
+            "csv": "faceexp-comparison-data-train-public.csv", "rows": 11, "examples": 8, "faces": 9,
+            "dropped": {"no face found": 1, "no votes": 1, "tie": 1},
+        },
+        "test": {
+            "csv": "faceexp-comparison-data-test-public.csv", "rows": 3, "examples": 3, "faces": 9,
+            "dropped": {},
+        },
+    }
+
+
+def test_the_images_are_crops_files_unchanged(builder):
+    skip = {f"image_{x}": tfds.decode.SkipDecoding() for x in "abc"}
+    for example in builder.as_dataset(split="train", decoders=skip).as_numpy_iterator():
+        for name, face_id in zip(skip, example["face_ids"]):
+            face_id = face_id.decode()
+            assert example[name] == (DUMMY / "faces" / face_id[:2] / f"{face_id}.png").read_bytes()
+
+
+def test_labels_are_those_of_the_csv(builder):
+    rows = {row.line: row for row in fec_csv.read_rows(DUMMY / "faceexp-comparison-data-train-public.csv")}
+    info = builder.info.features
+    for example in builder.as_dataset(split="train").as_numpy_iterator():
+        row = rows[example["line"]]
+        assert info["odd"].int2str(example["odd"]) == f"image_{'abc'[row.odd]}"
+        assert info["type"].int2str(example["type"]) == row.type.removesuffix("_TRIPLET").lower()
+        assert tuple(example["votes"]) == row.votes
+        assert tuple(name.decode() for name in example["annotators"]) == row.annotators
+        assert example["agreement"] == pytest.approx(row.agreement)
+        boxes = [[face.box.left, face.box.right, face.box.top, face.box.bottom] for face in row.faces]
+        np.testing.assert_allclose(example["boxes"], boxes, rtol=1e-6)
+    assert max(len(row.votes) for row in rows.values()) > 6
+
+
+def test_an_empty_manual_directory_is_an_error_that_says_what_to_put_there(tmp_path):
+    (tmp_path / "manual").mkdir()
+    with pytest.raises(Exception, match=r"(?s)faceexp-comparison-data-train-public\.csv.*imagefec crop"):
+        build(tmp_path / "manual", tmp_path / "data")
+    (tmp_path / "manual" / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"(?s)holds neither.*imagefec crop"):
+        build(tmp_path / "manual", tmp_path / "data")
