@@ -1,0 +1,21 @@
+"""Image FEC: a face to a point, so that distance means difference in facial expression.
+
+Importing this package loads neither TensorFlow nor Trax; `Embedder` brings them when it is first asked for.
+"""
+
+import importlib.metadata
+from typing import Any
+
+__all__ = ["Embedder", "__version__"]
+
+try:
+    __version__ = importlib.metadata.version("imagefec")
+except importlib.metadata.PackageNotFoundError:  # run from a checkout that is not installed
+    __version__ = "0+checkout"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Embedder":
+        from imagefec.model.embedder import Embedder
+        return Embedder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -125,7 +125,7 @@ def _check_settings(faces_dir: Path, finder: Detector) -> None:
         "format": face_folder.FORMAT, "detector": finder.name, "detector_version": finder.version,
         "min_score": finder.min_score}
     noted = {
-        "imagefec_version": getattr(imagefec, "__version__", "unknown"), "opencv_version": cv2.__version__}
+        "imagefec_version": imagefec.__version__, "opencv_version": cv2.__version__}
     face_folder.check_settings(faces_dir, compared | noted, compared)
 
 

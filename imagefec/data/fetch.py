@@ -103,7 +103,7 @@ def fetch_photos(
             f"{backoff_s=}")
     start = time.monotonic()
     cache_dir = Path(cache_dir)
-    agent = f"imagefec/{getattr(imagefec, '__version__', '0')} (+https://pypi.org/project/imagefec)"
+    agent = f"imagefec/{imagefec.__version__} (+https://pypi.org/project/imagefec)"
     with _cache_errors(cache_dir), _locked(cache_dir), contextlib.closing(Ledger(cache_dir)) as ledger:
         _clear_parts(cache_dir)
         reports = [RowReport() for _ in csv_paths]

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from imagefec.errors import UserError
+from imagefec.quiet import quiet_imports
 
 IMAGES = ("image_a", "image_b", "image_c")
 READ_TOGETHER = 128  # examples a step while loading: about 10 MB of PNG files
@@ -88,7 +89,7 @@ def load_triplets(
 
 
 def triplet_batches(
-    data: Triplets, batch_triplets: int, seed: int, balanced: bool = False
+    data: Triplets, batch_triplets: int, seed: int, balanced: bool = False, skip: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Draws batches for ever; every triplet comes once an epoch, and each epoch is shuffled anew.
 
@@ -101,6 +102,7 @@ def triplet_batches(
       seed: of the order; the same seed gives the same batches.
       balanced: draw as many of each of the three types, in turns 0, 1, 2, 0, 1, 2, ...; an epoch is then each
         type's own, and a rare type comes round more often.
+      skip: batches to pass over at the start without reading their faces: where a resumed run goes on.
 
     Returns:
       An iterator over (faces, types): faces uint8 [3 * batch_triplets, size, size, 3], (alike, alike, odd) of
@@ -126,13 +128,16 @@ def triplet_batches(
                 f"A batch takes {share} triplets{which} and the data hold {len(pool)}. Take a smaller batch "
                 "or load more triplets."
             )
-    return _batches(data, pools, share, np.random.default_rng(seed))
+    return _batches(data, pools, share, np.random.default_rng(seed), skip)
 
 
 def _batches(
-    data: Triplets, pools: list[np.ndarray], share: int, random: np.random.Generator
+    data: Triplets, pools: list[np.ndarray], share: int, random: np.random.Generator, skip: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     streams = [_shuffled_for_ever(pool, share, child) for pool, child in zip(pools, random.spawn(len(pools)))]
+    for _ in range(skip):
+        for stream in streams:
+            next(stream)
     while True:
         chosen = np.stack([next(stream) for stream in streams], axis=1).reshape(-1)
         yield data.faces[data.triplets[chosen].reshape(-1)], data.types[chosen]
@@ -206,12 +211,13 @@ def _count_votes(votes: Any, n: int) -> np.ndarray:
 
 def _open(data_dir: Path, dataset: str, split: str) -> Any:
     """The split as a tf.data.Dataset of batches with undecoded images."""
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
+    with quiet_imports():
+        import tensorflow as tf
+        import tensorflow_datasets as tfds
 
     # TensorFlow would take all of the memory that JAX trains in. It refuses where it is in use already:
     # then its owner has decided.
-    with contextlib.suppress(RuntimeError):
+    with quiet_imports(), contextlib.suppress(RuntimeError):
         tf.config.set_visible_devices([], "GPU")
     try:
         builder = tfds.core.read_only_builder.builder_from_files(dataset, data_dir=data_dir)

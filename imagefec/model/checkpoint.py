@@ -3,6 +3,7 @@
 Nothing here knows what a run directory is (embedder.py, training) or which settings made a model.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -58,14 +59,30 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
       UserError: the file is missing, unreadable, broken, or no checkpoint.
     """
     arrays = {}
+    with _opened(path) as archive:
+        meta = json.loads(archive.read(_META))
+        for member in archive.namelist():
+            if member != _META:
+                with archive.open(member) as file:
+                    arrays[member.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
+    return arrays, meta
+
+
+def load_meta(path: str | os.PathLike) -> dict[str, Any]:
+    """Reads the meta that `save` wrote, and none of the arrays.
+
+    Raises:
+      UserError: as `load`.
+    """
+    with _opened(path) as archive:
+        return json.loads(archive.read(_META))
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
-            meta = json.loads(archive.read(_META))
-            for member in archive.namelist():
-                if member != _META:
-                    with archive.open(member) as file:
-                        array = np.lib.format.read_array(file, allow_pickle=False)
-                    arrays[member.removesuffix(".npy")] = array
+            yield archive
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such checkpoint. Give the folder of a run that has trained far "
                         "enough to write one.") from None
@@ -74,7 +91,6 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
     except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, NotImplementedError) as error:
         raise UserError(f"{path}: no checkpoint of Image FEC, or a broken one ({error}). Copy it again from "
                         "where it came, take another of the run's checkpoints, or train anew.") from None
-    return arrays, meta
 
 
 def named_weights(layer: Any, weights: Any = None, state: Any = None) -> dict[str, np.ndarray]:

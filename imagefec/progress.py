@@ -1,0 +1,55 @@
+"""How far a verb is: a bar on a terminal, a plain line now and then elsewhere; always on stderr."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+_LINE_EVERY_S = 10.0
+
+
+@contextlib.contextmanager
+def progress(label: str, total: int | None = None, unit: str = "it") -> Iterator[Any]:
+    """Yields what the stages tell of their work: `update(n)`, `set_postfix(**counts)` and `total`.
+
+    Args:
+      label: what is being done.
+      total: how much there is to do, where known.
+      unit: what is counted.
+    """
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+        with tqdm(desc=label, total=total, unit=unit, dynamic_ncols=True) as bar:
+            yield bar
+    else:
+        lines = _Lines(label, total, unit)
+        yield lines
+        lines.close()
+
+
+class _Lines:
+    """What a bar is where there is no terminal."""
+
+    def __init__(self, label: str, total: int | None, unit: str):
+        self.total = total
+        self._label, self._unit, self._done, self._counts = label, unit, 0, {}
+        self._start = self._last = time.monotonic()
+
+    def update(self, n: int = 1) -> None:
+        self._done += n
+        if time.monotonic() - self._last > _LINE_EVERY_S:
+            self._say()
+
+    def set_postfix(self, **counts: Any) -> None:
+        self._counts = counts
+
+    def close(self) -> None:
+        self._say()
+
+    def _say(self) -> None:
+        self._last = time.monotonic()
+        of_all = f" of {self.total}" if self.total else ""
+        counts = "".join(f", {name} {value}" for name, value in self._counts.items())
+        seconds = self._last - self._start
+        print(f"{self._label}: {self._done}{of_all} {self._unit}{counts} in {seconds:.1f} s", file=sys.stderr, flush=True)

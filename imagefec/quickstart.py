@@ -1,0 +1,166 @@
+"""The whole way in one command, on drawn faces, through the same functions that the other verbs call."""
+
+import contextlib
+import functools
+import http.server
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from imagefec.data import face_files, fetch
+from imagefec.errors import UserError
+from imagefec.faces.draw import draw_world
+from imagefec.progress import progress
+
+FACES, IDENTITIES, TRIPLETS, TEST_FRACTION = 9000, 300, 24000, 0.2
+CSV_NAMES = tuple(f"faceexp-comparison-data-{split}-public.csv" for split in ("train", "test"))
+
+
+def quickstart(output_dir: str | os.PathLike, seed: int = 0, config_file: str = "quickstart.gin",
+               bindings: Sequence[str] = (), faces: int = FACES, identities: int = IDENTITIES,
+               triplets: int = TRIPLETS) -> dict:
+    """Draws, fetches over a local HTTP server, crops, builds, trains, evaluates and makes a gallery.
+
+    Args:
+      output_dir: gets drawn/ (photographs), fec/ (the TFDS builder's manual directory), cache/, data/ (TFDS),
+        run/, gallery.png, gallery.html and summary.json. Stages whose work is there already are quick.
+      seed: of the drawn world and the training.
+      config_file: gin file of the training.
+      bindings: gin bindings over it.
+      faces: faces drawn.
+      identities: people drawn.
+      triplets: triplets judged, both splits together.
+
+    Returns:
+      What summary.json holds: the fields of `evaluate --json`, wall_s by stage, counts and paths.
+
+    Raises:
+      UserError: a stage's; also output_dir holding a quickstart with other settings.
+    """
+    out = pathlib.Path(output_dir)
+    _same_settings(out, {"seed": seed, "faces": faces, "identities": identities, "triplets": triplets})
+    stages = _Stages()
+    drawn, manual, data, run = out / "drawn", out / "fec", out / "data", out / "run"
+    manual.mkdir(parents=True, exist_ok=True)
+    csv_paths = [manual / name for name in CSV_NAMES]
+
+    with _served(drawn) as url_root:
+        with stages("draw"), progress("draw", unit="photos") as bar:
+            _draw_once(drawn, csv_paths, url_root, bar, faces, identities, triplets, seed)
+        with stages("fetch"), progress("fetch", unit="photos") as bar:
+            fetched = fetch.fetch_photos(csv_paths, out / "cache", progress=bar)
+    with stages("crop"), progress("crop", unit="faces") as bar:
+        cropped = face_files.crop_faces(csv_paths, out / "cache", manual / "faces", progress=bar)
+    with stages("build"):
+        build(manual, data)
+    # Trax and TensorFlow take ten seconds to import; those above do without.
+    with stages("train"):
+        from imagefec.training import configurables
+        configurables.run([config_file], [*bindings, f"training.seed = {seed}"], run, data)
+    with stages("evaluate"):
+        from imagefec.analysis.evaluate import evaluate_run
+        result = evaluate_run(run, data)
+    with stages("gallery"):
+        from imagefec.analysis.gallery import make_gallery
+        png, page = make_gallery(run, data, out / "gallery", seed=seed)
+    summary = {**result, "wall_s": stages.seconds, "n_images_fetched": fetched.n_ok, "n_faces": cropped.n_kept,
+               "n_dropped": dict(cropped.dropped), "gallery_png": str(png), "gallery_html": str(page),
+               "data_dir": str(data), "seed": seed}
+    partial = out / "summary.json.partial"
+    partial.write_text(json.dumps(summary, indent=1) + "\n")
+    partial.replace(out / "summary.json")
+    print(f"TPA {result['tpa']:.3f} ± {result['tpa_se']:.3f} on {result['n_triplets']} triplets of people and photographs "
+          f"never seen; raters themselves {result['human_tpa']:.3f}.\nNeighbours: {page}", file=sys.stderr)
+    return summary
+
+
+def build(manual_dir: pathlib.Path, data_dir: pathlib.Path) -> None:
+    """Runs `tfds build` on the `fec` builder, as a user would, in a process of its own.
+
+    Raises:
+      UserError: it failed; its own words stand on stderr.
+    """
+    folder = pathlib.Path(importlib.util.find_spec("tfds_builders.fec").origin).parent
+    command = [sys.executable, "-c", "import sys; from imagefec import compat\nwith compat.quiet_imports():\n"
+               "  from tensorflow_datasets.scripts.cli.main import launch_cli\nlaunch_cli()",
+               "build", str(folder), f"--manual_dir={manual_dir.resolve()}", f"--data_dir={data_dir.resolve()}"]
+    print("build: " + " ".join(["tfds", *command[3:]]), file=sys.stderr, flush=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise UserError(f"tfds build failed; its last words:\n{done.stdout[-2000:]}")
+
+
+class _Stages:
+    """Wall time by stage."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - start, 1)
+
+
+def _same_settings(out: pathlib.Path, settings: dict) -> None:
+    """A second run in one folder goes on with the first; with other settings it would mix two worlds."""
+    path = out / "settings.json"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and json.loads(path.read_text()) != settings:
+            raise UserError(f"{out}: holds a quickstart with {path.read_text().strip()}, and now {json.dumps(settings)} is "
+                            "asked for. Choose another --output_dir.")
+        path.write_text(json.dumps(settings) + "\n")
+    except OSError as error:
+        raise UserError(f"--output_dir={out}: cannot be written ({error.strerror}). Choose a folder you may write to, on a "
+                        "disk with room.") from error
+
+
+def _draw_once(drawn: pathlib.Path, csv_paths: list[pathlib.Path], url_root: str, bar, faces: int, identities: int,
+               triplets: int, seed: int) -> None:
+    """Draws unless it is done; the csv files move to the manual directory, where they name the server of the day."""
+    if all(path.is_file() for path in csv_paths):
+        return
+    draw_world(drawn, faces, identities, triplets, TEST_FRACTION, url_root, seed, progress=bar.update)
+    for path in csv_paths:
+        (drawn / path.name).replace(path)
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder over kept-alive connections, without a log line a photograph."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *arguments) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _served(folder: pathlib.Path) -> Iterator[str]:
+    """A real HTTP server on the loopback interface while the block runs; yields its URL."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port_file = folder / ".port"  # a resumed quickstart must find its URLs served where its csv files say
+    port = int(port_file.read_text()) if port_file.is_file() else 0
+    handler = functools.partial(_Quiet, directory=str(folder))
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        raise UserError(f"port {port} of 127.0.0.1, from which the drawn photographs were served, is taken "
+                        f"({error.strerror}). Free it, or choose another --output_dir.") from error
+    port_file.write_text(str(server.server_port))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,103 @@
+"""Everything that gin binds, and the reading of gin files: the only file that knows gin."""
+
+import contextlib
+import importlib.util  # noqa: F401  (gin 0.5.0 uses importlib.util and forgets to import it)
+import logging
+import os
+import pathlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gin
+
+from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
+from imagefec.errors import UserError
+from imagefec.model import layers, resnet
+from imagefec.training import objectives, schedules, trainer
+
+from trax import optimizers  # isort: skip
+
+CONFIG_DIRS = (pathlib.Path(__file__).parents[2] / "gin_configs",
+               pathlib.Path(sys.prefix) / "share" / "imagefec" / "gin_configs")
+
+ImageFEC = gin.external_configurable(resnet.ImageFEC, "ImageFEC", denylist=["mode"])
+Augment = gin.external_configurable(layers.Augment, "Augment", denylist=["mode"])
+TripletLoss = gin.external_configurable(objectives.TripletLoss, "TripletLoss")
+warmup_cosine = gin.external_configurable(schedules.warmup_cosine, "warmup_cosine")
+for _optimizer in (optimizers.Adam, optimizers.Adafactor, optimizers.Momentum, optimizers.SGD):
+    # Trax registers its optimizers itself, under trax.optimizers; a short name reads better in a gin file.
+    gin.external_configurable(_optimizer, f"imagefec.{_optimizer.__name__}")
+
+
+@gin.configurable("training")
+def _settings(model=gin.REQUIRED, loss=gin.REQUIRED, optimizer=gin.REQUIRED, learning_rate=gin.REQUIRED,
+              steps=gin.REQUIRED, batch_triplets=gin.REQUIRED, image_size=128, dataset="fec", train_split="train",
+              eval_split="test", balanced=False, augment=Augment, steps_per_eval=500, steps_per_checkpoint=500,
+              seed=0) -> dict[str, Any]:
+    """What gin binds of `trainer.train`; it runs outside of gin, which would add its own words to every error."""
+    return locals()
+
+
+def parse(config_files: Sequence[str], bindings: Sequence[str] = ()) -> None:
+    """Reads gin files and bindings afresh.
+
+    Args:
+      config_files: paths, or names of files in gin_configs.
+      bindings: such as "training.steps = 10"; they go over the files.
+
+    Raises:
+      UserError: a file is missing, or a file or binding is not understood; gin's own words are quoted.
+    """
+    gin.clear_config()
+    for folder in CONFIG_DIRS:
+        gin.add_config_file_search_path(str(folder))
+    for name in config_files:
+        if not any(os.path.isfile(path) for path in (name, *(folder / name for folder in CONFIG_DIRS))):
+            raise UserError(f"--config_file={name}: there is no such file, neither here nor among "
+                            f"{', '.join(known_configs()) or 'the installed ones (none found: ' + _no_configs() + ')'}.")
+    try:
+        with _gin_searches_silently():
+            gin.parse_config_files_and_bindings(list(config_files), list(bindings))
+    except (ValueError, SyntaxError, OSError, TypeError, LookupError) as error:
+        said = " ".join(str(error).split())
+        raise UserError(f"gin cannot read {', '.join([*config_files, *bindings])}: {said} "
+                        "Mend the file or binding; `imagefec train --help` shows one that works.") from error
+
+
+def known_configs() -> list[str]:
+    """Names of the gin files that come with the project."""
+    return sorted({path.name for folder in CONFIG_DIRS for path in folder.glob("*.gin")})
+
+
+def run(config_files: Sequence[str], bindings: Sequence[str], output_dir: str | os.PathLike,
+        data_dir: str | os.PathLike) -> pathlib.Path:
+    """Parses gin and trains; the run directory gets config.gin, the operative configuration.
+
+    Raises:
+      UserError: as `parse` and `trainer.train`; also a parameter that no file binds.
+    """
+    parse(config_files, bindings)
+    try:
+        settings = _settings()
+    except RuntimeError as error:  # gin's word for a parameter that is REQUIRED and not bound
+        if "Required bindings" in str(error):
+            raise UserError(f"{' '.join(str(error).split())} Give --config_file, or bind it with --config.") from error
+        raise
+    return trainer.train(output_dir, data_dir, model_arguments=dict(gin.get_bindings("ImageFEC")), **settings)
+
+
+@contextlib.contextmanager
+def _gin_searches_silently() -> Iterator[None]:
+    """gin logs an error for each folder that lacks a file before the one that has it."""
+    def keep(record: logging.LogRecord) -> bool:
+        return "Path not found" not in record.getMessage()
+    logging.getLogger().addFilter(keep)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeFilter(keep)
+
+
+def _no_configs() -> str:
+    return "install from a checkout with pip install -e ."

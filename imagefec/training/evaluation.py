@@ -1,0 +1,52 @@
+"""Measures of a model in training over a whole split: every face embedded once, in eval mode."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imagefec.data.pipeline import Triplets
+from imagefec.maths import metrics
+
+
+class SplitEvaluation:
+    """TPA overall and by type, loss and embedding spread of one split.
+
+    Args:
+      data: the split.
+      loss: a function of (embeddings float32 [3 * b, dim], types int8 [b]) -> scalar, the training loss.
+      batch_faces: faces embedded at a time.
+    """
+
+    def __init__(self, data: Triplets, loss: Callable[[np.ndarray, np.ndarray], Any], batch_faces: int = 256):
+        self.data, self._loss, self._batch = data, loss, min(batch_faces, len(data.faces))
+        self._forward = None
+
+    def __call__(self, model: Any) -> dict[str, float]:
+        """Embeds the split with a Trax model in eval mode and returns name -> measure."""
+        if self._forward is None:
+            key = jax.random.PRNGKey(0)  # Trax asks for one; in eval mode nothing draws from it
+            self._forward = jax.jit(lambda weights, state, faces: model.pure_fn(faces, weights, state, key)[0])
+        embeddings = self._embed(model.weights, model.state)
+        triplets = embeddings[self.data.triplets]
+        right = metrics.triplets_right(*metrics.triplet_distances(triplets))
+        report = metrics.tpa_by_type(np.asarray(right), self.data.types)
+        measures = {"tpa": report["tpa"], "tpa_se": report["tpa_se"]}
+        for name, part in report["by_type"].items():
+            if part["tpa"] is not None:
+                measures[f"tpa_{name}"] = part["tpa"]
+        measures["loss"] = float(self._loss(jnp.asarray(triplets.reshape(-1, triplets.shape[-1])),
+                                            jnp.asarray(self.data.types)))
+        measures["embedding_spread"] = float(metrics.embedding_spread(embeddings))
+        return measures
+
+    def _embed(self, weights: Any, state: Any) -> np.ndarray:
+        faces, parts = self.data.faces, []
+        for start in range(0, len(faces), self._batch):
+            batch = faces[start:start + self._batch]
+            # The last batch is filled up, so that its size is not compiled anew, and cut again.
+            full = np.concatenate([batch, faces[:self._batch - len(batch)]])
+            parts.append(np.asarray(self._forward(weights, state, full))[:len(batch)])
+        return np.concatenate(parts)

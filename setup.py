@@ -1,0 +1,56 @@
+"""Packaging of Image FEC. The README's table says why each dependency is there."""
+
+import glob
+
+from setuptools import find_packages, setup
+
+VERSION = "0.1.0"  # imagefec.__version__ reads it back from the installed metadata
+
+REQUIREMENTS = [
+    "absl-py>=2.1",
+    "apache-beam>=2.70",  # `tfds build` imports it at start-up and does not declare it
+    "gin-config>=0.5.0",
+    "importlib_resources>=6.0",  # every TFDS build imports it and does not declare it
+    "jax>=0.7,<0.12",
+    "matplotlib>=3.8",
+    "mlcroissant>=1.0",  # `tfds build` imports it and does not declare it
+    "numpy>=1.26",
+    "opencv-python-headless>=4.10,<5",  # 5 has no Haar cascades; headless needs no libGL
+    "pillow>=10",
+    "scikit-image>=0.24",
+    "scikit-learn>=1.4",
+    "tensorflow>=2.18",
+    "tensorflow-datasets>=4.9.9",
+    "tqdm>=4.66",
+    "trax==1.4.1",
+    "urllib3>=2.6",
+]
+
+setup(
+    name="imagefec",
+    version=VERSION,
+    description="Expression embeddings: faces to points whose distance is difference in facial expression.",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["imagefec", "imagefec.*", "tfds_builders", "tfds_builders.*"]),
+    package_data={"tfds_builders.fec": ["*.md", "*.bib", "*.txt", "*.tsv"]},
+    # gin_configs is no package; `imagefec train --config_file=quickstart.gin` finds it here, or in a checkout.
+    data_files=[("share/imagefec/gin_configs", sorted(glob.glob("gin_configs/*.gin")))],
+    install_requires=REQUIREMENTS,
+    extras_require={
+        "test": ["dill>=0.3.8", "hypothesis>=6.100", "psutil>=5.9", "pytest>=8", "ruff>=0.6"],
+        "beam": ["apache-beam[gcp]>=2.70"],
+        "export": [],
+        "notebook": ["jupyter-client>=8", "nbclient>=0.10", "ipykernel>=6"],
+    },
+    entry_points={"console_scripts": ["imagefec=imagefec.cli:main"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
