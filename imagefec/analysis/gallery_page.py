@@ -24,6 +24,7 @@ def make_page(heading: Heading, strips: list[Strip], explanation: str) -> str:
     return _PAGE.substitute(
         title=html.escape(heading.title), facts=html.escape(heading.facts), style=_STYLE,
         explanation=html.escape(explanation),
+        k=max(len(strip.neighbours) + strip.missing for strip in strips),
         strips="\n".join(_strip(number, strip, heading) for number, strip in enumerate(strips, start=1)))
 
 
@@ -42,7 +43,7 @@ def _strip(number: int, strip: Strip, heading: Heading) -> str:
 def _figure(tile: Tile, what: str, caption: str) -> str:
     face_id = html.escape(tile.face_id)
     # tabindex: the keyboard shows the id as the mouse does
-    return (f'<figure tabindex="0" title="{face_id}"><div><img src="{_jpeg_url(tile)}" '
+    return (f'<figure tabindex="0"><div><img src="{_jpeg_url(tile)}" '
             f'alt="Face, {what}" width="128" height="128"><code>{face_id}</code></div>'
             f"<figcaption>{caption}</figcaption></figure>")
 
@@ -68,10 +69,11 @@ main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 3
   gap: 0 3rem; }
 section { display: flex; gap: 1.25rem; padding: 1rem 0; border-top: 1px solid var(--line); }
 h2 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-.query, li { flex: 0 1 8rem; min-width: 0; }
-.query { width: 20%; flex-shrink: 0; }
-ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(5.5rem, 40%), 1fr)); gap: .6rem;
-  flex: 1; margin: 0; padding: 0; list-style: none; }
+.query { flex: 0 0 clamp(4.5rem, 22%, 8rem); }
+ol { display: grid; flex: 1; min-width: 0; gap: .6rem; margin: 0; padding: 0; list-style: none;
+  /* k in a line; where that makes them too small to read, as many as fit */
+  grid-template-columns: repeat(auto-fill,
+    minmax(max(3.8rem, (100% - (var(--k) - 1) * .6rem) / var(--k) - .1px), 1fr)); }
 figure { margin: 0; border-radius: .7rem; outline-offset: 3px; }
 figure:focus-visible { outline: 2px solid var(--accent); }
 figure div { position: relative; overflow: hidden; border-radius: .7rem; line-height: 0; }
@@ -101,7 +103,7 @@ _PAGE = Template("""<!doctype html>
 <p class="facts">$facts</p>
 <p class="why">$explanation</p>
 </header>
-<main>
+<main style="--k: $k">
 $strips
 </main>
 </body>

@@ -223,7 +223,11 @@ def fan_in_normal(gain: float) -> Callable[[tuple[int, ...], jax.Array], jnp.nda
     """
     def init(shape: tuple[int, ...], key: jax.Array) -> jnp.ndarray:
         shape = tuple(int(side) for side in shape)
-        return jax.random.normal(key, shape, jnp.float32) * (gain / np.prod(shape[:-1])) ** 0.5
+        if isinstance(key, jax.core.Tracer):  # Trax asks for the shape alone
+            return jnp.zeros(shape, jnp.float32)
+        # NumPy draws the same on every device, and XLA would compile a program of its own for every shape.
+        drawn = np.random.default_rng(np.asarray(key)).standard_normal(shape, np.float32)
+        return jnp.asarray(drawn * np.float32((gain / np.prod(shape[:-1])) ** 0.5))
     return init
 
 

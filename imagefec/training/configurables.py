@@ -31,7 +31,7 @@ for _optimizer in (optimizers.Adam, optimizers.Adafactor, optimizers.Momentum, o
 
 
 @gin.configurable("training")
-def _settings(model=gin.REQUIRED, loss=gin.REQUIRED, optimizer=gin.REQUIRED, learning_rate=gin.REQUIRED,
+def settings(model=gin.REQUIRED, loss=gin.REQUIRED, optimizer=gin.REQUIRED, learning_rate=gin.REQUIRED,
               steps=gin.REQUIRED, batch_triplets=gin.REQUIRED, image_size=128, dataset="fec", train_split="train",
               eval_split="test", balanced=False, augment=Augment, steps_per_eval=500, steps_per_checkpoint=500,
               seed=0) -> dict[str, Any]:
@@ -79,12 +79,12 @@ def run(config_files: Sequence[str], bindings: Sequence[str], output_dir: str | 
     """
     parse(config_files, bindings)
     try:
-        settings = _settings()
+        bound = settings()
     except RuntimeError as error:  # gin's word for a parameter that is REQUIRED and not bound
         if "Required bindings" in str(error):
             raise UserError(f"{' '.join(str(error).split())} Give --config_file, or bind it with --config.") from error
         raise
-    return trainer.train(output_dir, data_dir, model_arguments=dict(gin.get_bindings("ImageFEC")), **settings)
+    return trainer.train(output_dir, data_dir, model_arguments=dict(gin.get_bindings("ImageFEC")), **bound)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -49,7 +50,15 @@ class FaceLoop(training.Loop):
             eval_at=lambda step: step in (1, last_step) or step % steps_per_eval == 0,
             checkpoint_at=lambda step: step % steps_per_checkpoint == 0,
             permanent_checkpoint_at=lambda step: False, random_seed=seed)
+        self._commit_to_device()
         self._measured = time.monotonic(), self.step
+
+    def _commit_to_device(self) -> None:
+        """Ties weights and state to the device as a step's results are, or JAX compiles step 2 anew."""
+        accelerated = self._trainer_per_task[0].accelerated_model_with_loss
+        device = jax.local_devices()[0]
+        accelerated.weights = jax.device_put(accelerated.weights, device)
+        accelerated.state = jax.device_put(accelerated.state, device)
 
     def _init_evaluator(self, eval_task: Any) -> None:
         """Trax would compile its metric layers here; `evaluation` compiles what it needs itself."""

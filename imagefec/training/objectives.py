@@ -19,7 +19,13 @@ def TripletLoss(margin: float = 0.1, margins_by_type: tuple[float, float, float]
       margin: gap asked for between distances.
       margins_by_type: one margin for each type of triplet instead, as in Vemulapalli & Agarwala 2019.
       distance: "l2" or "squared_l2".
+
+    Raises:
+      ValueError: the distance is unknown.
     """
+    if distance not in losses.DISTANCES:
+        raise ValueError(f"distance must be one of {', '.join(losses.DISTANCES)}; found {distance!r}")
+
     def loss(embeddings: jnp.ndarray, types: jnp.ndarray) -> jnp.ndarray:
         asked = margin if margins_by_type is None else jnp.asarray(margins_by_type)[types]
         return jnp.mean(losses.odd_one_out_hinge(as_triplets(embeddings), asked, distance))

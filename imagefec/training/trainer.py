@@ -67,11 +67,15 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
     batches = pipeline.triplet_batches(train_data, batch_triplets, seed, balanced, skip=start)
     sample = next(pipeline.triplet_batches(train_data, batch_triplets, seed, balanced))
 
-    train_model = tl.Serial(augment(mode="train"), model(mode="train"))
-    eval_model = tl.Serial(augment(mode="eval"), model(mode="eval"))
-    task = training.TrainTask(batches, loss(), optimizer(), lr_schedule=learning_rate, loss_name="loss",
-                              sample_batch=sample, n_steps_per_checkpoint=steps_per_checkpoint)
-    loss_of = loss()
+    try:
+        train_model = tl.Serial(augment(mode="train"), model(mode="train"))
+        eval_model = tl.Serial(augment(mode="eval"), model(mode="eval"))
+        task = training.TrainTask(batches, loss(), optimizer(), lr_schedule=learning_rate, loss_name="loss",
+                                  sample_batch=sample, n_steps_per_checkpoint=steps_per_checkpoint)
+        loss_of = loss()
+    except (TypeError, ValueError) as error:
+        raise UserError(f"the settings make no run: {' '.join(str(error).split())}. Mend the gin file or the "
+                        "--config binding.") from error
     loss_of.init(shapes.signature((sample[0][:3, 0, 0].astype("float32"), sample[1][:1])))
     reporter = _Reporter(steps, 3 * batch_triplets)
     with _trax_speaks_to_nobody():

@@ -1,0 +1,130 @@
+"""The numbers of an evaluation, against loops over the triplets, and what it warns of."""
+
+import dataclasses
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+
+from imagefec.analysis.evaluate import evaluate_run, score_triplets
+from imagefec.data.pipeline import Triplets
+from imagefec.errors import UserError
+
+TYPES = ("one_class", "two_class", "three_class")
+
+
+def naive_tpa(vectors, data, kind=None):
+    n = n_right = 0
+    for (a, b, odd), type_ in zip(data.triplets, data.types):
+        if kind is None or TYPES[type_] == kind:
+            near = math.dist(vectors[a], vectors[b])
+            n_right += near < math.dist(vectors[a], vectors[odd]) and near < math.dist(vectors[b], vectors[odd])
+            n += 1
+    return n_right / n, n
+
+
+@pytest.fixture(scope="module")
+def result(run, data_dir):
+    return evaluate_run(run, data_dir, split="train")
+
+
+def test_a_run_is_evaluated_on_the_whole_split_with_its_weights_in_evaluation_mode(result, embedder, data):
+    vectors = embedder.embed(data.faces)
+    assert (result["tpa"], result["n_triplets"]) == naive_tpa(vectors, data)
+    assert result["n_triplets"] == len(data) >= 6
+    assert set(result["by_type"]) == set(TYPES)
+    for kind, scores in result["by_type"].items():
+        assert (scores["tpa"], scores["n_triplets"]) == naive_tpa(vectors, data, kind)
+    assert result["tpa_se"] == pytest.approx(math.sqrt(result["tpa"] * (1 - result["tpa"]) / len(data)))
+    squares = [math.dist(a, b) ** 2 for a, b in itertools.combinations(vectors, 2)]
+    assert result["embedding_spread"] == pytest.approx(math.sqrt(sum(squares) / len(squares)), rel=1e-4)
+    assert 0 < result["human_tpa"] <= 1
+
+
+def test_the_result_says_what_was_evaluated_and_json_can_hold_it(result, run):
+    assert (result["run"], result["step"]) == (str(run), 12)
+    assert (result["dataset"], result["split"]) == ("fec", "train")
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_each_distinct_face_is_embedded_once(run, data_dir, data, monkeypatch):
+    from imagefec.model import Embedder
+
+    embedded = []
+    embed = Embedder.embed
+    monkeypatch.setattr(Embedder, "embed", lambda self, faces: (embedded.append(faces), embed(self, faces))[1])
+    evaluate_run(run, data_dir, split="train")
+    [faces] = embedded
+    np.testing.assert_array_equal(faces, data.faces)
+    assert len(faces) < 3 * len(data)
+
+
+def test_the_test_split_is_the_default(run, data_dir):
+    result = evaluate_run(run, data_dir)
+    assert result["split"] == "test" and result["n_triplets"] < 6
+
+
+def test_few_triplets_are_warned_of(result):
+    assert f"Only {result['n_triplets']} triplets" in result["warning"]
+
+
+def test_what_is_missing_is_refused(run, data_dir, tmp_path):
+    with pytest.raises(UserError, match="no such run directory"):
+        evaluate_run(tmp_path / "gone", data_dir)
+    with pytest.raises(UserError, match="no split 'validation'"):
+        evaluate_run(run, data_dir, split="validation")
+    (tmp_path / "run.json").write_text((run / "run.json").read_text())
+    with pytest.raises(UserError, match="no checkpoint"):
+        evaluate_run(tmp_path, data_dir)
+
+
+def made_triplets(n=120, n_faces=30):
+    random = np.random.default_rng(3)
+    triplets = np.array([random.choice(n_faces, 3, replace=False) for _ in range(n)], np.int32)
+    return Triplets(
+        faces=np.zeros((n_faces, 1, 1, 3), np.uint8), face_ids=[f"f{i}" for i in range(n_faces)],
+        urls=[f"u{i}" for i in range(n_faces)], triplets=triplets, types=np.zeros(n, np.int8),
+        votes=np.tile([0, 1, 4], (n, 1)).astype(np.int32), agreement=np.full(n, 0.8, np.float32))
+
+
+def made_vectors(n_faces=30):
+    vectors = np.random.default_rng(4).normal(size=(n_faces, 5))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_a_type_without_triplets_has_no_accuracy_and_enough_triplets_no_warning():
+    data, vectors = made_triplets(), made_vectors()
+    scores = score_triplets(vectors, data)
+    assert scores["by_type"]["two_class"]["tpa"] is None and scores["by_type"]["two_class"]["n_triplets"] == 0
+    assert (scores["tpa"], scores["n_triplets"]) == naive_tpa(vectors, data)
+    assert "warning" not in scores
+    # 5 votes, 4 of them alike: leave one out, and the 4 agree with the majority of the others, the 1 does not.
+    assert scores["human_tpa"] == pytest.approx(0.8)
+
+
+def test_a_single_vote_a_triplet_leaves_the_humans_without_a_score():
+    data = dataclasses.replace(made_triplets(), votes=np.tile([0, 0, 1], (120, 1)).astype(np.int32))
+    assert score_triplets(made_vectors(), data)["human_tpa"] is None
+
+
+def test_a_collapsed_run_scores_nothing_and_is_named_as_such():
+    scores = score_triplets(np.tile(made_vectors(1), (30, 1)), made_triplets())
+    assert scores["tpa"] == 0 and scores["embedding_spread"] == pytest.approx(0, abs=1e-6)
+    assert "collapsed" in scores["warning"]
+
+
+def test_embeddings_that_are_not_finite_count_as_wrong_and_are_named():
+    data, vectors = made_triplets(), made_vectors()
+    vectors[7] = np.nan
+    scores = score_triplets(vectors, data)
+    assert scores["tpa"] == naive_tpa(vectors, data)[0]
+    assert (data.triplets == 7).any() and scores["embedding_spread"] is None
+    assert "1 of 30 embeddings are not finite" in scores["warning"]
+    json.dumps(scores, allow_nan=False)
+
+
+def test_a_wrong_number_of_embeddings_is_a_callers_bug():
+    with pytest.raises(ValueError, match=r"\[30, d\], one a face; found \(29, 5\)"):
+        score_triplets(made_vectors(29), made_triplets())

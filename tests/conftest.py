@@ -1,0 +1,29 @@
+"""A small drawn world taken through the real pipeline once a session: draw, fetch, crop, `tfds build`."""
+
+import pathlib
+from typing import NamedTuple
+
+import pytest
+
+
+class World(NamedTuple):
+    manual_dir: pathlib.Path
+    cache_dir: pathlib.Path
+    data_dir: pathlib.Path
+    csv_paths: list[pathlib.Path]
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> World:
+    from imagefec import quickstart
+    from imagefec.data.face_files import crop_faces
+    from imagefec.data.fetch import fetch_photos
+    from imagefec.faces.draw import draw_world
+
+    root = tmp_path_factory.mktemp("world")
+    manual = draw_world(root / "fec", faces=300, identities=40, triplets=400, test_fraction=0.4, seed=5, workers=1)
+    csv_paths = [manual / name for name in quickstart.CSV_NAMES]
+    assert fetch_photos(csv_paths, root / "cache").n_failed == 0
+    crop_faces(csv_paths, root / "cache", manual / "faces", workers=1)
+    quickstart.build(manual, root / "data")
+    return World(manual, root / "cache", root / "data", csv_paths)

@@ -1,0 +1,131 @@
+"""Each mend of imagefec.compat: what Trax asks of today's JAX and would not get without it."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import imagefec
+from imagefec import compat
+
+CHECKOUT = str(pathlib.Path(imagefec.__file__).parents[1])
+IMPORTED = "---- imported ----"
+# A fresh process on two CPU devices: the import, then two steps of a small Trax Loop.
+ON_TWO_DEVICES = f"""
+from imagefec import compat
+import json, os, sys, warnings
+os.write(2, b"{IMPORTED}\\n")
+
+import jax
+import numpy as np
+import trax
+from trax import layers as tl, optimizers
+from trax.supervised import training
+
+def batches():
+    rng = np.random.default_rng(0)
+    while True:
+        inputs = rng.normal(size=(4, 3)).astype(np.float32)
+        yield inputs, inputs.sum(1, keepdims=True), np.ones((4, 1), np.float32)
+
+model = tl.Serial(tl.Dense(5), tl.BatchNorm(axis=0), tl.Dense(1))
+task = training.TrainTask(batches(), tl.L2Loss(), optimizers.Adam(0.01), n_steps_per_checkpoint=1)
+evaluation = training.EvalTask(batches(), [tl.L2Loss()], n_eval_batches=1)
+loop = training.Loop(model, task, eval_tasks=[evaluation], output_dir=sys.argv[1])
+before = [np.array(weight) for weight in jax.tree.leaves(loop.model.weights)]
+loop.run(2)
+after = [np.array(weight) for weight in jax.tree.leaves(loop.model.weights)]
+print(json.dumps({{
+    "devices": jax.local_device_count(),
+    "devices_of_trax": trax.fastmath.local_device_count(),
+    "host_count": jax.host_count(),
+    "step": loop.step,
+    "finite": all(np.isfinite(weight).all() for weight in after),
+    "moved": max(float(np.abs(a - b).max()) for a, b in zip(before, after)),
+}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """(facts, stderr of the import, stderr of the run) of the process above."""
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu",
+                   "PYTHONPATH": os.pathsep.join([CHECKOUT, os.environ.get("PYTHONPATH", "")])}
+    environment.pop("PYTHONWARNINGS", None)
+    done = subprocess.run([sys.executable, "-c", ON_TWO_DEVICES, str(tmp_path_factory.mktemp("loop"))],
+                          env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    at_import, _, at_run = done.stderr.partition(f"{IMPORTED}\n")
+    return json.loads(done.stdout.splitlines()[-1]), at_import, at_run
+
+
+def shown(warn):
+    """The messages of the warnings that `warn` calls forth and that are not silenced."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.resetwarnings()
+        warnings.simplefilter("always")
+        compat.silence_known_warnings()
+        warn()
+    return [str(warning.message) for warning in caught]
+
+
+def test_importing_trax_by_way_of_compat_prints_nothing(fresh):
+    assert fresh[1] == ""
+
+
+def test_trax_sees_one_device_where_jax_sees_two(fresh):
+    assert fresh[0]["devices"] == 2
+    assert fresh[0]["devices_of_trax"] == 1
+
+
+def test_a_trax_loop_trains_on_a_machine_of_two_devices(fresh):
+    facts = fresh[0]
+    assert facts["step"] == 2 and facts["finite"] and facts["moved"] > 1e-3
+
+
+def test_a_trax_loop_runs_without_a_warning(fresh):
+    assert "Warning" not in fresh[2]
+
+
+def test_jax_has_host_count_as_trax_calls_it(fresh, monkeypatch):
+    assert fresh[0]["host_count"] == 1
+    monkeypatch.delattr(jax, "host_count")
+    compat.mend_host_count()
+    assert jax.host_count() == jax.process_count()
+
+
+def test_trax_is_told_of_one_device_whatever_there_is(monkeypatch):
+    import trax.fastmath.jax as trax_jax
+    monkeypatch.setitem(trax_jax.JAX_BACKEND, "local_device_count", lambda: 8)
+    compat.mend_local_device_count()
+    assert trax_jax.JAX_BACKEND["local_device_count"]() == 1
+
+
+def test_the_counter_of_trax_batch_norm_draws_no_warning():
+    assert shown(lambda: jnp.zeros((), np.int64)) == []
+    assert len(shown(lambda: jnp.zeros((), np.float64))) == 1  # a float64 cut short is for the user to know
+
+
+def test_warnings_of_trax_code_being_old_are_silenced_and_those_of_others_show():
+    def warn(module, category=DeprecationWarning):
+        return lambda: warnings.warn_explicit("of 2021", category, "file.py", 1, module=module)
+
+    assert shown(warn("trax.supervised.training")) == []
+    assert shown(warn("imagefec.training.loop")) == ["of 2021"]
+    assert shown(warn("mytrax.training")) == ["of 2021"]
+    assert shown(warn("trax.supervised.training", UserWarning)) == ["of 2021"]
+
+
+@pytest.mark.parametrize("name", ["host_count", "process_count"])
+def test_jaxs_word_on_renamed_counts_is_silenced_and_its_other_words_show(name):
+    renamed = f"jax.{name} has been renamed to jax.something. This alias will eventually be removed"
+    assert shown(lambda: warnings.warn(renamed, stacklevel=1)) == []
+    other = "jax.devices has been renamed to jax.something"
+    assert shown(lambda: warnings.warn(other, stacklevel=1)) == [other]

@@ -1,0 +1,174 @@
+"""Who may import whom: a file of imagefec imports only from floors below it (docs: the house's floors)."""
+
+import ast
+import pathlib
+import re
+
+import pytest
+
+import imagefec
+
+PACKAGE = pathlib.Path(imagefec.__file__).parent
+# What every floor may use, whatever its own; each of these may use those before it.
+BASE = ("errors", "quiet", "progress", "compat")
+FLOORS = {"maths": 0, "faces": 1, "data": 2, "model": 2, "training": 3, "analysis": 4, "serving": 5}
+TOP = 6  # cli, quickstart, __main__ and whatever else lies at the package's top
+NEVER = {("serving", "training")}  # below it, and yet not to be used
+GIN_HOMES = {"training/configurables.py", "training/trainer.py"}
+TFDS_HOMES = {"data/pipeline.py"}
+
+
+def violations(package):
+    """Every breach of the floors in the .py files of a package folder, as 'file, line: what'."""
+    return [breach for path in sorted(package.rglob("*.py")) for breach in _breaches(path, package)]
+
+
+def _breaches(path, package):
+    name = path.relative_to(package).as_posix()
+    imported = sorted(set(_imports(path, package)))
+    for line, module in imported:
+        for wrong in (_wrong_floor(name, module, package), _wrong_outsider(name, module)):
+            if wrong:
+                yield f"{name}, line {line}: {wrong}"
+    trax_lines = [line for line, module in imported if _is_of(module, "trax")]
+    compat_lines = [line for line, module in imported if _is_of(module, "imagefec.compat")]
+    if trax_lines and name != "compat.py" and min(compat_lines, default=10**9) > min(trax_lines):
+        yield f"{name}, line {min(trax_lines)}: imports trax before imagefec.compat, which mends it"
+
+
+def _wrong_floor(name, module, package):
+    if not module.startswith("imagefec."):
+        return None
+    own, other = (_room(part) for part in (name, module.removeprefix("imagefec.").replace(".", "/")))
+    if own in BASE and other in BASE:
+        allowed = BASE.index(other) <= BASE.index(own)
+    elif other in BASE:
+        allowed = True
+    elif own in BASE:
+        allowed = False
+    else:
+        for room in (own, other):
+            if room not in FLOORS and (package / room).is_dir():
+                return f"{room}/ has no floor yet; give it one in tests/test_layers.py"
+        floor, other_floor = (FLOORS.get(room, TOP) for room in (own, other))
+        allowed = own == other or other_floor < floor or floor == other_floor == TOP
+        allowed = allowed and (own, other) not in NEVER
+    return None if allowed else f"imports {module}, which is not on a floor below"
+
+
+def _wrong_outsider(name, module):
+    if _is_of(module, "tfds_builders"):
+        return "imports tfds_builders, which lies above imagefec"
+    if _is_of(module, "gin") and name not in GIN_HOMES:
+        return "imports gin, whose homes are " + " and ".join(sorted(GIN_HOMES))
+    if (_is_of(module, "tensorflow_datasets") or _is_of(module, "tensorflow.data")) and name not in TFDS_HOMES:
+        return f"uses {module}, whose home is data/pipeline.py"
+    return None
+
+
+def _is_of(module, package):
+    return module == package or module.startswith(package + ".")
+
+
+def _room(name):
+    """The folder of a file or module, or its own name where it lies at the package's top."""
+    return re.split(r"[/.]", name)[0]
+
+
+def _imports(path, package):
+    """(line, full module name) of all that a file imports, at its top or within, by statement or by name."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    here = ["imagefec", *path.relative_to(package).parts[:-1]]
+    aliases = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+                aliases[alias.asname or alias.name.split(".")[0]] = (
+                    alias.name if alias.asname else alias.name.split(".")[0])
+        elif isinstance(node, ast.ImportFrom):
+            base = here[:len(here) - node.level + 1] if node.level else []
+            base = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield node.lineno, _home(f"{base}.{alias.name}")
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"imagefec(\.[a-z_]\w*)+", str(node.value)):
+            yield node.lineno, node.value  # of importlib.import_module, or of a table of lazy names
+    for node in ast.walk(tree):  # import tensorflow as tf; tf.data.Dataset
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+            full = aliases[node.value.id]
+            if full in ("tensorflow", "imagefec"):
+                yield node.lineno, _home(f"{full}.{node.attr}")
+
+
+def _home(name):
+    """Where a name of the package itself lives: `imagefec.Embedder` is the model's, `__version__` nobody's."""
+    if name == "imagefec.Embedder":
+        return "imagefec.model.embedder"
+    return "imagefec" if name.startswith("imagefec.__") and name != "imagefec.__main__" else name
+
+
+def planted(folder, name, text):
+    """A package folder of one file, beside which every room exists."""
+    for room in FLOORS:
+        (folder / room).mkdir(exist_ok=True)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    return folder
+
+
+def test_every_file_of_imagefec_imports_only_from_floors_below():
+    assert len(list(PACKAGE.rglob("*.py"))) > 20
+    assert violations(PACKAGE) == []
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("maths/losses.py", "from imagefec.faces import crop"),
+    ("maths/losses.py", "from imagefec import model"),
+    ("maths/losses.py", "import imagefec\n\nimagefec.model"),
+    ("maths/losses.py", "import imagefec\n\nimagefec.Embedder"),
+    ("faces/crop.py", "from ..data import fetch"),
+    ("faces/draw/world.py", "from ...data.fec_csv import TYPES"),
+    ("faces/crop.py", "from imagefec import Embedder"),
+    ("data/pipeline.py", "import imagefec.model.resnet as resnet"),
+    ("data/deep/down.py", "def late():\n    from imagefec.model import resnet"),
+    ("model/resnet.py", "from imagefec.data import pipeline"),
+    ("model/resnet.py", "import importlib\nimportlib.import_module('imagefec.data.pipeline')"),
+    ("training/loop.py", "from imagefec.analysis import gallery"),
+    ("analysis/gallery.py", "from imagefec.serving.app import serve"),
+    ("serving/app.py", "from imagefec.training import loop"),
+    ("serving/app.py", "from imagefec import cli"),
+    ("errors.py", "from imagefec.maths import geometry"),
+    ("errors.py", "from imagefec import compat"),
+    ("data/new.py", "import tfds_builders.fec"),
+    ("cli.py", "from tfds_builders import fec"),
+    ("model/layers.py", "import gin"),
+    ("cli.py", "from gin import config"),
+    ("data/fec_examples.py", "import tensorflow_datasets as tfds"),
+    ("data/fec_examples.py", "import tensorflow as tf\n\nxs = tf.data.Dataset.range(3)"),
+    ("training/loop.py", "from tensorflow import data"),
+    ("model/resnet.py", "from trax import layers as tl"),
+    ("model/resnet.py", "import trax\nfrom imagefec import compat"),
+])
+def test_a_planted_breach_is_caught(tmp_path, name, text):
+    found = violations(planted(tmp_path, name, text))
+    assert len(found) == 1 and found[0].startswith(f"{name}, line ")
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("maths/losses.py", "import jax\nfrom imagefec.errors import UserError\nfrom imagefec.maths import geometry"),
+    ("data/fetch.py", "import imagefec\nfrom imagefec.faces import crop\n\nimagefec.__version__"),
+    ("data/fetch.py", "from imagefec import __version__\nfrom . import ledger"),
+    ("data/pipeline.py", "import tensorflow_datasets\nimport tensorflow as tf\n\ntf.data.Dataset"),
+    ("model/layers.py", "from imagefec import compat\nfrom trax import layers"),
+    ("training/configurables.py", "import gin\nfrom imagefec.data import pipeline\nfrom imagefec.model import resnet"),
+    ("serving/app.py", "from imagefec.analysis import gallery"),
+    ("cli.py", "from imagefec import quickstart\nfrom imagefec.serving import app"),
+    ("model/layers.py", "import tensorflow as tf\n\ntf.io\n'''Speaks of imagefec.data in a sentence.'''"),
+])
+def test_what_the_floors_allow_passes(tmp_path, name, text):
+    assert violations(planted(tmp_path, name, text)) == []
+
+
+def test_a_room_without_a_floor_is_named(tmp_path):
+    breaches = violations(planted(tmp_path, "zoo/lion.py", "from imagefec.maths import losses"))
+    assert len(breaches) == 1 and "zoo/ has no floor yet" in breaches[0]

@@ -1,0 +1,53 @@
+"""What must start at once loads none of the heavy libraries; each module is tried in a process of its own."""
+
+import importlib.util
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import imagefec
+
+CHECKOUT = str(pathlib.Path(imagefec.__file__).parents[1])
+HEAVY = ("tensorflow", "tensorflow_datasets", "trax", "jax", "sklearn", "matplotlib")
+LIGHT = (
+    "imagefec",
+    "imagefec.cli",
+    "imagefec.__main__",
+    "imagefec.faces.draw",
+    "imagefec.data.fetch",
+    "imagefec.data.face_files",
+    "imagefec.model",  # its names load when first asked for
+)
+
+
+def heavy_after(statement, *folders):
+    """The heavy libraries that a fresh interpreter has loaded after one statement."""
+    code = f"import sys\n{statement}\nprint(*({set(HEAVY)!r} & sys.modules.keys()))"
+    path = os.pathsep.join([*map(str, folders), CHECKOUT, os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path},
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_a_light_module_loads_no_heavy_library(module):
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not there yet")
+    assert heavy_after(f"import {module}") == []
+
+
+def test_help_loads_no_heavy_library():
+    if importlib.util.find_spec("imagefec.cli") is None:
+        pytest.skip("imagefec.cli is not there yet")
+    quiet = "import contextlib, io\nwith contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+    assert heavy_after(f"from imagefec import cli\n{quiet}    cli.main(['train', '--help'])") == []
+
+
+def test_a_heavy_library_would_be_noticed(tmp_path):
+    (tmp_path / "trax.py").write_text("")
+    assert heavy_after("import trax", tmp_path) == ["trax"]

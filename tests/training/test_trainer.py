@@ -1,0 +1,140 @@
+"""Real gin, real TFDS files, Trax's loop: what a run leaves, how it resumes, what it refuses."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from imagefec.errors import UserError
+from imagefec.model import checkpoint
+
+
+@pytest.fixture(scope="module")
+def train(world):
+    from imagefec.training import configurables
+
+    def run(output_dir, *bindings):
+        return configurables.run(["smoke.gin"], list(bindings), output_dir, world.data_dir)
+    yield run
+    configurables.gin.clear_config()
+
+
+@pytest.fixture(scope="module")
+def whole_run(train, tmp_path_factory):
+    return train(tmp_path_factory.mktemp("runs") / "whole")
+
+
+def arrays_of(run_dir, name="model.npz"):
+    return checkpoint.load(run_dir / name)[0]
+
+
+def test_a_run_leaves_settings_checkpoints_history_and_tensorboard_files(whole_run):
+    settings = json.loads((whole_run / "run.json").read_text())
+    assert settings["model"]["stage_blocks"] == [1, 1] and settings["image_size"] == 48
+    assert "ImageFEC.d_hidden = 4" in (whole_run / "config.gin").read_text()
+    assert (whole_run / "best.npz").is_file() and checkpoint.load_meta(whole_run / "model.npz")["step"] == 4
+    history = json.loads((whole_run / "history.json").read_text())
+    steps = [step for step, _ in history["eval"]["metrics/tpa"]]
+    assert steps == [1, 2, 4]
+    for name in ("loss", "embedding_spread", "tpa_se", "tpa_one_class"):
+        assert len(history["eval"][f"metrics/{name}"]) == 3
+    assert list((whole_run / "eval").glob("events.*")) and list((whole_run / "train").glob("events.*"))
+
+
+def test_the_best_checkpoint_is_that_of_the_highest_tpa(whole_run):
+    meta = checkpoint.load_meta(whole_run / "best.npz")
+    history = json.loads((whole_run / "history.json").read_text())["eval"]["metrics/tpa"]
+    highest = max(value for _, value in history)
+    assert dict((step, value) for step, value in history)[meta["step"]] == highest
+
+
+def test_the_run_evaluates_in_eval_mode_as_the_embedder_does_afterwards(whole_run, world):
+    from imagefec.analysis.evaluate import evaluate_run
+    result = evaluate_run(whole_run, world.data_dir)
+    history = dict(json.loads((whole_run / "history.json").read_text())["eval"]["metrics/tpa"])
+    assert result["tpa"] == pytest.approx(history[result["step"]], abs=1e-9)
+    assert result["n_triplets"] > 50
+
+
+def test_a_run_in_two_parts_ends_with_the_weights_of_one_in_one_part(train, whole_run, tmp_path):
+    train(tmp_path / "parts", "training.steps = 2")
+    assert checkpoint.load_meta(tmp_path / "parts" / "model.npz")["step"] == 2
+    train(tmp_path / "parts")
+    whole, parts = arrays_of(whole_run), arrays_of(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    for name in whole:
+        np.testing.assert_array_equal(whole[name], parts[name], err_msg=name)
+
+
+def test_another_seed_gives_other_weights(train, whole_run, tmp_path):
+    train(tmp_path / "seeded", "training.seed = 1", "training.steps = 1")
+    name = next(name for name in arrays_of(whole_run) if name.startswith("weights/"))
+    assert not np.array_equal(arrays_of(whole_run)[name], arrays_of(tmp_path / "seeded")[name])
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_weights_of_one_never_killed(world, whole_run, tmp_path):
+    run_dir = tmp_path / "killed"
+    command = [sys.executable, "-m", "imagefec", "train", "--config_file=smoke.gin", f"--output_dir={run_dir}",
+               f"--data_dir={world.data_dir}"]
+    victim = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              cwd=pathlib.Path(__file__).parents[2])
+    deadline = time.monotonic() + 180
+    while not (run_dir / "model.npz").is_file() and victim.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait()
+    assert victim.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    done = subprocess.run(command, capture_output=True, text=True, cwd=pathlib.Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    assert "going on from step" in done.stderr and done.stdout.strip() == str(run_dir)
+    whole, killed = arrays_of(whole_run), arrays_of(run_dir)
+    for name in whole:
+        np.testing.assert_array_equal(whole[name], killed[name], err_msg=name)
+
+
+@pytest.mark.parametrize("bindings, said", [
+    (["training.batch_triplets = 100000"], "batch takes 100000 triplets"),
+    (["training.batch_triplets = 0"], "must be 1 or more"),
+    (["training.steps = 0"], "training.steps is 0"),
+    (["training.train_split = 'nowhere'"], "no split 'nowhere'"),
+    (["training.dataset = 'nothing'"], "holds no dataset 'nothing'"),
+    (["ImageFEC.block = 'round'"], "block must be one of"),
+    (["TripletLoss.distance = 'far'"], "distance must be one of"),
+])
+def test_settings_that_cannot_be_run_are_refused_in_a_sentence(train, tmp_path, bindings, said):
+    with pytest.raises(UserError, match=said):
+        train(tmp_path / "run", *bindings)
+
+
+def test_a_run_of_another_model_is_refused_by_name_and_shape(train, whole_run):
+    before = arrays_of(whole_run)
+    with pytest.raises(UserError, match=r"model\.npz: array weights/.* is of shape .*; the model wants shape"):
+        train(whole_run, "ImageFEC.d_hidden = 8")
+    after = arrays_of(whole_run)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_a_broken_checkpoint_is_refused(train, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.npz").write_bytes(b"PK\x03\x04 and then the disk was full")
+    with pytest.raises(UserError, match=r"model\.npz"):
+        train(tmp_path / "run")
+
+
+def test_an_output_directory_that_is_a_file_is_refused(train, tmp_path):
+    (tmp_path / "run").write_text("in the way")
+    with pytest.raises(UserError, match="cannot be written"):
+        train(tmp_path / "run")
+
+
+def test_training_that_diverges_stops_and_keeps_the_checkpoint_before(train, tmp_path):
+    with pytest.raises(UserError, match="diverged|collapsed"):
+        train(tmp_path / "run", "warmup_cosine.learning_rate = 1e38")
+    if (tmp_path / "run" / "model.npz").is_file():
+        assert all(np.isfinite(array).all() for array in arrays_of(tmp_path / "run").values())
