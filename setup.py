@@ -1,6 +1,7 @@
 """Packaging of Image FEC. The README's table says why each dependency is there."""
 
 import glob
+import pathlib
 
 from setuptools import find_packages, setup
 
@@ -30,7 +31,7 @@ setup(
     name="imagefec",
     version=VERSION,
     description="Expression embeddings: faces to points whose distance is difference in facial expression.",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=pathlib.Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",

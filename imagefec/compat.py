@@ -7,6 +7,7 @@ import warnings
 
 from imagefec.quiet import quiet_imports
 
+
 def silence_known_warnings() -> None:
     """Silences three Python warnings that Trax calls forth by being of 2021; every other one still shows."""
     # Trax's batch norm asks JAX for an int64 counter; int32 is what it gets and all it needs.

@@ -20,7 +20,7 @@ IMPORTED = "---- imported ----"
 # A fresh process on two CPU devices: the import, then two steps of a small Trax Loop.
 ON_TWO_DEVICES = f"""
 from imagefec import compat
-import json, os, sys, warnings
+import json, os
 os.write(2, b"{IMPORTED}\\n")
 
 import jax
@@ -35,17 +35,17 @@ def batches():
         inputs = rng.normal(size=(4, 3)).astype(np.float32)
         yield inputs, inputs.sum(1, keepdims=True), np.ones((4, 1), np.float32)
 
-model = tl.Serial(tl.Dense(5), tl.BatchNorm(axis=0), tl.Dense(1))
+model = tl.Serial(tl.Dense(5), tl.BatchNorm(axis=(0,)), tl.Dense(1))
 task = training.TrainTask(batches(), tl.L2Loss(), optimizers.Adam(0.01), n_steps_per_checkpoint=1)
 evaluation = training.EvalTask(batches(), [tl.L2Loss()], n_eval_batches=1)
-loop = training.Loop(model, task, eval_tasks=[evaluation], output_dir=sys.argv[1])
+loop = training.Loop(model, task, eval_tasks=[evaluation])  # no folder: our own loop writes its checkpoints itself
 before = [np.array(weight) for weight in jax.tree.leaves(loop.model.weights)]
 loop.run(2)
 after = [np.array(weight) for weight in jax.tree.leaves(loop.model.weights)]
 print(json.dumps({{
     "devices": jax.local_device_count(),
     "devices_of_trax": trax.fastmath.local_device_count(),
-    "host_count": jax.host_count(),
+    "host_count_is_mended": jax.host_count is jax.process_count,
     "step": loop.step,
     "finite": all(np.isfinite(weight).all() for weight in after),
     "moved": max(float(np.abs(a - b).max()) for a, b in zip(before, after)),
@@ -54,13 +54,13 @@ print(json.dumps({{
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory):
+def fresh():
     """(facts, stderr of the import, stderr of the run) of the process above."""
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu",
                    "PYTHONPATH": os.pathsep.join([CHECKOUT, os.environ.get("PYTHONPATH", "")])}
     environment.pop("PYTHONWARNINGS", None)
-    done = subprocess.run([sys.executable, "-c", ON_TWO_DEVICES, str(tmp_path_factory.mktemp("loop"))],
-                          env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", ON_TWO_DEVICES], env=environment,
+                          capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     at_import, _, at_run = done.stderr.partition(f"{IMPORTED}\n")
     return json.loads(done.stdout.splitlines()[-1]), at_import, at_run
@@ -95,7 +95,7 @@ def test_a_trax_loop_runs_without_a_warning(fresh):
 
 
 def test_jax_has_host_count_as_trax_calls_it(fresh, monkeypatch):
-    assert fresh[0]["host_count"] == 1
+    assert fresh[0]["host_count_is_mended"]
     monkeypatch.delattr(jax, "host_count")
     compat.mend_host_count()
     assert jax.host_count() == jax.process_count()

@@ -28,8 +28,8 @@ def augment_faces(key: jax.Array, faces: jnp.ndarray, crop: float = 0.15, flip: 
     Args:
       key: JAX PRNG key.
       faces: uint8 or float32 [n, h, w, 3], values 0..255.
-      crop: mean share of the area that is cut off, in [0, 0.6]; the share is drawn evenly from
-        [0.5 crop, 1.5 crop] and the position evenly; the crop keeps the image's aspect. 0 cuts nothing.
+      crop: mean share of the area that is cut off, in [0, 0.45]; the share is drawn evenly from
+        [0, 2 crop] and the position evenly; the crop keeps the image's aspect. 0 cuts nothing.
       flip: probability of mirroring left to right, in [0, 1].
       brightness: each face is multiplied by a factor drawn evenly from 1 - brightness to 1 + brightness; in
         [0, 1). (A factor, as in torchvision, not an offset as in TensorFlow.)
@@ -52,12 +52,12 @@ def draw(key: jax.Array, n: int, crop: float = 0.15, flip: float = 0.5,
     Raises:
       ValueError: a range is out of bounds.
     """
-    for name, value, high in (("crop", crop, 0.6), ("flip", flip, 1.0),
+    for name, value, high in (("crop", crop, 0.45), ("flip", flip, 1.0),
                               ("brightness", brightness, 0.99), ("contrast", contrast, 0.99)):
         if not 0 <= value <= high:
             raise ValueError(f"{name} must be in 0..{high}, found {value}")
     keys = jax.random.split(key, 6)
-    area_cut = jax.random.uniform(keys[0], (n,), minval=0.5 * crop, maxval=1.5 * crop)
+    area_cut = jax.random.uniform(keys[0], (n,), maxval=2.0 * crop)
     return Draws(
         side=jnp.sqrt(1.0 - area_cut),
         top=jax.random.uniform(keys[1], (n,)),

@@ -41,6 +41,37 @@ def odd_one_out_hinge(embeddings: jnp.ndarray, margin: float | jnp.ndarray = 0.1
     return first_gap + second_gap
 
 
+def odd_one_out_cross_entropy(embeddings: jnp.ndarray, temperature: float = 0.05,
+                              distance: str = "squared_l2") -> jnp.ndarray:
+    """Negative log-likelihood of the raters' choice, where a pair is found alike by softmax of minus its distance.
+
+    Unlike the hinge it has a gradient for every triplet, and the temperature sets which distances count as large,
+    so a network that starts with all embeddings close together learns from the first step.
+
+    Args:
+      embeddings: float32 [batch, 3, dim], unit length along dim. Axis 1 is (alike, alike, odd).
+      temperature: distance that makes a pair e times less likely, above 0.
+      distance: "l2" or "squared_l2".
+
+    Returns:
+      float32 [batch]; log 3 where all three distances are equal.
+
+    Raises:
+      ValueError: embeddings is not [batch, 3, dim], the distance is unknown, or the temperature is not above 0.
+
+    Source: the odd-one-out choice model of Hebart et al. 2020, doi:10.1038/s41562-020-00951-3, with distances for
+      dot products.
+    """
+    if embeddings.ndim != 3 or embeddings.shape[1] != 3:
+        raise ValueError(f"embeddings must be [batch, 3, dim], found {embeddings.shape}")
+    if not temperature > 0:
+        raise ValueError(f"temperature must be above 0, found {temperature}")
+    first, second, odd = embeddings[:, 0], embeddings[:, 1], embeddings[:, 2]
+    distances = jnp.stack([pair_distance(first, second, distance), pair_distance(first, odd, distance),
+                           pair_distance(second, odd, distance)])
+    return -jax.nn.log_softmax(-distances / temperature, axis=0)[0]
+
+
 def uda_consistency(first: jnp.ndarray, second: jnp.ndarray, distance: str = "l2") -> jnp.ndarray:
     """Distance between the embeddings of two random augmentations of the same faces.
 

@@ -24,6 +24,7 @@ CONFIG_DIRS = (pathlib.Path(__file__).parents[2] / "gin_configs",
 ImageFEC = gin.external_configurable(resnet.ImageFEC, "ImageFEC", denylist=["mode"])
 Augment = gin.external_configurable(layers.Augment, "Augment", denylist=["mode"])
 TripletLoss = gin.external_configurable(objectives.TripletLoss, "TripletLoss")
+ChoiceLoss = gin.external_configurable(objectives.ChoiceLoss, "ChoiceLoss")
 warmup_cosine = gin.external_configurable(schedules.warmup_cosine, "warmup_cosine")
 for _optimizer in (optimizers.Adam, optimizers.Adafactor, optimizers.Momentum, optimizers.SGD):
     # Trax registers its optimizers itself, under trax.optimizers; a short name reads better in a gin file.

@@ -143,3 +143,33 @@ def test_an_unknown_distance_is_refused_with_those_there_are():
 def test_views_of_different_shape_are_refused():
     with pytest.raises(ValueError, match="both views"):
         losses.uda_consistency(jnp.zeros((4, 2)), jnp.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("distance", ["l2", "squared_l2"])
+def test_choice_cross_entropy_agrees_with_a_naive_loop(distance):
+    rng = np.random.default_rng(3)
+    embeddings = rng.normal(size=(7, 3, 5)).astype(np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=-1, keepdims=True)
+    expected = []
+    for first, second, odd in embeddings.astype(float):
+        pairs = [np.linalg.norm(x - y) for x, y in ((first, second), (first, odd), (second, odd))]
+        pairs = [d ** 2 for d in pairs] if distance == "squared_l2" else pairs
+        likely = [np.exp(-d / 0.3) for d in pairs]
+        expected.append(-np.log(likely[0] / sum(likely)))
+    found = losses.odd_one_out_cross_entropy(embeddings, 0.3, distance)
+    np.testing.assert_allclose(found, expected, rtol=2e-5)
+
+
+def test_choice_cross_entropy_of_a_collapsed_triplet_is_log_3_with_a_finite_gradient():
+    import jax
+    together = np.tile(np.float32([[1, 0]]), (3, 1))[None]
+    for distance in ("l2", "squared_l2"):
+        value, slope = jax.value_and_grad(
+            lambda e, d=distance: losses.odd_one_out_cross_entropy(e, 0.05, d).sum())(together)
+        assert float(value) == pytest.approx(np.log(3), rel=1e-6)
+        assert np.isfinite(slope).all()
+
+
+def test_choice_cross_entropy_refuses_a_temperature_of_0():
+    with pytest.raises(ValueError, match="temperature"):
+        losses.odd_one_out_cross_entropy(np.zeros((1, 3, 2), np.float32), 0.0)

@@ -134,7 +134,7 @@ def test_an_output_directory_that_is_a_file_is_refused(train, tmp_path):
 
 
 def test_training_that_diverges_stops_and_keeps_the_checkpoint_before(train, tmp_path):
-    with pytest.raises(UserError, match="diverged|collapsed"):
+    with pytest.raises(UserError, match=r"diverged|collapsed"):
         train(tmp_path / "run", "warmup_cosine.learning_rate = 1e38")
     if (tmp_path / "run" / "model.npz").is_file():
         assert all(np.isfinite(array).all() for array in arrays_of(tmp_path / "run").values())

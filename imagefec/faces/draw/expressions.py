@@ -21,7 +21,7 @@ CONTROLS = (
     "gaze_down",         # AU63 (-), AU64 (+)
 )
 # How much each control weighs in a rater's eye: about the share of the face's pixels that it changes.
-SALIENCE = np.array([0.9, 0.8, 1.1, 1.1, 0.6, 0.7, 0.8, 1.5, 0.6, 1.0, 1.5, 0.5, 0.7, 0.35, 0.45], np.float32)
+SALIENCE = np.array([0.9, 0.7, 1.0, 1.2, 0.4, 0.5, 0.6, 1.8, 0.4, 0.9, 1.9, 0.35, 0.5, 0.2, 0.25], np.float32)
 
 _LOWEST = np.array([0, 0, 0, -1, 0, 0, 0, -1, 0, 0, 0, 0, -1, -1, -1], np.float32)
 
@@ -79,7 +79,7 @@ def sample_expression(rng: np.random.Generator, word: int) -> np.ndarray:
       float32 [controls], each within its range.
     """
     other = PROTOTYPES[WORDS[rng.integers(len(WORDS))]]
-    blend = rng.uniform(0, 0.4)
-    strength = rng.uniform(0.45, 1.15)
+    blend = rng.uniform(0, 0.3)
+    strength = rng.uniform(0.5, 1.15)
     pose = strength * ((1 - blend) * PROTOTYPES[WORDS[word]] + blend * other)
     return np.clip(pose + rng.normal(0, 0.07, len(CONTROLS)), _LOWEST, 1).astype(np.float32)

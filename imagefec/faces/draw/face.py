@@ -52,7 +52,7 @@ def draw_head(person: Person, expression: np.ndarray, turn: tuple[float, float] 
     picture = np.empty((CANVAS_PX, CANVAS_PX, 3), np.uint8)
     picture[:] = person.skin.clip(0, 255).astype(np.uint8)
     mask = np.zeros((CANVAS_PX, CANVAS_PX), np.uint8)
-    chin = 1.0 + 0.10 * c["jaw_drop"]
+    chin = 1.0 + 0.13 * c["jaw_drop"]
     head, outline = _Brush(picture, CENTRE, UNIT_PX), _outline(person, chin)
     silhouette = _Brush(mask, CENTRE, UNIT_PX)
 
@@ -211,8 +211,8 @@ def _iris(brush: _Brush, person: Person, c: dict, x: float, y: float, opening: n
 
 def _brow(brush: _Brush, person: Person, c: dict, side: int) -> None:
     inner = (person.eye_distance - 0.20 - 0.06 * c["brow_furrow"],
-             person.brow_row - 0.15 * c["inner_brow_raise"] + 0.13 * c["brow_furrow"] + 0.03 * c["nose_wrinkle"])
-    outer = (person.eye_distance + 0.24, person.brow_row + 0.07 - 0.12 * c["outer_brow_raise"])
+             person.brow_row - 0.18 * c["inner_brow_raise"] + 0.15 * c["brow_furrow"] + 0.03 * c["nose_wrinkle"])
+    outer = (person.eye_distance + 0.24, person.brow_row + 0.07 - 0.15 * c["outer_brow_raise"])
     middle = (person.eye_distance + 0.04,
               person.brow_row - 0.05 - 0.06 * c["inner_brow_raise"] - 0.12 * c["outer_brow_raise"]
               + 0.07 * c["brow_furrow"])
@@ -239,11 +239,11 @@ def _mouth(brush: _Brush, person: Person, c: dict) -> None:
     w = person.mouth_width * (1 + 0.22 * c["lip_stretch"] + 0.25 * max(c["smile"], 0) - 0.45 * c["pucker"]
                               - 0.12 * c["jaw_drop"])
     lip = person.lip_thickness * (1 + 0.7 * c["pucker"] - 0.75 * c["lip_press"])
-    gap = 0.34 * c["jaw_drop"] + 0.05 * c["upper_lip_raise"] + 0.03 * max(c["lip_stretch"], 0)
+    gap = 0.38 * c["jaw_drop"] + 0.05 * c["upper_lip_raise"] + 0.03 * max(c["lip_stretch"], 0)
     along = np.linspace(-1, 1, 17)
     arc = 1 - along ** 2
     rise = c["smile"] + np.where(along < 0, max(c["one_sided"], 0), max(-c["one_sided"], 0))
-    corner = y + 0.25 * gap - 0.15 * rise * np.abs(along) ** 1.6
+    corner = y + 0.25 * gap - 0.19 * rise * np.abs(along) ** 1.6
     upper = corner - arc * (0.25 * gap + 0.10 * c["upper_lip_raise"])
     lower = corner + arc * gap * 0.95
     x = along * w

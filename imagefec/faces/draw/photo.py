@@ -54,10 +54,10 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
 
 def _place(rng, photo: np.ndarray, person: Person, expression: np.ndarray, middle: tuple[float, float]) -> Box:
     """Puts one head into the photograph and returns its box in fractions."""
-    turn = rng.normal(0, 0.035, 2).clip(-0.08, 0.08)
+    turn = rng.normal(0, 0.02, 2).clip(-0.06, 0.06)
     picture, mask = face.draw_head(person, expression, (turn[0], turn[1]))
     _light(rng, picture)
-    scale, roll = rng.uniform(0.80, 1.02), rng.normal(0, 6)
+    scale, roll = rng.uniform(0.80, 1.02), rng.normal(0, 4)
     at = np.array(middle) + rng.normal(0, 5, 2)
     matrix = cv2.getRotationMatrix2D(face.CENTRE, roll, scale)
     matrix[:, 2] += at - face.CENTRE
@@ -65,11 +65,11 @@ def _place(rng, photo: np.ndarray, person: Person, expression: np.ndarray, middl
     mask = cv2.warpAffine(mask, matrix, (width, height), flags=cv2.INTER_LINEAR)
     picture = cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     cv2.copyTo(picture, mask, photo)  # weights by the mask only where it is 0 or not; the lens blur softens edges
-    if rng.random() < 0.06:
+    if rng.random() < 0.05:
         _occlude(rng, photo, at, scale)
-    half_width = person.face_width * face.UNIT_PX * scale * rng.uniform(0.92, 1.06)
-    top, bottom = (-0.80, 1.02 + 0.10 * float(expression[10]))
-    top, bottom = (v * face.UNIT_PX * scale * rng.uniform(0.96, 1.05) for v in (top, bottom))
+    half_width = person.face_width * face.UNIT_PX * scale * rng.uniform(0.96, 1.04)
+    top, bottom = (-0.80, 1.02 + 0.13 * float(expression[10]))
+    top, bottom = (v * face.UNIT_PX * scale * rng.uniform(0.98, 1.03) for v in (top, bottom))
     lean = -np.sin(np.radians(-roll))
     left, right = at[0] - half_width, at[0] + half_width
     shift = lean * 0.1 * face.UNIT_PX * scale
@@ -79,7 +79,7 @@ def _place(rng, photo: np.ndarray, person: Person, expression: np.ndarray, middl
 
 def _light(rng, picture: np.ndarray) -> None:
     """Lights the head from one side: a linear ramp over its canvas."""
-    ramp = 1 + rng.uniform(-0.28, 0.28, 2) @ np.array([[-1, 1, -1, 1], [-1, -1, 1, 1]])
+    ramp = 1 + rng.uniform(-0.22, 0.22, 2) @ np.array([[-1, 1, -1, 1], [-1, -1, 1, 1]])
     field = cv2.resize((ramp.reshape(2, 2) * 150).clip(0, 255).astype(np.uint8), picture.shape[1::-1],
                        interpolation=cv2.INTER_LINEAR)
     cv2.multiply(picture, cv2.merge([field] * 3), dst=picture, scale=1 / 150)
@@ -101,7 +101,7 @@ def _camera(rng, photo: np.ndarray) -> np.ndarray:
     gain = rng.uniform(0.8, 1.15) * rng.uniform(0.95, 1.05, 3)
     noise = np.empty(photo.shape, np.int16)
     cv2.setRNGSeed(int(rng.integers(2 ** 31 - 1)))
-    cv2.randn(noise, (0, 0, 0), (float(rng.uniform(1, 6)),) * 3)
+    cv2.randn(noise, (0, 0, 0), (float(rng.uniform(1, 5)),) * 3)
     levels = (np.arange(256)[:, None] * gain + rng.uniform(-8, 8)).clip(0, 255).astype(np.uint8)
     exposed = cv2.LUT(photo, levels.reshape(1, 256, 3))
     return cv2.add(exposed, noise, dtype=cv2.CV_8U)
