@@ -21,6 +21,9 @@ def quiet_imports() -> Iterator[None]:
     TensorFlow 2.21 writes its notices from C++ and heeds no environment variable there, so they are caught
     where they arrive. Use it around imports only: what is written appears when the block ends, errors too.
     """
+    if sys.stderr is None:  # a daemon that closed it
+        yield
+        return
     sys.stderr.flush()
     kept_stderr = os.dup(2)
     with tempfile.TemporaryFile() as caught:

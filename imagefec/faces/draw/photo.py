@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from imagefec.faces.draw import face
+from imagefec.faces.draw.expressions import CONTROLS
 from imagefec.faces.draw.people import Person
 from imagefec.maths.geometry import Box
 
@@ -68,7 +69,7 @@ def _place(rng, photo: np.ndarray, person: Person, expression: np.ndarray, middl
     if rng.random() < 0.05:
         _occlude(rng, photo, at, scale)
     half_width = person.face_width * face.UNIT_PX * scale * rng.uniform(0.96, 1.04)
-    top, bottom = (-0.80, 1.02 + 0.13 * float(expression[10]))
+    top, bottom = (-0.80, 1.02 + 0.13 * float(expression[CONTROLS.index("jaw_drop")]))
     top, bottom = (v * face.UNIT_PX * scale * rng.uniform(0.98, 1.03) for v in (top, bottom))
     lean = -np.sin(np.radians(-roll))
     left, right = at[0] - half_width, at[0] + half_width

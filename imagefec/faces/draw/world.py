@@ -47,8 +47,8 @@ def draw_world(out: str | os.PathLike, faces: int = 9000, identities: int = 300,
     out = pathlib.Path(out)
     root = (url_root or out.resolve().as_uri()).rstrip("/")
     plans = {}
-    n_test = {name: max(1, round(n * test_fraction)) for name, n in (("faces", faces), ("identities", identities),
-                                                                     ("triplets", triplets))}
+    n_test = {name: _n_test(n, test_fraction) for name, n in (("faces", faces), ("identities", identities),
+                                                              ("triplets", triplets))}
     plans["test"] = _plan(seed, 1, n_test["faces"], n_test["identities"], "test")
     plans["train"] = _plan(seed, 0, faces - n_test["faces"], identities - n_test["identities"], "train")
     try:
@@ -69,9 +69,14 @@ def _check_sizes(faces: int, identities: int, triplets: int, test_fraction: floa
     if faces * smallest < _FEWEST_FACES:
         raise UserError(f"--faces={faces} with --test_fraction={test_fraction} leaves a split fewer than "
                         f"{_FEWEST_FACES} faces; ask for at least {int(np.ceil(_FEWEST_FACES / smallest))}.")
-    if identities < 2 or triplets < 2:
-        raise UserError(f"--identities={identities}, --triplets={triplets}: each split needs at least one; "
-                        "ask for two or more of both.")
+    for flag, n in (("identities", identities), ("triplets", triplets)):
+        if not 0 < _n_test(n, test_fraction) < n:
+            raise UserError(f"--{flag}={n} with --test_fraction={test_fraction} leaves a split without any; ask for at "
+                            f"least {int(np.ceil(1 / smallest))}.")
+
+
+def _n_test(n: int, test_fraction: float) -> int:
+    return max(1, round(n * test_fraction))
 
 
 def _plan(seed: int, stream: int, n_faces: int, n_people: int, split: str) -> dict:
@@ -150,7 +155,8 @@ def _face_cells(root: str, plan: dict, boxes: dict) -> list[str]:
     cells = []
     for name, group in zip(plan["names"], plan["groups"]):
         for box in boxes[name][:len(group)]:
-            cells.append(f'"{root}/{name}",{box.left:.6f},{box.right:.6f},{box.top:.6f},{box.bottom:.6f}')
+            url = f"{root}/{name}".replace('"', '""')
+            cells.append(f'"{url}",{box.left:.6f},{box.right:.6f},{box.top:.6f},{box.bottom:.6f}')
     return cells
 
 

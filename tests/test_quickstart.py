@@ -1,0 +1,51 @@
+"""The whole way on drawn faces: a short one in CI, the real one marked slow."""
+
+import json
+import pathlib
+
+import pytest
+
+from imagefec import quickstart
+from imagefec.errors import UserError
+
+FIELDS = {"tpa", "tpa_se", "n_triplets", "by_type", "human_tpa", "embedding_spread", "run", "step", "dataset", "split",
+          "wall_s", "n_images_fetched", "n_faces", "n_dropped"}
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    out = tmp_path_factory.mktemp("quickstart") / "out"
+    settings = {"faces": 240, "identities": 30, "triplets": 300, "config_file": "smoke.gin"}
+    return out, settings, quickstart.quickstart(out, 0, **settings)
+
+
+def test_quickstart_leaves_what_the_contract_names(short):
+    out, _, summary = short
+    assert summary.keys() >= FIELDS
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert list(summary["wall_s"]) == ["draw", "fetch", "crop", "build", "train", "evaluate", "gallery"]
+    for key in ("gallery_png", "gallery_html", "run", "data_dir"):
+        assert pathlib.Path(summary[key]).exists()
+    assert summary["n_faces"] > 200 and 0.7 < summary["human_tpa"] < 1
+
+
+def test_no_photograph_comes_from_a_file_but_all_over_http(short):
+    out, _, summary = short
+    rows = (out / "fec" / quickstart.CSV_NAMES[0]).read_text().splitlines()
+    assert all(row.startswith('"http://127.0.0.1:') for row in rows)
+    assert summary["n_images_fetched"] > 150
+
+
+def test_a_second_run_goes_on_and_another_world_is_refused(short):
+    out, settings, summary = short
+    again = quickstart.quickstart(out, 0, **settings)
+    assert again["tpa"] == summary["tpa"] and again["step"] == summary["step"]
+    with pytest.raises(UserError, match="Choose another --output_dir"):
+        quickstart.quickstart(out, 1, **settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_quickstart_learns(seed, tmp_path):
+    summary = quickstart.quickstart(tmp_path / "out", seed)
+    assert summary["n_triplets"] >= 2000 and summary["tpa"] >= 0.60
