@@ -29,7 +29,7 @@ def quickstart(output_dir: str | os.PathLike, seed: int = 0, config_file: str = 
 
     Args:
       output_dir: gets drawn/ (photographs), fec/ (the TFDS builder's manual directory), cache/, data/ (TFDS),
-        run/, gallery.png, gallery.html and summary.json. Stages whose work is there already are quick.
+        run/, gallery/ (PNG and HTML) and summary.json. Stages whose work is there already are quick.
       seed: of the drawn world and the training.
       config_file: gin file of the training.
       bindings: gin bindings over it.

@@ -37,7 +37,7 @@ def _strip(number: int, strip: Strip, heading: Heading) -> str:
     items = "".join(f"<li>{place}</li>" for place in places)
     query = _figure(strip.query, f"query {number}", "query")
     return (f'<section aria-labelledby="q{number}"><h2 id="q{number}">Query {number}</h2>'
-            f'<div class="query">{query}</div><ol>{items}</ol></section>')
+            f'<div class="query">{query}</div><ol role="list">{items}</ol></section>')
 
 
 def _figure(tile: Tile, what: str, caption: str) -> str:
