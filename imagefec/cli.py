@@ -180,7 +180,8 @@ def _gallery(verbs: Any) -> None:
     verb = _verb(verbs, "gallery", run, "query faces with their nearest neighbours, as PNG and one HTML page",
                  "imagefec gallery --run=runs/fec --data_dir=data --queries=12 --k=4 --out=gallery")
     _run_and_data(verb)
-    verb.add_argument("--out", default="gallery", help="folder for gallery.png and gallery.html, or one of the two names (default: %(default)s)")
+    verb.add_argument("--out", default="gallery",
+                      help="folder for gallery.png and gallery.html, or one of the two names (default: %(default)s)")
     verb.add_argument("--queries", type=int, default=12, help="how many query faces (default: %(default)s)")
     verb.add_argument("--k", type=int, default=4, help="neighbours of each (default: %(default)s)")
     verb.add_argument("--max_distance", type=float, default=1.77, help="farthest neighbour shown (default: %(default)s)")
