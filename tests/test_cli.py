@@ -1,6 +1,7 @@
 """The verbs as a shell sees them: exit codes, what stands on stdout, and one sentence where the user can mend it."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -47,6 +48,11 @@ def test_an_unknown_verb_or_flag_exits_2():
 @pytest.mark.parametrize("verb", ["fetch", "crop"])
 def test_a_csv_that_cannot_be_read_is_one_sentence_and_exit_2(verb, content, said, tmp_path, capsys):
     path = tmp_path / TRAIN
+    if verb == "crop":  # it looks for the cache first
+        path.write_text(ROW.format(url="file:///nowhere/a.jpg"))
+        assert cli.main(["fetch", str(path), f"--cache={tmp_path / 'cache'}"]) == 0
+        path.unlink()
+        capsys.readouterr()
     if content is not None:
         path.write_bytes(content)
     faces = [f"--faces={tmp_path / 'faces'}"] if verb == "crop" else []
@@ -54,7 +60,6 @@ def test_a_csv_that_cannot_be_read_is_one_sentence_and_exit_2(verb, content, sai
     printed = capsys.readouterr()
     assert printed.out == "" and "Traceback" not in printed.err
     last = printed.err.strip().splitlines()[-1]
-    import re
     assert last.startswith(f"imagefec {verb}: ") and TRAIN in last and re.search(said, last), last
 
 
@@ -71,7 +76,7 @@ def test_draw_prints_the_folder_it_wrote_and_fetch_one_json_object(tmp_path, cap
 
 @pytest.mark.parametrize("argv, said", [
     (["evaluate", "--run={tmp}/none", "--data_dir={tmp}"], "none"),
-    (["embed", "--run={tmp}/none", "{tmp}", "--out={tmp}/o.npz"], "none"),
+    (["embed", "--run={tmp}/none", "{tmp}/a.png", "--out={tmp}/o.npz"], "none"),
     (["gallery", "--run={tmp}/none", "--data_dir={tmp}", "--out={tmp}/g"], "none"),
     (["train", "--config_file=nowhere.gin", "--output_dir={tmp}/r", "--data_dir={tmp}"], "nowhere.gin"),
     (["train", "--config_file=smoke.gin", "--config=nothing.at.all = 1", "--output_dir={tmp}/r", "--data_dir={tmp}"], "nothing"),
@@ -79,6 +84,7 @@ def test_draw_prints_the_folder_it_wrote_and_fetch_one_json_object(tmp_path, cap
     (["quickstart", "--output_dir=/proc/nowhere"], "/proc/nowhere"),
 ])
 def test_what_the_user_can_mend_is_said_without_a_traceback(argv, said, tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes(b"whatever")
     assert cli.main([word.format(tmp=tmp_path) for word in argv]) == 2
     printed = capsys.readouterr()
     assert said in printed.err and "Traceback" not in printed.err and printed.out == ""

@@ -26,14 +26,14 @@ def test_quickstart_leaves_what_the_contract_names(short):
     assert list(summary["wall_s"]) == ["draw", "fetch", "crop", "build", "train", "evaluate", "gallery"]
     for key in ("gallery_png", "gallery_html", "run", "data_dir"):
         assert pathlib.Path(summary[key]).exists()
-    assert summary["n_faces"] > 400 and 0.7 < summary["human_tpa"] < 1
+    assert summary["n_faces"] > 300 and 0.7 < summary["human_tpa"] < 1
 
 
 def test_no_photograph_comes_from_a_file_but_all_over_http(short):
     out, _, summary = short
     rows = (out / "fec" / quickstart.CSV_NAMES[0]).read_text().splitlines()
     assert all(row.startswith('"http://127.0.0.1:') for row in rows)
-    assert summary["n_images_fetched"] > 350
+    assert summary["n_images_fetched"] > 250
 
 
 def test_a_second_run_goes_on_and_another_world_is_refused(short):
