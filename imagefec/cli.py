@@ -10,6 +10,7 @@ from absl.flags import argparse_flags
 
 import imagefec
 from imagefec.errors import UserError
+from imagefec.huge_pages import use_huge_pages
 
 _NOT_YET = {
     "report": "runs side by side as one page of tables and plots",
@@ -26,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       0 done; 2 the user can mend it (one sentence on stderr); 130 interrupted. Our own bugs raise.
     """
     arguments = _parser().parse_args(sys.argv[1:] if argv is None else list(argv))
+    if argv is None and arguments.verb in ("train", "quickstart"):
+        use_huge_pages()
     try:
         result = arguments.verb_function(arguments)
     except UserError as error:

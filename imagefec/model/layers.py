@@ -45,6 +45,15 @@ def GlobalMean() -> tl.Layer:
     return tl.Fn("GlobalMean", lambda x: jnp.mean(x, axis=(1, 2)))
 
 
+def MaxPool() -> tl.Layer:
+    """Largest value under 3x3 windows of stride 2, SAME: [n, h, w, c] -> [n, ceil(h / 2), ceil(w / 2), c].
+
+    Taken as maxima of shifted maps, rows first: the gradient of XLA's own window reduction took a tenth of
+    ResNet-50's whole training step on a CPU, this one's a hundredth. Where values tie they share the gradient.
+    """
+    return tl.Fn("MaxPool", max_pool)
+
+
 class Augment(tl.Layer):
     """Random crop, flip, brightness and contrast of faces on the device; in eval mode faces pass unchanged.
 
@@ -122,6 +131,18 @@ def conv_by_matmul(x: jnp.ndarray, kernel: jnp.ndarray, stride: int) -> jnp.ndar
     gathered = taps[0] if len(taps) == 1 else jnp.concatenate(taps, axis=-1)
     y = gathered.reshape(-1, size * size * c_in) @ kernel.reshape(size * size * c_in, -1)
     return y.reshape(n, out_h, out_w, -1)
+
+
+def max_pool(x: jnp.ndarray) -> jnp.ndarray:
+    """Maximum of each 3x3 window at stride 2, padded as XLA's SAME: [n, h, w, c] -> [n, ceil(h / 2), ceil(w / 2), c]."""
+    for axis in (1, 2):
+        out, padding = _same_padding(x.shape[axis], 3, 2)
+        widths = [(0, 0)] * x.ndim
+        widths[axis] = padding
+        padded = jnp.pad(x, widths, constant_values=-jnp.inf)
+        taps = [jax.lax.slice_in_dim(padded, k, k + 2 * out - 1, 2, axis) for k in range(3)]
+        x = jnp.maximum(jnp.maximum(taps[0], taps[1]), taps[2])
+    return x
 
 
 class BatchNorm(tl.Layer):

@@ -7,6 +7,7 @@ from imagefec.model.layers import (
     Conv,
     GlobalMean,
     L2Norm,
+    MaxPool,
     Normalise,
     Relu,
     fan_in_normal,
@@ -84,7 +85,7 @@ class _Parts:
 
 def _stem(parts: _Parts, stem: str, filters: int) -> list:
     if stem == "imagenet":
-        return [parts.conv_activated(filters, 7, 2), tl.MaxPool((3, 3), strides=(2, 2), padding="SAME")]
+        return [parts.conv_activated(filters, 7, 2), MaxPool()]
     if stem == "conv3":
         return parts.conv_activated(filters, 3, 2)
     return [parts.conv_activated(filters, 3, 2), parts.conv_activated(filters, 3, 2)]

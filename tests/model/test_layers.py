@@ -65,6 +65,17 @@ def norm_by_numpy(x, axes, epsilon=1e-5):
     return (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + epsilon)
 
 
+@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (1, 7, 10, 2), (1, 1, 2, 1)])
+def test_max_pool_and_its_gradient_equal_xlas_window_reduction(shape):
+    def xlas(x):
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
+    x = jnp.asarray(np.random.default_rng(0).permutation(np.prod(shape)).reshape(shape).astype(np.float32))  # no ties
+    np.testing.assert_array_equal(layers.max_pool(x), xlas(x))
+    weights = jnp.arange(xlas(x).size, dtype=jnp.float32).reshape(xlas(x).shape)
+    ours, theirs = (jax.grad(lambda x, pool=pool: jnp.sum(pool(x) * weights))(x) for pool in (layers.max_pool, xlas))
+    np.testing.assert_array_equal(ours, theirs)
+
+
 def test_batch_norm_in_training_uses_the_batch_and_gathers_its_statistics():
     x = numbers(4, 5, 6, 3) * 2 + 7
     norm = layers.BatchNorm(momentum=0.9)
