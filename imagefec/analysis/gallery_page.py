@@ -69,7 +69,7 @@ main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 3
   gap: 0 3rem; }
 section { display: flex; gap: 1.25rem; padding: 1rem 0; border-top: 1px solid var(--line); }
 h2 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-.query { flex: 0 0 clamp(4.5rem, 22%, 8rem); }
+.query { flex: 0 0 max(4.5rem, (100% - 1.25rem - (var(--k) - 1) * .6rem) / (var(--k) + 1)); /* as large as a neighbour */ }
 ol { display: grid; flex: 1; min-width: 0; gap: .6rem; margin: 0; padding: 0; list-style: none;
   /* k in a line; where that makes them too small to read, as many as fit */
   grid-template-columns: repeat(auto-fill,
