@@ -36,7 +36,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["imagefec", "imagefec.*", "tfds_builders", "tfds_builders.*"]),
-    package_data={"tfds_builders.fec": ["*.md", "*.bib", "*.txt", "*.tsv"]},
+    package_data={f"tfds_builders.{name}": ["*.md", "*.bib", "*.txt", "*.tsv"] for name in ("fec", "vggface2")},
     # gin_configs is no package; `imagefec train --config_file=quickstart.gin` finds it here, or in a checkout.
     data_files=[("share/imagefec/gin_configs", sorted(glob.glob("gin_configs/*.gin")))],
     install_requires=REQUIREMENTS,

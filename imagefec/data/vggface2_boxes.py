@@ -1,0 +1,84 @@
+"""VGGFace2's own boxes: loose_bb_train.csv and loose_bb_test.csv, kept in 24 bytes a photo."""
+
+from __future__ import annotations
+
+import array
+import csv
+import hashlib
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from imagefec.errors import UserError
+from imagefec.maths.geometry import Box
+
+HEADER = ["NAME_ID", "X", "Y", "W", "H"]
+_FOLDERS = (".", "bb_landmark", "meta", "meta/bb_landmark")
+
+
+class LooseBoxes:
+    """Boxes by identity and file name, in pixels of the photo as stored."""
+
+    def __init__(self, keys: np.ndarray, boxes: np.ndarray):
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._boxes = keys[order], boxes[order]
+
+    def of(self, identity: str, file_name: str) -> Box | None:
+        """The box of a photo; None where the file has none, or an empty one."""
+        key = _key(f"{identity}/{Path(file_name).stem}")
+        at = np.searchsorted(self._keys, key)
+        if at == len(self._keys) or self._keys[at] != key:
+            return None
+        x, y, w, h = (float(v) for v in self._boxes[at])
+        return Box(x, x + w, y, y + h) if w > 0 and h > 0 and math.isfinite(x + y + w + h) else None
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def find_loose_boxes(split: str, folder: Path, manual_dir: str | os.PathLike) -> Path:
+    """Finds the split's csv file beside its folder or above, as far as the manual directory, or there in bb_landmark or meta.
+
+    Raises:
+      UserError: it is not there.
+    """
+    name, root = f"loose_bb_{split}.csv", Path(manual_dir)
+    above = [parent for parent in (folder, *folder.parents) if parent == root or root in parent.parents]
+    for parent in above:
+        for inside in _FOLDERS:
+            if (parent / inside / name).is_file():
+                return parent / inside / name
+    raise UserError(f"{root}: boxes='loose_bb' is asked for, and found no {name} in it, in its {' or '.join(_FOLDERS[1:])}, "
+                    f"or beside {folder}. Put VGGFace2's file there, or leave boxes out to have faces detected.")
+
+
+def read_loose_boxes(path: str | os.PathLike) -> LooseBoxes:
+    """Reads such a file.
+
+    Raises:
+      UserError: it cannot be read, its header is not VGGFace2's, or a row has no four numbers; the text names the line.
+    """
+    keys, numbers = array.array("Q"), array.array("f")
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file, skipinitialspace=True)
+            header = next(rows, [])
+            if header != HEADER:
+                raise UserError(f"{path}: found the header {','.join(header)[:80]!r}, not {','.join(HEADER)!r}.")
+            for row in rows:
+                if len(row) != len(HEADER):
+                    raise ValueError
+                numbers.extend(float(cell) for cell in row[1:])
+                keys.append(_key(row[0]))
+    except (ValueError, csv.Error):  # UnicodeDecodeError is a ValueError
+        raise UserError(f"{path}, line {rows.line_num}: no name and four numbers ({','.join(HEADER)}); get the file again, or "
+                        "leave boxes out to have faces detected.") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}.") from None
+    return LooseBoxes(np.frombuffer(keys, np.uint64), np.frombuffer(numbers, np.float32).reshape(-1, 4))
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())

@@ -1,0 +1,1 @@
+"""The `vggface2` dataset: see README.md."""

@@ -1,0 +1,113 @@
+"""The `vggface2` dataset for TFDS: configs, features, splits, metadata; examples come from imagefec.data.vggface2."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import logging
+
+from imagefec.data import vggface2
+from imagefec.errors import UserError
+from imagefec.faces.crop import FACE_PX
+from imagefec.progress import progress
+from tfds_builders.same_bytes import SameBytesWriter
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class Config(tfds.core.BuilderConfig):
+    """What is built of the faces, and how they are found.
+
+    Attributes:
+      layout: "triplets" or "faces".
+      n_triplets: of each split; None for four a face, 500,000 at most.
+      seed: of the triplets.
+      detector, min_score: of `imagefec crop`: "auto", "haar", "lbp", ...; "none" takes whole pictures.
+      boxes: "detector", or "loose_bb" for VGGFace2's own boxes, in which the detector must see a face.
+    """
+
+    layout: str = "triplets"
+    n_triplets: int | None = None
+    seed: int = 0
+    detector: str = "auto"
+    min_score: float | None = None
+    boxes: str = "detector"
+
+    def __post_init__(self) -> None:
+        if self.layout not in vggface2.LAYOUTS:
+            raise UserError(f"config {self.name}: layout is {self.layout!r}; allowed are {', '.join(vggface2.LAYOUTS)}.")
+        for name, least in (("n_triplets", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < least):
+                raise UserError(f"config {self.name}: {name} is {value!r}; it must be a whole number of {least} or more.")
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Builds triplets of identity, or faces with their identities, from a manual directory of identity folders."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "Seeded identity triplets, and faces with identities; lossless 128 px PNG."}  # noqa: RUF012
+    MANUAL_DOWNLOAD_INSTRUCTIONS = vggface2.HOW_TO_FILL
+    BUILDER_CONFIGS = [  # noqa: RUF012
+        Config(name="triplets", description="Two photos of one person and one of another, self-contained."),
+        Config(name="faces", layout="faces", description="Each face once, with its identity."),
+    ]
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = _triplet_features() if self.builder_config.layout == "triplets" else _face_features()
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features),
+            homepage="https://arxiv.org/abs/1710.08092",  # the data set's own page is gone
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        config = self.builder_config
+        settings = vggface2.Settings.of(config.detector, config.min_score, config.boxes)
+        # Beside the output, so that a build that was killed, and the other config, find the faces that are cut.
+        scratch = Path(self.data_dir_root) / "downloads" / "vggface2_faces"
+        manual = vggface2.ManualDir(dl_manager.manual_dir, scratch, settings)
+        self.info.metadata["faces"] = settings.as_json()
+        self.info.metadata["excluded"] = {"names": len(manual.exclusion), "digest": manual.exclusion.digest}
+        if config.layout == "triplets":
+            self.info.metadata["seed"] = config.seed
+        self.info.metadata["splits"] = {}
+        return {split: self._generate_examples(split, manual) for split in manual.splits}
+
+    def _generate_examples(self, split: str, manual: vggface2.ManualDir) -> Iterator[tuple[str, dict[str, Any]]]:
+        config, report = self.builder_config, manual.report(split)
+        with progress(f"cut {split} faces", total=len(manual.splits[split].people), unit="people") as bar:
+            faces = manual.faces(split, report, bar)
+        if config.layout == "triplets":
+            yield from vggface2.triplet_examples(faces, config.n_triplets, config.seed, report)
+        else:
+            yield from vggface2.face_examples(faces, report)
+        self.info.metadata["splits"][split] = report.as_json()
+        logging.info("vggface2, split %s: %s", split, report)
+
+    def _example_writer(self) -> SameBytesWriter:
+        return SameBytesWriter(self.info.file_format)
+
+
+def _triplet_features() -> dict[str, Any]:
+    images = {f"image_{x}": _image() for x in "abc"}
+    three_texts = tfds.features.Sequence(tfds.features.Text(), length=3)
+    return {
+        **images, "odd": tfds.features.ClassLabel(names=tuple(images)), "face_ids": three_texts, "urls": three_texts,
+        "identities": three_texts,
+    }
+
+
+def _face_features() -> dict[str, Any]:
+    return {
+        "image": _image(), "face_id": tfds.features.Text(), "url": tfds.features.Text(), "identity": tfds.features.Text(),
+        "label": tfds.features.Scalar(np.int64), "box": tfds.features.Tensor(shape=(4,), dtype=np.float32),
+    }
+
+
+def _image() -> tfds.features.Image:
+    return tfds.features.Image(shape=(FACE_PX, FACE_PX, 3), encoding_format="png")

@@ -1,0 +1,210 @@
+"""TFDS's own test of a builder, on dummy_data, and what we promise beyond it.
+
+dummy_data was drawn, no face in it is real:
+
+  import pathlib, cv2, numpy as np
+  from imagefec.faces.draw import expressions, people, photo
+  folders = {"train/n000002": 3, "train/n000003": 3, "train/n000004": 1, "test/n000001": 2, "test/n000009": 2}
+  for number, (folder, n) in enumerate(folders.items()):
+      rng = np.random.default_rng(300 + number)
+      person = people.sample_person(rng)
+      (pathlib.Path("dummy_data") / folder).mkdir(parents=True)
+      for i in range(n):
+          word = int(rng.integers(len(expressions.WORDS)))
+          picture, _ = photo.draw_photo(rng, [(person, expressions.sample_expression(rng, word))])
+          small = cv2.resize(picture[..., ::-1], (112, 112), interpolation=cv2.INTER_AREA)
+          cv2.imwrite(f"dummy_data/{folder}/{i + 1:04d}_01.jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
+  cv2.imwrite("dummy_data/train/n000004/0002_01.jpg", np.full((64, 64, 3), 128, np.uint8))
+  pathlib.Path("dummy_data/train/n000004/0003_01.jpg").write_text("no picture")
+"""
+
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from imagefec.data.vggface2 import identity_batches, identity_triplets
+from imagefec.errors import UserError
+from tfds_builders.vggface2 import vggface2_dataset_builder
+from tfds_builders.vggface2.vggface2_dataset_builder import Config
+
+FOLDER = Path(__file__).parent
+DUMMY = FOLDER / "dummy_data"
+# 4 triplets a face are more than there are: n000002 and n000003 make 3 pairs x 4 others each, test's two 1 x 2 each.
+N_TRIPLETS = {"train": 24, "test": 4}
+N_FACES = {"train": 7, "test": 4}
+
+
+class TripletsTest(tfds.testing.DatasetBuilderTestCase):
+    """Builds dummy_data and reads it back."""
+
+    DATASET_CLASS = vggface2_dataset_builder.Builder
+    BUILDER_CONFIG_NAMES_TO_TEST = ["triplets"]  # noqa: RUF012
+    SPLITS = N_TRIPLETS
+
+
+class FacesTest(tfds.testing.DatasetBuilderTestCase):
+    """The same for the faces."""
+
+    DATASET_CLASS = vggface2_dataset_builder.Builder
+    BUILDER_CONFIG_NAMES_TO_TEST = ["faces"]  # noqa: RUF012
+    SPLITS = N_FACES
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_model_files(tmp_path_factory):
+    """What "auto" means must not depend on who runs the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMAGEFEC_MODELS", str(tmp_path_factory.mktemp("models")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """Where both configs of dummy_data are built."""
+    data_dir = tmp_path_factory.mktemp("data")
+    for config in ("triplets", "faces"):
+        build(DUMMY, data_dir, config)
+    return data_dir
+
+
+def build(manual_dir, data_dir, config):
+    builder = vggface2_dataset_builder.Builder(data_dir=data_dir, config=config)
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+    return builder
+
+
+def tfds_build(manual_dir, data_dir, config):
+    """The command line `tfds build tfds_builders/vggface2`, as a process that runs."""
+    launch = "from tensorflow_datasets.scripts.cli.main import launch_cli; launch_cli()"
+    return subprocess.Popen(
+        [sys.executable, "-c", launch, "build", str(FOLDER), f"--config={config}", f"--manual_dir={manual_dir}",
+         f"--data_dir={data_dir}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def read(data_dir, config, split):
+    """The examples as they lie in the files, images undecoded."""
+    builder = tfds.builder_from_directory(data_dir / "vggface2" / config / "1.0.0")
+    images = [name for name in builder.info.features if name.startswith("image")]
+    skip = {name: tfds.decode.SkipDecoding() for name in images}
+    return list(builder.as_dataset(split=split, decoders=skip).as_numpy_iterator())
+
+
+def files_of(data_dir: Path, config: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (data_dir / "vggface2" / config / "1.0.0").glob("*.tfrecord*")}
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_triplets_are_two_photos_of_one_person_and_one_of_another_and_hold_the_faces_of_the_faces_config(data_dir, split):
+    faces = {example["face_id"]: example for example in read(data_dir, "faces", split)}
+    seen = set()
+    for example in read(data_dir, "triplets", split):
+        one, two, other = (faces[face_id] for face_id in example["face_ids"])
+        assert one["label"] == two["label"] != other["label"] and one["url"] != two["url"]
+        assert example["odd"] == 2
+        assert [example[f"image_{x}"] for x in "abc"] == [face["image"] for face in (one, two, other)]
+        assert list(example["urls"]) == [face["url"] for face in (one, two, other)]
+        assert list(example["identities"]) == [face["identity"] for face in (one, two, other)]
+        seen.add(tuple(example["face_ids"]))
+    assert len(seen) == N_TRIPLETS[split]
+
+
+def test_labels_are_the_places_of_the_people_by_name_and_urls_lie_in_the_manual_directory(data_dir):
+    people = sorted(path.name for path in (DUMMY / "train").iterdir())
+    for face in read(data_dir, "faces", "train"):
+        assert people[face["label"]] == face["identity"].decode() == face["url"].decode().split("/")[1]
+        assert (DUMMY / face["url"].decode()).is_file()
+        assert face["box"][0] < face["box"][1] and face["box"][2] < face["box"][3]
+
+
+def test_metadata_say_what_was_dropped_and_which_detector_chose_the_faces(data_dir):
+    metadata = tfds.builder_from_directory(data_dir / "vggface2" / "triplets" / "1.0.0").info.metadata
+    assert metadata["faces"]["detector"] in ("haar", "lbp") and metadata["faces"]["boxes"] == "detector"
+    assert metadata["seed"] == 0 and metadata["excluded"] == {"names": 0, "digest": ""}
+    train = metadata["splits"]["train"]
+    assert train["dropped"] == {"no face found": 1, "not a photo": 1}
+    assert {name: train[name] for name in ("photos", "faces", "people", "people_with_one_face", "examples")} == {
+        "photos": 9, "faces": 7, "people": 3, "people_with_one_face": 1, "examples": 24}
+    assert str(DUMMY) not in json.dumps(dict(metadata))
+
+
+def test_batches_of_people_are_drawn_from_the_faces_config(data_dir):
+    faces = read(data_dir, "faces", "train")
+    labels = np.array([face["label"] for face in faces])
+    for rows in itertools.islice(identity_batches(labels, 2, 3, seed=0), 5):
+        assert sorted({faces[row]["identity"] for row in rows}) == [b"n000002", b"n000003"]
+        assert len({faces[row]["face_id"] for row in rows}) == 6
+    assert len(identity_triplets(labels, 1000, seed=0)) == 24
+
+
+def test_both_datasets_load_where_the_builder_is_not_imported(data_dir):
+    code = (
+        "import sys, tensorflow_datasets as tfds; "
+        f"ds = [tfds.load('vggface2' + c, data_dir={str(data_dir)!r}, split='test') for c in ('', '/triplets', '/faces')]; "
+        "print([len(d) for d in ds], next(iter(ds[0]))['image_c'].shape, 'tfds_builders' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd="/", check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[4, 4, 4] (128, 128, 3) False"
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Eighty people of four photos each, work for a second or two: dummy_data's, lighter and darker."""
+    root = tmp_path_factory.mktemp("many")
+    photos = [cv2.imread(str(path)) for path in sorted(DUMMY.glob("t*/*/0001_01.jpg"))]
+    for person in range(80):
+        folder = root / "train" / f"Ж{person:02d}"
+        folder.mkdir(parents=True)
+        for n in range(4):
+            shade = cv2.convertScaleAbs(photos[person % len(photos)], alpha=1 - 0.005 * person, beta=6 * n)
+            cv2.imwrite(str(folder / f"{n}.png"), shade)
+    return root
+
+
+def test_a_killed_build_goes_on_and_its_files_are_byte_for_byte_those_of_another(many, tmp_path):
+    config = '{"name": "few", "n_triplets": 50, "seed": 3}'
+    build(many, tmp_path / "whole", Config(name="few", n_triplets=50, seed=3))
+    killed = tfds_build(many, tmp_path / "killed", config)
+    cut = (tmp_path / "killed" / "downloads" / "vggface2_faces").glob
+    while not list(cut("*/train/*.json")) and killed.poll() is None:
+        time.sleep(0.002)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    done = {path: path.stat().st_mtime_ns for path in cut("*/train/*.json")}
+    assert 0 < len(done) < 80, "killed before or after the cutting"
+    again = tfds_build(many, tmp_path / "killed", config)
+    said, _ = again.communicate()
+    assert again.returncode == 0, said
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    first, second = (files_of(tmp_path / name, "few") for name in ("whole", "killed"))
+    assert len(first) == 1
+    assert first == second
+    assert len(read(tmp_path / "killed", "few", "train")) == 50
+
+
+def test_an_empty_manual_directory_is_an_error_that_says_what_to_put_there(tmp_path):
+    (tmp_path / "manual").mkdir()
+    with pytest.raises(Exception, match=r"(?s)DIR/train/<identity>/\*\.jpg.*tfds build"):
+        build(tmp_path / "manual", tmp_path / "data", "triplets")
+    (tmp_path / "manual" / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"(?s)found 0 folders and 1 files.*DIR/train/<identity>"):
+        build(tmp_path / "manual", tmp_path / "data", "triplets")
+
+
+@pytest.mark.parametrize(("wrong", "said"), [
+    ({"layout": "pairs"}, "layout is 'pairs'; allowed are triplets, faces"),
+    ({"n_triplets": 0}, "n_triplets is 0; it must be a whole number of 1 or more"),
+    ({"n_triplets": 1.5}, r"n_triplets is 1\.5"),
+    ({"seed": -1}, "seed is -1; it must be a whole number of 0 or more"),
+])
+def test_a_config_of_ones_own_is_checked_at_once(wrong, said):
+    with pytest.raises(UserError, match=f"config mine: {said}"):
+        Config(name="mine", **wrong)
