@@ -27,9 +27,10 @@ def Normalise() -> tl.Layer:
 def L2Norm(epsilon: float = 1e-12) -> tl.Layer:
     """Scales vectors along the last axis to unit length; one shorter than sqrt(epsilon) stays shorter than 1.
 
-    The gradient is finite everywhere, at the zero vector too.
+    The gradient is finite everywhere, at the zero vector too. The result is float32 whatever the vectors are.
     """
     def unit_length(x: jnp.ndarray) -> jnp.ndarray:
+        x = x.astype(jnp.float32)
         squared = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
         return x * jax.lax.rsqrt(jnp.maximum(squared, epsilon))
     return tl.Fn("L2Norm", unit_length)
@@ -78,6 +79,8 @@ class Augment(tl.Layer):
 class Conv(tl.Conv):
     """Trax's convolution with SAME padding and the same weights, computed the way the device is quickest at.
 
+    It computes in the kernel's precision: with a bfloat16 kernel what comes in is rounded to bfloat16.
+
     Args:
       filters: channels out.
       size: side of the square kernel.
@@ -98,9 +101,10 @@ class Conv(tl.Conv):
         self._size, self._stride, self._lowering = size, stride, lowering
 
     def forward(self, x: jnp.ndarray) -> jnp.ndarray:
+        kernel, bias = self.weights if self._use_bias else (self.weights, None)
+        x = x.astype(kernel.dtype)
         if not self._by_matmul():
             return super().forward(x)
-        kernel, bias = self.weights if self._use_bias else (self.weights, None)
         y = conv_by_matmul(x, kernel, self._stride)
         return y if bias is None else y + bias
 
@@ -150,6 +154,7 @@ class BatchNorm(tl.Layer):
 
     Trax's own takes the variance as E[x^2] - E[x]^2, which float32 turns into noise, even below zero, where
     the mean is large against the spread. In eval mode the running statistics are used and nothing changes.
+    Of bfloat16 values the statistics are taken in float32, and the result is bfloat16 again.
 
     Args:
       momentum: share of the running statistics that a batch leaves standing, in [0, 1).
@@ -167,14 +172,15 @@ class BatchNorm(tl.Layer):
         self.state = (jnp.zeros(channels, jnp.float32), jnp.ones(channels, jnp.float32))
 
     def forward(self, x: jnp.ndarray) -> jnp.ndarray:
-        scale, offset = self.weights
+        scale, offset = (weight.astype(jnp.float32) for weight in self.weights)
         mean, variance = self.state
+        dtype, x = x.dtype, x.astype(jnp.float32)
         if self._mode == "train":
             batch_mean, batch_variance = _mean_and_variance(x)
             self.state = (self._smoothed(mean, batch_mean), self._smoothed(variance, batch_variance))
             mean, variance = batch_mean, batch_variance
         slope = scale * jax.lax.rsqrt(variance + self._epsilon)
-        return (x - mean) * slope + offset
+        return ((x - mean) * slope + offset).astype(dtype)
 
     def _smoothed(self, old: jnp.ndarray, new: jnp.ndarray) -> jnp.ndarray:
         return self._momentum * old + (1 - self._momentum) * jax.lax.stop_gradient(new)
@@ -199,14 +205,15 @@ class GroupNorm(tl.Layer):
         self.weights = (jnp.ones(channels, jnp.float32), jnp.zeros(channels, jnp.float32))
 
     def forward(self, x: jnp.ndarray) -> jnp.ndarray:
-        scale, offset = self.weights
+        scale, offset = (weight.astype(jnp.float32) for weight in self.weights)
+        dtype, x = x.dtype, x.astype(jnp.float32)
         channels = x.shape[-1]
         groups = max(g for g in range(1, min(self._groups, channels) + 1) if channels % g == 0)
         grouped = x.reshape(x.shape[0], -1, groups, channels // groups)
         mean = jnp.mean(grouped, axis=(1, 3), keepdims=True)
         variance = jnp.mean(jnp.square(grouped - mean), axis=(1, 3), keepdims=True)
         normed = (grouped - mean) * jax.lax.rsqrt(variance + self._epsilon)
-        return normed.reshape(x.shape) * scale + offset
+        return (normed.reshape(x.shape) * scale + offset).astype(dtype)
 
 
 def norm_and_activation(norm: str, momentum: float,

@@ -186,3 +186,17 @@ def test_training_one_batch_brings_the_alike_pair_together():
 def test_unknown_settings_are_refused_with_those_allowed(wrong, text):
     with pytest.raises(ValueError, match=text):
         ImageFEC(**wrong)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_bfloat16_weights_give_float32_embeddings_near_float32s_and_statistics_in_float32(norm):
+    model = initialised(d_hidden=8, stage_blocks=(1, 1), norm=norm)
+    faces = some_faces(8, 32)
+    key = jax.random.PRNGKey(1)
+    exact, _ = model.pure_fn(faces, model.weights, model.state, key)
+    rounded = jax.tree.map(lambda weight: weight.astype(jax.numpy.bfloat16), model.weights)
+    embeddings, state = model.pure_fn(faces, rounded, model.state, key)
+    assert embeddings.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.sum(embeddings * exact, axis=1), 1, atol=0.02)  # 8 bits of each factor
+    assert {leaf.dtype for leaf in jax.tree.leaves(state)} <= {np.dtype(np.float32)}
