@@ -163,8 +163,8 @@ def _torch_step(px: int, n: int, d_hidden: int, name: str):
             super().__init__()
             def conv(c_in, c_out, size, stride=1):
                 return [nn.Conv2d(c_in, c_out, size, stride, size // 2, bias=False), nn.BatchNorm2d(c_out)]
-            self.main = nn.Sequential(*conv(channels, filters, 1), nn.ReLU(True), *conv(filters, filters, 3, stride), nn.ReLU(True),
-                                      *conv(filters, 4 * filters, 1))
+            self.main = nn.Sequential(*conv(channels, filters, 1), nn.ReLU(True), *conv(filters, filters, 3, stride),
+                                      nn.ReLU(True), *conv(filters, 4 * filters, 1))
             same = stride == 1 and channels == 4 * filters
             self.shortcut = nn.Identity() if same else nn.Sequential(*conv(channels, 4 * filters, 1, stride))
 
@@ -179,7 +179,8 @@ def _torch_step(px: int, n: int, d_hidden: int, name: str):
                 filters = d_hidden * 2 ** stage
                 layers.append(Bottleneck(channels, filters, 2 if stage and not index else 1))
                 channels = 4 * filters
-        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 512), nn.ReLU(True), nn.Linear(512, 16))
+        head = [nn.Linear(channels, 512), nn.ReLU(True), nn.Linear(512, 16)]
+        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *head)
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(len(os.sched_getaffinity(0)))

@@ -16,7 +16,6 @@ _NOT_YET = {
     "report": "runs side by side as one page of tables and plots",
     "serve": "the webcam page and the embedding service on 127.0.0.1",
     "export": "a run as stablehlo, savedmodel or onnx",
-    "doctor": "versions, devices and detectors, and what is missing",
 }
 
 
@@ -52,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Expression embeddings: from face triplets to a trained embedder and galleries.")
     parser.add_argument("--version", action="version", version=f"imagefec {imagefec.__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for add in (_quickstart, _draw, _fetch, _crop, _train, _evaluate, _embed, _gallery):
+    for add in (_quickstart, _draw, _fetch, _crop, _train, _evaluate, _embed, _gallery, _doctor):
         add(verbs)
     for name, what in _NOT_YET.items():
         verb = _verb(verbs, name, _refuse, f"{what} (not there yet)", f"imagefec {name}")
@@ -69,7 +68,7 @@ def _verb(verbs: Any, name: str, function: Callable[[argparse.Namespace], Any], 
 
 def _refuse(arguments: argparse.Namespace) -> None:
     raise UserError(f"this verb is not there yet ({_NOT_YET[arguments.verb]}). This version has quickstart, draw, fetch, "
-                    "crop, train, evaluate, embed and gallery.")
+                    "crop, train, evaluate, embed, gallery and doctor.")
 
 
 def _quickstart(verbs: Any) -> None:
@@ -125,14 +124,19 @@ def _crop(verbs: Any) -> None:
         from imagefec.progress import progress
         with progress("crop", unit="faces") as bar:
             report = crop_faces(arguments.CSV, arguments.cache, arguments.faces, arguments.detector, arguments.min_score,
-                                arguments.workers, arguments.skip_bad_rows, progress=bar)
+                                arguments.workers, arguments.skip_bad_rows, progress=bar, model_dir=arguments.model_dir,
+                                exclude=arguments.exclude)
         return report.as_json() if arguments.json else arguments.faces
     verb = _verb(verbs, "crop", run, "photographs of the cache to 128 px faces, with a report of what was dropped",
                  "imagefec crop FEC_dataset/*.csv --cache=cache --faces=FEC_dataset/faces --detector=haar")
     _csv_and_cache(verb)
     verb.add_argument("--faces", required=True, help="folder to write: faces/ beside the csv files, for the TFDS builder")
-    verb.add_argument("--detector", default="auto", help="auto, haar, lbp or none (default: %(default)s)")
-    verb.add_argument("--min_score", type=float, help="lowest score that counts as a face (default: the detector's)")
+    verb.add_argument("--detector", choices=("auto", "faced", "yunet", "haar", "lbp", "none"), default="auto",
+                      help="what must see a face in each box; auto: the first there of yunet, faced, haar, lbp (%(default)s)")
+    verb.add_argument("--min_score", type=float,
+                      help="lowest score that counts as a face, in the detector's scale (default: the detector's)")
+    _model_dir(verb)
+    verb.add_argument("--exclude", metavar="FILE", help="URLs and face ids to leave out, one a line; their faces are deleted")
     verb.add_argument("--workers", type=int, help="processes (default: one a core)")
     _json(verb)
 
@@ -190,6 +194,21 @@ def _gallery(verbs: Any) -> None:
     verb.add_argument("--max_distance", type=float, default=1.77, help="farthest neighbour shown (default: %(default)s)")
     verb.add_argument("--exclude", help="file of URLs or face ids to leave out, one a line")
     verb.add_argument("--seed", type=int, default=0, help="of the choice of queries (default: %(default)s)")
+
+
+def _doctor(verbs: Any) -> None:
+    def run(arguments: argparse.Namespace) -> Any:
+        from imagefec import doctor
+        report = doctor.examine(arguments.model_dir)
+        return report if arguments.json else doctor.describe(report)
+    verb = _verb(verbs, "doctor", run, "versions, devices and detectors, what is missing and how to get it", "imagefec doctor")
+    _model_dir(verb)
+    _json(verb)
+
+
+def _model_dir(verb: Any) -> None:
+    verb.add_argument("--model_dir",
+                      help="folder of yunet's or faced's files (default: $IMAGEFEC_MODELS, else ~/.cache/imagefec/models)")
 
 
 def _csv_and_cache(verb: Any) -> None:

@@ -19,6 +19,7 @@ from imagefec.faces.draw import draw_world
 from imagefec.progress import progress
 
 FACES, IDENTITIES, TRIPLETS, TEST_FRACTION = 9000, 300, 24000, 0.2
+DETECTOR = "haar"  # named, so that a machine that has model files of others gets the same faces
 CSV_NAMES = tuple(f"faceexp-comparison-data-{split}-public.csv" for split in ("train", "test"))
 
 
@@ -56,7 +57,7 @@ def quickstart(output_dir: str | os.PathLike, seed: int = 0, config_file: str = 
         with stages("fetch"), progress("fetch", unit="photos") as bar:
             fetched = fetch.fetch_photos(csv_paths, out / "cache", progress=bar)
     with stages("crop"), progress("crop", unit="faces") as bar:
-        cropped = face_files.crop_faces(csv_paths, out / "cache", manual / "faces", progress=bar)
+        cropped = face_files.crop_faces(csv_paths, out / "cache", manual / "faces", DETECTOR, progress=bar)
     with stages("build"):
         build(manual, data)
     # Trax and TensorFlow take ten seconds to import; those above do without.

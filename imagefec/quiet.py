@@ -11,7 +11,8 @@ from collections.abc import Iterator
 _NOTICES = re.compile(
     r"All log messages before absl::InitializeLog|oneDNN custom operations|Could not find cuda drivers"
     r"|TensorFlow binary is optimized|rebuild TensorFlow with|Gym has been unmaintained|upgrade to Gymnasium"
-    r"|replace 'import gym'|gymnasium.farama.org|failed call to cuInit")
+    r"|replace 'import gym'|gymnasium.farama.org|failed call to cuInit"
+    r"|MLIR V1 optimization pass is not enabled")
 
 
 @contextlib.contextmanager

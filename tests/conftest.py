@@ -6,6 +6,14 @@ from typing import NamedTuple
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_model_files(tmp_path_factory):
+    """What detectors a machine has model files of must not steer the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMAGEFEC_MODELS", str(tmp_path_factory.mktemp("models")))
+        yield
+
+
 class World(NamedTuple):
     manual_dir: pathlib.Path
     cache_dir: pathlib.Path
@@ -14,7 +22,7 @@ class World(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory) -> World:
+def world(tmp_path_factory, no_model_files) -> World:
     from imagefec import quickstart
     from imagefec.data.face_files import crop_faces
     from imagefec.data.fetch import fetch_photos

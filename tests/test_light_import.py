@@ -19,6 +19,7 @@ LIGHT = (
     "imagefec.faces.draw",
     "imagefec.data.fetch",
     "imagefec.data.face_files",
+    "imagefec.doctor",
     "imagefec.model",  # its names load when first asked for
 )
 

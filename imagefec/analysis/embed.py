@@ -14,7 +14,6 @@ import numpy as np
 from absl import logging
 
 from imagefec.errors import UserError
-from imagefec.maths.geometry import Box
 
 if TYPE_CHECKING:
     from imagefec.faces.detectors import Detector
@@ -152,7 +151,7 @@ def _faces(files: Sequence[Path], finder: Detector, on_no_face: str, found: _Fou
             box = detection.box
             sides = (box.left, box.right, box.top, box.bottom)
             found.add(f"{_text(path)}#{number}", url, path, sides, detection.score)
-            yield _cut_face(picture, box)
+            yield crop.crop_detection(picture, detection).face
         if detections:
             continue
         if on_no_face == "raise":
@@ -163,15 +162,6 @@ def _faces(files: Sequence[Path], finder: Detector, on_no_face: str, found: _Fou
             continue
         found.add(_text(path), url, path, whole, np.nan)
         yield crop.standardise(picture)[0]
-
-
-def _cut_face(picture: np.ndarray, box: Box) -> np.ndarray:
-    """The face in a box of pixels, grown and standardised as the dataset's."""
-    from imagefec.faces import crop
-
-    height, width = picture.shape[:2]
-    share = Box(box.left / width, box.right / width, box.top / height, box.bottom / height)
-    return crop.standardise(crop.cut(picture, crop.grown_box(share, width, height)))[0]
 
 
 class _Books:

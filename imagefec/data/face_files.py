@@ -19,6 +19,7 @@ import cv2
 
 import imagefec
 from imagefec.data import face_folder, face_worker
+from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.data.face_folder import FaceRecord, read_faces
 from imagefec.data.face_report import CropReport, make_report
 from imagefec.data.face_worker import NOT_A_PHOTO, Cut, Wanted
@@ -45,6 +46,8 @@ def crop_faces(
     workers: int | None = None,
     skip_bad_rows: bool = False,
     progress: Progress | None = None,
+    model_dir: str | os.PathLike | None = None,
+    exclude: str | os.PathLike | None = None,
 ) -> CropReport:
     """Cuts the faces of FEC's csv files out of the cached photos; run again, it goes on where it was.
 
@@ -55,18 +58,22 @@ def crop_faces(
       cache_dir: what `fetch_photos` filled.
       faces_dir: made if missing; gets `ab/<face_id>.png`, faces.csv, settings.json and report.json. Faces of
         other csv files that were cut there before stay.
-      detector, min_score: of `make_detector`; a folder takes faces of one detector and score only.
+      detector, min_score, model_dir: of `make_detector`; a folder takes faces of one detector (and version of it)
+        and score only.
       workers: processes; None for one a CPU core, fewer for little work. 1 works in this very process. In a
         script of your own more than one wants the usual `if __name__ == "__main__":` guard.
       skip_bad_rows: leave out the csv files' bad rows instead of stopping at the first.
       progress: told of every face done, and of counts; None is silent.
+      exclude: a list of URLs and face ids (as `Exclusion.load` reads it). Their faces are dropped as "excluded":
+        their photos are not opened, and what an earlier crop cut of them is deleted, in the whole folder. The list
+        counts for this call: what a later one does not name is cut again.
 
     Returns:
       CropReport, also written to faces_dir/report.json.
 
     Raises:
-      UserError: a csv file is bad, there is no cache, the detector is not available or another than the
-        folder's, the folder cannot be written (or the disk is full), or another crop is at work on it.
+      UserError: a csv file or the list is bad, there is no cache, the detector is not available or another than
+        the folder's, the folder cannot be written (or the disk is full), or another crop is at work on it.
       ValueError: workers < 1 or no csv file.
     """
     if isinstance(csv_paths, (str, os.PathLike)):
@@ -75,17 +82,20 @@ def crop_faces(
         raise ValueError(
             f"crop_faces wants at least one csv file and workers >= 1, found {csv_paths=}, {workers=}")
     splits = [split_of(path) for path in csv_paths]
-    finder = make_detector(detector, min_score)
+    exclusion = Exclusion.load(exclude)
+    finder = make_detector(detector, min_score, model_dir)
     faces_dir = Path(faces_dir)
     with Cache(cache_dir) as cache, _folder_errors(faces_dir), face_folder.locked(faces_dir):
         _check_settings(faces_dir, finder)
         faces_of, n_faces = _faces_by_photo(csv_paths, skip_bad_rows)
         tally = _Tally(progress, n_faces)
-        _drop_done(faces_of, faces_dir, tally)
         (faces_dir / face_folder.REPORT).unlink(missing_ok=True)  # it speaks of finished work only
-        jobs = _jobs(faces_of, cache, faces_dir)
         with face_folder.open_book(faces_dir) as book:
-            for cuts in _all_cuts(jobs, finder, _n_workers(workers, faces_of)):
+            book.writelines(_exclude(faces_of, faces_dir, exclusion, finder.name, tally))
+            book.flush()
+            _drop_done(faces_of, faces_dir, tally)
+            jobs = _jobs(faces_of, cache, faces_dir)
+            for cuts in _all_cuts(jobs, finder, _n_workers(workers, faces_of), model_dir):
                 book.writelines(_line_of(cut, finder.name) for cut in cuts)
                 book.flush()
                 tally.add(cuts)
@@ -140,10 +150,36 @@ def _faces_by_photo(
     return faces_of, sum(map(len, faces_of.values()))
 
 
+def _exclude(
+    faces_of: dict[str, dict[str, Box]], faces_dir: Path, exclusion: Exclusion, detector: str, tally: _Tally
+) -> list[str]:
+    """Takes what is excluded out of the work and deletes its PNGs; returns the book's lines that say so.
+
+    Deleted before they are written: a crop killed in between leaves no face of the excluded, and the next one sees
+    that a face it may cut is missing.
+    """
+    if not exclusion:
+        return []
+    lines = {}
+    for url in list(faces_of):
+        faces = faces_of[url]
+        for face_id in [face_id for face_id in faces if exclusion.excludes(url, face_id)]:
+            lines[face_id] = face_folder.book_line(face_id, url, faces.pop(face_id), False, EXCLUDED, detector, None, False)
+        if not faces:
+            del faces_of[url]
+    tally.note(Counter({False: len(lines)}))
+    for face_id, _, line in face_folder.read_book(faces_dir):  # those cut before for other csv files, too
+        if face_id not in lines and exclusion.excludes(face_folder.url_of(line), face_id):
+            lines[face_id] = face_folder.excluded_line(line)
+    for face_id in lines:
+        face_folder.delete_face(faces_dir, face_id)
+    return list(lines.values())
+
+
 def _drop_done(faces_of: dict[str, dict[str, Box]], faces_dir: Path, tally: _Tally) -> None:
-    if not (faces_dir / face_folder.BOOK).exists():
-        return
     done = {id_: record for id_, record, _ in face_folder.read_book(faces_dir) if _is_done(record)}
+    if not done:
+        return
     n_done: Counter[bool] = Counter()
     for url in list(faces_of):
         faces = faces_of[url]
@@ -157,8 +193,8 @@ def _drop_done(faces_of: dict[str, dict[str, Box]], faces_dir: Path, tally: _Tal
 
 def _is_done(record: FaceRecord) -> bool:
     if not record.kept:
-        # A later fetch may have brought the photo.
-        return not record.reason.startswith((NOT_FETCHED, NOT_A_PHOTO))
+        # A later fetch may have brought the photo; and whom no list names any more is not excluded any more.
+        return not record.reason.startswith((NOT_FETCHED, NOT_A_PHOTO)) and record.reason != EXCLUDED
     try:
         return record.path.stat().st_size > 0  # a power cut may leave an empty file
     except FileNotFoundError:
@@ -180,7 +216,9 @@ def _n_workers(workers: int | None, faces_of: dict[str, dict[str, Box]]) -> int:
     return max(min(n_cores, sum(map(len, faces_of.values())) // _FACES_A_WORKER), 1)
 
 
-def _all_cuts(jobs: Iterable[_Job], finder: Detector, n_workers: int) -> Iterator[list[Cut]]:
+def _all_cuts(
+    jobs: Iterable[_Job], finder: Detector, n_workers: int, model_dir: str | os.PathLike | None
+) -> Iterator[list[Cut]]:
     """Yields what became of the faces, in batches; the few in the air bound the memory."""
     if n_workers == 1:
         with _one_opencv_thread():
@@ -189,7 +227,7 @@ def _all_cuts(jobs: Iterable[_Job], finder: Detector, n_workers: int) -> Iterato
         return
     # Spawned, never forked: the caller may run TF's or JAX's threads, which a fork does not survive.
     pool = ProcessPoolExecutor(
-        n_workers, multiprocessing.get_context("spawn"), face_worker.set_up, (finder.name, finder.min_score))
+        n_workers, multiprocessing.get_context("spawn"), face_worker.set_up, (finder.name, finder.min_score, model_dir))
     try:
         running: deque = deque()
         for batch in _batches(jobs):

@@ -9,11 +9,12 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from imagefec.data.exclusion import EXCLUDED
 from imagefec.errors import UserError
 from imagefec.maths.geometry import Box
 
@@ -95,6 +96,27 @@ def read_book(faces_dir: Path) -> Iterator[tuple[str, FaceRecord, str]]:
                 yield *_parsed(faces_dir, path, number, line), line
     except UnicodeDecodeError:
         raise _damaged(path, None, "bytes that are no UTF-8 text") from None
+
+
+def excluded_line(line: str) -> str:
+    """A face's line of faces.csv as it is where the face is excluded, whatever became of it before."""
+    (cells,) = csv.reader((line,), strict=True)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow([*cells[:6], 0, EXCLUDED, cells[8], "", 0])
+    return text.getvalue()
+
+
+def url_of(line: str) -> str:
+    """The URL in a line of faces.csv."""
+    return next(csv.reader((line,), strict=True))[1]
+
+
+def delete_face(faces_dir: Path, face_id: str) -> None:
+    """Deletes a face's PNG where there is one, and its folder where it was the last in it."""
+    path = face_path(faces_dir, face_id)
+    path.unlink(missing_ok=True)
+    with suppress(OSError):  # not empty, or not there
+        path.parent.rmdir()
 
 
 def open_book(faces_dir: Path) -> TextIO:

@@ -60,15 +60,15 @@ def crop_photo(photo_path: Path, faces: list[Wanted], detector: Detector) -> lis
     return cuts
 
 
-def set_up(detector_name: str, min_score: float) -> None:
-    """Readies a fresh worker process."""
+def set_up(detector_name: str, min_score: float, model_dir: str | os.PathLike | None = None) -> None:
+    """Readies a fresh worker process with the detector that the arguments make."""
     global _detector
     # The parent is told of Ctrl-C as well, and ends its workers in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A killed parent tells its workers nothing, and they would wait for work for ever.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
-    _detector = make_detector(detector_name, min_score)
+    _detector = make_detector(detector_name, min_score, model_dir)
 
 
 def crop_photos(jobs: list[tuple[Path, list[Wanted]]]) -> list[Cut]:

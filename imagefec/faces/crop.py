@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from imagefec.faces.detectors import Detection, Detector
+from imagefec.faces.detection import Detection, Detector
 from imagefec.maths import geometry
 from imagefec.maths.geometry import Box
 
@@ -52,6 +52,23 @@ def crop_face(photo: np.ndarray, box: Box, detector: Detector) -> FaceCrop:
         return FaceCrop(None, NO_FACE, None, False)
     face, upscaled = standardise(patch)
     return FaceCrop(face, "", found.score, upscaled)
+
+
+def crop_detection(photo: np.ndarray, detection: Detection) -> FaceCrop:
+    """Cuts out a face that a detector found in a whole photo, as `crop_face` cuts the dataset's.
+
+    Args:
+      photo: uint8 [height, width, 3] RGB.
+      detection: its box in pixels of the photo.
+
+    Returns:
+      FaceCrop with a face, however small the box is: whoever found it has decided that it is one.
+    """
+    height, width = photo.shape[:2]
+    box = detection.box
+    share = Box(box.left / width, box.right / width, box.top / height, box.bottom / height)
+    face, upscaled = standardise(cut(photo, grown_box(share, width, height)))
+    return FaceCrop(face, "", detection.score, upscaled)
 
 
 def grown_box(box: Box, width: int, height: int) -> Box:

@@ -76,7 +76,7 @@ class Embedder:
         Args:
           faces: uint8 [n, h, w, 3] RGB; or one path or PIL image; or any iterable of paths, PIL images and
             uint8 [h, w, 3] arrays, taken as it comes. Each shows one face, as cropped as the dataset's.
-            Square ones are resized by area to image_size, others padded with noise first, as the dataset's.
+            Square ones are resized to image_size as in training, others padded with noise first, as the dataset's.
           batch_size: faces at a time; the last batch is padded, so that nothing is compiled twice for it.
 
         Returns:
@@ -113,20 +113,12 @@ class Embedder:
           UserError: a path holds no picture, or the detector is not available.
         """
         from imagefec.faces import crop, detectors  # not needed by those who bring faces
-        from imagefec.maths.geometry import Box
 
         photo = _picture(photo, upright=True)
         if (detector, min_score) not in self._detectors:
             self._detectors[detector, min_score] = detectors.make_detector(detector, min_score)
-        height, width = photo.shape[:2]
         found = self._detectors[detector, min_score].detect(photo)
-        faces = []
-        for detection in found:
-            box = detection.box
-            box = Box(box.left / width, box.right / width, box.top / height, box.bottom / height)
-            face, _ = crop.standardise(crop.cut(photo, crop.grown_box(box, width, height)))
-            faces.append(face)
-        vectors = self.embed(faces)
+        vectors = self.embed([crop.crop_detection(photo, detection).face for detection in found])
         return [(detection.box, detection.score, vector) for detection, vector in zip(found, vectors)]
 
     def _fit(self, face: np.ndarray) -> np.ndarray:
@@ -134,7 +126,11 @@ class Embedder:
         if face.shape[0] != face.shape[1]:
             from imagefec.faces import crop
             face, _ = crop.standardise(face)
-        return face if face.shape[:2] == size else cv2.resize(face, size, interpolation=cv2.INTER_AREA)
+        if face.shape[:2] == size:
+            return face
+        # As the pipeline does: INTER_AREA averages when it shrinks; when it enlarges it only repeats pixels.
+        how = cv2.INTER_AREA if self.image_size < face.shape[0] else cv2.INTER_CUBIC
+        return cv2.resize(face, size, interpolation=how)
 
     def _embed_batch(self, faces: np.ndarray, full: int) -> np.ndarray:
         n = len(faces)

@@ -17,11 +17,22 @@ from trax import layers as tl  # isort: skip
 
 LOWERINGS = ("auto", "lax", "matmul")
 NORMS = ("batch", "group", "frn", "none")
+PADDINGS = ("same", "symmetric")
+SCALINGS = {  # name -> (subtracted, divided by), of values 0..255
+    "unit": (127.5, 127.5),
+    "imagenet": (np.array([123.675, 116.28, 103.53], np.float32), np.array([58.395, 57.12, 57.375], np.float32)),
+}
 
 
-def Normalise() -> tl.Layer:
-    """Turns faces of 0..255 (uint8 or float32) into float32 of -1..1."""
-    return tl.Fn("Normalise", lambda faces: (faces.astype(jnp.float32) - 127.5) / 127.5)
+def Normalise(scaling: str = "unit") -> tl.Layer:
+    """Turns faces of 0..255 (uint8 or float32) into float32.
+
+    Args:
+      scaling: "unit" gives -1..1; "imagenet" takes off ImageNet's mean of each channel and divides by its spread, as
+        torchvision's weights want it.
+    """
+    subtracted, divisor = SCALINGS[scaling]
+    return tl.Fn("Normalise", lambda faces: (faces.astype(jnp.float32) - subtracted) / divisor)
 
 
 def L2Norm(epsilon: float = 1e-12) -> tl.Layer:
@@ -46,13 +57,13 @@ def GlobalMean() -> tl.Layer:
     return tl.Fn("GlobalMean", lambda x: jnp.mean(x, axis=(1, 2)))
 
 
-def MaxPool() -> tl.Layer:
-    """Largest value under 3x3 windows of stride 2, SAME: [n, h, w, c] -> [n, ceil(h / 2), ceil(w / 2), c].
+def MaxPool(padding: str = "same") -> tl.Layer:
+    """Largest value under 3x3 windows of stride 2: [n, h, w, c] -> [n, ceil(h / 2), ceil(w / 2), c].
 
     Taken as maxima of shifted maps, rows first: the gradient of XLA's own window reduction took a tenth of
     ResNet-50's whole training step on a CPU, this one's a hundredth. Where values tie they share the gradient.
     """
-    return tl.Fn("MaxPool", max_pool)
+    return tl.Fn("MaxPool", lambda x: max_pool(x, padding))
 
 
 class Augment(tl.Layer):
@@ -77,7 +88,7 @@ class Augment(tl.Layer):
 
 
 class Conv(tl.Conv):
-    """Trax's convolution with SAME padding and the same weights, computed the way the device is quickest at.
+    """Trax's convolution with the same weights, computed the way the device is quickest at.
 
     It computes in the kernel's precision: with a bfloat16 kernel what comes in is rounded to bfloat16.
 
@@ -87,25 +98,30 @@ class Conv(tl.Conv):
       stride: step between kernel positions, both axes.
       gain: variance gain of the normal initialiser: He's 2 ahead of a ReLU, 1 where none follows.
       use_bias: leave it False where a norm follows.
+      padding: "same" as TensorFlow and XLA have it, which at stride 2 begins at the first pixel of an even map;
+        "symmetric" as PyTorch has it: half the kernel on every side.
       lowering: "lax" is XLA's convolution; "matmul" gathers the kernel's taps into one matrix product (for
         1x1 kernels there is nothing to gather). "auto" takes lax on GPU and TPU, and on CPU matmul where
         it measured quicker forward and backward: 1x1 kernels (three times) and 3x3 ones that stride.
     """
 
     def __init__(self, filters: int, size: int, stride: int = 1, gain: float = 2.0, use_bias: bool = False,
-                 lowering: str = "auto"):
+                 padding: str = "same", lowering: str = "auto"):
+        if padding not in PADDINGS:
+            raise ValueError(f"padding must be one of {', '.join(PADDINGS)}; found {padding!r}")
         if lowering not in LOWERINGS:
             raise ValueError(f"lowering must be one of {', '.join(LOWERINGS)}; found {lowering!r}")
-        super().__init__(filters, (size, size), (stride, stride), padding="SAME",
+        half = (size // 2, (size - 1) // 2)
+        super().__init__(filters, (size, size), (stride, stride), padding="SAME" if padding == "same" else (half, half),
                          kernel_initializer=fan_in_normal(gain), bias_initializer=_zeros, use_bias=use_bias)
-        self._size, self._stride, self._lowering = size, stride, lowering
+        self._size, self._stride, self._pads, self._lowering = size, stride, padding, lowering
 
     def forward(self, x: jnp.ndarray) -> jnp.ndarray:
         kernel, bias = self.weights if self._use_bias else (self.weights, None)
         x = x.astype(kernel.dtype)
         if not self._by_matmul():
             return super().forward(x)
-        y = conv_by_matmul(x, kernel, self._stride)
+        y = conv_by_matmul(x, kernel, self._stride, self._pads)
         return y if bias is None else y + bias
 
     def _by_matmul(self) -> bool:
@@ -115,20 +131,21 @@ class Conv(tl.Conv):
         return quicker and jax.default_backend() == "cpu"
 
 
-def conv_by_matmul(x: jnp.ndarray, kernel: jnp.ndarray, stride: int) -> jnp.ndarray:
-    """SAME convolution as one matrix product over the gathered taps of the kernel.
+def conv_by_matmul(x: jnp.ndarray, kernel: jnp.ndarray, stride: int, padding: str = "same") -> jnp.ndarray:
+    """Convolution as one matrix product over the gathered taps of the kernel.
 
     Args:
       x: float32 [n, h, w, c_in].
       kernel: float32 [k, k, c_in, c_out].
       stride: both axes.
+      padding: "same" or "symmetric", as Conv has them.
 
     Returns:
-      float32 [n, ceil(h / stride), ceil(w / stride), c_out], what jax.lax.conv_general_dilated gives.
+      float32 [n, ceil(h / stride), ceil(w / stride), c_out] (of an odd kernel), what jax.lax.conv_general_dilated gives.
     """
     size, (n, height, width, c_in) = kernel.shape[0], x.shape
-    out_h, pad_h = _same_padding(height, size, stride)
-    out_w, pad_w = _same_padding(width, size, stride)
+    out_h, pad_h = _padding(height, size, stride, padding)
+    out_w, pad_w = _padding(width, size, stride, padding)
     x = jnp.pad(x, ((0, 0), pad_h, pad_w, (0, 0)))
     span_h, span_w = (out_h - 1) * stride + 1, (out_w - 1) * stride + 1
     taps = [x[:, dy:dy + span_h:stride, dx:dx + span_w:stride] for dy in range(size) for dx in range(size)]
@@ -137,12 +154,11 @@ def conv_by_matmul(x: jnp.ndarray, kernel: jnp.ndarray, stride: int) -> jnp.ndar
     return y.reshape(n, out_h, out_w, -1)
 
 
-def max_pool(x: jnp.ndarray) -> jnp.ndarray:
-    """Maximum of each 3x3 window at stride 2, padded as XLA's SAME: [n, h, w, c] -> [n, ceil(h / 2), ceil(w / 2), c]."""
+def max_pool(x: jnp.ndarray, padding: str = "same") -> jnp.ndarray:
+    """Maximum of each 3x3 window at stride 2, padded as Conv has it: [n, h, w, c] -> [n, ceil(h / 2), ceil(w / 2), c]."""
     for axis in (1, 2):
-        out, padding = _same_padding(x.shape[axis], 3, 2)
         widths = [(0, 0)] * x.ndim
-        widths[axis] = padding
+        out, widths[axis] = _padding(x.shape[axis], 3, 2, padding)
         padded = jnp.pad(x, widths, constant_values=-jnp.inf)
         taps = [jax.lax.slice_in_dim(padded, k, k + 2 * out - 1, 2, axis) for k in range(3)]
         x = jnp.maximum(jnp.maximum(taps[0], taps[1]), taps[2])
@@ -276,8 +292,10 @@ def _zeros(shape: tuple[int, ...], key: jax.Array) -> jnp.ndarray:
     return jnp.zeros(shape, jnp.float32)
 
 
-def _same_padding(size_px: int, kernel: int, stride: int) -> tuple[int, tuple[int, int]]:
-    """Length of the output and (before, after) padding of XLA's and TensorFlow's SAME."""
+def _padding(size_px: int, kernel: int, stride: int, kind: str) -> tuple[int, tuple[int, int]]:
+    """Length of the output and (before, after) padding along one axis."""
+    if kind == "symmetric":
+        return (size_px + kernel - 1 - kernel) // stride + 1, (kernel // 2, (kernel - 1) // 2)
     out = -(-size_px // stride)
     total = max((out - 1) * stride + kernel - size_px, 0)
     return out, (total // 2, total - total // 2)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
 from imagefec.model.layers import (
+    PADDINGS,
+    SCALINGS,
     Conv,
     GlobalMean,
     L2Norm,
@@ -23,8 +25,8 @@ POOLS = ("mean", "flatten")
 
 def ImageFEC(d_hidden: int = 64, d_embedding: int = 16, fc_widths: Sequence[int] = (512,),
              block: str = "bottleneck", stage_blocks: Sequence[int] = (3, 4, 6, 3), stem: str = "imagenet",
-             pool: str = "mean", norm: str = "batch", norm_momentum: float = 0.9,
-             mode: str = "train") -> tl.Serial:
+             pool: str = "mean", norm: str = "batch", norm_momentum: float = 0.9, padding: str = "same",
+             scaling: str = "unit", mode: str = "train") -> tl.Serial:
     """Trax layer from faces, uint8 or float32 [n, h, w, 3] of 0..255, to embeddings, float32 [n, d].
 
     The defaults are ResNet-50 in its "v1.5" form (a stage's stride sits in the 3x3 convolution, as in
@@ -41,6 +43,8 @@ def ImageFEC(d_hidden: int = 64, d_embedding: int = 16, fc_widths: Sequence[int]
       pool: "mean" over the map, for any input size; "flatten" keeps where things are, for one input size.
       norm: "batch", "group", "frn" (with thresholded linear units for ReLUs) or "none".
       norm_momentum: share of the batch norm's running statistics that a batch leaves standing.
+      padding: "same" (TensorFlow's, XLA's) or "symmetric" (PyTorch's; for its weights, see pretrained.py).
+      scaling: "unit" (values of -1..1) or "imagenet" (what torchvision's weights want).
       mode: "train" or "eval"; it matters to batch norm alone.
 
     Returns:
@@ -51,11 +55,11 @@ def ImageFEC(d_hidden: int = 64, d_embedding: int = 16, fc_widths: Sequence[int]
 
     Source: He et al. 2015, arXiv:1512.03385; v1.5: Goyal et al. 2017, arXiv:1706.02677, section 5.1.
     """
-    _check(d_hidden, d_embedding, fc_widths, block, stage_blocks, stem, pool, mode)
+    _check(d_hidden, d_embedding, fc_widths, block, stage_blocks, stem, pool, padding, scaling, mode)
     make_norm, make_activation = norm_and_activation(norm, norm_momentum, mode)
-    parts = _Parts(make_norm, make_activation, use_bias=norm == "none")
+    parts = _Parts(make_norm, make_activation, padding, use_bias=norm == "none")
     make_block = _bottleneck if block == "bottleneck" else _basic
-    layers = [Normalise(), tl.Serial(_stem(parts, stem, d_hidden), name="Stem")]
+    layers = [Normalise(scaling), tl.Serial(_stem(parts, stem, d_hidden), name="Stem")]
     channels = d_hidden
     for stage, n_blocks in enumerate(stage_blocks):
         filters = d_hidden * 2 ** stage
@@ -73,11 +77,11 @@ def ImageFEC(d_hidden: int = 64, d_embedding: int = 16, fc_widths: Sequence[int]
 class _Parts:
     """A convolution with its norm, and with its activation: what all blocks repeat."""
 
-    def __init__(self, make_norm: Callable[[], list], make_activation: Callable[[], list], use_bias: bool):
-        self.make_norm, self.make_activation, self.use_bias = make_norm, make_activation, use_bias
+    def __init__(self, make_norm: Callable[[], list], make_activation: Callable[[], list], padding: str, use_bias: bool):
+        self.make_norm, self.make_activation, self.padding, self.use_bias = make_norm, make_activation, padding, use_bias
 
     def conv(self, filters: int, size: int, stride: int = 1, gain: float = 2.0) -> list:
-        return [Conv(filters, size, stride, gain, self.use_bias), self.make_norm()]
+        return [Conv(filters, size, stride, gain, self.use_bias, self.padding), self.make_norm()]
 
     def conv_activated(self, filters: int, size: int, stride: int = 1) -> list:
         return [*self.conv(filters, size, stride), self.make_activation()]
@@ -85,7 +89,7 @@ class _Parts:
 
 def _stem(parts: _Parts, stem: str, filters: int) -> list:
     if stem == "imagenet":
-        return [parts.conv_activated(filters, 7, 2), MaxPool()]
+        return [parts.conv_activated(filters, 7, 2), MaxPool(parts.padding)]
     if stem == "conv3":
         return parts.conv_activated(filters, 3, 2)
     return [parts.conv_activated(filters, 3, 2), parts.conv_activated(filters, 3, 2)]
@@ -110,9 +114,10 @@ def _residual(parts: _Parts, main: list, channels_in: int, channels_out: int, st
 
 
 def _check(d_hidden: int, d_embedding: int, fc_widths: Sequence[int], block: str, stage_blocks: Sequence[int],
-           stem: str, pool: str, mode: str) -> None:
-    for name, value, allowed in (("block", block, BLOCKS), ("stem", stem, STEMS), ("pool", pool, POOLS),
-                                 ("mode", mode, ("train", "eval", "predict"))):
+           stem: str, pool: str, padding: str, scaling: str, mode: str) -> None:
+    for name, value, allowed in (
+            ("block", block, BLOCKS), ("stem", stem, STEMS), ("pool", pool, POOLS), ("padding", padding, PADDINGS),
+            ("scaling", scaling, tuple(SCALINGS)), ("mode", mode, ("train", "eval", "predict"))):
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}; found {value!r}")
     if not stage_blocks:

@@ -17,6 +17,7 @@ from imagefec.data.face_files import crop_faces, read_faces
 from imagefec.data.fec_csv import TYPES, FaceRef, Row, write_rows
 from imagefec.data.fetch import fetch_photos
 from imagefec.errors import UserError
+from imagefec.faces.detectors import make_detector
 from imagefec.faces.photos import read_photo
 from imagefec.maths.geometry import Box
 
@@ -61,8 +62,14 @@ class World:
         return crop_faces(paths, self.cache, faces_dir, **{"workers": 1} | options)
 
 
+    def exclude(self, *names: str, path: str = "exclude.txt") -> Path:
+        (self.root / path).write_text("# whom not to show\n" + "".join(f"{name}\n" for name in names))
+        return self.root / path
+
+
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGEFEC_MODELS", str(tmp_path / "no_models"))
     return World(tmp_path)
 
 
@@ -73,6 +80,7 @@ def many(world):
     boxes = [Box(0.29, 0.70, 0.24, 0.70), Box(0.05, 0.15, 0.05, 0.4)]
     faces = [FaceRef(url, box) for url in urls for box in boxes]
     world.path = world.csv([(faces[k : k + 3], (0, 0, 1)) for k in range(0, 60, 3)])
+    world.refs = faces
     return world
 
 
@@ -223,6 +231,173 @@ def test_a_killed_crop_goes_on_and_leaves_no_process_behind(many):
     many.crop(many.path)
     many.crop(many.path, faces_dir=many.root / "whole")
     assert contents(many.faces) == contents(many.root / "whole")
+
+
+def test_a_crop_killed_again_and_again_ends_with_the_same_bytes(many):
+    listed = many.exclude(many.refs[4].url, many.refs[9].face_id, many.refs[20].face_id)
+    script = many.root / "crop_it.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "from imagefec.data.face_files import crop_faces\n"
+        "from imagefec.faces import photos\n"
+        "class Killed:\n"
+        "    left = int(sys.argv[1])\n"
+        "    def update(self, n):\n"
+        "        self.left -= n\n"
+        "        if self.left < 0: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    def set_postfix(self, **counts): pass\n"
+        "if __name__ == '__main__':\n"
+        f"    crop_faces([{str(many.path)!r}], {str(many.cache)!r}, {str(many.faces)!r}, workers=int(sys.argv[2]),\n"
+        f"               progress=Killed(), exclude={str(listed)!r})\n")
+    env = os.environ | {"PYTHONPATH": str(Path(face_worker.__file__).parents[2])}
+    for left, workers in ((0, 1), (3, 2), (17, 1), (30, 2), (45, 1)):
+        done = subprocess.run([sys.executable, script, str(left), str(workers)], env=env)
+        assert done.returncode == -signal.SIGKILL
+    many.crop(many.path, exclude=listed)
+    many.crop(many.path, exclude=listed, faces_dir=many.root / "whole")
+    assert contents(many.faces) == contents(many.root / "whole")
+
+
+def test_the_excluded_are_dropped_with_their_reason_and_their_photos_stay_closed(many, monkeypatch):
+    reads = []
+    monkeypatch.setattr(face_worker, "read_photo", lambda path: reads.append(path) or read_photo(path))
+    by_url, by_id = many.refs[0], many.refs[2]  # the first photo with its two faces; one kept face of the second
+    report = many.crop(many.path, exclude=many.exclude(by_url.url, by_id.face_id))
+    assert len(reads) == 29
+    assert report.dropped["excluded"] == 3 and report.n_kept == 28 and report.n_faces == 60
+    assert report.triplets["train"]["lost"]["excluded"] == 1  # faces 0, 1, 2 make one triplet
+    records = read_faces(many.faces)
+    for ref in many.refs[:3]:
+        assert records[ref.face_id] == face_folder.FaceRecord(False, "excluded", records[ref.face_id].detector, None, False, None)
+    assert json.loads((many.faces / "report.json").read_text())["dropped"]["excluded"] == 3
+
+
+def test_a_grown_list_deletes_what_was_cut_and_without_a_list_all_is_cut_again(many):
+    everything = contents_after(many, "everything")
+    first, second, third = (many.refs[k] for k in (0, 4, 8))
+    few, more = many.exclude(first.face_id), many.exclude(first.face_id, second.url, third.face_id, path="more.txt")
+    assert many.crop(many.path).n_kept == 30
+    assert many.crop(many.path, exclude=few).n_kept == 29
+    assert contents(many.faces) == contents_after(many, "few", exclude=few)
+    assert many.crop(many.path, exclude=more).n_kept == 27
+    assert contents(many.faces) == contents_after(many, "more", exclude=more)
+    assert not any(list(many.faces.rglob(f"{ref.face_id}*")) for ref in (first, second, third))
+    assert many.crop(many.path, exclude=few).n_kept == 29
+    assert contents(many.faces) == contents_after(many, "few")
+    assert many.crop(many.path, exclude=many.exclude(path="empty.txt")).n_kept == 30
+    assert contents(many.faces) == everything
+
+
+def contents_after(world, name, **options):
+    """What one crop into a folder of its own leaves there; cropped once a name."""
+    if not (world.root / name).exists():
+        world.crop(world.path, faces_dir=world.root / name, **options)
+    return contents(world.root / name)
+
+
+def test_the_excluded_are_the_same_for_any_number_of_processes(many):
+    listed = many.exclude(many.refs[0].url, *(ref.face_id for ref in many.refs[4:40:6]))
+    report = many.crop(many.path, exclude=listed)
+    assert many.crop(many.path, exclude=listed, faces_dir=many.root / "spawned", workers=2) == report
+    assert contents(many.root / "spawned") == contents(many.faces)
+
+
+def test_faces_cut_there_for_another_csv_are_excluded_too(world):
+    train, other = world.csv([astronaut_triplet(world)]), world.photo("other.png", skimage.data.astronaut()[:, ::-1])
+    mirrored = FaceRef(other, Box(1 - FACE.right, 1 - FACE.left, FACE.top, FACE.bottom))
+    test = world.csv([astronaut_triplet(world, third=mirrored)], TEST)
+    assert world.crop(test).n_kept == 3
+    report = world.crop(train, exclude=world.exclude(other))
+    assert "excluded" not in report.dropped  # the report speaks of the csv files asked for
+    assert read_faces(world.faces)[mirrored.face_id].reason == "excluded"
+    assert not list(world.faces.rglob(f"{mirrored.face_id}*"))
+    assert world.crop(train, test).n_kept == 4
+
+
+def test_a_png_that_a_killed_crop_had_not_listed_is_deleted_when_excluded(world):
+    path = world.csv([astronaut_triplet(world)])
+    world.crop(path)
+    book = world.faces / "faces.csv"
+    face_id = book.read_text().splitlines()[-1].split(",")[0]
+    book.write_text("".join(book.read_text().splitlines(keepends=True)[:-1]))
+    report = world.crop(path, exclude=world.exclude(face_id))
+    assert report.dropped == {"excluded": 1} and not face_folder.face_path(world.faces, face_id).exists()
+
+
+def test_a_crop_killed_while_it_deletes_leaves_none_of_the_excluded_when_run_again(many):
+    many.crop(many.path)
+    listed = many.exclude(*(ref.face_id for ref in many.refs[:12]))
+    script = many.root / "exclude_it.py"
+    script.write_text(
+        "import os, signal\n"
+        "from imagefec.data import face_files, face_folder\n"
+        "delete, done = face_folder.delete_face, []\n"
+        "def delete_and_die(faces_dir, face_id):\n"
+        "    delete(faces_dir, face_id)\n"
+        "    done.append(face_id)\n"
+        "    if len(done) == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "face_folder.delete_face = delete_and_die\n"
+        f"face_files.crop_faces([{str(many.path)!r}], {str(many.cache)!r}, {str(many.faces)!r}, workers=1,\n"
+        f"                      exclude={str(listed)!r})\n")
+    env = os.environ | {"PYTHONPATH": str(Path(face_worker.__file__).parents[2])}
+    assert subprocess.run([sys.executable, script], env=env).returncode == -signal.SIGKILL
+    assert not (many.faces / "report.json").exists()
+    many.crop(many.path, exclude=listed)
+    assert contents(many.faces) == contents_after(many, "whole", exclude=listed)
+
+
+def test_a_list_that_cannot_be_read_stops_the_work_before_it_begins(world):
+    path = world.csv([astronaut_triplet(world)])
+    with pytest.raises(UserError, match=r"gone\.txt.*nothing was done"):
+        world.crop(path, exclude=world.root / "gone.txt")
+    assert not world.faces.exists()
+
+
+def test_a_detector_with_files_of_its_own_crops_and_is_recorded(many, write_faced):
+    models = write_faced(many.root / "models")
+    report = many.crop(many.path, model_dir=models)
+    assert report.n_kept == 60  # these graphs see a face in everything
+    settings = json.loads((many.faces / "settings.json").read_text())
+    assert (settings["detector"], settings["min_score"]) == ("faced", 0.7)
+    assert settings["detector_version"] == make_detector("faced", None, models).version
+
+
+@pytest.mark.slow
+def test_a_detectors_files_are_found_in_the_worker_processes_too(many, write_faced):
+    models = write_faced(many.root / "models")
+    many.crop(many.path, detector="faced", model_dir=models)
+    many.crop(many.path, detector="auto", model_dir=models, workers=2, faces_dir=many.root / "spawned")
+    assert contents(many.root / "spawned") == contents(many.faces)
+
+
+def test_another_model_file_on_the_same_folder_is_refused(world, write_faced):
+    path = world.csv([astronaut_triplet(world)])
+    world.crop(path, detector="faced", model_dir=write_faced(world.root / "models"))
+    with pytest.raises(UserError, match=r"cut with detector_version \w+\+\w+-1, and now detector_version"):
+        world.crop(path, detector="faced", model_dir=write_faced(world.root / "others", prob=0.9))
+
+
+@pytest.fixture
+def write_faced():
+    """Writes graphs of faced's signature that report one face over half of the picture's middle."""
+    tf = pytest.importorskip("tensorflow")
+
+    def write(folder, prob=0.8):
+        folder.mkdir()
+        grid = np.zeros((1, 9, 9), np.float32)
+        grid[0, 4, 4] = prob
+        half = np.full((1, 9, 9), 0.5, np.float32)
+        values = {"prob": grid, "x_center": half, "y_center": half, "w": half, "h": half}
+        for name, side, outputs in (("face_yolo.pb", 288, values), ("face_corrector.pb", 50, dict.fromkeys("XYWH", 0.5))):
+            with tf.Graph().as_default() as graph:
+                tf.compat.v1.placeholder(tf.float32, [1, side, side, 3], name="img")
+                tf.compat.v1.placeholder(tf.bool, [], name="training")
+                for output, value in outputs.items():
+                    tf.constant(value, name=output)
+                (folder / name).write_bytes(graph.as_graph_def().SerializeToString(deterministic=True))
+        return folder
+
+    return write
 
 
 def test_a_worker_imports_nothing_heavy():

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagefec.faces import crop
-from imagefec.faces.detectors import make_detector
+from imagefec.faces.detectors import Detection, make_detector
 from imagefec.maths.geometry import Box
 
 ASTRONAUT_FACE = Box(170 / 512, 275 / 512, 60 / 512, 180 / 512)
@@ -117,6 +117,20 @@ def test_a_face_is_cut_where_one_is_found():
 def test_a_box_without_a_face_is_dropped():
     found = crop.crop_face(skimage.data.astronaut(), Box(0.6, 0.9, 0.65, 0.95), make_detector("auto"))
     assert found == crop.FaceCrop(None, "no face found", None, False)
+
+
+def test_a_detection_is_cut_as_the_datasets_boxes_are():
+    photo = skimage.data.astronaut()
+    box = Box(*(side * 512 for side in (ASTRONAUT_FACE.left, ASTRONAUT_FACE.right, ASTRONAUT_FACE.top, ASTRONAUT_FACE.bottom)))
+    found = crop.crop_detection(photo, Detection(box, 0.75))
+    expected = crop.crop_face(photo, ASTRONAUT_FACE, make_detector("none"))
+    np.testing.assert_array_equal(found.face, expected.face)
+    assert (found.reason, found.score, found.upscaled) == ("", 0.75, expected.upscaled)
+
+
+def test_a_small_detection_is_a_face_all_the_same():
+    found = crop.crop_detection(noise_patch(100, 200), Detection(Box(-3.0, 5.5, 90.2, 99.0), 0.5))
+    assert found.face.shape == (128, 128, 3) and found.upscaled
 
 
 def test_a_tiny_box_is_dropped_before_anyone_looks():

@@ -11,6 +11,12 @@ from imagefec.maths.geometry import Box, iou
 ASTRONAUT_FACE = Box(170, 275, 60, 180)  # measured by eye: brow to chin, ear to ear
 
 
+@pytest.fixture(autouse=True)
+def no_models(tmp_path, monkeypatch):
+    """Whatever model files this machine's user has got must not decide the tests."""
+    monkeypatch.setenv("IMAGEFEC_MODELS", str(tmp_path / "no_models"))
+
+
 @pytest.fixture(scope="module")
 def astronaut():
     return skimage.data.astronaut()
@@ -72,7 +78,7 @@ def test_haar_reports_no_face_below_the_least_score(astronaut):
 
 
 @pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason="this OpenCV has no cascades")
-def test_auto_is_haar_where_opencv_has_it_and_lbp_elsewhere(monkeypatch):
+def test_auto_without_model_files_is_haar_where_opencv_has_it_and_lbp_elsewhere(monkeypatch):
     assert make_detector("auto").name == "haar"
     monkeypatch.delattr(cv2, "CascadeClassifier")  # as in OpenCV 5
     assert make_detector("auto").name == "lbp"
@@ -80,8 +86,19 @@ def test_auto_is_haar_where_opencv_has_it_and_lbp_elsewhere(monkeypatch):
         make_detector("haar")
 
 
+@pytest.mark.skipif(not hasattr(cv2, "FaceDetectorYN"), reason="this OpenCV has no FaceDetectorYN")
+def test_auto_prefers_yunet_then_faced_by_the_files_that_are_there(tmp_path, monkeypatch):
+    for name in ("face_yolo.pb", "face_corrector.pb", "face_detection_yunet_2023mar.onnx"):
+        (tmp_path / name).touch()
+    assert detectors.auto_choice(tmp_path) == "yunet"
+    monkeypatch.delattr(cv2, "FaceDetectorYN")
+    assert detectors.auto_choice(tmp_path) == "faced"
+    (tmp_path / "face_yolo.pb").unlink()
+    assert detectors.auto_choice(tmp_path) in ("haar", "lbp")
+
+
 def test_an_unknown_detector_is_refused_with_those_there_are():
-    with pytest.raises(UserError, match=r"mtcnn.*allowed are auto, haar, lbp, none"):
+    with pytest.raises(UserError, match=r"mtcnn.*allowed are auto, faced, yunet, haar, lbp, none"):
         make_detector("mtcnn")
 
 

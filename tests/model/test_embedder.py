@@ -128,6 +128,12 @@ def test_faces_that_are_not_square_are_padded_as_the_datasets_are(embedder):
     np.testing.assert_allclose(embedder.embed([tall]), embedder.embed(padded[None]), atol=1e-6)
 
 
+def test_smaller_faces_are_enlarged_as_the_pipeline_enlarges(embedder, expected):
+    small = some_faces(3, SIZE // 2)
+    smooth = np.stack([cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC) for face in small])
+    np.testing.assert_allclose(embedder.embed(small), expected(smooth), atol=1e-5)
+
+
 @pytest.mark.parametrize("wrong", [
     np.zeros((2, SIZE, SIZE, 3), np.float32), np.zeros((SIZE, SIZE, 3), np.uint8),
     np.zeros((2, SIZE, SIZE, 4), np.uint8), [np.zeros((SIZE, SIZE), np.uint8)], [3.0], 7])

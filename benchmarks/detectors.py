@@ -1,0 +1,202 @@
+"""Recall, false alarms and time of the face detectors on photographs of one's own, as Markdown tables.
+
+    python benchmarks/detectors.py SCENES                 # a folder with boxes.csv: every face of a photograph is in it
+    python benchmarks/detectors.py SCENES --variants      # the Haar cascades and their parameters, photographs jittered
+    python benchmarks/detectors.py PORTRAITS              # a folder without it: one face in the middle of each picture
+    python benchmarks/detectors.py PORTRAITS --variants
+
+boxes.csv has the columns image, x1, y1, x2, y2 (pixels); more are passed over. A detection counts as right where it
+overlaps a face's box, not yet taken by a surer one, by an intersection over union of --iou or more, else as a false alarm.
+Detectors whose files are not there (--model_dir) are left out and named. Times are of one core at work (CPU time, the
+median), so that what else the machine does matters little.
+"""
+
+import argparse
+import csv
+import pathlib
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+
+from imagefec.errors import UserError
+from imagefec.faces import crop
+from imagefec.faces.cascades import HaarDetector
+from imagefec.faces.detectors import Detection, Detector, make_detector
+from imagefec.faces.photos import read_photo
+from imagefec.maths.geometry import Box, iou, to_pixels, whole_pixels
+
+SCORES = {"yunet": (0.5, 0.6, 0.7, 0.8, 0.9), "faced": (0.5, 0.6, 0.7, 0.8, 0.9), "haar": (0, 55, 56, 57), "lbp": (0,)}
+SIZES = {"under .1": (0.0, 0.1), ".1 to .3": (0.1, 0.3), ".3 and over": (0.3, 9.0)}  # longer side / photo's shorter
+JITTERS = [(scale, mirrored) for scale in (1, 0.95, 0.9, 0.85, 0.8) for mirrored in (False, True)]
+MIDDLE = Box(0.15, 0.85, 0.2, 0.85)  # of a portrait: brow to chin and ear to ear, as boxes of faces are drawn
+PICTURES = (".jpg", ".jpeg", ".png")
+
+Photo = tuple[np.ndarray, list[Box]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("FOLDER", type=pathlib.Path)
+    parser.add_argument("--iou", type=float, default=0.4, help="least overlap of a right detection (default: %(default)s)")
+    parser.add_argument("--model_dir", help="where the files of yunet and faced lie")
+    parser.add_argument("--variants", action="store_true", help="compare cascades and parameters of haar")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    if not (arguments.FOLDER / "boxes.csv").is_file():
+        return portraits(arguments.FOLDER, _variants() if arguments.variants else _detectors(arguments.model_dir))
+    photos = read_scenes(arguments.FOLDER)
+    if arguments.variants:
+        return variants(photos, arguments.iou)
+    return scenes(photos, _detectors(arguments.model_dir), arguments.iou)
+
+
+def scenes(photos: Sequence[Photo], detectors: Sequence[Detector], least_iou: float) -> None:
+    """Prints recall by size, false alarms and time, by detector and least score."""
+    counts = [sum(name == _size(box, photo) for photo, boxes in photos for box in boxes) for name in SIZES]
+    _row("detector", "min_score", *(f"recall, {name} ({n})" for name, n in zip(SIZES, counts)), f"all ({sum(counts)})",
+         "false alarms a photo", "ms a photo", head=True)
+    for detector in detectors:
+        found, ms = _timed(lambda photo, detector=detector: detector.detect(photo), [photo for photo, _ in photos])
+        for least in SCORES[detector.name]:
+            hits, n_false = dict.fromkeys(SIZES, 0), 0
+            for (photo, boxes), each in zip(photos, found):
+                right, wrong = match([d for d in each if d.score >= least], boxes, least_iou)
+                n_false += wrong
+                for box in right:
+                    hits[_size(box, photo)] += 1
+            shares = [f"{hits[name]} of {n}" for name, n in zip(SIZES, counts)]
+            _row(detector.name, least or "all", *shares, f"{sum(hits.values()) / max(sum(counts), 1):.0%}",
+                 f"{n_false / len(photos):.2f}", f"{ms:.0f}")
+
+
+def portraits(folder: pathlib.Path, detectors: Sequence[Detector]) -> None:
+    """Prints in how many pictures a face was found: whole, cut as crop cuts the box MIDDLE, and cut to that very box."""
+    pictures = [read_photo(path) for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICTURES]
+    if not pictures:
+        sys.exit(f"{folder}: neither boxes.csv nor pictures ({', '.join(PICTURES)}) in it.")
+    _row("detector", "min_score", "whole picture: found", "several", "grown box: found", "bare box: found", "ms a box", head=True)
+    cuts = [crop.cut(picture, crop.grown_box(MIDDLE, *picture.shape[1::-1])) for picture in pictures]
+    bare = [crop.cut(picture, to_box(MIDDLE, *picture.shape[1::-1])) for picture in pictures]
+    for detector in detectors:
+        whole, _ = _timed(lambda photo, detector=detector: detector.detect(photo), pictures)
+        (in_grown, ms), (in_bare, _) = (
+            _timed(lambda photo, detector=detector: detector.detect(photo, smallest=0.5), some) for some in (cuts, bare))
+        for least in SCORES.get(detector.name, (0,)):
+            n_whole, n_grown, n_bare = (
+                [sum(d.score >= least for d in each) for each in found] for found in (whole, in_grown, in_bare))
+            _row(detector.name, least or "all", _share(n > 0 for n in n_whole), _share(n > 1 for n in n_whole),
+                 _share(n > 0 for n in n_grown), _share(n > 0 for n in n_bare), f"{ms:.1f}")
+    print(f"\n{len(pictures)} pictures.")
+
+
+def variants(photos: Sequence[Photo], least_iou: float) -> None:
+    """Prints what other cascades and parameters of haar find, on average over scaled and mirrored photographs."""
+    jittered = [jitter(photo, boxes, *how) for how in JITTERS for photo, boxes in photos]
+    n_faces = sum(len(boxes) for _, boxes in photos)
+    _row("cascade", "scale factor", "neighbours", f"found of {n_faces}", "false alarms a photo", "ms a photo", head=True)
+    for detector in _variants():
+        found, ms = _timed(detector.detect, [photo for photo, _ in jittered])
+        matched = [match(each, boxes, least_iou) for each, (_, boxes) in zip(found, jittered)]
+        _row(*detector.name.split(), f"{sum(len(right) for right, _ in matched) / len(JITTERS):.1f}",
+             f"{sum(wrong for _, wrong in matched) / len(jittered):.2f}", f"{ms:.0f}")
+
+
+class HaarVariant(HaarDetector):
+    """haar with another cascade of OpenCV's and other parameters."""
+
+    def __init__(self, cascade: str, scale_factor: float, neighbours: int):
+        super().__init__()
+        self.name = f"{cascade} {scale_factor} {neighbours}"
+        self._cascade = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_{cascade}.xml")
+        self._scale_factor, self._neighbours = scale_factor, neighbours
+
+    def _find(self, gray: np.ndarray, least_px: int) -> list[tuple[Box, float]]:
+        boxes = self._cascade.detectMultiScale(
+            gray, scaleFactor=self._scale_factor, minNeighbors=self._neighbours, minSize=(least_px, least_px))
+        return [(Box(float(x), float(x + w), float(y), float(y + h)), 1.0) for x, y, w, h in boxes]
+
+
+def match(found: Sequence[Detection], boxes: Sequence[Box], least_iou: float) -> tuple[list[Box], int]:
+    """The boxes that were found, each once and by the surest first, and the number of other detections."""
+    left, right = list(boxes), []
+    for each in found:
+        best = max(left, key=lambda box: iou(box, each.box), default=None)
+        if best is not None and iou(best, each.box) >= least_iou:
+            left.remove(best)
+            right.append(best)
+    return right, len(found) - len(right)
+
+
+def jitter(photo: np.ndarray, boxes: Sequence[Box], scale: float, mirrored: bool) -> Photo:
+    """A photo scaled and mirrored, with its boxes."""
+    size = round(photo.shape[1] * scale), round(photo.shape[0] * scale)
+    if scale != 1:
+        photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+    boxes = [Box(*(side * scale for side in (box.left, box.right, box.top, box.bottom))) for box in boxes]
+    if mirrored:
+        photo = np.ascontiguousarray(photo[:, ::-1])
+        boxes = [Box(size[0] - box.right, size[0] - box.left, box.top, box.bottom) for box in boxes]
+    return photo, boxes
+
+
+def read_scenes(folder: pathlib.Path) -> list[Photo]:
+    """The photographs that boxes.csv names, with their boxes."""
+    boxes = defaultdict(list)
+    with open(folder / "boxes.csv", newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            boxes[row["image"]].append(Box(*(float(row[side]) for side in ("x1", "x2", "y1", "y2"))))
+    return [(read_photo(folder / name), boxes[name]) for name in boxes]
+
+
+def to_box(share: Box, width: int, height: int) -> Box:
+    """A box of whole pixels from one of fractions, not grown."""
+    return whole_pixels(to_pixels(share, width, height), width, height)
+
+
+def _detectors(model_dir: str | None) -> list[Detector]:
+    made = []
+    for name, scores in SCORES.items():
+        try:
+            made.append(make_detector(name, min(scores), model_dir))
+        except UserError as error:
+            print(f"Left out: {error}\n", file=sys.stderr)
+    return made
+
+
+def _variants() -> list[HaarVariant]:
+    return [HaarVariant(cascade, factor, neighbours) for cascade in ("alt2", "default", "alt")
+            for factor, neighbours in ((1.1, 1), (1.1, 2), (1.1, 3), (1.1, 4), (1.2, 2), (1.05, 4))]
+
+
+def _timed(detect: Callable[[np.ndarray], list[Detection]], photos: Sequence[np.ndarray]) -> tuple[list, float]:
+    found, times = [], []
+    for photo in photos:
+        start = time.process_time()
+        found.append(detect(photo))
+        times.append(time.process_time() - start)
+    return found, 1000 * statistics.median(times)
+
+
+def _size(box: Box, photo: np.ndarray) -> str:
+    share = max(box.width, box.height) / min(photo.shape[:2])
+    return next(name for name, (least, most) in SIZES.items() if least <= share < most)
+
+
+def _share(flags) -> str:
+    flags = list(flags)
+    return f"{sum(flags) / len(flags):.1%}"
+
+
+def _row(*cells: object, head: bool = False) -> None:
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+    if head:
+        print("|" + "---|" * len(cells))
+
+
+if __name__ == "__main__":
+    main()
