@@ -41,7 +41,8 @@ setup(
     data_files=[("share/imagefec/gin_configs", sorted(glob.glob("gin_configs/*.gin")))],
     install_requires=REQUIREMENTS,
     extras_require={
-        "test": ["dill>=0.3.8", "hypothesis>=6.100", "psutil>=5.9", "pytest>=8", "ruff>=0.6"],
+        "test": ["dill>=0.3.8", "hypothesis>=6.100", "psutil>=5.9", "pytest>=8", "ruff>=0.6", "safetensors>=0.4"],
+        "pretrained": ["safetensors>=0.4"],
         "beam": ["apache-beam[gcp]>=2.70"],
         "export": [],
         "notebook": ["jupyter-client>=8", "nbclient>=0.10", "ipykernel>=6"],

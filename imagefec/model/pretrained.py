@@ -1,0 +1,143 @@
+"""ResNet weights of torchvision and timm as arrays of an ImageFEC's body; nothing is downloaded.
+
+The network must be built as theirs is: ImageFEC(d_hidden=64, padding="symmetric", scaling="imagenet"); the fully connected
+layers and the embedding keep what they have. torchvision's newer weights and timm's name the arrays alike.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imagefec.errors import UserError
+from imagefec.model import checkpoint
+
+_BODY = re.compile(r"(weights|state)/\d+\.(Stem|Stage\d+Block\d+)/")
+
+
+def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Reads a PyTorch state dict.
+
+    Args:
+      path: `.safetensors` (wants the package safetensors), or `.pth` or `.pt` (wants PyTorch, and is read with weights_only,
+        so that a foreign file runs no code). A dict that holds the weights under "state_dict" or "model" will do.
+
+    Returns:
+      name -> float32 array.
+
+    Raises:
+      UserError: the file is missing, no state dict, or what reads it is not installed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file. Give a state dict of a ResNet: .safetensors, .pth or .pt.")
+    readers = {".safetensors": _read_safetensors, ".pth": _read_torch, ".pt": _read_torch}
+    if path.suffix not in readers:
+        raise UserError(f"{path}: a state dict is .safetensors, .pth or .pt; found {path.suffix or 'no suffix'!r}.")
+    return {name: np.asarray(array, np.float32) for name, array in readers[path.suffix](path).items()
+            if np.issubdtype(array.dtype, np.floating)}
+
+
+def load_body(model: Any, path: str | os.PathLike) -> None:
+    """Puts a state dict's ResNet into the body of an initialised ImageFEC.
+
+    Args:
+      model: ImageFEC with batch norm and the stem "imagenet", of the same blocks and widths as the file's network.
+      path: as for `read_state_dict`.
+
+    Raises:
+      UserError: the file is of another network: the first array that differs is named.
+    """
+    theirs = {name: array for name, array in read_state_dict(path).items() if not name.startswith(("fc.", "classifier."))}
+    arrays = checkpoint.named_weights(model)
+    for ours, name in torch_names(arrays).items():
+        if name not in theirs:
+            raise UserError(f"{path}: array {name} is missing; it holds {len(theirs)} others, such as "
+                            f"{', '.join(list(theirs)[:3])}. {_REMEDY}")
+        array = theirs.pop(name)
+        array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array  # out, in, h, w -> h, w, in, out
+        if array.shape != arrays[ours].shape:
+            raise UserError(f"{path}: array {name} has shape {list(array.shape)} (height, width, in, out for a kernel); the "
+                            f"model's {ours} is {list(arrays[ours].shape)}. {_REMEDY}")
+        arrays[ours] = array
+    if theirs:
+        raise UserError(f"{path}: array {next(iter(theirs))} has no place in the model, nor have {len(theirs) - 1} others. "
+                        f"{_REMEDY}")
+    checkpoint.set_named_weights(model, arrays, source=path)
+
+
+def torch_names(names: Any) -> dict[str, str]:
+    """Our names of the body's arrays -> torchvision's, such as "layer1.0.conv2.weight".
+
+    Args:
+      names: what checkpoint.named_weights names; those outside of the body are passed over.
+    """
+    theirs: dict[str, str] = {}
+    convolutions: dict[tuple[str, bool], list[str]] = {}
+    for name in names:
+        if name.startswith("weights/") and name.endswith("Conv") and _BODY.match(name):
+            convolutions.setdefault(_branch(name), []).append(name)
+    for (block, is_shortcut), found in convolutions.items():
+        for index, conv in enumerate(found):
+            kernel, norm = _torch_layer(block, is_shortcut, index)
+            theirs[conv] = f"{kernel}.weight"
+            batch_norm = _norm_after(conv)
+            for ours, what in (("weights/{}/0", "weight"), ("weights/{}/1", "bias"), ("state/{}/0", "running_mean"),
+                               ("state/{}/1", "running_var")):
+                theirs[ours.format(batch_norm)] = f"{norm}.{what}"
+    return theirs
+
+
+_REMEDY = ("It is of another network than the model: ResNet-50 is ImageFEC's default; bind ImageFEC.block, stage_blocks and "
+           "d_hidden to the file's, or give another file.")
+
+
+def _branch(name: str) -> tuple[str, bool]:
+    """The block that an array is of, and whether it is of the shortcut: Residual puts that first where there is one."""
+    return _BODY.match(name)[2], "/1.Parallel/0.Serial/" in name
+
+
+def _torch_layer(block: str, is_shortcut: bool, index: int) -> tuple[str, str]:
+    if block == "Stem":
+        return "conv1", "bn1"
+    stage, number = (int(digits) for digits in re.findall(r"\d+", block))
+    where = f"layer{stage}.{number - 1}"
+    if is_shortcut:
+        return f"{where}.downsample.0", f"{where}.downsample.1"
+    return f"{where}.conv{index + 1}", f"{where}.bn{index + 1}"
+
+
+def _norm_after(conv: str) -> str:
+    """The batch norm that follows a convolution in its Serial."""
+    folder, _, layer = conv.removeprefix("weights/").rpartition("/")
+    return f"{folder}/{int(layer.split('.')[0]) + 1}.BatchNorm"
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ImportError:
+        raise UserError(f"{path}: reading it wants a package that is not installed: pip install safetensors") from None
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError, KeyError, OSError) as error:
+        raise UserError(f"{path}: not a safetensors file, or a broken one ({error}). Get it again.") from None
+
+
+def _read_torch(path: Path) -> dict[str, np.ndarray]:
+    try:
+        import torch
+    except ImportError:
+        raise UserError(f"{path}: reading it wants PyTorch: pip install torch. A .safetensors file does without.") from None
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever unpickling a foreign file may raise
+        raise UserError(f"{path}: PyTorch reads no weights from it ({' '.join(str(error).split())[:200]}).") from None
+    for key in ("state_dict", "model"):
+        found = found.get(key, found) if isinstance(found, dict) else found
+    if not isinstance(found, dict) or not all(isinstance(array, torch.Tensor) for array in found.values()):
+        raise UserError(f"{path}: not a state dict (names with arrays) but {type(found).__name__}. Save model.state_dict().")
+    return {name: array.float().numpy() for name, array in found.items() if array.is_floating_point()}
