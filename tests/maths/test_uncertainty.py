@@ -1,0 +1,84 @@
+"""Errors of accuracies against naive double loops, and against what simulation shows."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from imagefec.maths import uncertainty
+
+
+def naive_error(values, clusters):
+    residuals = np.array(values, float) - np.mean(values)
+    total = sum(residuals[i] * residuals[j] for i in range(len(values)) for j in range(len(values))
+                if set(clusters[i]) & set(clusters[j]))
+    return (max(total, np.sum(residuals ** 2)) / (len(values) * (len(values) - 1))) ** 0.5
+
+
+@settings(max_examples=60, deadline=None)
+@given(clusters=hnp.arrays(np.int64, st.tuples(st.integers(2, 12), st.integers(1, 3)), elements=st.integers(0, 6)),
+       seed=st.integers(0, 2**31))
+def test_the_error_equals_a_loop_over_all_pairs_that_share(clusters, seed):
+    values = np.random.default_rng(seed).random(len(clusters)) < 0.6
+    assert uncertainty.clustered_standard_error(values, clusters) == pytest.approx(naive_error(values, clusters.tolist()))
+
+
+def test_without_shared_clusters_it_is_the_textbooks_error():
+    values = np.array([1, 0, 1, 1, 0, 1, 0, 1])
+    expected = values.std(ddof=1) / 8 ** 0.5
+    assert uncertainty.clustered_standard_error(values, np.arange(24).reshape(8, 3)) == pytest.approx(expected)
+
+
+def test_copies_of_each_triplet_do_not_make_it_surer():
+    values = np.random.default_rng(0).random(200) < 0.7
+    clusters = np.arange(600).reshape(200, 3)
+    once = uncertainty.clustered_standard_error(values, clusters)
+    fivefold = uncertainty.clustered_standard_error(np.repeat(values, 5), np.repeat(clusters, 5, axis=0))
+    assert fivefold == pytest.approx(once, rel=0.01)
+
+
+def test_the_error_tells_how_much_means_vary_when_faces_are_shared():
+    # Each face is easy or hard; a triplet's chance to be right is the mean of its faces'.
+    random = np.random.default_rng(1)
+    means, errors = [], []
+    for _ in range(150):
+        ease = random.choice([0.2, 1.0], size=60)
+        clusters = np.stack([random.permutation(60)[:3] for _ in range(300)])
+        right = random.random(300) < ease[clusters].mean(axis=1)
+        means.append(right.mean())
+        errors.append(uncertainty.clustered_standard_error(right, clusters))
+    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.25)
+    independent = (np.mean(means) * (1 - np.mean(means)) / 300) ** 0.5
+    assert np.std(means) > 1.4 * independent
+
+
+def test_a_clear_gain_is_clear_and_none_is_none():
+    random = np.random.default_rng(2)
+    first = random.random(2000) < 0.6
+    second = first | (random.random(2000) < 0.1)
+    clusters = np.arange(6000).reshape(2000, 3)
+    found = uncertainty.paired_bootstrap(first, second, clusters)
+    assert found.difference == pytest.approx(second.mean() - first.mean())
+    assert found.low < found.difference < found.high
+    assert found.p_not_higher == 0
+    assert found.high - found.low == pytest.approx(2 * 1.96 * found.standard_error, rel=0.1)
+    same = uncertainty.paired_bootstrap(first, first, clusters)
+    assert (same.difference, same.standard_error, same.low, same.high, same.p_not_higher) == (0, 0, 0, 0, 1)
+
+
+def test_what_is_paired_makes_the_error_smaller_than_of_two_separate_samples():
+    random = np.random.default_rng(3)
+    first = random.random(1000) < 0.7
+    second = np.where(random.random(1000) < 0.05, ~first, first)
+    clusters = np.arange(3000).reshape(1000, 3)
+    apart = (sum(uncertainty.clustered_standard_error(x, clusters) ** 2 for x in (first, second))) ** 0.5
+    assert uncertainty.paired_bootstrap(first, second, clusters).standard_error < apart / 2
+
+
+def test_shapes_are_checked():
+    with pytest.raises(ValueError, match=r"found \(3,\) and \(2, 3\)"):
+        uncertainty.clustered_standard_error(np.ones(3), np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"found \(0,\) and \(0,\)"):
+        uncertainty.paired_bootstrap(np.ones(0), np.ones(0), np.ones((0, 3)))
+    assert np.isnan(uncertainty.clustered_standard_error(np.ones(1), np.ones((1, 3))))
