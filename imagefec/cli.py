@@ -108,12 +108,18 @@ def _fetch(verbs: Any) -> None:
         from imagefec.progress import progress
         with progress("fetch", unit="photos") as bar:
             report = fetch_photos(arguments.CSV, arguments.cache, workers=arguments.workers,
-                                  retry_failed=arguments.retry_failed, skip_bad_rows=arguments.skip_bad_rows, progress=bar)
+                                  retry_failed=arguments.retry_failed, skip_bad_rows=arguments.skip_bad_rows, progress=bar,
+                                  max_rate_per_host=arguments.max_rate_per_host, from_dir=arguments.from_dir,
+                                  ignore_x_robots_tag=arguments.ignore_x_robots_tag)
         return report.as_json() if arguments.json else arguments.cache
     verb = _verb(verbs, "fetch", run, "the photographs of the csv files into a cache; run again to go on",
                  "imagefec fetch FEC_dataset/*.csv --cache=cache")
     _csv_and_cache(verb)
     verb.add_argument("--workers", type=int, default=16, help="fetches at a time (default: %(default)s)")
+    verb.add_argument("--max_rate_per_host", type=_above_zero, metavar="REQUESTS_A_SECOND",
+                      help="ceiling for each host (default: what the host lets through)")
+    verb.add_argument("--from_dir", metavar="FOLDER", help="pictures you have already, taken by their file names first")
+    verb.add_argument("--ignore_x_robots_tag", action="store_true", help="take pictures whose server says noai or noimageai")
     verb.add_argument("--retry_failed", action="store_true", help="ask again for what was found gone, too")
     _json(verb)
 
@@ -222,6 +228,13 @@ def _run_and_data(verb: Any) -> None:
     verb.add_argument("--data_dir", required=True, help="where TFDS datasets are built")
     verb.add_argument("--dataset", default="fec", help="TFDS name (default: %(default)s)")
     verb.add_argument("--split", default="test", help="split (default: %(default)s)")
+
+
+def _above_zero(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
 
 
 def _json(verb: Any) -> None:

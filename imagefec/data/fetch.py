@@ -1,20 +1,18 @@
-"""The fetch stage: which urls of the csv files to ask, by how many threads, and what came of it.
+"""The fetch stage: which urls of the csv files have to be asked, and what came of it.
 
-One url's download is in download.py, the book of outcomes and the cache's read side in ledger.py.
+The threads are in fetch_run.py, a host's pace in host_gate.py, one request in download.py, the book of outcomes and the
+cache's read side in ledger.py, what is told in fetch_report.py.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
-import json
+import itertools
 import os
-import queue
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -22,12 +20,18 @@ import imagefec
 from imagefec.data import ledger as ledgers
 from imagefec.data.download import PARTS_DIR, Downloader
 from imagefec.data.fec_csv import RowReport, read_rows
-from imagefec.data.ledger import Cache, Ledger, Outcome, object_path
+from imagefec.data.fetch_report import FetchReport, make_report, write_stats
+from imagefec.data.fetch_run import FetchRun, Pace
+from imagefec.data.import_folder import file_name, import_photos
+from imagefec.data.ledger import Cache, Ledger, Outcome, host_of, object_path
+from imagefec.data.pictures import MAX_PIXELS
 from imagefec.errors import UserError
 
 __all__ = ["Cache", "FetchReport", "Progress", "fetch_photos"]
 
 MAX_PHOTO_BYTES = 64 * 2**20
+GIVE_UP_S = 600.0
+PLACEHOLDER_URLS = 8
 
 
 class Progress(Protocol):
@@ -35,29 +39,7 @@ class Progress(Protocol):
 
     def update(self, n: int) -> object: ...
 
-    def set_postfix(self, **counts: int) -> object: ...
-
-
-@dataclasses.dataclass(frozen=True)
-class FetchReport:
-    """What the cache holds of the csv files' photos: n_ok + n_gone + n_failed = n_urls.
-
-    `n_fetched` photos of the n_ok came in this very run; `n_bytes` is the size of all n_ok. `reasons` counts
-    the gone and the failed. `n_rows_refused` rows of the csv files were skipped.
-    """
-
-    n_urls: int
-    n_ok: int
-    n_gone: int
-    n_failed: int
-    n_fetched: int
-    n_bytes: int
-    n_rows_refused: int
-    reasons: dict[str, int]
-    seconds: float
-
-    def as_json(self) -> dict:
-        return dataclasses.asdict(self)
+    def set_postfix(self, **counts: object) -> object: ...
 
 
 def fetch_photos(
@@ -71,6 +53,12 @@ def fetch_photos(
     skip_bad_rows: bool = False,
     progress: Progress | None = None,
     max_bytes: int = MAX_PHOTO_BYTES,
+    max_pixels: int = MAX_PIXELS,
+    max_rate_per_host: float | None = None,
+    give_up_s: float = GIVE_UP_S,
+    from_dir: str | os.PathLike | None = None,
+    ignore_x_robots_tag: bool = False,
+    placeholder_urls: int = PLACEHOLDER_URLS,
 ) -> FetchReport:
     """Fetches the photographs of FEC's csv files into a cache; run again, it goes on where it was.
 
@@ -81,10 +69,18 @@ def fetch_photos(
       retry_failed: ask again also for what is gone (http 404, no image, …), not only for what failed.
       timeout_s: longest silence of a server.
       attempts: how often a url is asked in this run where asking again may help.
-      backoff_s: wait before the second attempt; it doubles each time, with jitter. Retry-After is honoured.
+      backoff_s: wait before the second attempt; it doubles each time, with jitter. Being told to wait (http 429, or
+        Retry-After) is no attempt: the whole host is left alone for as long as it says, then asked more slowly.
       skip_bad_rows: leave out the csv files' bad rows instead of stopping at the first.
       progress: told of every url done, and of counts by status; None is silent.
       max_bytes: larger photos are refused.
+      max_pixels: likewise, by what their headers say.
+      max_rate_per_host: requests/s that no host gets more of; None leaves it to what the host lets through.
+      give_up_s: a host that has served nothing for so long, or asks for more patience than that, is given up for this run;
+        its photos are 'failed' and asked for by the next.
+      from_dir: a folder of photos had already, taken by their names before anything is asked; see import_folder.py.
+      ignore_x_robots_tag: take photos whose server says noai or noimageai.
+      placeholder_urls: one and the same picture sent for so many urls of a host is no photo; 0 believes all.
 
     Returns:
       FetchReport, also written to cache_dir/stats.json.
@@ -96,11 +92,12 @@ def fetch_photos(
     """
     if isinstance(csv_paths, (str, os.PathLike)):
         csv_paths = [csv_paths]
-    if not csv_paths or min(workers, attempts, max_bytes) < 1 or timeout_s <= 0 or backoff_s < 0:
+    if (not csv_paths or min(workers, attempts, max_bytes, max_pixels) < 1 or min(timeout_s, give_up_s) <= 0
+            or min(backoff_s, placeholder_urls) < 0 or (max_rate_per_host is not None and max_rate_per_host <= 0)):
         raise ValueError(
-            "fetch_photos wants at least one csv file, workers, attempts and max_bytes >= 1, timeout_s > 0, "
-            f"backoff_s >= 0; found {csv_paths=}, {workers=}, {attempts=}, {max_bytes=}, {timeout_s=}, "
-            f"{backoff_s=}")
+            "fetch_photos wants at least one csv file, workers, attempts, max_bytes and max_pixels >= 1, timeout_s, give_up_s "
+            f"and max_rate_per_host > 0, backoff_s and placeholder_urls >= 0; found {csv_paths=}, {workers=}, {attempts=}, "
+            f"{max_bytes=}, {max_pixels=}, {timeout_s=}, {give_up_s=}, {max_rate_per_host=}, {backoff_s=}, {placeholder_urls=}")
     start = time.monotonic()
     cache_dir = Path(cache_dir)
     agent = f"imagefec/{imagefec.__version__} (+https://pypi.org/project/imagefec)"
@@ -109,53 +106,71 @@ def fetch_photos(
         reports = [RowReport() for _ in csv_paths]
         for path, report in zip(csv_paths, reports):
             ledger.want(face.url for row in read_rows(path, report, skip_bad_rows) for face in row.faces)
-        downloader = Downloader(cache_dir, agent, workers, timeout_s, attempts, backoff_s, max_bytes)
+        tally = _Tally(progress, ledger.n_wanted())
+        _note_what_to_ask(ledger, cache_dir, retry_failed, tally)
+        downloader = Downloader(cache_dir, agent, workers, timeout_s, max_bytes, max_pixels, ignore_x_robots_tag)
+        run = FetchRun(ledger, downloader.attempt, Pace(workers, attempts, backoff_s, max_rate_per_host, give_up_s))
         with contextlib.closing(downloader):
-            n_fetched = _fetch_wanted(ledger, downloader, cache_dir, workers, retry_failed, progress)
-        n_refused = sum(len(report.refused) for report in reports)
-        report = _report(ledger, n_fetched, n_refused, time.monotonic() - start)
-        _write_stats(cache_dir / "stats.json", report)
+            n_imported, n_ambiguous = _import(ledger, downloader, from_dir, tally) if from_dir is not None else (0, 0)
+            n_fetched = 0
+            for outcomes in run.outcomes():
+                ledger.record(outcomes)
+                n_fetched += sum(outcome.status == "ok" for outcome in outcomes)
+                tally.add(outcomes, run.waits)
+        tally.show()
+        if placeholder_urls:
+            ledger.mark_placeholders(placeholder_urls)
+        report = make_report(ledger, csv_paths, run.throttled, n_fetched, n_imported, n_ambiguous,
+                             sum(len(report.refused) for report in reports), time.monotonic() - start)
+        write_stats(cache_dir / "stats.json", report)
     return report
 
 
-def _fetch_wanted(
-    ledger: Ledger, downloader: Downloader, cache_dir: Path, workers: int, retry_failed: bool,
-    progress: Progress | None,
-) -> int:
-    counts = {"ok": 0, "gone": 0, "failed": 0}
-    shown_at = 0.0
-    if hasattr(progress, "total"):
-        progress.total = ledger.n_wanted()
+class _Tally:
+    """What is told to the progress bar."""
 
-    def note(outcomes: list[Outcome]) -> None:
-        nonlocal shown_at
+    def __init__(self, progress: Progress | None, n_urls: int):
+        self._progress, self._shown_at = progress, 0.0
+        self._counts = {"ok": 0, "gone": 0, "failed": 0}
+        if hasattr(progress, "total"):
+            progress.total = n_urls
+
+    def add(self, outcomes: Sequence[Outcome], waits: Callable[[], dict[str, float]] = dict) -> None:
         for outcome in outcomes:
-            counts[outcome.status] += 1
-        if progress is not None:
-            progress.update(len(outcomes))
-            if time.monotonic() - shown_at > _SHOW_EVERY_S:
-                shown_at = time.monotonic()
-                progress.set_postfix(**counts)
+            self._counts[outcome.status] += 1
+        if self._progress is not None:
+            self._progress.update(len(outcomes))
+            if time.monotonic() - self._shown_at > _SHOW_EVERY_S:
+                self._shown_at = time.monotonic()
+                self.show(waits())
 
-    def to_ask() -> Iterator[str]:
-        for url, known in ledger.wanted():
-            if known and _is_done(known, cache_dir, retry_failed):
-                note([known])
-            else:
-                yield url
-
-    n_fetched = 0
-    for outcomes in _in_threads(downloader, to_ask(), workers):
-        ledger.record(outcomes)
-        n_fetched += sum(outcome.status == "ok" for outcome in outcomes)
-        note(outcomes)
-    if progress is not None:
-        progress.set_postfix(**counts)
-    return n_fetched
+    def show(self, waits: Mapping[str, float] | None = None) -> None:
+        if self._progress is not None:
+            host, left_s = max(waits.items(), key=lambda item: item[1]) if waits else ("", 0.0)
+            waiting = {"waiting": f"{left_s:.0f} s for {host}"} if waits else {}
+            self._progress.set_postfix(**self._counts, **waiting)
 
 
 _SHOW_EVERY_S = 0.5
-_READ_AHEAD = 4  # urls a worker that wait in the queue, so that no thread starves
+_PAGE = 1000
+
+
+def _note_what_to_ask(ledger: Ledger, cache_dir: Path, retry_failed: bool, tally: _Tally) -> None:
+    wanted = ledger.wanted()
+    while page := list(itertools.islice(wanted, _PAGE)):
+        done = [known for _, known in page if known and _is_done(known, cache_dir, retry_failed)]
+        finished = {known.url for known in done}
+        ledger.ask((url, host_of(url), file_name(url)) for url, _ in page if url not in finished)
+        tally.add(done)
+
+
+def _import(ledger: Ledger, downloader: Downloader, folder: str | os.PathLike, tally: _Tally) -> tuple[int, int]:
+    n_imported = n_ambiguous = 0
+    for outcomes, ambiguous in import_photos(ledger, downloader, folder):
+        ledger.record(outcomes)
+        tally.add(outcomes)
+        n_imported, n_ambiguous = n_imported + len(outcomes), n_ambiguous + ambiguous
+    return n_imported, n_ambiguous
 
 
 def _is_done(known: Outcome, cache_dir: Path, retry_failed: bool) -> bool:
@@ -165,65 +180,6 @@ def _is_done(known: Outcome, cache_dir: Path, retry_failed: bool) -> bool:
         return object_path(cache_dir, known.sha256).stat().st_size == known.n_bytes
     except FileNotFoundError:
         return False
-
-
-def _in_threads(downloader: Downloader, urls: Iterable[str], workers: int) -> Iterator[list[Outcome]]:
-    """Yields outcomes as they come, all that are there at a time; the first exception of a thread ends it."""
-    todo: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    done: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
-    threads = [
-        threading.Thread(target=_work, args=(downloader.get, todo, done), daemon=True, name=f"fetch-{n}")
-        for n in range(workers)]
-    for thread in threads:
-        thread.start()
-    try:
-        n_open = 0
-        for url in urls:
-            todo.put(url)
-            n_open += 1
-            if n_open >= _READ_AHEAD * workers:
-                outcomes = _take_all(done)
-                n_open -= len(outcomes)
-                yield outcomes
-        while n_open:
-            outcomes = _take_all(done)
-            n_open -= len(outcomes)
-            yield outcomes
-    finally:
-        downloader.stop()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                todo.get_nowait()
-        for _ in threads:
-            todo.put(None)
-        deadline = time.monotonic() + _GRACE_S
-        for thread in threads:
-            thread.join(timeout=max(0.0, deadline - time.monotonic()))
-
-
-_GRACE_S = 1.0  # for threads amid a request; they are daemons, and the next fetch clears their half files
-
-
-def _work(get: Callable[[str], Outcome], todo: queue.SimpleQueue, done: queue.SimpleQueue) -> None:
-    while (url := todo.get()) is not None:
-        try:
-            done.put(get(url))
-        except BaseException as error:
-            done.put(error)
-
-
-def _take_all(done: queue.SimpleQueue) -> list[Outcome]:
-    found = [done.get()]
-    with contextlib.suppress(queue.Empty):
-        while True:
-            found.append(done.get_nowait())
-    outcomes = [item for item in found if isinstance(item, Outcome)]
-    errors = [item for item in found if not isinstance(item, Outcome)]
-    if errors and not outcomes:
-        raise errors[0]
-    if errors:
-        done.put(errors[0])  # for the next call: what came before it is recorded first
-    return outcomes
 
 
 @contextlib.contextmanager
@@ -261,22 +217,3 @@ def _locked(cache_dir: Path) -> Iterator[None]:
 def _clear_parts(cache_dir: Path) -> None:
     for part in (cache_dir / PARTS_DIR).glob("*.part"):
         part.unlink(missing_ok=True)
-
-
-def _report(ledger: Ledger, n_fetched: int, n_rows_refused: int, seconds: float) -> FetchReport:
-    n_by_status, reasons, n_bytes = {"ok": 0, "gone": 0, "failed": 0}, {}, 0
-    for status, reason, n, size in ledger.tally():
-        n_by_status[status] += n
-        n_bytes += size
-        if reason:
-            reasons[reason] = reasons.get(reason, 0) + n
-    return FetchReport(
-        n_urls=ledger.n_wanted(), n_ok=n_by_status["ok"], n_gone=n_by_status["gone"],
-        n_failed=n_by_status["failed"], n_fetched=n_fetched, n_bytes=n_bytes, n_rows_refused=n_rows_refused,
-        reasons=reasons, seconds=seconds)
-
-
-def _write_stats(path: Path, report: FetchReport) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
-    os.replace(part, path)

@@ -6,8 +6,9 @@ import dataclasses
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from imagefec.errors import UserError
 
@@ -48,8 +49,7 @@ class Ledger:
                 self._db.executescript(_SCHEMA)
             elif version != _VERSION:
                 raise _wrong_version(self._path, version)
-            self._db.execute(
-                "CREATE TEMP TABLE wanted (n INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE)")
+            self._db.executescript(_TEMPORARY)  # in a file of SQLite's own, not in memory
         except BaseException:
             self._db.close()
             raise
@@ -57,7 +57,8 @@ class Ledger:
     def want(self, urls: Iterable[str]) -> None:
         """Adds urls to this fetch; each counts once, in the order of first mention."""
         self._db.execute("BEGIN")
-        self._db.executemany("INSERT OR IGNORE INTO wanted (url) VALUES (?)", ((url,) for url in urls))
+        self._db.executemany(
+            "INSERT OR IGNORE INTO wanted (url, host) VALUES (?, ?)", ((url, host_of(url)) for url in urls))
         self._db.execute("COMMIT")
 
     def n_wanted(self) -> int:
@@ -71,6 +72,60 @@ class Ledger:
             for _, url, status, reason, attempts, n_bytes, sha256, final_url in rows:
                 known = Outcome(url, status, reason, attempts, n_bytes, sha256, final_url) if status else None
                 yield url, known
+
+    def ask(self, urls: Iterable[tuple[str, str, str]]) -> None:
+        """Notes (url, host, file name) of what this fetch has to ask, in order."""
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT OR IGNORE INTO asked (url, host, name) VALUES (?, ?, ?)", urls)
+        self._db.execute("COMMIT")
+
+    def asked_hosts(self) -> Iterator[str]:
+        """The hosts that have to be asked, each once, those first that come first in the csv files."""
+        last = -1
+        while found := self._db.execute(_NEXT_HOST, (last,)).fetchone():
+            last, host = found
+            yield host
+
+    def asked_of(self, host: str, after: int, page: int) -> list[tuple[int, str]]:
+        """The next (number, url) of a host with a number above `after`, `page` of them at most."""
+        return self._db.execute(_ASKED_PAGE, (host, after, page)).fetchall()
+
+    def asked(self, page: int = 1000) -> Iterator[tuple[str, str, int]]:
+        """Yields (url, file name, number of asked urls of that file name); `drop_asked` may run between."""
+        last = 0
+        while rows := self._db.execute(_ASKED_NAMES, (last, page)).fetchall():
+            last = rows[-1][0]
+            for _, url, name, n in rows:
+                yield url, name, n
+
+    def drop_asked(self, urls: Iterable[str]) -> None:
+        """Takes urls off what has to be asked."""
+        self._db.execute("BEGIN")
+        self._db.executemany("DELETE FROM asked WHERE url = ?", ((url,) for url in urls))
+        self._db.execute("COMMIT")
+
+    def note_files(self, files: Iterable[tuple[str, str]]) -> None:
+        """Notes (name, path) of files that may be photos that have to be asked for."""
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT INTO files (name, path) VALUES (?, ?)", files)
+        self._db.execute("COMMIT")
+
+    def files_named(self, name: str) -> list[str]:
+        """Paths of the noted files of a name, two at most."""
+        return [path for (path,) in self._db.execute("SELECT path FROM files WHERE name = ? LIMIT 2", (name,))]
+
+    def mark_placeholders(self, urls: int) -> int:
+        """Marks as gone what one and the same picture was sent for, for so many wanted urls of a host; how many urls."""
+        return self._db.execute(_MARK_PLACEHOLDERS, (time.time(), urls)).rowcount
+
+    def n_whole(self, urls: Sequence[str]) -> int:
+        """How many of three urls have a photo, a url that comes twice counted twice."""
+        found = dict(self._db.execute("SELECT url, 1 FROM photos WHERE status = 'ok' AND url IN (?, ?, ?)", urls))
+        return sum(url in found for url in urls)
+
+    def tally_by_host(self, most: int) -> list[tuple[str, str, int]]:
+        """(host, status, number of urls) of the `most` hosts that have the most wanted urls."""
+        return self._db.execute(_TALLY_BY_HOST, (most,)).fetchall()
 
     def record(self, outcomes: Iterable[Outcome]) -> None:
         """Writes outcomes in one transaction. An 'ok' comes here only once its file is in place."""
@@ -152,6 +207,14 @@ class Cache:
         return found or ("failed", "not fetched", None)
 
 
+def host_of(url: str) -> str:
+    """The host and port of a url in lower case; "" of a file."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        return ""
+
+
 def object_path(cache_dir: Path, sha256: str) -> Path:
     """Where a photo of these bytes lies: the same bytes under several urls are one file."""
     return cache_dir / "objects" / sha256[:2] / sha256
@@ -180,6 +243,35 @@ CREATE TABLE photos (
 ) WITHOUT ROWID;
 PRAGMA user_version={_VERSION};
 COMMIT;
+"""
+_TEMPORARY = """
+CREATE TEMP TABLE wanted (n INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE, host TEXT NOT NULL);
+CREATE TEMP TABLE asked (n INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE, host TEXT NOT NULL, name TEXT NOT NULL);
+CREATE INDEX temp.asked_by_host ON asked (host, n);
+CREATE INDEX temp.asked_by_name ON asked (name);
+CREATE TEMP TABLE files (name TEXT NOT NULL, path TEXT NOT NULL);
+CREATE INDEX temp.files_by_name ON files (name);
+"""
+# Those whose first url has a higher number than the last host's first.
+_NEXT_HOST = """
+SELECT a.n, a.host FROM asked a
+WHERE a.n > ? AND NOT EXISTS (SELECT 1 FROM asked b WHERE b.host = a.host AND b.n < a.n) ORDER BY a.n LIMIT 1
+"""
+_ASKED_PAGE = "SELECT n, url FROM asked WHERE host = ? AND n > ? ORDER BY n LIMIT ?"
+_ASKED_NAMES = """
+SELECT n, url, name, (SELECT count(*) FROM asked b WHERE b.name = a.name) FROM asked a WHERE n > ? ORDER BY n LIMIT ?
+"""
+_MARK_PLACEHOLDERS = """
+UPDATE photos SET status = 'gone', reason = 'placeholder picture', last_try = ?
+WHERE status = 'ok' AND (sha256, url) IN (
+  SELECT p.sha256, w.url FROM wanted w JOIN photos p USING (url) WHERE (p.sha256, w.host) IN (
+    SELECT sha256, host FROM wanted JOIN photos USING (url) WHERE status = 'ok' AND host != ''
+    GROUP BY sha256, host HAVING count(*) >= ?))
+"""
+_TALLY_BY_HOST = """
+SELECT host, status, count(*) FROM wanted JOIN photos USING (url)
+WHERE host IN (SELECT host FROM wanted GROUP BY host ORDER BY count(*) DESC, host LIMIT ?)
+GROUP BY host, status ORDER BY host, status
 """
 _LOOK_UP = "SELECT status, reason, sha256 FROM photos WHERE url = ?"
 _WANTED_PAGE = """

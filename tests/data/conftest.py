@@ -1,12 +1,14 @@
 """A real http server on loopback that misbehaves on demand, and csv files that name its photos."""
 
 import collections
+import contextlib
 import http.server
 import io
 import socket
 import struct
 import threading
 import time
+import zlib
 
 import numpy as np
 import pytest
@@ -36,6 +38,7 @@ class PhotoServer(http.server.ThreadingHTTPServer):
         self.times = collections.defaultdict(list)
         self.agents = set()
         self.gate = threading.Event()  # /held/ waits for it
+        self.lock, self.limit, self.tokens, self.filled_at = threading.Lock(), 50.0, 50.0, time.monotonic()  # of /bucket/
 
     def url(self, path):
         return f"http://127.0.0.1:{self.server_port}/{path}"
@@ -93,6 +96,38 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def way_later(self, name):
         self.answer(429, Retry_After=1) if self.first_time() else self.way_ok(name)
+
+    def way_bucket(self, name):
+        """A token bucket that all paths share: so many requests at once and a second, the others are told to wait."""
+        with self.server.lock:
+            now = time.monotonic()
+            self.server.tokens = min(
+                self.server.limit, self.server.tokens + (now - self.server.filled_at) * self.server.limit)
+            self.server.filled_at = now
+            served = self.server.tokens >= 1
+            self.server.tokens -= served
+        self.way_ok(name) if served else self.answer(429, Retry_After=1)
+
+    def way_no_ai(self, name):
+        self.answer(200, photo_bytes(name), X_Robots_Tag=f"{name}noai, noimageai")
+
+    def way_other_bot(self, name):
+        self.answer(200, photo_bytes(name), X_Robots_Tag="otherbot: noai")
+
+    def way_bomb(self, name):
+        png = bytearray(photo_bytes(name, "PNG"))
+        png[16:24] = struct.pack(">II", 50_000, 50_000)
+        png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
+        self.answer(200, bytes(png))
+
+    def way_cut_on_disk(self, name):
+        self.answer(200, photo_bytes(name, name)[:-40])
+
+    def way_with_film(self, name):
+        self.answer(200, photo_bytes(name) + bytes(20_000))
+
+    def way_unavailable(self, name):
+        self.answer(302, Location="/ok/images/photo_unavailable.png")
 
     def way_tomorrow(self, name):
         self.answer(429, Retry_After=86_400)
@@ -173,13 +208,28 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def photo_server():
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def other_server():
+    """A second host."""
+    with running_server() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running_server():
     server = PhotoServer()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
-    yield server
-    server.gate.set()
-    server.shutdown()
-    server.server_close()
+    try:
+        yield server
+    finally:
+        server.gate.set()
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture

@@ -1,0 +1,87 @@
+"""Photos that a user has already, taken into the cache by their file names; nothing is asked of the network here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from imagefec.data.download import Downloader, Refused
+from imagefec.data.ledger import Ledger, Outcome
+from imagefec.errors import UserError
+
+_PAGE = 1000
+
+
+def file_name(url: str) -> str:
+    """The name that a photo of a url is saved under by most tools: the last part of its path, unquoted."""
+    try:
+        return unquote(urlsplit(url).path.rpartition("/")[2])
+    except ValueError:
+        return ""
+
+
+def import_photos(ledger: Ledger, downloader: Downloader, folder: str | os.PathLike) -> Iterator[tuple[list[Outcome], int]]:
+    """Copies the photos of a folder that the ledger's asked urls name, and takes those urls off what is to be asked.
+
+    A file is a url's where its name is the last part of the url's path, the whole url quoted, or the url's sha256 in
+    hexadecimal, with any suffix. A name that fits several urls or several files is ambiguous, and is counted, not guessed.
+
+    Args:
+      ledger: with what is to be asked.
+      downloader: checks and stores the files as it does downloads.
+      folder: searched with all its folders.
+
+    Yields:
+      (outcomes of photos that were taken, number of urls whose file was ambiguous), page by page.
+
+    Raises:
+      UserError: there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise UserError(f"--from_dir={folder}: there is no such folder; nothing was fetched. Give the folder of your pictures.")
+    files = _files(folder)
+    while page := list(islice(files, _PAGE)):
+        ledger.note_files(page)
+    asked = ledger.asked()
+    while urls := list(islice(asked, _PAGE)):
+        outcomes, n_ambiguous = [], 0
+        for url, name, n_urls in urls:
+            found = _file_of(ledger, url, name, n_urls)
+            n_ambiguous += found == ""
+            if found:
+                outcomes += _taken(downloader, url, found)
+        ledger.drop_asked(outcome.url for outcome in outcomes)
+        yield outcomes, n_ambiguous
+
+
+def _files(folder: str | os.PathLike) -> Iterator[tuple[str, str]]:
+    for where, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = os.path.join(where, name)
+            yield name, path
+            if stem := Path(name).stem:
+                yield f"{stem}.*", path
+
+
+def _file_of(ledger: Ledger, url: str, name: str, n_urls: int) -> str | None:
+    """The file of a url; "" where several fit, None where none does."""
+    for unique in (f"{hashlib.sha256(url.encode()).hexdigest()}.*", quote(url, safe="")):
+        if len(found := ledger.files_named(unique)) == 1:
+            return found[0]
+    found = ledger.files_named(name) if name else []
+    if not found:
+        return None
+    return found[0] if len(found) == 1 and n_urls == 1 else ""
+
+
+def _taken(downloader: Downloader, url: str, path: str) -> list[Outcome]:
+    try:
+        n_bytes, sha256, _ = downloader.copy_file(url, path)
+    except Refused:  # no picture: the network is asked as if it were not there
+        return []
+    return [Outcome(url, "ok", None, 0, n_bytes, sha256, url)]
