@@ -1,6 +1,7 @@
 """Everything that gin binds, and the reading of gin files: the only file that knows gin."""
 
 import contextlib
+import dataclasses
 import importlib.util  # noqa: F401  (gin 0.5.0 uses importlib.util and forgets to import it)
 import logging
 import os
@@ -14,7 +15,7 @@ import gin
 from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
 from imagefec.errors import UserError
 from imagefec.model import layers, resnet
-from imagefec.training import objectives, schedules, trainer
+from imagefec.training import guards, mesh, mesh_trainer, objectives, schedules, trainer
 
 from trax import optimizers  # isort: skip
 
@@ -31,13 +32,24 @@ for _optimizer in (optimizers.Adam, optimizers.Adafactor, optimizers.Momentum, o
     gin.external_configurable(_optimizer, f"imagefec.{_optimizer.__name__}")
 
 
+uda_consistency = gin.external_configurable(objectives.Uda, "uda_consistency")
+guard_values = gin.external_configurable(guards.Guards, "guards")
+
+
 @gin.configurable("training")
 def settings(model=gin.REQUIRED, loss=gin.REQUIRED, optimizer=gin.REQUIRED, learning_rate=gin.REQUIRED,
-              steps=gin.REQUIRED, batch_triplets=gin.REQUIRED, image_size=128, dataset="fec", train_split="train",
-              eval_split="test", balanced=False, augment=Augment, steps_per_eval=500, steps_per_checkpoint=500,
-              seed=0) -> dict[str, Any]:
+             steps=gin.REQUIRED, batch_triplets=gin.REQUIRED, image_size=128, dataset="fec", train_split="train",
+             eval_split="test", balanced=False, augment=Augment, steps_per_eval=500, steps_per_checkpoint=500,
+             seed=0, init_checkpoint=None, init_part="whole", precision="float32", rematerialise=False, accumulate=1,
+             faces_on_device=False) -> dict[str, Any]:
     """What gin binds of `trainer.train`; it runs outside of gin, which would add its own words to every error."""
     return locals()
+
+
+@gin.configurable("hosts")
+def hosts(coordinator=None, processes=None, process=None) -> None:
+    """What gin binds of `mesh.join_hosts`: several processes, each on its own devices, that train one model."""
+    mesh.join_hosts(coordinator, processes, process)
 
 
 def parse(config_files: Sequence[str], bindings: Sequence[str] = ()) -> None:
@@ -85,7 +97,10 @@ def run(config_files: Sequence[str], bindings: Sequence[str], output_dir: str | 
         if "Required bindings" in str(error):
             raise UserError(f"{' '.join(str(error).split())} Give --config_file, or bind it with --config.") from error
         raise
-    return trainer.train(output_dir, data_dir, model_arguments=dict(gin.get_bindings("ImageFEC")), **bound)
+    hosts()
+    engine = {field.name: bound.pop(field.name) for field in dataclasses.fields(mesh_trainer.Engine)}
+    return trainer.train(output_dir, data_dir, model_arguments=dict(gin.get_bindings("ImageFEC")),
+                         engine=mesh_trainer.Engine(**engine), uda=uda_consistency(), guards=guard_values(), **bound)
 
 
 @contextlib.contextmanager

@@ -6,9 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from imagefec.data.pipeline import Triplets
 from imagefec.maths import metrics
+from imagefec.training.mesh import own_share, place_share, whole
 
 
 class SplitEvaluation:
@@ -17,18 +19,21 @@ class SplitEvaluation:
     Args:
       data: the split.
       loss: a function of (embeddings float32 [3 * b, dim], types int8 [b]) -> scalar, the training loss.
-      batch_faces: faces embedded at a time.
+      mesh: of all devices; each embeds its share of a batch.
+      batch_faces: faces embedded at a time; the next multiple of the number of devices is taken.
     """
 
-    def __init__(self, data: Triplets, loss: Callable[[np.ndarray, np.ndarray], Any], batch_faces: int = 256):
-        self.data, self._loss, self._batch = data, loss, min(batch_faces, len(data.faces))
+    def __init__(self, data: Triplets, loss: Callable[[np.ndarray, np.ndarray], Any], mesh: Mesh, batch_faces: int = 256):
+        self.data, self._loss, self._mesh = data, loss, mesh
+        self._batch = -(-min(batch_faces, len(data.faces)) // mesh.size) * mesh.size
         self._forward = None
 
     def __call__(self, model: Any) -> dict[str, float]:
-        """Embeds the split with a Trax model in eval mode and returns name -> measure."""
+        """Embeds the split with a Trax model in eval mode, its weights on every device; returns name -> measure."""
         if self._forward is None:
-            key = jax.random.PRNGKey(0)  # Trax asks for one; in eval mode nothing draws from it
-            self._forward = jax.jit(lambda weights, state, faces: model.pure_fn(faces, weights, state, key)[0])
+            key = np.asarray(jax.random.PRNGKey(0))  # Trax asks for one; in eval mode nothing draws from it
+            self._forward = jax.jit(lambda weights, state, faces: model.pure_fn(faces, weights, state, key)[0],
+                                    out_shardings=whole(self._mesh))
         embeddings = self._embed(model.weights, model.state)
         triplets = embeddings[self.data.triplets]
         right = metrics.triplets_right(*metrics.triplet_distances(triplets))
@@ -44,9 +49,10 @@ class SplitEvaluation:
 
     def _embed(self, weights: Any, state: Any) -> np.ndarray:
         faces, parts = self.data.faces, []
+        own = own_share(self._batch, self._mesh)
         for start in range(0, len(faces), self._batch):
-            batch = faces[start:start + self._batch]
             # The last batch is filled up, so that its size is not compiled anew, and cut again.
-            full = np.concatenate([batch, faces[:self._batch - len(batch)]])
-            parts.append(np.asarray(self._forward(weights, state, full))[:len(batch)])
-        return np.concatenate(parts)
+            rows = np.arange(start, start + self._batch) % len(faces)
+            placed = place_share(np.asarray(faces[rows[own]]), self._batch, self._mesh)
+            parts.append(np.asarray(self._forward(weights, state, placed)))
+        return np.concatenate(parts)[:len(faces)]

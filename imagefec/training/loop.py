@@ -1,89 +1,153 @@
-"""Trax's training loop with whole-split evaluation and checkpoints that are one file each, free of pickle."""
+"""Trax's training loop over the mesh, with whole-split evaluation and checkpoints that are one file each, free of pickle."""
 
 import json
 import os
 import pathlib
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
+from imagefec.training import views
+from imagefec.training.guards import TrainingBroke, Watch
+from imagefec.training.interrupt import StopRequest
+from imagefec.training.mesh import is_chief
+from imagefec.training.mesh_trainer import Engine, MeshTrainer
 
 from trax.supervised import history as trax_history  # isort: skip
 from trax.supervised import training  # isort: skip
 
 LATEST, BEST = "model.npz", "best.npz"
-_COLLAPSED = 1e-4  # spread of unit vectors below which all faces embed alike
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """When things happen: the length of the run and how often it evaluates and saves, in steps."""
+
+    steps: int
+    steps_per_eval: int
+    steps_per_checkpoint: int
+
+    def evaluates(self, step: int) -> bool:
+        """At step 1, at every steps_per_eval-th and at the last."""
+        return step in (1, self.steps) or step % self.steps_per_eval == 0
+
+    def saves(self, step: int) -> bool:
+        """At every steps_per_checkpoint-th step; an evaluation saves as well."""
+        return step % self.steps_per_checkpoint == 0
 
 
 class FaceLoop(training.Loop):
-    """`training.Loop` that evaluates a whole split and saves what resuming needs in one atomic file.
+    """`training.Loop` whose steps run over a mesh, that evaluates a whole split and saves what resuming needs in one file.
 
     Args:
-      model: Trax layer from faces to embeddings; its last sublayer is the ImageFEC whose weights are saved.
-      task: the TrainTask.
+      model: Trax layer from faces to embeddings; its first sublayer is the augmentation, its last the ImageFEC whose
+        weights are saved.
+      task: the TrainTask; its batches are placed on the mesh.
       eval_model: the same in eval mode.
       evaluation: called with the eval model; returns name -> measure, "tpa" among them.
       output_dir: run directory.
-      steps_per_eval: evaluate at step 1 and at every n-th.
-      steps_per_checkpoint: save at every n-th step, and after each evaluation.
-      last_step: evaluate there too.
+      timetable: when it evaluates and saves.
       seed: of initial weights and of all draws on the device.
+      mesh: of all devices.
+      engine: how a step is computed.
+      watch: takes each step's statistics.
+      resident: faces on the devices, of which batches are rows; None where batches bring pictures.
+      initialise: called with the ImageFEC where there is no checkpoint to go on from.
       report: called with (step, measures) after each evaluation.
+      stop: asked ahead of each step.
     """
 
     def __init__(self, model: Any, task: training.TrainTask, eval_model: Any,
-                 evaluation: Callable[[Any], dict[str, float]], output_dir: str | os.PathLike,
-                 steps_per_eval: int, steps_per_checkpoint: int, last_step: int, seed: int,
-                 report: Callable[[int, dict[str, float]], None] | None = None):
-        self._evaluation, self._report = evaluation, report
+                 evaluation: Callable[[Any], dict[str, float]], output_dir: str | os.PathLike, timetable: Timetable,
+                 seed: int, mesh: Mesh, engine: Engine, watch: Watch, resident: jax.Array | None = None,
+                 initialise: Callable[[Any], None] | None = None,
+                 report: Callable[[int, dict[str, float]], None] | None = None, stop: StopRequest | None = None):
+        self._evaluation, self._report, self._timetable = evaluation, report, timetable
+        self._mesh, self._engine, self._resident, self._watch = mesh, engine, resident, watch
+        self._initialise, self._stop = initialise, stop or StopRequest()
         self._run_dir = pathlib.Path(output_dir)
-        self._measured = time.monotonic(), 0
         super().__init__(
-            model, [task], eval_model=eval_model, eval_tasks=[_WholeSplit()], output_dir=str(output_dir),
-            eval_at=lambda step: step in (1, last_step) or step % steps_per_eval == 0,
-            checkpoint_at=lambda step: step % steps_per_checkpoint == 0,
+            model, [task], eval_model=eval_model, eval_tasks=[_WholeSplit()],
+            output_dir=str(output_dir) if is_chief() else None, eval_at=timetable.evaluates, checkpoint_at=timetable.saves,
             permanent_checkpoint_at=lambda step: False, random_seed=seed)
-        self._commit_to_device()
-        self._measured = time.monotonic(), self.step
+        # From here on it is the run's key, from which each step draws its own by number.
+        self._rng = np.asarray(self._rng)
 
-    def _commit_to_device(self) -> None:
-        """Ties weights and state to the device as a step's results are, or JAX compiles step 2 anew."""
-        accelerated = self._trainer_per_task[0].accelerated_model_with_loss
-        device = jax.local_devices()[0]
-        accelerated.weights = jax.device_put(accelerated.weights, device)
-        accelerated.state = jax.device_put(accelerated.state, device)
+    def _init_trainer(self, task: Any) -> MeshTrainer:
+        plain = super()._init_trainer(task)  # it compiles nothing before its first step, which never comes
+        return MeshTrainer(plain.model_with_loss, task.optimizer, self._mesh, self._engine, self._resident)
 
     def _init_evaluator(self, eval_task: Any) -> None:
         """Trax would compile its metric layers here; `evaluation` compiles what it needs itself."""
 
+    def run(self, n_steps: int = 1) -> None:
+        """Runs n steps.
+
+        Raises:
+          TrainingBroke: the numbers say that going on is no use; the checkpoint before is kept.
+          UserError: a checkpoint cannot be written.
+          KeyboardInterrupt: it was asked to stop, and has saved.
+        """
+        self._watch.forget()
+        try:
+            super().run(n_steps)
+        except TrainingBroke as error:
+            raise TrainingBroke(f"{self._run_dir}: {error} {self._kept()}") from error
+
+    def _run_one_step(self, task_index: int, task_changed: bool) -> tuple[float, dict]:
+        """Starts a step without waiting for it; Trax's own loop would fetch numbers of each."""
+        del task_changed
+        if self._stop.asked:
+            self._step -= 1  # Trax counts a step before it is made
+            self._watch.drain()
+            self._save_latest()
+            raise KeyboardInterrupt(f"saved at step {self._step}")
+        task, trainer = self._tasks[task_index], self._trainer_per_task[task_index]
+        _, statistics = trainer.one_step(task.next_batch(), self._rng, self.step, task.learning_rate(self.step))
+        self._watch.push(self.step, statistics)
+        return self._watch.last_loss, {}
+
+    def _log_training_progress(self, task: Any, total_loss: float, n_steps: int, elapsed_time: float,
+                               optimizer_metrics: dict, summary_writer: Any) -> None:
+        """Logs the means of all steps since the last report, each with its terms, in place of Trax's own sums."""
+        del total_loss, optimizer_metrics
+        self._watch.drain()
+        means = self._watch.means()
+        loss, speed = means.pop("loss"), means.pop("steps_per_second")
+        means["images_per_second"] = speed * len(task.sample_batch[0])
+        super()._log_training_progress(task, loss, 1, 1 / speed, means, summary_writer)
+        if self.step == 1 and is_chief():
+            views.write(self._model.sublayers[0], task.sample_batch[0], self._run_dir / "views.png", summary_writer)
+
     def run_evals(self, summary_writers: Any = None) -> None:
         """Evaluates the whole split, logs, and saves: best.npz where TPA has not been higher, then model.npz."""
+        self._watch.drain()
+        means = self._watch.means()
         self._eval_model.weights, self._eval_model.state = self._model.weights, self._model.state
         measures = self._evaluation(self._eval_model)
-        train_losses = self.history.get("train", f"metrics/{self._tasks[0].loss_name}")
-        self._stop_if_broken(float(train_losses[-1][1]), measures)
-        now, (then, last_step) = time.monotonic(), self._measured
-        measures["steps_per_second"] = (self.step - last_step) / max(now - then, 1e-9)
+        self._watch.check_spread(self.step, measures["embedding_spread"])
+        measures["steps_per_second"] = means["steps_per_second"]
         earlier = [value for _, value in self.history.get("eval", "metrics/tpa")]
         self.log_summary(measures, summary_writers[0] if summary_writers else None, "metrics/", "eval")
         if measures["tpa"] >= max(earlier, default=0.0):
             self._save(BEST, self._model_arrays())
         self._save_latest()
         if self._report:
-            self._report(self.step, {"train_loss": float(train_losses[-1][1]), **measures})
-        self._measured = time.monotonic(), self.step
+            self._report(self.step, {"train_loss": means["loss"], **measures})
+        self._watch.forget()
 
     def save_checkpoint(self, basename: str) -> None:
         """Saves model.npz, unless an evaluation is due at this step: it saves with its measures included."""
         del basename
         if not self._eval_at(self.step):
+            self._watch.drain()
             self._save_latest()
 
     def load_checkpoint(self, directory: str | None = None, filename: str | None = None) -> None:
@@ -93,18 +157,28 @@ class FaceLoop(training.Loop):
           UserError: it is broken, or of a model with other shapes.
         """
         path = pathlib.Path(directory or self._run_dir) / (filename or LATEST)
+        trainer = self._trainer_per_task[0]
         if not path.is_file():
+            if self._initialise:
+                self._initialise(self._model.sublayers[-1])
+                self._take_over_weights()
             return
         arrays, meta = checkpoint.load(path)
         checkpoint.set_named_weights(self._model.sublayers[-1], arrays, source=path)
+        self._take_over_weights()
+        trainer.slots = checkpoint.filled_leaves(trainer.slots, arrays, "slots", source=path)
+        self._rng = arrays["rng"]
+        self._step = meta["step"]
+        self._history = trax_history.History.from_dict(meta["history"])
+        first = self._history.get("train", "training/triplet")
+        self._watch.start_loss = float(first[0][1]) if first else None
+
+    def _take_over_weights(self) -> None:
+        """Sends the model's weights and state, which were set in its sublayers, to the devices."""
         self._model.weights = tuple(layer.weights for layer in self._model.sublayers)
         self._model.state = tuple(layer.state for layer in self._model.sublayers)
         self.update_weights_and_state(self._model.weights, self._model.state)
-        trainer = self._trainer_per_task[0]
-        trainer.slots = checkpoint.filled_leaves(trainer.slots, arrays, "slots", source=path)
-        self._rng = jnp.asarray(arrays["rng"])
-        self._step = meta["step"]
-        self._history = trax_history.History.from_dict(meta["history"])
+        self._trainer_per_task[0].place()
 
     def _model_arrays(self) -> dict[str, np.ndarray]:
         model = self._model.sublayers[-1]
@@ -115,6 +189,9 @@ class FaceLoop(training.Loop):
         self._save(LATEST, {**self._model_arrays(), **slots, "rng": np.asarray(self._rng)})
 
     def _save(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+        self._watch.check_arrays(self.step, arrays)
+        if not is_chief():
+            return
         history = json.loads(json.dumps(self.history.to_dict(), default=float))
         try:
             checkpoint.save(self._run_dir / name, arrays, {"step": self.step, "history": history})
@@ -123,17 +200,11 @@ class FaceLoop(training.Loop):
                             "checkpoint before it is whole. Make room or mend the rights, then run again: "
                             "training goes on from there.") from error
 
-    def _stop_if_broken(self, train_loss: float, measures: dict[str, float]) -> None:
-        """Stops before a broken model replaces the last good checkpoint."""
-        spread = measures["embedding_spread"]
-        if not np.isfinite([train_loss, spread]).all():
-            trouble = f"the loss is {train_loss} and the embedding spread {spread}: training has diverged"
-        elif spread < _COLLAPSED:
-            trouble = f"the embedding spread is {spread:.1e}: all faces embed alike, the model has collapsed"
-        else:
-            return
-        raise UserError(f"{self._run_dir}: at step {self.step} {trouble}. The checkpoint of the evaluation before is "
-                        "kept. Lower the learning rate or lengthen its warm-up, and start a new run.")
+    def _kept(self) -> str:
+        path = self._run_dir / LATEST
+        if not path.is_file():
+            return "No checkpoint had been written yet."
+        return f"The checkpoint of step {checkpoint.load_meta(path)['step']} is kept."
 
 
 class _WholeSplit:

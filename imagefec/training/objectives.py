@@ -1,9 +1,14 @@
-"""The losses of maths.losses as Trax layers over a batch of triplets; no optimiser, no data."""
+"""The losses of maths.losses as Trax layers over a batch of triplets, alone or with UDA's term; no optimiser, no data."""
 
+from dataclasses import dataclass
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 
 from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
-from imagefec.maths import losses
+from imagefec.errors import UserError
+from imagefec.maths import losses, metrics
 
 from trax import layers as tl  # isort: skip
 
@@ -47,6 +52,89 @@ def ChoiceLoss(temperature: float = 0.05, distance: str = "squared_l2") -> tl.La
         del types
         return jnp.mean(losses.odd_one_out_cross_entropy(as_triplets(embeddings), temperature, distance))
     return tl.Fn("ChoiceLoss", loss)
+
+
+@dataclass(frozen=True)
+class Uda:
+    """The consistency of two augmented views of every face, beside the triplet loss; off where weight is 0.
+
+    Attributes:
+      weight: of the term, relative to the triplet loss.
+      distance: "l2" or "squared_l2".
+      stop_gradient: hold the first view still (the one that the triplet loss sees), as UDA has it for class
+        probabilities; otherwise both views are pulled.
+      ramp_steps: steps over which the weight rises from 0.
+      dataset: TFDS name of faces that enter this term alone; None for no such faces.
+      split: split of it.
+      batch_faces: how many of them a step takes.
+    """
+
+    weight: float = 0.0
+    distance: str = "l2"
+    stop_gradient: bool = False
+    ramp_steps: int = 0
+    dataset: str | None = None
+    split: str = "train"
+    batch_faces: int = 0
+
+    def check(self) -> None:
+        """Refuses what makes no term.
+
+        Raises:
+          UserError: a number is below 0, the distance is unknown, or faces are asked for and no dataset, or the reverse.
+        """
+        for name in ("weight", "ramp_steps", "batch_faces"):
+            if getattr(self, name) < 0:
+                raise UserError(f"uda_consistency.{name} is {getattr(self, name)}; it must be 0 or more.")
+        if self.distance not in losses.DISTANCES:
+            raise UserError(f"uda_consistency.distance must be one of {', '.join(losses.DISTANCES)}; found "
+                            f"{self.distance!r}.")
+        if (self.dataset is not None) != (self.batch_faces > 0) or (self.dataset is not None and not self.weight):
+            raise UserError(f"uda_consistency.dataset is {self.dataset!r}, batch_faces {self.batch_faces} and weight "
+                            f"{self.weight}: unlabelled faces want all three, and none of them without a dataset.")
+
+    @property
+    def views(self) -> int:
+        """Augmented views of each face that a step takes."""
+        return 2 if self.weight else 1
+
+    def weight_at(self, step: int) -> float:
+        """The weight at a step, from 1."""
+        return self.weight * min(1.0, step / self.ramp_steps) if self.ramp_steps else self.weight
+
+
+class Objective(tl.Layer):
+    """Trax layer: the triplet loss of the first views, and UDA's term over all faces where uda.weight is not 0.
+
+    It takes (embeddings, types), with UDA (embeddings, types, weight): float32 [views * n, dim], first all faces' first
+    view, then all faces' second; of the n faces the first 3 x batch are triplets; int8 [batch]; a scalar. Its state holds
+    the terms apart: "triplet", "uda" (not weighted) and "spread", the embedding spread of the first views.
+
+    Args:
+      triplet_loss: a layer as TripletLoss.
+      uda: the term; its `weight_at(step)` comes with the batch.
+    """
+
+    def __init__(self, triplet_loss: tl.Layer, uda: Uda = Uda()):
+        super().__init__(n_in=uda.views + 1)
+        self._triplet_loss, self._uda = triplet_loss, uda
+
+    def init_weights_and_state(self, input_signature: Any) -> None:
+        names = ("triplet", "spread", "uda") if self._uda.weight else ("triplet", "spread")
+        self.state = {name: jnp.zeros((), jnp.float32) for name in names}
+
+    def forward(self, inputs: Any) -> jnp.ndarray:
+        embeddings, types, *weight = inputs
+        views = embeddings.reshape(self._uda.views, -1, embeddings.shape[-1])
+        triplet = self._triplet_loss.forward((views[0, :3 * len(types)], types))
+        terms = {"triplet": triplet, "spread": metrics.embedding_spread(views[0])}
+        total = triplet
+        if self._uda.weight:
+            still = jax.lax.stop_gradient(views[0]) if self._uda.stop_gradient else views[0]
+            terms["uda"] = jnp.mean(losses.uda_consistency(still, views[1], self._uda.distance))
+            total = triplet + weight[0] * terms["uda"]
+        self.state = terms
+        return total
 
 
 def as_triplets(embeddings: jnp.ndarray) -> jnp.ndarray:

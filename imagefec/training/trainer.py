@@ -4,10 +4,12 @@ import contextlib
 import json
 import os
 import pathlib
-import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
 from imagefec.data import pipeline
@@ -15,8 +17,18 @@ from imagefec.errors import UserError
 from imagefec.model import checkpoint
 from imagefec.model.embedder import RUN_FORMAT
 from imagefec.model.layers import Augment
+from imagefec.training import initial
+from imagefec.training.compilation_cache import cache_compilations
 from imagefec.training.evaluation import SplitEvaluation
-from imagefec.training.loop import LATEST, FaceLoop
+from imagefec.training.guards import Guards, Watch
+from imagefec.training.input import FaceInput
+from imagefec.training.interrupt import heed_signals
+from imagefec.training.loop import LATEST, FaceLoop, Timetable
+from imagefec.training.mesh import all_devices, is_chief
+from imagefec.training.mesh_trainer import Engine
+from imagefec.training.objectives import Objective, Uda
+from imagefec.training.precision import rematerialised
+from imagefec.training.progress import Reporter
 
 from trax import layers as tl  # isort: skip
 from trax import shapes  # isort: skip
@@ -27,12 +39,13 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
           loss: Callable[[], tl.Layer], optimizer: Callable[[], Any], learning_rate: Callable[[int], float],
           model_arguments: dict[str, Any], steps: int, batch_triplets: int, image_size: int = 128,
           dataset: str = "fec", train_split: str = "train", eval_split: str = "test", balanced: bool = False,
-          augment: Callable[..., tl.Layer] = Augment, steps_per_eval: int = 500,
-          steps_per_checkpoint: int = 500, seed: int = 0) -> pathlib.Path:
-    """Trains a model on triplets, or goes on with the run that output_dir holds.
+          augment: Callable[..., tl.Layer] = Augment, steps_per_eval: int = 500, steps_per_checkpoint: int = 500,
+          seed: int = 0, init_checkpoint: str | None = None, init_part: str = "whole", uda: Uda | None = None,
+          engine: Engine | None = None, guards: Guards | None = None) -> pathlib.Path:
+    """Trains a model on triplets over all devices, or goes on with the run that output_dir holds.
 
     Args:
-      output_dir: run directory; gets run.json, model.npz, best.npz, history.json and TensorBoard files.
+      output_dir: run directory; gets run.json, model.npz, best.npz, history.json, views.png and TensorBoard files.
       data_dir: where TFDS datasets are built.
       model: called with mode="train" and mode="eval" for the network; model_arguments are what it is called
         with besides, for run.json.
@@ -41,77 +54,104 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
       learning_rate: step -> rate.
       model_arguments: keyword arguments of ImageFEC, JSON values.
       steps: the run's length; a run that has as many does nothing.
-      batch_triplets: triplets a step.
+      batch_triplets: triplets a step, all devices together.
       image_size: side in pixels at which the network sees faces.
       dataset: TFDS name.
       train_split: split to train on.
       eval_split: split to measure on.
       balanced: as many triplets of each type in a batch.
-      augment: called with mode for the layer ahead of the network.
+      augment: called with mode, and with views=2 for UDA, for the layer ahead of the network.
       steps_per_eval: steps between evaluations.
       steps_per_checkpoint: steps between checkpoints.
       seed: of weights, order and augmentation.
+      init_checkpoint: run, checkpoint or state dict that a new run takes its weights from; None for random ones.
+      init_part: how much of it, "whole" or "body".
+      uda: the consistency term; None for none.
+      engine: how a step is computed; None for Engine's defaults.
+      guards: what stops a run that has broken; None for Guards' defaults.
 
     Returns:
       output_dir.
 
     Raises:
-      UserError: no data, a batch that does not fit them, a folder that cannot be written, a run of another
-        model, or training that diverged or collapsed.
+      UserError: no data, a batch that does not fit them or the devices, a folder that cannot be written, a run of
+        another model, or training that diverged or collapsed.
+      KeyboardInterrupt: ctrl-C or SIGTERM; what was done is saved.
     """
+    uda, engine, guards = uda or Uda(), engine or Engine(), guards or Guards()
     run_dir = _writable(output_dir)
+    cache_compilations()
     _check_steps(steps, steps_per_eval, steps_per_checkpoint)
+    mesh = all_devices()
+    uda.check()
+    engine.check(batch_triplets, uda.batch_faces, mesh)
     start = checkpoint.load_meta(run_dir / LATEST)["step"] if (run_dir / LATEST).is_file() else 0
-    train_data = pipeline.load_triplets(data_dir, dataset, train_split, image_size)
+    faces = _load_input(data_dir, dataset, train_split, image_size, batch_triplets, seed, balanced, mesh, uda, engine)
     eval_data = pipeline.load_triplets(data_dir, dataset, eval_split, image_size)
-    batches = pipeline.triplet_batches(train_data, batch_triplets, seed, balanced, skip=start)
-    sample = next(pipeline.triplet_batches(train_data, batch_triplets, seed, balanced))
-
-    try:
-        train_model = tl.Serial(augment(mode="train"), model(mode="train"))
+    sample = faces.sample()
+    with _refused_in_a_sentence():
+        two_views = {"views": uda.views} if uda.views > 1 else {}
+        network = rematerialised(model(mode="train")) if engine.rematerialise else model(mode="train")
+        train_model = tl.Serial(augment(mode="train", **two_views), network)
         eval_model = tl.Serial(augment(mode="eval"), model(mode="eval"))
-        task = training.TrainTask(batches, loss(), optimizer(), lr_schedule=learning_rate, loss_name="loss",
+        triplet_loss, objective, made_optimizer = loss(), Objective(loss(), uda), optimizer()
+    triplet_loss.init(shapes.signature((sample[0][:3, 0, 0].astype("float32"), sample[1][:1])))
+    reporter = Reporter(steps, faces.faces_per_step, silent=not is_chief())
+    watch = Watch(guards, _loss_at_collapse(triplet_loss, sample[1]), reporter.step)
+    with contextlib.closing(faces.batches(start)) as batches, contextlib.closing(reporter), heed_signals() as stop, \
+            _trax_speaks_to_nobody(), _memory_in_a_sentence():
+        task = training.TrainTask(batches, objective, made_optimizer, lr_schedule=learning_rate, loss_name="loss",
                                   sample_batch=sample, n_steps_per_checkpoint=steps_per_checkpoint)
-        loss_of = loss()
-    except (TypeError, ValueError) as error:
-        raise UserError(f"the settings make no run: {' '.join(str(error).split())}. Mend the gin file or the "
-                        "--config binding.") from error
-    loss_of.init(shapes.signature((sample[0][:3, 0, 0].astype("float32"), sample[1][:1])))
-    reporter = _Reporter(steps, 3 * batch_triplets)
-    with _trax_speaks_to_nobody():
-        loop = FaceLoop(train_model, task, eval_model, SplitEvaluation(eval_data, lambda e, t: loss_of((e, t))),
-                        run_dir, steps_per_eval, steps_per_checkpoint, steps, seed, reporter)
-        _write_json(run_dir / "run.json", {
-            "format": RUN_FORMAT, "model": model_arguments, "image_size": image_size, "dataset": dataset,
-            "eval_split": eval_split, "steps": steps, "batch_triplets": batch_triplets, "seed": seed})
+        loop = FaceLoop(
+            train_model, task, eval_model, SplitEvaluation(eval_data, lambda e, t: triplet_loss((e, t)), mesh), run_dir,
+            Timetable(steps, steps_per_eval, steps_per_checkpoint), seed, mesh, engine, watch, faces.resident,
+            initialise=init_checkpoint and (lambda network: initial.take_weights(network, init_checkpoint, init_part)),
+            report=reporter.evaluated, stop=stop)
+        if is_chief():
+            _write_json(run_dir / "run.json", {
+                "format": RUN_FORMAT, "model": model_arguments, "image_size": image_size, "dataset": dataset,
+                "eval_split": eval_split, "steps": steps, "batch_triplets": batch_triplets, "seed": seed})
         if loop.step:
             reporter.say(f"going on from step {loop.step} of {run_dir}")
-        reporter.start = loop.step
+        reporter.begin(loop.step)
         loop.run(max(0, steps - loop.step))
-    _write_json(run_dir / "history.json", _plain_history(loop.history))
+    if is_chief():
+        _write_json(run_dir / "history.json", _plain_history(loop.history))
     return run_dir
 
 
-class _Reporter:
-    """One line to stderr after each evaluation: step, losses, TPA, speed, time to go."""
-
-    def __init__(self, steps: int, faces_per_step: int):
-        self._steps, self._faces_per_step, self.start = steps, faces_per_step, 0
-
-    def __call__(self, step: int, measures: dict[str, float]) -> None:
-        speed = measures["steps_per_second"]
-        line = (f"step {step}/{self._steps}  loss {measures['train_loss']:.4f}  TPA {measures['tpa']:.3f} "
-                f"± {measures['tpa_se']:.3f}  spread {measures['embedding_spread']:.2f}")
-        if step > self.start + 1:  # the first step's time is mostly compiling
-            line += f"  {speed * self._faces_per_step:.0f} images/s  {_clock((self._steps - step) / speed)} to go"
-        self.say(line)
-
-    def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+def _load_input(data_dir: str | os.PathLike, dataset: str, split: str, image_size: int, batch_triplets: int, seed: int,
+                balanced: bool, mesh: Mesh, uda: Uda, engine: Engine) -> FaceInput:
+    data = pipeline.load_triplets(data_dir, dataset, split, image_size)
+    extra = pipeline.load_triplets(data_dir, uda.dataset, uda.split, image_size).faces if uda.dataset else None
+    return FaceInput(data, batch_triplets, seed, balanced, mesh, uda, extra, engine.faces_on_device)
 
 
-def _clock(seconds: float) -> str:
-    return time.strftime("%H:%M:%S" if seconds >= 3600 else "%M:%S", time.gmtime(seconds))
+def _loss_at_collapse(triplet_loss: tl.Layer, types: Any) -> float:
+    """What the loss is where all faces embed alike: 2 x margin for the hinge."""
+    alike = jnp.zeros((3 * len(types), 2)).at[:, 0].set(1.0)
+    return float(triplet_loss((alike, jnp.asarray(types))))
+
+
+@contextlib.contextmanager
+def _refused_in_a_sentence() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise UserError(f"the settings make no run: {' '.join(str(error).split())}. Mend the gin file or the "
+                        "--config binding.") from error
+
+
+@contextlib.contextmanager
+def _memory_in_a_sentence() -> Iterator[None]:
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise UserError("the device's memory does not hold a training step. Take a smaller training.batch_triplets, or "
+                        "training.accumulate = 2 or more, training.rematerialise = True, training.precision = "
+                        f"'bfloat16'. The device said: {' '.join(str(error).split())[:200]}") from error
 
 
 @contextlib.contextmanager
@@ -126,14 +166,14 @@ def _check_steps(steps: int, steps_per_eval: int, steps_per_checkpoint: int) -> 
                         ("steps_per_checkpoint", steps_per_checkpoint)):
         if value < 1:
             raise UserError(f"training.{name} is {value}; it must be 1 or more. Bind it in a gin file or with "
-                            f"--config='train.{name} = 1000'.")
+                            f"--config='training.{name} = 1000'.")
 
 
 def _writable(output_dir: str | os.PathLike) -> pathlib.Path:
     run_dir = pathlib.Path(output_dir).expanduser()
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        probe = run_dir / ".probe"
+        probe = run_dir / f".probe.{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:

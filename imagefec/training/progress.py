@@ -1,0 +1,67 @@
+"""How far a run is: a bar on a terminal, and a line to stderr after each evaluation; nothing is kept here."""
+
+import sys
+import time
+from typing import Any
+
+
+class Reporter:
+    """Speaks of a run: `step` for every step done, `evaluated` after each evaluation, `say` for a sentence.
+
+    Args:
+      steps: the run's length.
+      images_per_step: how many a step takes.
+      silent: for processes that are not the chief.
+    """
+
+    def __init__(self, steps: int, images_per_step: int, silent: bool = False):
+        self._steps, self._images_per_step, self._silent = steps, images_per_step, silent
+        self._start = 0
+        self._bar: Any = None
+        self._counts: dict[str, str] = {}
+
+    def begin(self, step: int) -> None:
+        """Tells at which step the run goes on."""
+        self._start = step
+        if not self._silent and sys.stderr.isatty():
+            from tqdm import tqdm
+            self._bar = tqdm(total=self._steps, initial=step, desc="train", unit="step", dynamic_ncols=True, smoothing=0.05)
+
+    def step(self, step: int, statistics: dict[str, float]) -> None:
+        """Takes a step that is done."""
+        if self._bar is None:
+            return
+        self._counts["loss"] = f"{statistics['loss']:.4f}"
+        rate = self._bar.format_dict["rate"]
+        if rate:
+            self._counts["images/s"] = f"{rate * self._images_per_step:.0f}"
+        self._bar.set_postfix(self._counts, refresh=False)
+        self._bar.update(step - self._bar.n)
+
+    def evaluated(self, step: int, measures: dict[str, float]) -> None:
+        """Says an evaluation's measures: "train_loss", "tpa", "tpa_se", "embedding_spread", "steps_per_second"."""
+        speed = measures["steps_per_second"]
+        self._counts["TPA"] = f"{measures['tpa']:.3f}"
+        uda = f" (UDA {measures['train_uda']:.4f})" if "train_uda" in measures else ""
+        line = (f"step {step}/{self._steps}  loss {measures['train_loss']:.4f}{uda}  TPA {measures['tpa']:.3f} "
+                f"± {measures['tpa_se']:.3f}  spread {measures['embedding_spread']:.2f}")
+        if step > self._start + 1:  # the first step's time is mostly compiling
+            line += f"  {speed * self._images_per_step:.0f} images/s  {_clock((self._steps - step) / speed)} to go"
+        self.say(line)
+
+    def say(self, text: str) -> None:
+        """Writes a line, above the bar where there is one."""
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        elif not self._silent:
+            print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leaves the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%H:%M:%S" if seconds >= 3600 else "%M:%S", time.gmtime(seconds))

@@ -1,0 +1,39 @@
+"""A picture of what augmentation does: faces as they are stored, and below each what the network may be shown."""
+
+import pathlib
+from typing import Any
+
+import cv2
+import jax
+import numpy as np
+
+_COLUMNS, _ROWS, _GAP_PX = 8, 4, 2
+
+
+def grid_of_views(augment: Any, faces: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Draws faces in a row and _ROWS augmented views of each below it.
+
+    Args:
+      augment: Trax layer in train mode; of several views a face the first is shown.
+      faces: uint8 [n, size, size, 3]; the first _COLUMNS of them.
+      seed: of the draws.
+
+    Returns:
+      uint8 [height, width, 3], RGB.
+    """
+    faces = np.asarray(faces[:_COLUMNS])
+    view = jax.jit(lambda key: augment.pure_fn(faces, augment.weights, augment.state, key)[0][:len(faces)])
+    keys = jax.random.split(jax.random.PRNGKey(seed), _ROWS)
+    rows = [faces, *(np.asarray(view(key)).round().astype(np.uint8) for key in keys)]
+    padding = ((0, 0), (0, _GAP_PX), (0, _GAP_PX), (0, 0))
+    return np.concatenate([np.concatenate(list(np.pad(row, padding, constant_values=255)), axis=1) for row in rows])
+
+
+def write(augment: Any, faces: np.ndarray, path: pathlib.Path, summary_writer: Any = None) -> None:
+    """Writes the grid as PNG and, where there is a summary writer of Trax, to TensorBoard."""
+    grid = grid_of_views(augment, faces)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(cv2.imencode(".png", cv2.cvtColor(grid, cv2.COLOR_RGB2BGR))[1].tobytes())
+    partial.replace(path)
+    if summary_writer is not None:
+        summary_writer.image("augmented views", grid, step=1)
