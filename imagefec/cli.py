@@ -91,14 +91,17 @@ def _draw(verbs: Any) -> None:
         from imagefec.progress import progress
         with progress("draw", unit="photos") as bar:
             return draw_world(arguments.OUT, arguments.faces, arguments.identities, arguments.triplets,
-                              arguments.test_fraction, arguments.url_root, arguments.seed, progress=bar.update)
+                              arguments.test_fraction, arguments.url_root, arguments.seed, progress=bar.update,
+                              validation_fraction=arguments.validation_fraction)
     verb = _verb(verbs, "draw", run, "draws faces and has them judged, in FEC's own format",
                  "imagefec draw drawn --faces=9000 --identities=300 --triplets=24000 --seed=0")
     verb.add_argument("OUT", help="folder to write into")
-    for name, value, what in (("faces", 9000, "faces, both splits together"), ("identities", 300, "people"),
-                              ("triplets", 24000, "rows of both csv files"), ("seed", 0, "of everything drawn")):
+    for name, value, what in (("faces", 9000, "faces, all splits together"), ("identities", 300, "people"),
+                              ("triplets", 24000, "rows of all csv files"), ("seed", 0, "of everything drawn")):
         verb.add_argument(f"--{name}", type=int, default=value, help=f"{what} (default: %(default)s)")
     verb.add_argument("--test_fraction", type=float, default=0.2, help="share that goes to test (default: %(default)s)")
+    verb.add_argument("--validation_fraction", type=float, default=0.0,
+                      help="share that goes to a third split, on which to choose settings (default: %(default)s)")
     verb.add_argument("--url_root", help="what the csv's URLs start with (default: file:// and the folder)")
 
 

@@ -18,9 +18,10 @@ from imagefec.errors import UserError
 from imagefec.faces.draw import draw_world
 from imagefec.progress import progress
 
-FACES, IDENTITIES, TRIPLETS, TEST_FRACTION = 9000, 300, 24000, 0.2
+FACES, IDENTITIES, TRIPLETS = 10000, 330, 26700
+TEST_FRACTION, VALIDATION_FRACTION = 0.18, 0.1
 DETECTOR = "haar"  # named, so that a machine that has model files of others gets the same faces
-CSV_NAMES = tuple(f"faceexp-comparison-data-{split}-public.csv" for split in ("train", "test"))
+CSV_NAMES = tuple(f"faceexp-comparison-data-{split}-public.csv" for split in ("train", "test", "validation"))
 
 
 def quickstart(output_dir: str | os.PathLike, seed: int = 0, config_file: str = "quickstart.gin",
@@ -36,7 +37,7 @@ def quickstart(output_dir: str | os.PathLike, seed: int = 0, config_file: str = 
       bindings: gin bindings over it.
       faces: faces drawn.
       identities: people drawn.
-      triplets: triplets judged, both splits together.
+      triplets: triplets judged, all splits together.
 
     Returns:
       What summary.json holds: the fields of `evaluate --json`, wall_s by stage, counts and paths.
@@ -129,7 +130,8 @@ def _draw_once(drawn: pathlib.Path, csv_paths: list[pathlib.Path], url_root: str
     """Draws unless it is done; the csv files move to the manual directory, where they name the server of the day."""
     if all(path.is_file() for path in csv_paths):
         return
-    draw_world(drawn, faces, identities, triplets, TEST_FRACTION, url_root, seed, progress=bar.update)
+    draw_world(drawn, faces, identities, triplets, TEST_FRACTION, url_root, seed, progress=bar.update,
+               validation_fraction=VALIDATION_FRACTION)
     for path in csv_paths:
         (drawn / path.name).replace(path)
 

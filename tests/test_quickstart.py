@@ -15,7 +15,7 @@ FIELDS = {"tpa", "tpa_se", "n_triplets", "by_type", "human_tpa", "embedding_spre
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
     out = tmp_path_factory.mktemp("quickstart") / "out"
-    settings = {"faces": 460, "identities": 30, "triplets": 300, "config_file": "smoke.gin"}
+    settings = {"faces": 950, "identities": 30, "triplets": 500, "config_file": "smoke.gin"}
     return out, settings, quickstart.quickstart(out, 0, **settings)
 
 
@@ -26,14 +26,14 @@ def test_quickstart_leaves_what_the_contract_names(short):
     assert list(summary["wall_s"]) == ["draw", "fetch", "crop", "build", "train", "evaluate", "gallery"]
     for key in ("gallery_png", "gallery_html", "run", "data_dir"):
         assert pathlib.Path(summary[key]).exists()
-    assert summary["n_faces"] > 300 and 0.7 < summary["human_tpa"] < 1
+    assert summary["n_faces"] > 700 and 0.7 < summary["human_tpa"] < 1
 
 
 def test_no_photograph_comes_from_a_file_but_all_over_http(short):
     out, _, summary = short
     rows = (out / "fec" / quickstart.CSV_NAMES[0]).read_text().splitlines()
     assert all(row.startswith('"http://127.0.0.1:') for row in rows)
-    assert summary["n_images_fetched"] > 250
+    assert summary["n_images_fetched"] > 600
 
 
 def test_a_second_run_goes_on_and_another_world_is_refused(short):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from imagefec.data import face_files
 
 TYPE_NAMES = ("one_class", "two_class", "three_class")  # the order of fec_csv.TYPES
-CSV_NAMES = {split: f"faceexp-comparison-data-{split}-public.csv" for split in ("train", "test")}
+CSV_NAMES = {split: f"faceexp-comparison-data-{split}-public.csv" for split in ("train", "test", "validation")}
 
 HOW_TO_FILL = """\
 The manual directory of `fec` (DIR below) holds FEC's csv files and the faces cut out of their photographs:

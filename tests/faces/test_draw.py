@@ -110,6 +110,22 @@ def test_train_and_test_share_neither_people_nor_photographs(world, rows):
         assert urls_of(rows[split]) <= photographs[split]
 
 
+def test_a_validation_split_has_people_of_its_own_and_leaves_the_test_split_as_it_was(tmp_path):
+    plain = draw_world(tmp_path / "two", faces=300, identities=10, triplets=12, test_fraction=0.3, url_root="http://x",
+                       workers=1)
+    three = draw_world(tmp_path / "three", faces=300, identities=10, triplets=12, test_fraction=0.3, url_root="http://x",
+                       workers=1, validation_fraction=0.3)
+    rows = {split: list(csv.reader(open(three / f"faceexp-comparison-data-{split}-public.csv")))
+            for split in ("train", "test", "validation")}
+    assert [len(rows[split]) for split in rows] == [4, 4, 4]
+    name = "faceexp-comparison-data-test-public.csv"
+    assert (plain / name).read_bytes() == (three / name).read_bytes()
+    with open(three / "identities.csv") as file:
+        people = {(row["split"], row["identity"]) for row in csv.DictReader(file)}
+    assert {split: sum(of == split for of, _ in people) for split in rows} == {"train": 4, "test": 3, "validation": 3}
+    assert len({identity for _, identity in people}) == 10
+
+
 def test_no_person_is_in_both_splits_under_two_names(tmp_path, monkeypatch):
     people = []
     monkeypatch.setattr(worlds, "sample_person", lambda rng: people.append(sample_person(rng)) or people[-1])
@@ -216,6 +232,9 @@ def test_progress_hears_of_every_photograph_once(tmp_path):
     ({"test_fraction": 1}, "--test_fraction"),
     ({"test_fraction": -0.2}, "--test_fraction"),
     ({"test_fraction": float("nan")}, "--test_fraction"),
+    ({"validation_fraction": -0.1}, "--validation_fraction"),
+    ({"test_fraction": 0.5, "validation_fraction": 0.5}, "--validation_fraction"),
+    ({"validation_fraction": 0.01}, "--faces"),
     ({"faces": 0}, "--faces"),
     ({"faces": 100}, "--faces"),
     ({"identities": 1}, "--identities"),

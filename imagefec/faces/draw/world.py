@@ -1,4 +1,4 @@
-"""Writes a drawn world to disk in FEC's own format: photographs, two csv files, and the truth in side files."""
+"""Writes a drawn world to disk in FEC's own format: photographs, a csv file for each split, and the truth in side files."""
 
 import concurrent.futures
 import csv
@@ -18,43 +18,48 @@ from imagefec.maths.geometry import Box
 
 TYPES = ("ONE_CLASS_TRIPLET", "TWO_CLASS_TRIPLET", "THREE_CLASS_TRIPLET")
 _SHARE_OF_GROUP_PHOTOS = 0.1
+_STREAMS = {"train": 0, "test": 1, "validation": 2}  # of random numbers: a split's faces do not depend on the others'
+_DRAWN_FIRST = ("test", "train", "validation")
 _FEWEST_FACES = 3 * len(WORDS)  # a split needs about three faces a word for one-class triplets
 
 
 def draw_world(out: str | os.PathLike, faces: int = 9000, identities: int = 300, triplets: int = 24000,
                test_fraction: float = 0.2, url_root: str | None = None, seed: int = 0, workers: int | None = None,
-               progress: Callable[[int], object] | None = None) -> pathlib.Path:
-    """Draws faces and has them judged; people and photographs of train and test are disjoint.
+               progress: Callable[[int], object] | None = None, validation_fraction: float = 0.0) -> pathlib.Path:
+    """Draws faces and has them judged; no two splits share people or photographs.
 
     Args:
-      out: folder to write `images/`, the two csv files, `identities.csv` and `controls.csv` into.
-      faces: how many faces, both splits together.
+      out: folder to write `images/`, the csv files, `identities.csv` and `controls.csv` into.
+      faces: how many faces, all splits together.
       identities: how many people.
-      triplets: how many rows, both splits together.
+      triplets: how many rows, all splits together.
       test_fraction: share of people, faces and triplets that goes to test, in (0, 1).
       url_root: what the URLs in the csv files start with; default: file:// URLs of `out`.
       seed: the same seed and numbers give the same bytes.
       workers: processes; default one a core.
       progress: called with the number of photographs just drawn.
+      validation_fraction: share that goes to a third split, on which to choose settings; FEC has none, so 0 by default.
 
     Returns:
       `out` as a path.
 
     Raises:
-      UserError: numbers too small to fill both splits, or a folder that cannot be written.
+      UserError: numbers too small to fill every split, or a folder that cannot be written.
     """
-    _check_sizes(faces, identities, triplets, test_fraction)
+    shares = _shares(test_fraction, validation_fraction)
+    counts = {"faces": faces, "identities": identities, "triplets": triplets}
+    _check_sizes(counts, shares)
     out = pathlib.Path(out)
     root = (url_root or out.resolve().as_uri()).rstrip("/")
-    plans = {}
-    n_test = {name: _n_test(n, test_fraction) for name, n in (("faces", faces), ("identities", identities),
-                                                              ("triplets", triplets))}
-    plans["test"] = _plan(seed, 1, n_test["faces"], n_test["identities"], "test")
-    plans["train"] = _plan(seed, 0, faces - n_test["faces"], identities - n_test["identities"], "train")
+    plans, n_triplets = {}, {}
+    for split in sorted(shares, key=_DRAWN_FIRST.index):
+        n = {name: _n_of(split, total, shares) for name, total in counts.items()}
+        plans[split] = _plan(seed, _STREAMS[split], n["faces"], n["identities"], split)
+        n_triplets[split] = n["triplets"]
     try:
         boxes = _draw_all(out, seed, plans, workers, progress)
-        for split, n in (("train", triplets - n_test["triplets"]), ("test", n_test["triplets"])):
-            _write_csv(out, split, n, root, plans[split], boxes, seed)
+        for split, plan in plans.items():
+            _write_csv(out, split, n_triplets[split], root, plan, boxes, seed)
         _write_truth(out, plans)
     except OSError as error:
         raise UserError(f"{error.filename or out}: cannot write the drawn world there ({error.strerror}). "
@@ -62,21 +67,32 @@ def draw_world(out: str | os.PathLike, faces: int = 9000, identities: int = 300,
     return out
 
 
-def _check_sizes(faces: int, identities: int, triplets: int, test_fraction: float) -> None:
-    if not 0 < test_fraction < 1:
-        raise UserError(f"--test_fraction is {test_fraction}; it must lie between 0 and 1, without either.")
-    smallest = min(test_fraction, 1 - test_fraction)
-    if faces * smallest < _FEWEST_FACES:
-        raise UserError(f"--faces={faces} with --test_fraction={test_fraction} leaves a split fewer than "
-                        f"{_FEWEST_FACES} faces; ask for at least {int(np.ceil(_FEWEST_FACES / smallest))}.")
-    for flag, n in (("identities", identities), ("triplets", triplets)):
-        if not 0 < _n_test(n, test_fraction) < n:
-            raise UserError(f"--{flag}={n} with --test_fraction={test_fraction} leaves a split without any; ask for at "
-                            f"least {int(np.ceil(1 / smallest))}.")
+def _shares(test: float, validation: float) -> dict[str, float]:
+    if not 0 < test < 1:
+        raise UserError(f"--test_fraction is {test}; it must lie between 0 and 1, without either.")
+    if not 0 <= validation < 1 - test:
+        raise UserError(f"--validation_fraction is {validation}; it must be 0 or more, and with --test_fraction={test} less "
+                        f"than {1 - test:g}, so that some is left for training.")
+    return {"train": 1 - test - validation, "test": test, **({"validation": validation} if validation else {})}
 
 
-def _n_test(n: int, test_fraction: float) -> int:
-    return max(1, round(n * test_fraction))
+def _check_sizes(counts: dict[str, int], shares: dict[str, float]) -> None:
+    fractions = " ".join(f"--{split}_fraction={share}" for split, share in shares.items() if split != "train")
+    smallest = min(shares.values())
+    if counts["faces"] * smallest < _FEWEST_FACES:
+        raise UserError(f"--faces={counts['faces']} with {fractions} leaves a split fewer than {_FEWEST_FACES} faces; ask for "
+                        f"at least {int(np.ceil(_FEWEST_FACES / smallest))}.")
+    for flag in ("identities", "triplets"):
+        if _n_of("train", counts[flag], shares) < 1:
+            raise UserError(f"--{flag}={counts[flag]} with {fractions} leaves a split without any; ask for at least "
+                            f"{int(np.ceil(1 / smallest))}.")
+
+
+def _n_of(split: str, total: int, shares: dict[str, float]) -> int:
+    """How many of all go to a split; train gets what the others leave."""
+    if split == "train":
+        return total - sum(_n_of(other, total, shares) for other in shares if other != "train")
+    return max(1, round(total * shares[split]))
 
 
 def _plan(seed: int, stream: int, n_faces: int, n_people: int, split: str) -> dict:
