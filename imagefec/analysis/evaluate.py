@@ -13,28 +13,51 @@ if TYPE_CHECKING:
 FEW_TRIPLETS = 100  # the standard error of the TPA is then 5 points
 
 
-def evaluate_run(run_dir: str | os.PathLike, data_dir: str | os.PathLike, dataset: str = "fec",
-                 split: str = "test") -> dict[str, Any]:
+def evaluate_run(run_dir: str | os.PathLike, data_dir: str | os.PathLike, dataset: str = "fec", split: str = "test",
+                 against: str | os.PathLike | None = None, disjoint_from: str | None = None,
+                 invariance: bool = False) -> dict[str, Any]:
     """Evaluates a run on every triplet of a split, in evaluation mode, each distinct face embedded once.
 
     Args:
-      run_dir: a training run's directory.
+      run_dir: a training run's directory; faces are taken at the size that it was trained on.
       data_dir, dataset, split: as in imagefec.data.pipeline.load_triplets.
+      against: another run, to be compared on the same triplets.
+      disjoint_from: a split, such as "train": the triplets that show none of its photographs are also counted alone.
+      invariance: whether to measure how little augmentation, with the run's own ranges, moves an embedding.
 
     Returns:
-      What `score_triplets` returns, and "run", "step", "dataset", "split"; JSON can hold all of it.
+      What `score_triplets` returns, and "run", "step", "dataset", "split"; JSON can hold all of it. Where asked for:
+      "against": {"run", "tpa", "difference", "standard_error", "low", "high", "p_not_higher"}, this run less the other, as
+      in imagefec.maths.uncertainty.Difference;
+      "disjoint": {"from", "tpa", "tpa_se", "tpa_se_clustered", "n_triplets", "n_left_out"};
+      "invariance": as in imagefec.analysis.invariance.
 
     Raises:
       UserError: there is no such run or checkpoint, or no such dataset or split, or either is damaged.
     """
+    from imagefec.analysis.accuracy import right_triplets
+    from imagefec.analysis.invariance import augmentation_invariance
+    from imagefec.analysis.run_files import read_run_files
     from imagefec.data import pipeline
     from imagefec.model import Embedder
 
     embedder = Embedder.load(run_dir)
+    other = Embedder.load(against) if against is not None else None
     data = pipeline.load_triplets(data_dir, dataset, split, image_size=embedder.image_size)
-    scores = score_triplets(embedder.embed(data.faces), data)
-    step = embedder.info.get("step")
-    return {**scores, "run": os.fspath(run_dir), "step": step, "dataset": dataset, "split": split}
+    vectors = embedder.embed(data.faces)
+    result = {**score_triplets(vectors, data), "run": os.fspath(run_dir), "step": embedder.info.get("step"),
+              "dataset": dataset, "split": split}
+    right = right_triplets(vectors, data)
+    if disjoint_from is not None:
+        result["disjoint"] = _apart(right, data, disjoint_from, data_dir, dataset)
+    if invariance:
+        result["invariance"] = augmentation_invariance(embedder, data.faces, read_run_files(run_dir).augment_ranges)
+    if other is not None:
+        faces = data.faces
+        if other.image_size != embedder.image_size:
+            faces = pipeline.load_triplets(data_dir, dataset, split, image_size=other.image_size).faces
+        result["against"] = {"run": os.fspath(against), **compare(right_triplets(other.embed(faces), data), right, data)}
+    return result
 
 
 def score_triplets(vectors: np.ndarray, data: "Triplets") -> dict[str, Any]:
@@ -45,29 +68,59 @@ def score_triplets(vectors: np.ndarray, data: "Triplets") -> dict[str, Any]:
       data: the triplets; their images are not looked at.
 
     Returns:
-      {"tpa", "tpa_se", "n_triplets", "by_type": {name: {"tpa", "tpa_se", "n_triplets"}}, "human_tpa",
-      "embedding_spread"}, fractions; None stands where there is nothing to average: the TPA of a type
-      without triplets, the human one where no votes can be compared, the spread of embeddings that are not
-      finite. "warning" is there only where the numbers should not be trusted, and is logged as well.
+      {"tpa", "tpa_se", "tpa_se_clustered", "n_triplets", "by_type": {name: {"tpa", "tpa_se", "tpa_se_clustered",
+      "n_triplets", "human_tpa"}}, "by_agreement": {votes for the odd face: {"tpa", …}}, "human_tpa", "embedding_spread"},
+      fractions; None stands where there is nothing to average: the TPA of a type without triplets, the human one where no
+      votes can be compared, the spread of embeddings that are not finite. "warning" is there only where the numbers should
+      not be trusted, and is logged as well.
 
     Raises:
       ValueError: vectors is not [n, d], one for each face.
     """
+    from imagefec.analysis import accuracy
     from imagefec.maths import metrics
 
-    if vectors.ndim != 2 or len(vectors) != len(data.face_ids):
-        raise ValueError(f"vectors must be [{len(data.face_ids)}, d], one a face; found {vectors.shape}")
-    right = metrics.triplets_right(*metrics.triplet_distances(vectors[data.triplets]))
+    right = accuracy.right_triplets(vectors, data)
     spread = metrics.embedding_spread(vectors) if len(vectors) > 1 else math.nan
     scores = {
-        **metrics.tpa_by_type(right, data.types),
-        "human_tpa": _or_none(metrics.rater_accuracy(data.votes)),
-        "embedding_spread": _or_none(spread),
+        **accuracy.accuracy(right, accuracy.photographs(data)),
+        "by_type": accuracy.accuracy_by_type(right, data),
+        "by_agreement": accuracy.accuracy_by_agreement(right, data),
+        "human_tpa": accuracy.human_accuracy(data.votes),
+        "embedding_spread": accuracy.number_or_none(spread),
     }
     warnings = _warnings(scores, vectors)
     for warning in warnings:
         logging.warning("%s", warning)
     return {**scores, "warning": " ".join(warnings)} if warnings else scores
+
+
+def compare(first: np.ndarray, second: np.ndarray, data: "Triplets") -> dict[str, Any]:
+    """Holds two runs against each other on the same triplets.
+
+    Args:
+      first, second: bool [triplets], which triplets each gets right.
+      data: the triplets.
+
+    Returns:
+      {"tpa": the first's, "difference": second less first, "standard_error", "low", "high", "p_not_higher"}.
+    """
+    from imagefec.analysis import accuracy
+    from imagefec.maths import uncertainty
+
+    found = uncertainty.paired_bootstrap(first, second, accuracy.photographs(data))
+    return {"tpa": float(np.mean(first)), **found._asdict(), "standard_error": accuracy.number_or_none(found.standard_error)}
+
+
+def _apart(right: np.ndarray, data: "Triplets", other_split: str, data_dir: str | os.PathLike,
+           dataset: str) -> dict[str, Any]:
+    from imagefec.analysis import accuracy
+    from imagefec.data import pipeline
+
+    urls = pipeline.load_triplets(data_dir, dataset, other_split, image_size=1).urls  # the faces are not looked at
+    apart = accuracy.apart_from(data, urls)
+    return {"from": other_split, **accuracy.accuracy(right[apart], accuracy.photographs(data)[apart]),
+            "n_left_out": int((~apart).sum())}
 
 
 def _warnings(scores: dict[str, Any], vectors: np.ndarray) -> list[str]:
@@ -85,7 +138,3 @@ def _warnings(scores: dict[str, Any], vectors: np.ndarray) -> list[str]:
                         "has collapsed.")
     return warnings
 
-
-def _or_none(number: float) -> float | None:
-    # JSON has no NaN.
-    return float(number) if math.isfinite(number) else None

@@ -112,6 +112,14 @@ def triplet_batches(
       UserError: batch_triplets is below 1, above the number of triplets (of any type, if balanced), or, if
         balanced, not a multiple of 3.
     """
+    numbers = triplet_numbers(data, batch_triplets, seed, balanced, skip)
+    return ((data.faces[data.triplets[chosen].reshape(-1)], data.types[chosen]) for chosen in numbers)
+
+
+def triplet_numbers(
+    data: Triplets, batch_triplets: int, seed: int, balanced: bool = False, skip: int = 0
+) -> Iterator[np.ndarray]:
+    """The order of `triplet_batches`, as row numbers int [batch_triplets] into data.triplets; the arguments are its own."""
     if batch_triplets < 1:
         raise UserError(f"The batch is {batch_triplets} triplets; it must be 1 or more.")
     pools = [np.flatnonzero(data.types == kind) for kind in range(3)] if balanced else [np.arange(len(data))]
@@ -128,19 +136,16 @@ def triplet_batches(
                 f"A batch takes {share} triplets{which} and the data hold {len(pool)}. Take a smaller batch "
                 "or load more triplets."
             )
-    return _batches(data, pools, share, np.random.default_rng(seed), skip)
+    return _numbers(pools, share, np.random.default_rng(seed), skip)
 
 
-def _batches(
-    data: Triplets, pools: list[np.ndarray], share: int, random: np.random.Generator, skip: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _numbers(pools: list[np.ndarray], share: int, random: np.random.Generator, skip: int) -> Iterator[np.ndarray]:
     streams = [_shuffled_for_ever(pool, share, child) for pool, child in zip(pools, random.spawn(len(pools)))]
     for _ in range(skip):
         for stream in streams:
             next(stream)
     while True:
-        chosen = np.stack([next(stream) for stream in streams], axis=1).reshape(-1)
-        yield data.faces[data.triplets[chosen].reshape(-1)], data.types[chosen]
+        yield np.stack([next(stream) for stream in streams], axis=1).reshape(-1)
 
 
 def _shuffled_for_ever(pool: np.ndarray, share: int, random: np.random.Generator) -> Iterator[np.ndarray]:

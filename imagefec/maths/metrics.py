@@ -69,7 +69,7 @@ def tpa_by_type(right: np.ndarray, types: np.ndarray) -> dict[str, Any]:
 
     Args:
       right: bool [triplets], as triplets_right gives it; at least one triplet.
-      types: int [triplets], 0, 1, 2 for TYPE_NAMES.
+      types: int [triplets], 0, 1, 2 for TYPE_NAMES; -1, in none of them, where a dataset has no types.
 
     Returns:
       {"tpa", "tpa_se", "n_triplets", "by_type": {name: {"tpa", "tpa_se", "n_triplets"}}}, plain Python
@@ -77,13 +77,13 @@ def tpa_by_type(right: np.ndarray, types: np.ndarray) -> dict[str, Any]:
       binomial sqrt(p (1 - p) / n), which takes the triplets as independent.
 
     Raises:
-      ValueError: shapes differ, there is no triplet, or a type is not 0, 1 or 2.
+      ValueError: shapes differ, there is no triplet, or a type is not -1, 0, 1 or 2.
     """
     right, types = np.asarray(right, bool), np.asarray(types)
     if right.ndim != 1 or right.shape != types.shape or right.size == 0:
         raise ValueError(f"right and types must be [triplets >= 1] alike, found {right.shape}, {types.shape}")
-    if not np.isin(types, range(len(TYPE_NAMES))).all():
-        raise ValueError(f"types must be 0, 1, 2 for {', '.join(TYPE_NAMES)}; found {np.unique(types)}")
+    if not np.isin(types, range(-1, len(TYPE_NAMES))).all():
+        raise ValueError(f"types must be -1 for none, or 0, 1, 2 for {', '.join(TYPE_NAMES)}; found {np.unique(types)}")
     by_type = {name: _share(right[types == code]) for code, name in enumerate(TYPE_NAMES)}
     return {**_share(right), "by_type": by_type}
 

@@ -136,6 +136,11 @@ def set_named_weights(layer: Any, arrays: dict[str, np.ndarray],
     layer.weights, layer.state = weights, state
 
 
+def filled_weights(layer: Any, named: dict[str, Any]) -> Any:
+    """A tree of the structure of layer.weights from one value for each "weights/…" name of `named_weights`, as they are."""
+    return _fill(layer, layer.weights, "weights", named, as_is=True)
+
+
 def named_leaves(tree: Any, prefix: str) -> dict[str, np.ndarray]:
     """Names the arrays of nested tuples, lists and dicts by their place: "prefix/0/1/…" (optimizer slots)."""
     return {name: np.asarray(leaf) for name, leaf in _walk(None, tree, prefix)}
@@ -173,11 +178,13 @@ def _walk(layer: Any, tree: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield path, tree
 
 
-def _fill(layer: Any, tree: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+def _fill(layer: Any, tree: Any, path: str, arrays: dict[str, Any], as_is: bool = False) -> Any:
     if not isinstance(tree, (tuple, list, dict)):
+        if as_is:
+            return arrays[path]
         # Dtypes are the model's: a checkpoint stored in half precision still makes a float32 model.
         return arrays[path].astype(np.asarray(tree).dtype)
-    filled = {step: _fill(child_layer, child, f"{path}/{step}", arrays)
+    filled = {step: _fill(child_layer, child, f"{path}/{step}", arrays, as_is)
               for step, child_layer, child in _children(layer, tree)}
     if isinstance(tree, dict):
         return dict(zip(tree, filled.values()))

@@ -26,6 +26,7 @@ ImageFEC = gin.external_configurable(resnet.ImageFEC, "ImageFEC", denylist=["mod
 Augment = gin.external_configurable(layers.Augment, "Augment", denylist=["mode"])
 TripletLoss = gin.external_configurable(objectives.TripletLoss, "TripletLoss")
 ChoiceLoss = gin.external_configurable(objectives.ChoiceLoss, "ChoiceLoss")
+IdentityLoss = gin.external_configurable(objectives.IdentityLoss, "IdentityLoss")
 warmup_cosine = gin.external_configurable(schedules.warmup_cosine, "warmup_cosine")
 for _optimizer in (optimizers.Adam, optimizers.Adafactor, optimizers.Momentum, optimizers.SGD):
     # Trax registers its optimizers itself, under trax.optimizers; a short name reads better in a gin file.
@@ -37,11 +38,11 @@ guard_values = gin.external_configurable(guards.Guards, "guards")
 
 
 @gin.configurable("training")
-def settings(model=gin.REQUIRED, loss=gin.REQUIRED, optimizer=gin.REQUIRED, learning_rate=gin.REQUIRED,
-             steps=gin.REQUIRED, batch_triplets=gin.REQUIRED, image_size=128, dataset="fec", train_split="train",
-             eval_split="test", balanced=False, augment=Augment, steps_per_eval=500, steps_per_checkpoint=500,
-             seed=0, init_checkpoint=None, init_part="whole", precision="float32", rematerialise=False, accumulate=1,
-             faces_on_device=False) -> dict[str, Any]:
+def settings(model=gin.REQUIRED, loss=gin.REQUIRED, optimizer=gin.REQUIRED, learning_rate=gin.REQUIRED, steps=gin.REQUIRED,
+             batch_triplets=0, batch_people=0, faces_each=4, image_size=128, dataset="fec", train_dataset=None,
+             train_split="train", eval_split="test", balanced=False, augment=Augment, steps_per_eval=500,
+             steps_per_checkpoint=500, stop_at_tpa=0.0, seed=0, layer_rates=None, init_checkpoint=None, init_part="whole",
+             precision="float32", rematerialise=False, accumulate=1, faces_on_device=False) -> dict[str, Any]:
     """What gin binds of `trainer.train`; it runs outside of gin, which would add its own words to every error."""
     return locals()
 
@@ -100,6 +101,7 @@ def run(config_files: Sequence[str], bindings: Sequence[str], output_dir: str | 
     hosts()
     engine = {field.name: bound.pop(field.name) for field in dataclasses.fields(mesh_trainer.Engine)}
     return trainer.train(output_dir, data_dir, model_arguments=dict(gin.get_bindings("ImageFEC")),
+                         recipe=pathlib.Path(config_files[-1]).stem if config_files else None,
                          engine=mesh_trainer.Engine(**engine), uda=uda_consistency(), guards=guard_values(), **bound)
 
 

@@ -18,12 +18,13 @@ class SplitEvaluation:
 
     Args:
       data: the split.
-      loss: a function of (embeddings float32 [3 * b, dim], types int8 [b]) -> scalar, the training loss.
+      loss: a function of (embeddings float32 [3 * b, dim], types int8 [b], votes int32 [b, 3]) -> scalar, the training
+        loss; None where that is no loss of triplets.
       mesh: of all devices; each embeds its share of a batch.
       batch_faces: faces embedded at a time; the next multiple of the number of devices is taken.
     """
 
-    def __init__(self, data: Triplets, loss: Callable[[np.ndarray, np.ndarray], Any], mesh: Mesh, batch_faces: int = 256):
+    def __init__(self, data: Triplets, loss: Callable[[Any, Any, Any], Any] | None, mesh: Mesh, batch_faces: int = 256):
         self.data, self._loss, self._mesh = data, loss, mesh
         self._batch = -(-min(batch_faces, len(data.faces)) // mesh.size) * mesh.size
         self._forward = None
@@ -42,8 +43,9 @@ class SplitEvaluation:
         for name, part in report["by_type"].items():
             if part["tpa"] is not None:
                 measures[f"tpa_{name}"] = part["tpa"]
-        measures["loss"] = float(self._loss(jnp.asarray(triplets.reshape(-1, triplets.shape[-1])),
-                                            jnp.asarray(self.data.types)))
+        if self._loss:
+            measures["loss"] = float(self._loss(jnp.asarray(triplets.reshape(-1, triplets.shape[-1])),
+                                                jnp.asarray(self.data.types), jnp.asarray(self.data.votes)))
         measures["embedding_spread"] = float(metrics.embedding_spread(embeddings))
         return measures
 

@@ -1,6 +1,5 @@
 """A run's batches, from loaded faces to the devices, made ahead of the step that takes them; nothing is read from disk."""
 
-import dataclasses
 import queue
 import threading
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from imagefec.data import pipeline
 from imagefec.errors import UserError
 from imagefec.training.mesh import own_share, place_share, whole
 from imagefec.training.objectives import Uda
@@ -19,38 +17,35 @@ _AHEAD = 2  # batches that wait, placed, for their step
 
 
 class FaceInput:
-    """Batches of triplets, with faces for UDA alone behind them, as MeshTrainer takes them.
+    """Batches of labelled faces, with faces for UDA alone behind them, as MeshTrainer takes them.
 
-    The order is that of `pipeline.triplet_index_batches` and of a seeded shuffle of the extra faces: the same for any
-    number of devices, and after a resume.
+    The order is that of `draws` and of a seeded shuffle of the extra faces: the same for any number of devices, and after a
+    resume.
 
     Args:
-      data: the triplets.
-      batch_triplets: triplets a step.
-      seed: of the order.
-      balanced: as many triplets of each type in a batch.
+      draws: TripletDraws or IdentityDraws.
+      seed: of the order of the extra faces.
       mesh: of all devices; a process sends its own devices their share and no more.
       uda: its weight comes with the batches where it has one.
-      extra_faces: uint8 [m, size, size, 3], of which uda.batch_faces come behind each batch's triplets; None for none.
+      extra_faces: uint8 [m, size, size, 3], of which uda.batch_faces come behind each batch's own; None for none.
       on_device: put all faces on every device, as `resident`, and send row numbers.
 
     Raises:
-      UserError: the batch does not fit the data, or the faces do not fit on a device.
+      UserError: the extra faces are too few, or the faces do not fit on a device.
     """
 
-    def __init__(self, data: pipeline.Triplets, batch_triplets: int, seed: int, balanced: bool, mesh: Mesh,
-                 uda: Uda, extra_faces: np.ndarray | None = None, on_device: bool = False):
-        self._data, self._batch_triplets, self._seed, self._balanced = data, batch_triplets, seed, balanced
-        self._mesh, self._uda, self._extra_faces = mesh, uda, extra_faces
+    def __init__(self, draws: Any, seed: int, mesh: Mesh, uda: Uda, extra_faces: np.ndarray | None = None,
+                 on_device: bool = False):
+        self._draws, self._faces, self._seed, self._mesh = draws, draws.faces, seed, mesh
+        self._uda, self._extra_faces = uda, extra_faces
         if extra_faces is not None and len(extra_faces) < uda.batch_faces:
             raise UserError(f"uda_consistency.batch_faces is {uda.batch_faces}, and {uda.split!r} of {uda.dataset!r} holds "
                             f"{len(extra_faces)} faces. Take fewer, or a larger split.")
-        self._host_batches(skip=0)  # refuses a batch that does not fit the data
-        self.faces_per_step = 3 * batch_triplets + uda.batch_faces
+        self.faces_per_step = draws.faces_per_step + uda.batch_faces
         self.resident = self._all_faces() if on_device else None
 
     def sample(self) -> tuple:
-        """The first batch, on the host, its faces as pictures: (faces, types), with UDA (faces, types, weight)."""
+        """The first batch, on the host, its faces as pictures: (faces, *labels), with UDA (faces, *labels, weight)."""
         rows, *others = next(self._host_batches(skip=0))
         return (self._pictures(rows), *others)
 
@@ -59,22 +54,15 @@ class FaceInput:
         return Prefetched((self._placed(batch) for batch in self._host_batches(skip=done_steps)), _AHEAD)
 
     def _host_batches(self, skip: int) -> Iterator[tuple]:
-        # Faces that are their own row numbers: the batches of triplet_batches, as indices.
-        rows_for_faces = dataclasses.replace(self._data, faces=np.arange(len(self._data.faces), dtype=np.int32))
-        triplets = pipeline.triplet_batches(rows_for_faces, self._batch_triplets, self._seed, self._balanced, skip=skip)
-        return self._with_extras(triplets, skip)
-
-    def _with_extras(self, triplets: Iterator[tuple], skip: int) -> Iterator[tuple]:
         n, n_extra = self._uda.batch_faces, 0 if self._extra_faces is None else len(self._extra_faces)
         extras = _shuffled_for_ever(n_extra, n, np.random.default_rng((self._seed, 1)))
         for _ in range(skip if n else 0):
             next(extras)
-        for step, (rows, types) in enumerate(triplets, start=skip + 1):
-            rows = rows.reshape(-1)
+        for step, (rows, *labels) in enumerate(self._draws.batches(skip), start=skip + 1):
             if n:
-                rows = np.concatenate([rows, len(self._data.faces) + next(extras)])
+                rows = np.concatenate([rows, len(self._faces) + next(extras)])
             weight = (np.float32(self._uda.weight_at(step)),) if self._uda.weight else ()
-            yield (rows.astype(np.int32), types, *weight)
+            yield (rows.astype(np.int32), *labels, *weight)
 
     def _placed(self, batch: tuple) -> tuple:
         rows, *others = batch
@@ -82,7 +70,7 @@ class FaceInput:
         return (place_share(self._pictures(own) if self.resident is None else own, len(rows), self._mesh), *others)
 
     def _pictures(self, rows: np.ndarray) -> np.ndarray:
-        faces, extra = self._data.faces, self._extra_faces
+        faces, extra = self._faces, self._extra_faces
         if extra is None:
             return np.asarray(faces[rows])
         pictures = np.empty((len(rows), *faces.shape[1:]), np.uint8)
@@ -92,7 +80,7 @@ class FaceInput:
         return pictures
 
     def _all_faces(self) -> jax.Array:
-        faces = self._data.faces if self._extra_faces is None else np.concatenate([self._data.faces, self._extra_faces])
+        faces = self._faces if self._extra_faces is None else np.concatenate([self._faces, self._extra_faces])
         try:
             placed = jax.make_array_from_callback(faces.shape, whole(self._mesh), lambda index: np.asarray(faces[index]))
             return jax.block_until_ready(placed)

@@ -3,7 +3,7 @@
 import json
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,10 @@ from imagefec.model import checkpoint
 from imagefec.training import views
 from imagefec.training.guards import TrainingBroke, Watch
 from imagefec.training.interrupt import StopRequest
+from imagefec.training.layer_rates import rate_factors
 from imagefec.training.mesh import is_chief
 from imagefec.training.mesh_trainer import Engine, MeshTrainer
+from imagefec.training.objectives import faces_a_label
 
 from trax.supervised import history as trax_history  # isort: skip
 from trax.supervised import training  # isort: skip
@@ -28,11 +30,16 @@ LATEST, BEST = "model.npz", "best.npz"
 
 @dataclass(frozen=True)
 class Timetable:
-    """When things happen: the length of the run and how often it evaluates and saves, in steps."""
+    """When things happen: the length of the run and how often it evaluates and saves, in steps.
+
+    Attributes:
+      stop_at_tpa: end the run at the first evaluation with such a TPA; 0 for not before the last step.
+    """
 
     steps: int
     steps_per_eval: int
     steps_per_checkpoint: int
+    stop_at_tpa: float = 0.0
 
     def evaluates(self, step: int) -> bool:
         """At step 1, at every steps_per_eval-th and at the last."""
@@ -60,6 +67,7 @@ class FaceLoop(training.Loop):
       watch: takes each step's statistics.
       resident: faces on the devices, of which batches are rows; None where batches bring pictures.
       initialise: called with the ImageFEC where there is no checkpoint to go on from.
+      layer_rates: factors of parts' learning rates, as `layer_rates.rate_factors` takes them.
       report: called with (step, measures) after each evaluation.
       stop: asked ahead of each step.
     """
@@ -67,12 +75,13 @@ class FaceLoop(training.Loop):
     def __init__(self, model: Any, task: training.TrainTask, eval_model: Any,
                  evaluation: Callable[[Any], dict[str, float]], output_dir: str | os.PathLike, timetable: Timetable,
                  seed: int, mesh: Mesh, engine: Engine, watch: Watch, resident: jax.Array | None = None,
-                 initialise: Callable[[Any], None] | None = None,
+                 initialise: Callable[[Any], None] | None = None, layer_rates: Mapping[str, float] | None = None,
                  report: Callable[[int, dict[str, float]], None] | None = None, stop: StopRequest | None = None):
         self._evaluation, self._report, self._timetable = evaluation, report, timetable
         self._mesh, self._engine, self._resident, self._watch = mesh, engine, resident, watch
-        self._initialise, self._stop = initialise, stop or StopRequest()
+        self._initialise, self._stop, self._layer_rates = initialise, stop or StopRequest(), layer_rates
         self._run_dir = pathlib.Path(output_dir)
+        self._evaluated_last: int | None = None
         super().__init__(
             model, [task], eval_model=eval_model, eval_tasks=[_WholeSplit()],
             output_dir=str(output_dir) if is_chief() else None, eval_at=timetable.evaluates, checkpoint_at=timetable.saves,
@@ -82,13 +91,19 @@ class FaceLoop(training.Loop):
 
     def _init_trainer(self, task: Any) -> MeshTrainer:
         plain = super()._init_trainer(task)  # it compiles nothing before its first step, which never comes
-        return MeshTrainer(plain.model_with_loss, task.optimizer, self._mesh, self._engine, self._resident)
+        network = self._model.sublayers[-1]
+        rates = None
+        if self._layer_rates:
+            ones = jax.tree.map(lambda weight: 1.0, tuple(layer.weights for layer in self._model.sublayers[:-1]))
+            rates = ((*ones, rate_factors(network, self._layer_rates)), *plain.model_with_loss.weights[1:])
+        return MeshTrainer(plain.model_with_loss, task.optimizer, self._mesh, self._engine, self._resident,
+                           faces_a_label(task.loss_layer), rates)
 
     def _init_evaluator(self, eval_task: Any) -> None:
         """Trax would compile its metric layers here; `evaluation` compiles what it needs itself."""
 
     def run(self, n_steps: int = 1) -> None:
-        """Runs n steps.
+        """Runs n steps, or fewer where the timetable's TPA is reached.
 
         Raises:
           TrainingBroke: the numbers say that going on is no use; the checkpoint before is kept.
@@ -96,14 +111,21 @@ class FaceLoop(training.Loop):
           KeyboardInterrupt: it was asked to stop, and has saved.
         """
         self._watch.forget()
+        if self._reached():
+            return
         try:
             super().run(n_steps)
+        except _Reached:
+            pass
         except TrainingBroke as error:
             raise TrainingBroke(f"{self._run_dir}: {error} {self._kept()}") from error
 
     def _run_one_step(self, task_index: int, task_changed: bool) -> tuple[float, dict]:
         """Starts a step without waiting for it; Trax's own loop would fetch numbers of each."""
         del task_changed
+        if self._evaluated_last == self._step - 1 and self._reached():
+            self._step -= 1
+            raise _Reached
         if self._stop.asked:
             self._step -= 1  # Trax counts a step before it is made
             self._watch.drain()
@@ -141,6 +163,7 @@ class FaceLoop(training.Loop):
         self._save_latest()
         if self._report:
             self._report(self.step, {"train_loss": means["loss"], **measures})
+        self._evaluated_last = self.step
         self._watch.forget()
 
     def save_checkpoint(self, basename: str) -> None:
@@ -200,11 +223,20 @@ class FaceLoop(training.Loop):
                             "checkpoint before it is whole. Make room or mend the rights, then run again: "
                             "training goes on from there.") from error
 
+    def _reached(self) -> bool:
+        measured = self.history.get("eval", "metrics/tpa")
+        wanted = self._timetable.stop_at_tpa
+        return bool(wanted and measured and measured[-1][1] >= wanted)
+
     def _kept(self) -> str:
         path = self._run_dir / LATEST
         if not path.is_file():
             return "No checkpoint had been written yet."
         return f"The checkpoint of step {checkpoint.load_meta(path)['step']} is kept."
+
+
+class _Reached(Exception):
+    """The run has the TPA that it was to reach."""
 
 
 class _WholeSplit:

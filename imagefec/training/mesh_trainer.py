@@ -37,33 +37,43 @@ class Engine:
     accumulate: int = 1
     faces_on_device: bool = False
 
-    def check(self, batch_triplets: int, batch_extra: int, mesh: Mesh) -> None:
+    def check(self, items: int, faces_each: int, setting: str, batch_extra: int, mesh: Mesh) -> None:
         """Refuses what does not fit the batch or the devices.
+
+        Args:
+          items: triplets or people a step.
+          faces_each: faces of one of them.
+          setting: gin's name for items.
+          batch_extra: faces for UDA alone.
+          mesh: of all devices.
 
         Raises:
           UserError: it does not.
         """
         check_precision(self.precision)
         k, devices = self.accumulate, mesh.size
+        if items < 1:
+            raise UserError(f"{setting} is {items}; it must be 1 or more.")
         if k < 1:
             raise UserError(f"training.accumulate is {k}; it must be 1 or more.")
-        if batch_triplets % k or batch_extra % k:
+        if items % k or batch_extra % k:
             extra = f" and uda_consistency.batch_faces {batch_extra}" if batch_extra else ""
-            raise UserError(f"training.batch_triplets is {batch_triplets}{extra}, which training.accumulate = {k} parts "
-                            f"cannot share evenly. Take multiples of {k}.")
-        part = (3 * batch_triplets + batch_extra) // k
+            raise UserError(f"{setting} is {items}{extra}, which training.accumulate = {k} parts cannot share evenly. Take "
+                            f"multiples of {k}.")
+        part = (faces_each * items + batch_extra) // k
         if part % devices:
             raise UserError(f"{devices} devices cannot share evenly the {part} images that a step takes at a time "
-                            f"(training.batch_triplets = {batch_triplets}, 3 faces each, uda_consistency.batch_faces = "
-                            f"{batch_extra}, training.accumulate = {k}). Take a multiple of {devices * k} triplets"
-                            f"{' and of faces' if batch_extra else ''}.")
+                            f"({setting} = {items}, {faces_each} faces each, uda_consistency.batch_faces = "
+                            f"{batch_extra}, training.accumulate = {k}). Take a multiple of {devices * k}"
+                            f"{' of both' if batch_extra else ''}.")
 
 
 class MeshTrainer(optimizers.Trainer):
     """`trax.optimizers.Trainer` whose step runs on every device of a mesh.
 
-    A batch is (images, types, …): images [n, …], the first 3 x len(types) of them triplets, cut over the mesh; or their
-    rows int32 [n] in `resident`. The loss layer's state, where it is a dict of scalars, comes back with the statistics.
+    A batch is (images, labels, …): images [n, …] cut over the mesh, or their rows int32 [n] in `resident`; the first of them
+    are the labels', `faces_a_label` for each; more arrays of len(labels) and scalars may follow. The loss layer's state,
+    where it is a dict of scalars, comes back with the statistics.
 
     Args:
       model_with_loss: initialised Trax Serial of model and loss layer.
@@ -71,11 +81,15 @@ class MeshTrainer(optimizers.Trainer):
       mesh: of all devices.
       engine: how a step is computed.
       resident: uint8 [faces, h, w, 3] on every device, which batches are rows of; None where batches bring images.
+      faces_a_label: 3 where labels are triplets'.
+      rates: one factor a weight, of the model's structure, by which the optimizer's change of it is multiplied; weights
+        with 0 are frozen. None for 1 everywhere.
     """
 
     def __init__(self, model_with_loss: Any, optimizer: Any, mesh: Mesh, engine: Engine = Engine(),
-                 resident: jax.Array | None = None):
+                 resident: jax.Array | None = None, faces_a_label: int = 3, rates: Any = None):
         super().__init__(model_with_loss, optimizer, n_devices=1)
+        self._faces_a_label, self._rates = faces_a_label, rates
         self._mesh, self._engine, self._resident = mesh, engine, resident
         # What a loss layer reports exists after its first step only if its state had that form before.
         self._step = jax.jit(self._compute, donate_argnums=(0, 1, 2), out_shardings=whole(mesh))
@@ -136,8 +150,10 @@ class MeshTrainer(optimizers.Trainer):
             loss, state, gradients = self._loss_and_gradients(weights, state, batch, resident, rng)
         else:
             loss, state, gradients = self._accumulated(weights, state, batch, resident, rng)
-        weights, slots, statistics = self._optimizer.tree_update(
+        changed, slots, statistics = self._optimizer.tree_update(
             step, gradients, weights, slots, parameters, store_slots=False)
+        weights = changed if self._rates is None else jax.tree.map(
+            lambda old, new, rate: old + rate * (new - old), weights, changed, self._rates)
         reported = state[-1] if isinstance(state[-1], dict) else {}
         return weights, slots, state, {**statistics, **reported, "loss": loss}
 
@@ -147,6 +163,9 @@ class MeshTrainer(optimizers.Trainer):
             images = jax.lax.with_sharding_constraint(resident[images], cut(self._mesh))
 
         def loss_of(weights: Any) -> tuple:
+            if self._rates is not None:  # what is frozen needs no gradient, and XLA then computes none
+                weights = jax.tree.map(lambda weight, rate: weight if rate else jax.lax.stop_gradient(weight), weights,
+                                       self._rates)
             if self._engine.precision == "bfloat16":
                 weights = in_bfloat16(self._model_with_loss, weights)
             return self._model_with_loss.pure_fn((images, *others), weights, state, rng)
@@ -162,15 +181,15 @@ class MeshTrainer(optimizers.Trainer):
             return (state, jax.tree.map(jnp.add, total, gradients)), (loss, state[-1])
         (state, total), (losses, reported) = jax.lax.scan(
             add, (state, jax.tree.map(jnp.zeros_like, weights)),
-            (_parted(batch, parts, self._mesh), jax.random.split(rng, parts)))
+            (self._parted(batch, parts), jax.random.split(rng, parts)))
         state = (*state[:-1], jax.tree.map(lambda values: jnp.mean(values, axis=0), reported))
         return jnp.mean(losses), state, jax.tree.map(lambda gradient: gradient / parts, total)
 
-
-def _parted(batch: Any, parts: int, mesh: Mesh) -> tuple:
-    """The batch with a leading axis of parts, each with its share of the triplets and of the extra faces."""
-    images, types, *scalars = batch
-    n = 3 * types.shape[0]
-    pieces = [rows.reshape(parts, len(rows) // parts, *rows.shape[1:]) for rows in (images[:n], images[n:])]
-    images = jax.lax.with_sharding_constraint(jnp.concatenate(pieces, axis=1), cut(mesh, axis=1))
-    return (images, types.reshape(parts, -1), *(jnp.broadcast_to(scalar, (parts,)) for scalar in scalars))
+    def _parted(self, batch: Any, parts: int) -> tuple:
+        """The batch with a leading axis of parts, each with its share of the labels' faces and of the extra ones."""
+        images, *labels = batch
+        n = self._faces_a_label * len(labels[0])
+        pieces = [rows.reshape(parts, len(rows) // parts, *rows.shape[1:]) for rows in (images[:n], images[n:])]
+        images = jax.lax.with_sharding_constraint(jnp.concatenate(pieces, axis=1), cut(self._mesh, axis=1))
+        return (images, *(label.reshape(parts, -1, *label.shape[1:]) if jnp.ndim(label) else jnp.broadcast_to(label, (parts,))
+                          for label in labels))

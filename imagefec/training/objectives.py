@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
 from imagefec.errors import UserError
-from imagefec.maths import losses, metrics
+from imagefec.maths import losses, metrics, mining
 
 from trax import layers as tl  # isort: skip
 
@@ -17,8 +17,8 @@ def TripletLoss(margin: float = 0.1, margins_by_type: tuple[float, float, float]
                 distance: str = "l2") -> tl.Layer:
     """Trax layer: mean over the batch of the both-anchor triplet hinge.
 
-    It takes (embeddings, types): float32 [3 * batch, dim], each triplet's (alike, alike, odd) in turn, and
-    int8 [batch], 0 one-class, 1 two-class, 2 three-class.
+    It takes (embeddings, types, votes): float32 [3 * batch, dim], each triplet's (alike, alike, odd) in turn; int8 [batch],
+    0 one-class, 1 two-class, 2 three-class; int32 [batch, 3], how many raters found each face the odd one.
 
     Args:
       margin: gap asked for between distances.
@@ -30,28 +30,57 @@ def TripletLoss(margin: float = 0.1, margins_by_type: tuple[float, float, float]
     """
     _check(distance)
 
-    def loss(embeddings: jnp.ndarray, types: jnp.ndarray) -> jnp.ndarray:
+    def loss(embeddings: jnp.ndarray, types: jnp.ndarray, votes: jnp.ndarray) -> jnp.ndarray:
+        del votes
         asked = margin if margins_by_type is None else jnp.asarray(margins_by_type)[types]
         return jnp.mean(losses.odd_one_out_hinge(as_triplets(embeddings), asked, distance))
     return tl.Fn("TripletLoss", loss)
 
 
-def ChoiceLoss(temperature: float = 0.05, distance: str = "squared_l2") -> tl.Layer:
+def ChoiceLoss(temperature: float = 0.05, distance: str = "squared_l2", from_votes: bool = False) -> tl.Layer:
     """Trax layer: mean over the batch of the odd-one-out cross-entropy; takes what TripletLoss takes.
 
     Args:
       temperature: distance that makes a pair e times less likely to be found alike.
       distance: "l2" or "squared_l2".
+      from_votes: explain all raters' votes, not the majority's alone.
 
     Raises:
       ValueError: the distance is unknown.
     """
     _check(distance)
 
-    def loss(embeddings: jnp.ndarray, types: jnp.ndarray) -> jnp.ndarray:
+    def loss(embeddings: jnp.ndarray, types: jnp.ndarray, votes: jnp.ndarray) -> jnp.ndarray:
         del types
-        return jnp.mean(losses.odd_one_out_cross_entropy(as_triplets(embeddings), temperature, distance))
+        return jnp.mean(losses.odd_one_out_cross_entropy(
+            as_triplets(embeddings), temperature, distance, votes if from_votes else None))
     return tl.Fn("ChoiceLoss", loss)
+
+
+def IdentityLoss(select: str = "semi_hard", margin: float = 0.2, distance: str = "l2") -> tl.Layer:
+    """Trax layer: mean triplet hinge over triplets picked inside a batch of P people with K faces each.
+
+    It takes (embeddings, labels): float32 [batch, dim] and int32 [batch], the person of each face.
+
+    Args:
+      select: "semi_hard": every pair of a person's faces against the nearest face of another that is farther off than the
+        pair is wide; "batch_hard": every face against its farthest of the person and the nearest of another.
+      margin: gap asked for between distances.
+      distance: "l2" or "squared_l2".
+
+    Raises:
+      ValueError: select or the distance is unknown.
+    """
+    _check(distance)
+    if select not in ("semi_hard", "batch_hard"):
+        raise ValueError(f"select must be semi_hard or batch_hard; found {select!r}")
+
+    def loss(embeddings: jnp.ndarray, labels: jnp.ndarray) -> jnp.ndarray:
+        if select == "batch_hard":
+            return jnp.mean(mining.batch_hard_triplet(embeddings, labels, margin, distance))
+        return (jnp.sum(mining.semi_hard_triplet(embeddings, labels, margin, distance))
+                / jnp.maximum(mining.n_positive_pairs(labels), 1))
+    return tl.Fn("IdentityLoss", loss)
 
 
 @dataclass(frozen=True)
@@ -104,37 +133,45 @@ class Uda:
 
 
 class Objective(tl.Layer):
-    """Trax layer: the triplet loss of the first views, and UDA's term over all faces where uda.weight is not 0.
+    """Trax layer: a loss of the first views, and UDA's term over all faces where uda.weight is not 0.
 
-    It takes (embeddings, types), with UDA (embeddings, types, weight): float32 [views * n, dim], first all faces' first
-    view, then all faces' second; of the n faces the first 3 x batch are triplets; int8 [batch]; a scalar. Its state holds
-    the terms apart: "triplet", "uda" (not weighted) and "spread", the embedding spread of the first views.
+    It takes (embeddings, *labels), with UDA (embeddings, *labels, weight): float32 [views * n, dim], first all faces' first
+    view, then all faces' second; what else the loss takes; a scalar. Of the n faces the first are the loss's: as many as
+    it has labels, three for each where it is a loss of triplets; the rest are UDA's alone. Its state holds the terms
+    apart: "triplet", "uda" (not weighted) and "spread", the embedding spread of the first views.
 
     Args:
-      triplet_loss: a layer as TripletLoss.
+      loss: a layer as TripletLoss (triplets: it takes types and votes) or IdentityLoss (faces: it takes labels).
       uda: the term; its `weight_at(step)` comes with the batch.
     """
 
-    def __init__(self, triplet_loss: tl.Layer, uda: Uda = Uda()):
-        super().__init__(n_in=uda.views + 1)
-        self._triplet_loss, self._uda = triplet_loss, uda
+    def __init__(self, loss: tl.Layer, uda: Uda = Uda()):
+        super().__init__(n_in=loss.n_in + uda.views - 1)
+        self._loss, self._uda = loss, uda
 
     def init_weights_and_state(self, input_signature: Any) -> None:
         names = ("triplet", "spread", "uda") if self._uda.weight else ("triplet", "spread")
         self.state = {name: jnp.zeros((), jnp.float32) for name in names}
 
     def forward(self, inputs: Any) -> jnp.ndarray:
-        embeddings, types, *weight = inputs
+        embeddings, *labels = inputs
+        weight = labels.pop() if self._uda.weight else None
         views = embeddings.reshape(self._uda.views, -1, embeddings.shape[-1])
-        triplet = self._triplet_loss.forward((views[0, :3 * len(types)], types))
+        labelled = faces_a_label(self._loss) * len(labels[0])
+        triplet = self._loss.forward((views[0, :labelled], *labels))
         terms = {"triplet": triplet, "spread": metrics.embedding_spread(views[0])}
         total = triplet
         if self._uda.weight:
             still = jax.lax.stop_gradient(views[0]) if self._uda.stop_gradient else views[0]
             terms["uda"] = jnp.mean(losses.uda_consistency(still, views[1], self._uda.distance))
-            total = triplet + weight[0] * terms["uda"]
+            total = triplet + weight * terms["uda"]
         self.state = terms
         return total
+
+
+def faces_a_label(loss: tl.Layer) -> int:
+    """3 for a loss of triplets (embeddings, types, votes), 1 for one of faces (embeddings, labels)."""
+    return 3 if loss.n_in == 3 else 1
 
 
 def as_triplets(embeddings: jnp.ndarray) -> jnp.ndarray:

@@ -1,15 +1,15 @@
 """One training run from plain arguments: data in, run directory out. What gin binds is in configurables.py."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 
 from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
 from imagefec.data import pipeline
@@ -19,6 +19,7 @@ from imagefec.model.embedder import RUN_FORMAT
 from imagefec.model.layers import Augment
 from imagefec.training import initial
 from imagefec.training.compilation_cache import cache_compilations
+from imagefec.training.draws import IdentityDraws, TripletDraws
 from imagefec.training.evaluation import SplitEvaluation
 from imagefec.training.guards import Guards, Watch
 from imagefec.training.input import FaceInput
@@ -26,7 +27,7 @@ from imagefec.training.interrupt import heed_signals
 from imagefec.training.loop import LATEST, FaceLoop, Timetable
 from imagefec.training.mesh import all_devices, is_chief
 from imagefec.training.mesh_trainer import Engine
-from imagefec.training.objectives import Objective, Uda
+from imagefec.training.objectives import Objective, Uda, faces_a_label
 from imagefec.training.precision import rematerialised
 from imagefec.training.progress import Reporter
 
@@ -37,12 +38,14 @@ from trax.supervised import training  # isort: skip
 
 def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Callable[..., tl.Layer],
           loss: Callable[[], tl.Layer], optimizer: Callable[[], Any], learning_rate: Callable[[int], float],
-          model_arguments: dict[str, Any], steps: int, batch_triplets: int, image_size: int = 128,
-          dataset: str = "fec", train_split: str = "train", eval_split: str = "test", balanced: bool = False,
-          augment: Callable[..., tl.Layer] = Augment, steps_per_eval: int = 500, steps_per_checkpoint: int = 500,
-          seed: int = 0, init_checkpoint: str | None = None, init_part: str = "whole", uda: Uda | None = None,
-          engine: Engine | None = None, guards: Guards | None = None) -> pathlib.Path:
-    """Trains a model on triplets over all devices, or goes on with the run that output_dir holds.
+          model_arguments: dict[str, Any], steps: int, batch_triplets: int = 0, batch_people: int = 0, faces_each: int = 4,
+          image_size: int = 128, dataset: str = "fec", train_dataset: str | None = None, train_split: str = "train",
+          eval_split: str = "test", balanced: bool = False, augment: Callable[..., tl.Layer] = Augment,
+          steps_per_eval: int = 500, steps_per_checkpoint: int = 500, stop_at_tpa: float = 0.0, seed: int = 0,
+          init_checkpoint: str | None = None, init_part: str = "whole", layer_rates: Mapping[str, float] | None = None,
+          recipe: str | None = None, uda: Uda | None = None, engine: Engine | None = None,
+          guards: Guards | None = None) -> pathlib.Path:
+    """Trains a model over all devices on triplets or on people's faces, or goes on with the run that output_dir holds.
 
     Args:
       output_dir: run directory; gets run.json, model.npz, best.npz, history.json, views.png and TensorBoard files.
@@ -54,18 +57,24 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
       learning_rate: step -> rate.
       model_arguments: keyword arguments of ImageFEC, JSON values.
       steps: the run's length; a run that has as many does nothing.
-      batch_triplets: triplets a step, all devices together.
+      batch_triplets: triplets a step, all devices together, for a loss of triplets.
+      batch_people: people a step, for a loss of faces.
+      faces_each: faces of each of these people.
       image_size: side in pixels at which the network sees faces.
-      dataset: TFDS name.
+      dataset: TFDS name of triplets, to measure on and, for a loss of triplets, to train on.
+      train_dataset: what to train on where that is another one: for a loss of faces, one such as "vggface2/faces".
       train_split: split to train on.
       eval_split: split to measure on.
       balanced: as many triplets of each type in a batch.
       augment: called with mode, and with views=2 for UDA, for the layer ahead of the network.
       steps_per_eval: steps between evaluations.
       steps_per_checkpoint: steps between checkpoints.
+      stop_at_tpa: end the run at the first evaluation with such a TPA; 0 for not before the last step.
       seed: of weights, order and augmentation.
       init_checkpoint: run, checkpoint or state dict that a new run takes its weights from; None for random ones.
       init_part: how much of it, "whole" or "body".
+      layer_rates: factors of parts' learning rates, as `layer_rates.rate_factors` takes them.
+      recipe: what reports call this run's settings.
       uda: the consistency term; None for none.
       engine: how a step is computed; None for Engine's defaults.
       guards: what stops a run that has broken; None for Guards' defaults.
@@ -84,9 +93,20 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
     _check_steps(steps, steps_per_eval, steps_per_checkpoint)
     mesh = all_devices()
     uda.check()
-    engine.check(batch_triplets, uda.batch_faces, mesh)
+    with _refused_in_a_sentence():
+        train_loss, objective, made_optimizer = loss(), Objective(loss(), uda), optimizer()
+    of_triplets = faces_a_label(train_loss) == 3
+    if of_triplets:
+        engine.check(batch_triplets, 3, "training.batch_triplets", uda.batch_faces, mesh)
+    else:
+        engine.check(batch_people, faces_each, "training.batch_people", uda.batch_faces, mesh)
     start = checkpoint.load_meta(run_dir / LATEST)["step"] if (run_dir / LATEST).is_file() else 0
-    faces = _load_input(data_dir, dataset, train_split, image_size, batch_triplets, seed, balanced, mesh, uda, engine)
+    draws = (TripletDraws(pipeline.load_triplets(data_dir, train_dataset or dataset, train_split, image_size),
+                          batch_triplets, seed, balanced) if of_triplets else
+             IdentityDraws(pipeline.load_faces(data_dir, train_dataset or dataset, train_split, image_size),
+                           batch_people, faces_each, seed))
+    extra = pipeline.load_triplets(data_dir, uda.dataset, uda.split, image_size).faces if uda.dataset else None
+    faces = FaceInput(draws, seed, mesh, uda, extra, engine.faces_on_device)
     eval_data = pipeline.load_triplets(data_dir, dataset, eval_split, image_size)
     sample = faces.sample()
     with _refused_in_a_sentence():
@@ -94,23 +114,25 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
         network = rematerialised(model(mode="train")) if engine.rematerialise else model(mode="train")
         train_model = tl.Serial(augment(mode="train", **two_views), network)
         eval_model = tl.Serial(augment(mode="eval"), model(mode="eval"))
-        triplet_loss, objective, made_optimizer = loss(), Objective(loss(), uda), optimizer()
-    triplet_loss.init(shapes.signature((sample[0][:3, 0, 0].astype("float32"), sample[1][:1])))
+    labels = sample[1:1 + len(sample[1:]) - (uda.views - 1)]
+    collapsed = _loss_at_collapse(train_loss, labels)
     reporter = Reporter(steps, faces.faces_per_step, silent=not is_chief())
-    watch = Watch(guards, _loss_at_collapse(triplet_loss, sample[1]), reporter.step)
+    watch = Watch(guards, collapsed, reporter.step)
     with contextlib.closing(faces.batches(start)) as batches, contextlib.closing(reporter), heed_signals() as stop, \
             _trax_speaks_to_nobody(), _memory_in_a_sentence():
         task = training.TrainTask(batches, objective, made_optimizer, lr_schedule=learning_rate, loss_name="loss",
                                   sample_batch=sample, n_steps_per_checkpoint=steps_per_checkpoint)
         loop = FaceLoop(
-            train_model, task, eval_model, SplitEvaluation(eval_data, lambda e, t: triplet_loss((e, t)), mesh), run_dir,
-            Timetable(steps, steps_per_eval, steps_per_checkpoint), seed, mesh, engine, watch, faces.resident,
+            train_model, task, eval_model,
+            SplitEvaluation(eval_data, (lambda *inputs: train_loss(inputs)) if of_triplets else None, mesh), run_dir,
+            Timetable(steps, steps_per_eval, steps_per_checkpoint, stop_at_tpa), seed, mesh, engine, watch, faces.resident,
             initialise=init_checkpoint and (lambda network: initial.take_weights(network, init_checkpoint, init_part)),
-            report=reporter.evaluated, stop=stop)
+            layer_rates=layer_rates, report=reporter.evaluated, stop=stop)
         if is_chief():
             _write_json(run_dir / "run.json", {
                 "format": RUN_FORMAT, "model": model_arguments, "image_size": image_size, "dataset": dataset,
-                "eval_split": eval_split, "steps": steps, "batch_triplets": batch_triplets, "seed": seed})
+                "eval_split": eval_split, "steps": steps, "images_per_step": faces.faces_per_step, "seed": seed,
+                "recipe": recipe, "uda": dataclasses.asdict(uda)})
         if loop.step:
             reporter.say(f"going on from step {loop.step} of {run_dir}")
         reporter.begin(loop.step)
@@ -120,17 +142,12 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
     return run_dir
 
 
-def _load_input(data_dir: str | os.PathLike, dataset: str, split: str, image_size: int, batch_triplets: int, seed: int,
-                balanced: bool, mesh: Mesh, uda: Uda, engine: Engine) -> FaceInput:
-    data = pipeline.load_triplets(data_dir, dataset, split, image_size)
-    extra = pipeline.load_triplets(data_dir, uda.dataset, uda.split, image_size).faces if uda.dataset else None
-    return FaceInput(data, batch_triplets, seed, balanced, mesh, uda, extra, engine.faces_on_device)
-
-
-def _loss_at_collapse(triplet_loss: tl.Layer, types: Any) -> float:
-    """What the loss is where all faces embed alike: 2 x margin for the hinge."""
-    alike = jnp.zeros((3 * len(types), 2)).at[:, 0].set(1.0)
-    return float(triplet_loss((alike, jnp.asarray(types))))
+def _loss_at_collapse(loss: tl.Layer, labels: Sequence[Any]) -> float:
+    """Initialises the loss and says what it is where all faces embed alike: 2 x margin for the hinge."""
+    alike = jnp.zeros((faces_a_label(loss) * len(labels[0]), 2)).at[:, 0].set(1.0)
+    inputs = (alike, *(jnp.asarray(label) for label in labels))
+    loss.init(shapes.signature(inputs))
+    return float(loss(inputs))
 
 
 @contextlib.contextmanager

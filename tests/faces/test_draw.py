@@ -115,7 +115,7 @@ def test_a_validation_split_has_people_of_its_own_and_leaves_the_test_split_as_i
                        workers=1)
     three = draw_world(tmp_path / "three", faces=300, identities=10, triplets=12, test_fraction=0.3, url_root="http://x",
                        workers=1, validation_fraction=0.3)
-    rows = {split: list(csv.reader(open(three / f"faceexp-comparison-data-{split}-public.csv")))
+    rows = {split: (three / f"faceexp-comparison-data-{split}-public.csv").read_text().splitlines()
             for split in ("train", "test", "validation")}
     assert [len(rows[split]) for split in rows] == [4, 4, 4]
     name = "faceexp-comparison-data-test-public.csv"

@@ -13,8 +13,9 @@ def on_circle(*degrees):
     return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
 
-def value(layer, embeddings, types):
-    batch = (embeddings, np.array(types, np.int8))
+def value(layer, embeddings, types, votes=None):
+    votes = np.zeros((len(types), 3), np.int32) if votes is None else np.array(votes, np.int32)
+    batch = (embeddings, np.array(types, np.int8), votes)
     layer.init(signature(batch))
     return float(layer(batch))
 
