@@ -141,7 +141,7 @@ def write_rows(path: str | os.PathLike, rows: Iterable[Row]) -> None:
 
 
 def split_of(path: str | os.PathLike) -> str:
-    """Says from one of FEC's file names which split it holds: 'train' or 'test'."""
+    """Says from one of FEC's file names which split it holds: 'train', 'test', or 'validation' (drawn worlds)."""
     found = _FILE_NAME.fullmatch(Path(path).name)
     if not found:
         raise UserError(
@@ -154,7 +154,7 @@ class _BadRow(Exception):
     """Why a row is refused."""
 
 
-_FILE_NAME = re.compile(r"faceexp-comparison-data-(train|test)-public\.csv")
+_FILE_NAME = re.compile(r"faceexp-comparison-data-(train|test|validation)-public\.csv")
 _URL = re.compile(r"(?:https?://[^/?#\s]|file://(?:localhost)?/.)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _VOTES = {"1": 0, "2": 1, "3": 2}
