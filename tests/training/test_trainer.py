@@ -138,3 +138,31 @@ def test_training_that_diverges_stops_and_keeps_the_checkpoint_before(train, tmp
         train(tmp_path / "run", "warmup_cosine.learning_rate = 1e38")
     if (tmp_path / "run" / "model.npz").is_file():
         assert all(np.isfinite(array).all() for array in arrays_of(tmp_path / "run").values())
+
+
+def test_a_run_stops_where_it_has_the_tpa_that_it_was_to_reach(train, tmp_path):
+    train(tmp_path / "run", "training.stop_at_tpa = 0.001")
+    assert checkpoint.load_meta(tmp_path / "run" / "model.npz")["step"] == 1
+    written = (tmp_path / "run" / "model.npz").stat().st_mtime_ns
+    train(tmp_path / "run", "training.stop_at_tpa = 0.001")
+    assert (tmp_path / "run" / "model.npz").stat().st_mtime_ns == written
+
+
+def test_frozen_layers_keep_the_weights_of_the_run_that_they_come_from(train, whole_run, tmp_path):
+    train(tmp_path / "run", f"training.init_checkpoint = '{whole_run}'", "training.init_part = 'body'",
+          "training.layer_rates = {'Stem': 0, 'Stage': 0.5}", "training.seed = 3")
+    before, after = arrays_of(whole_run, "best.npz"), arrays_of(tmp_path / "run")
+    kept = [name for name in before if name.startswith("weights/") and "Stem" in name]
+    moved = [name for name in before if name.startswith("weights/") and "Stage" in name]
+    assert kept and all(np.array_equal(before[name], after[name]) for name in kept)
+    assert moved and not all(np.array_equal(before[name], after[name]) for name in moved)
+
+
+def test_bfloat16_accumulation_and_faces_on_the_device_train_and_keep_float32_weights(train, tmp_path):
+    train(tmp_path / "run", "training.precision = 'bfloat16'", "training.accumulate = 2", "training.faces_on_device = True",
+          "training.rematerialise = True", "uda_consistency.weight = 1.0")
+    arrays = arrays_of(tmp_path / "run")
+    assert {str(array.dtype) for name, array in arrays.items() if name.startswith("weights/")} == {"float32"}
+    assert all(np.isfinite(array).all() for array in arrays.values())
+    history = json.loads((tmp_path / "run" / "history.json").read_text())["train"]
+    assert len(history["training/uda"]) == len(history["training/triplet"]) and (tmp_path / "run" / "views.png").is_file()
