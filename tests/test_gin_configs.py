@@ -23,7 +23,8 @@ def test_every_gin_file_parses_and_names_what_it_is(configurables, path):
     configurables.parse([str(path)])
 
 
-@pytest.mark.parametrize("path", [path for path in CONFIGS if path.name not in ("base.gin", "small.gin")], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [path for path in CONFIGS if path.name not in ("base.gin", "small.gin")],
+                         ids=lambda path: path.name)
 def test_every_experiment_binds_all_that_training_requires(configurables, path):
     configurables.parse([path.name])  # by bare name, from anywhere
     settings = configurables.settings()

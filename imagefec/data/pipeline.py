@@ -17,6 +17,8 @@ from imagefec.errors import UserError
 from imagefec.quiet import quiet_imports
 
 IMAGES = ("image_a", "image_b", "image_c")
+_OF_TRIPLETS, _OF_RATERS = ("face_ids", "urls", "odd"), ("type", "votes", "agreement")
+_OF_FACES = ("face_id", "url", "identity")
 READ_TOGETHER = 128  # examples a step while loading: about 10 MB of PNG files
 ODD_LAST = np.array([[1, 2, 0], [0, 2, 1], [0, 1, 2]])  # row k: the images' order that puts image k last
 
@@ -30,9 +32,10 @@ class Triplets:
       face_ids: n ids, in the order of `faces`.
       urls: the photograph of each face, n of them; several faces may share one.
       triplets: int32 [t, 3], rows of `faces`; the ODD ONE LAST, the alike pair in the dataset's order.
-      types: int8 [t], 0 one-class, 1 two-class, 2 three-class.
-      votes: int32 [t, 3], how many annotators found the face of that column of `triplets` the odd one.
-      agreement: float32 [t], share of the votes that the odd one got, in (0, 1].
+      types: int8 [t], 0 one-class, 1 two-class, 2 three-class; -1 where the dataset has no types.
+      votes: int32 [t, 3], how many annotators found the face of that column of `triplets` the odd one; 0 where nobody was
+        asked.
+      agreement: float32 [t], share of the votes that the odd one got, in (0, 1]; 1 where nobody was asked.
     """
 
     faces: np.ndarray
@@ -45,6 +48,23 @@ class Triplets:
 
     def __len__(self) -> int:
         return len(self.triplets)
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The faces of a split of a dataset of single faces.
+
+    Attributes:
+      faces: uint8 [n, size, size, 3], RGB.
+      face_ids: n ids.
+      urls: the photograph of each.
+      identities: who is on each.
+    """
+
+    faces: np.ndarray
+    face_ids: list[str]
+    urls: list[str]
+    identities: list[str]
 
 
 def load_triplets(
@@ -70,7 +90,7 @@ def load_triplets(
     if image_size < 1:
         raise ValueError(f"image_size must be 1 or more, not {image_size}")
     data_dir = Path(data_dir).expanduser()
-    examples = _open(data_dir, dataset, split)
+    examples = _open(data_dir, dataset, split, _OF_TRIPLETS, IMAGES, _OF_RATERS)
     bank = _FaceBank(image_size)
     columns: dict[str, list[np.ndarray]] = {"triplets": [], "types": [], "votes": [], "agreement": []}
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -79,13 +99,44 @@ def load_triplets(
             odd = batch["odd"].numpy()
             order = ODD_LAST[odd]
             columns["triplets"].append(np.take_along_axis(faces, order, axis=1))
-            columns["votes"].append(np.take_along_axis(_count_votes(batch["votes"], len(odd)), order, axis=1))
-            columns["types"].append(batch["type"].numpy().astype(np.int8))
-            columns["agreement"].append(batch["agreement"].numpy())
+            judged = "votes" in batch
+            votes = _count_votes(batch["votes"], len(odd)) if judged else np.zeros((len(odd), 3), np.int32)
+            columns["votes"].append(np.take_along_axis(votes, order, axis=1))
+            columns["types"].append(batch["type"].numpy().astype(np.int8) if judged else np.full(len(odd), -1, np.int8))
+            columns["agreement"].append(batch["agreement"].numpy() if judged else np.ones(len(odd), np.float32))
     return Triplets(
         **{name: np.concatenate(parts) for name, parts in columns.items()},
         faces=bank.finish(), face_ids=list(bank.row_of), urls=bank.urls,
     )
+
+
+def load_faces(
+    data_dir: str | os.PathLike[str], dataset: str = "vggface2/faces", split: str = "train", image_size: int = 128
+) -> Faces:
+    """Loads a split of a dataset of single faces with identities.
+
+    Args:
+      data_dir: where datasets are built.
+      dataset: name in it.
+      split: as load_triplets has it.
+      image_size: likewise.
+
+    Returns:
+      The faces, in the order of the dataset's files.
+
+    Raises:
+      UserError: as load_triplets; also a dataset without identities.
+      ValueError: image_size < 1.
+    """
+    if image_size < 1:
+        raise ValueError(f"image_size must be 1 or more, not {image_size}")
+    data_dir = Path(data_dir).expanduser()
+    bank, identities = _FaceBank(image_size), []
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for batch in _whole(_open(data_dir, dataset, split, _OF_FACES, ("image",)), f"{dataset} in {data_dir}"):
+            bank.rows({"face_ids": batch["face_id"][:, None], "urls": batch["url"][:, None], "image_a": batch["image"]}, pool)
+            identities += [name.decode() for name in batch["identity"].numpy()]
+    return Faces(bank.finish(), list(bank.row_of), bank.urls, identities)
 
 
 def triplet_batches(
@@ -179,7 +230,7 @@ class _FaceBank:
             face_id = ids[place].decode()
             if face_id not in self.row_of:
                 if pngs is None:
-                    pngs = np.stack([batch[name].numpy() for name in IMAGES], axis=1)
+                    pngs = np.stack([batch[name].numpy() for name in IMAGES if name in batch], axis=1)
                 new.append((len(self.row_of), face_id, pngs[place]))
                 self.row_of[face_id] = len(self.row_of)
                 self.urls.append(urls[place].decode())
@@ -214,8 +265,8 @@ def _count_votes(votes: Any, n: int) -> np.ndarray:
     return np.bincount(rows * 3 + votes.values.numpy(), minlength=3 * n).reshape(n, 3).astype(np.int32)
 
 
-def _open(data_dir: Path, dataset: str, split: str) -> Any:
-    """The split as a tf.data.Dataset of batches with undecoded images."""
+def _open(data_dir: Path, dataset: str, split: str, wanted: tuple, images: tuple, optional: tuple = ()) -> Any:
+    """The split as a tf.data.Dataset of batches with undecoded images and, where there are all, the optional features."""
     with quiet_imports():
         import tensorflow as tf
         import tensorflow_datasets as tfds
@@ -228,12 +279,15 @@ def _open(data_dir: Path, dataset: str, split: str) -> Any:
         builder = tfds.core.read_only_builder.builder_from_files(dataset, data_dir=data_dir)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
         raise UserError(_not_found(data_dir, dataset)) from error
-    wanted = (*IMAGES, "face_ids", "urls", "type", "odd", "votes", "agreement")
+    wanted = (*images, *wanted)
+    if all(name in builder.info.features for name in optional):
+        wanted = (*wanted, *optional)
     missing = [name for name in wanted if name not in builder.info.features]
     if missing:
         raise UserError(
-            f"{builder.info.full_name} in {data_dir} holds no triplets as `fec` does: it lacks "
-            f"{', '.join(missing)}. Name a dataset of triplets."
+            f"{builder.info.full_name} in {data_dir} holds no {'triplets' if images == IMAGES else 'faces with identities'}: it "
+            f"lacks {', '.join(missing)}. Name a dataset of "
+            f"{'triplets, such as fec' if images == IMAGES else 'such faces, such as vggface2/faces'}."
         )
     splits = builder.info.splits
     try:
@@ -241,7 +295,7 @@ def _open(data_dir: Path, dataset: str, split: str) -> Any:
     except (KeyError, ValueError, AssertionError) as error:
         raise UserError(
             f"{builder.info.full_name} in {data_dir} has no split {split!r}; it has "
-            + (", ".join(f"{name} ({info.num_examples} triplets)" for name, info in splits.items()) or "none")
+            + (", ".join(f"{name} ({info.num_examples} examples)" for name, info in splits.items()) or "none")
             + ". A part is written as train[:10%] or train[100:200]. A split is missing where its csv file "
             "was not in the manual directory; put it there and build again with --overwrite."
         ) from error
@@ -249,7 +303,7 @@ def _open(data_dir: Path, dataset: str, split: str) -> Any:
         raise UserError(f"{builder.info.full_name} in {data_dir}: {split!r} is empty. Ask for a larger part.")
     examples = builder.as_dataset(
         split=split,
-        decoders={name: tfds.decode.SkipDecoding() for name in IMAGES},
+        decoders={name: tfds.decode.SkipDecoding() for name in images},
         read_config=_read_in_order(),
     )
     examples = examples.map(lambda example: {name: example[name] for name in wanted})

@@ -122,7 +122,7 @@ def test_a_part_of_a_split_can_be_loaded(data, data_dir):
     [
         ({"dataset": "fec:9.9.9"}, r"no dataset 'fec:9\.9\.9'; it holds fec:1\.0\.0\. .*tfds build"),
         ({"dataset": "other"}, r"no dataset 'other'; it holds fec:1\.0\.0\. .*tfds_builders/other"),
-        ({"split": "test"}, r"no split 'test'; it has train \(\d+ triplets\)"),
+        ({"split": "test"}, r"no split 'test'; it has train \(\d+ examples\)"),
         ({"split": "train[:x]"}, r"no split 'train\[:x\]'"),
         ({"split": "train[3:3]"}, "empty"),
         ({"split": ""}, "no split ''"),
