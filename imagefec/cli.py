@@ -13,7 +13,6 @@ from imagefec.errors import UserError
 from imagefec.huge_pages import use_huge_pages
 
 _NOT_YET = {
-    "report": "runs side by side as one page of tables and plots",
     "serve": "the webcam page and the embedding service on 127.0.0.1",
     "export": "a run as stablehlo, savedmodel or onnx",
 }
@@ -51,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Expression embeddings: from face triplets to a trained embedder and galleries.")
     parser.add_argument("--version", action="version", version=f"imagefec {imagefec.__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for add in (_quickstart, _draw, _fetch, _crop, _train, _evaluate, _embed, _gallery, _doctor):
+    for add in (_quickstart, _draw, _fetch, _crop, _train, _evaluate, _embed, _gallery, _report, _doctor):
         add(verbs)
     for name, what in _NOT_YET.items():
         verb = _verb(verbs, name, _refuse, f"{what} (not there yet)", f"imagefec {name}")
@@ -68,7 +67,7 @@ def _verb(verbs: Any, name: str, function: Callable[[argparse.Namespace], Any], 
 
 def _refuse(arguments: argparse.Namespace) -> None:
     raise UserError(f"this verb is not there yet ({_NOT_YET[arguments.verb]}). This version has quickstart, draw, fetch, "
-                    "crop, train, evaluate, embed, gallery and doctor.")
+                    "crop, train, evaluate, embed, gallery, report and doctor.")
 
 
 def _quickstart(verbs: Any) -> None:
@@ -165,13 +164,17 @@ def _train(verbs: Any) -> None:
 def _evaluate(verbs: Any) -> None:
     def run(arguments: argparse.Namespace) -> Any:
         from imagefec.analysis.evaluate import evaluate_run
-        result = evaluate_run(arguments.run, arguments.data_dir, arguments.dataset, arguments.split)
+        result = evaluate_run(arguments.run, arguments.data_dir, arguments.dataset, arguments.split, arguments.against,
+                              arguments.disjoint_from, arguments.invariance)
         if arguments.json:
             return result
         return f"TPA {result['tpa']:.4f} ± {result['tpa_se']:.4f} on {result['n_triplets']} triplets\n{arguments.run}"
     verb = _verb(verbs, "evaluate", run, "triplet prediction accuracy of a run on a whole split",
                  "imagefec evaluate --run=runs/fec --data_dir=data --split=test --json")
     _run_and_data(verb)
+    verb.add_argument("--against", metavar="RUN", help="another run, compared on the same triplets by paired bootstrap")
+    verb.add_argument("--disjoint_from", metavar="SPLIT", help="also count alone the triplets that share no photograph with it")
+    verb.add_argument("--invariance", action="store_true", help="also measure how far augmentation moves an embedding")
     _json(verb)
 
 
@@ -203,6 +206,22 @@ def _gallery(verbs: Any) -> None:
     verb.add_argument("--max_distance", type=float, default=1.77, help="farthest neighbour shown (default: %(default)s)")
     verb.add_argument("--exclude", help="file of URLs or face ids to leave out, one a line")
     verb.add_argument("--seed", type=int, default=0, help="of the choice of queries (default: %(default)s)")
+
+
+def _report(verbs: Any) -> None:
+    def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.analysis.report import make_report
+        from imagefec.progress import progress
+        with progress("embed", unit="runs", total=len(arguments.runs)) as bar:
+            return make_report(arguments.runs, arguments.data_dir, arguments.out, arguments.dataset, arguments.split, bar.update)
+    verb = _verb(verbs, "report", run, "runs side by side on one page of answers, tables and plots, as HTML and Markdown",
+                 "imagefec report --runs runs/best-0 runs/best-1 runs/paper-0 runs/paper-1 --data_dir=data --out=report")
+    verb.add_argument("--runs", nargs="+", required=True, metavar="RUN",
+                      help="run directories; those that differ in their seed alone are one condition")
+    verb.add_argument("--data_dir", required=True, help="where TFDS datasets are built")
+    verb.add_argument("--dataset", default="fec", help="TFDS name (default: %(default)s)")
+    verb.add_argument("--split", default="test", help="split (default: %(default)s)")
+    verb.add_argument("--out", default="report", help="folder for report.md, report.html and plots (default: %(default)s)")
 
 
 def _doctor(verbs: Any) -> None:

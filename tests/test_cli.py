@@ -22,7 +22,7 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
     assert f"Example:\n  imagefec {verb}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", ["report", "serve", "export"])
+@pytest.mark.parametrize("verb", ["serve", "export"])
 def test_a_verb_to_come_says_so_and_exits_2(verb, capsys):
     assert cli.main([verb]) == 2
     assert "not there yet" in capsys.readouterr().err

@@ -128,3 +128,55 @@ def test_embeddings_that_are_not_finite_count_as_wrong_and_are_named():
 def test_a_wrong_number_of_embeddings_is_a_callers_bug():
     with pytest.raises(ValueError, match=r"\[30, d\], one a face; found \(29, 5\)"):
         score_triplets(made_vectors(29), made_triplets())
+
+
+def test_the_clustered_error_and_the_parts_stand_beside_the_old_fields(result):
+    assert result["tpa_se_clustered"] > 0
+    assert sum(part["n_triplets"] for part in result["by_agreement"].values()) == result["n_triplets"]
+    assert set(result["by_type"]["one_class"]) == {"tpa", "tpa_se", "tpa_se_clustered", "n_triplets", "human_tpa"}
+    assert not {"against", "disjoint", "invariance"} & set(result)
+
+
+def test_a_run_is_compared_with_another_on_the_same_triplets(run, data_dir, data, embedder, result, tmp_path):
+    from imagefec.model import checkpoint
+
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "run.json").write_text((run / "run.json").read_text())
+    arrays, _ = checkpoint.load(run / "best.npz")
+    checkpoint.save(other / "best.npz", {name: array[..., ::-1] for name, array in arrays.items()}, {})
+    found = evaluate_run(run, data_dir, split="train", against=other)["against"]
+    alone = evaluate_run(other, data_dir, split="train")["tpa"]
+    assert found["run"] == str(other) and found["tpa"] == alone
+    assert found["difference"] == pytest.approx(result["tpa"] - alone)
+    assert found["low"] <= found["difference"] <= found["high"]
+    same = evaluate_run(run, data_dir, split="train", against=run)["against"]
+    assert (same["difference"], same["standard_error"]) == (0, 0)
+
+
+def test_triplets_that_show_no_photograph_of_another_split_are_counted_alone(run, data_dir, data, embedder):
+    from imagefec.analysis.accuracy import apart_from, right_triplets
+    from imagefec.data import pipeline
+
+    known = set(pipeline.load_triplets(data_dir, split="test", image_size=8).urls)
+    expected = [not known & {data.urls[row] for row in triplet} for triplet in data.triplets]
+    found = evaluate_run(run, data_dir, split="train", disjoint_from="test")["disjoint"]
+    assert (found["from"], found["n_triplets"]) == ("test", sum(expected))
+    assert found["n_left_out"] == len(data) - sum(expected)
+    right = right_triplets(embedder.embed(data.faces), data)[apart_from(data, known)]
+    assert found["tpa"] == (pytest.approx(right.mean()) if len(right) else None)
+    itself = evaluate_run(run, data_dir, split="train", disjoint_from="train")["disjoint"]
+    assert (itself["tpa"], itself["n_triplets"], itself["n_left_out"]) == (None, 0, len(data))
+
+
+def test_invariance_is_measured_with_the_runs_own_augmentation(run, data_dir, data, embedder, tmp_path):
+    import shutil
+
+    from imagefec.analysis.invariance import augmentation_invariance
+
+    shutil.copytree(run, tmp_path / "run")
+    ranges = {"crop": 0.3, "flip": 0.0, "brightness": 0.4, "contrast": 0.0}
+    (tmp_path / "run" / "config.gin").write_text("".join(f"Augment.{name} = {value}\n" for name, value in ranges.items()))
+    found = evaluate_run(tmp_path / "run", data_dir, split="train", invariance=True)["invariance"]
+    assert found == augmentation_invariance(embedder, data.faces, ranges)
+    assert found != augmentation_invariance(embedder, data.faces)
