@@ -11,19 +11,18 @@ import json
 import os
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from imagefec.data import fec_csv
+from imagefec.data import face_folder, fec_csv
+from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.errors import UserError
 from imagefec.faces.crop import FACE_PX
 
-if TYPE_CHECKING:
-    from imagefec.data import face_files
-
+LAYOUTS = ("triplets", "faces", "index")
 TYPE_NAMES = ("one_class", "two_class", "three_class")  # the order of fec_csv.TYPES
 CSV_NAMES = {split: f"faceexp-comparison-data-{split}-public.csv" for split in ("train", "test", "validation")}
 
@@ -41,7 +40,8 @@ Get the zip from https://ai.google/tools/datasets/google-facial-expression/ and 
   tfds build tfds_builders/fec --manual_dir=DIR --data_dir=DATA
 
 (No photographs at hand: `imagefec draw DIR` makes csv files of the same form with drawn faces.)
-With only one of the csv files in DIR, only its split is built."""
+With only one of the csv files in DIR, only its split is built. DIR/exclude.txt, where it is there, lists URLs and face ids,
+one a line, of what is not to be built."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +54,12 @@ class ManualFiles:
 
 @dataclasses.dataclass
 class SplitReport:
-    """How many csv rows of a split became examples, and why the others did not."""
+    """How many csv rows of a split are triplets of the dataset, and why the others are not; the same for every layout."""
 
     csv: str
     rows: int = 0
-    examples: int = 0
-    faces: int = 0  # distinct ones, in the examples
+    examples: int = 0  # triplets
+    faces: int = 0  # distinct ones, in the triplets
     dropped: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def as_json(self) -> dict[str, Any]:
@@ -116,11 +116,40 @@ def read_settings(faces_dir: Path) -> dict[str, Any]:
 
 def make_examples(
     csv_path: Path,
-    faces: Mapping[str, face_files.FaceRecord],
+    faces: Mapping[str, face_folder.FaceRecord],
     report: SplitReport,
     read_face: Callable[[Path], bytes] | None = None,
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Makes an example of each row whose three faces were kept and whose annotators agree on an odd one.
+    layout: str = "triplets",
+    exclusion: Exclusion = Exclusion(),  # noqa: B008 (it is never changed)
+) -> Iterator[tuple[int | str, dict[str, Any]]]:
+    """Makes the examples of a split in one of LAYOUTS.
+
+    Args:
+      csv_path, faces, report, exclusion: as `usable_rows` has them.
+      read_face: path -> bytes of a PNG file; by default a file is read and checked, once while it stays in a
+        cache.
+      layout: "triplets", whole ones; "faces", each face of them once, when it is first mentioned; "index", triplets by
+        the ids of their faces.
+
+    Yields:
+      (key, example): the row's line in the csv file or, of a face, its id; the example is as `make_example`, `face_example`
+      or `index_example` says.
+
+    Raises:
+      UserError: as `usable_rows`, or a face file is damaged or gone.
+    """
+    read_face = read_face or functools.lru_cache(maxsize=4096)(read_png)
+    for work in work_of(layout, usable_rows(csv_path, faces, report, exclusion)):
+        yield do_work(layout, read_face, work)
+
+
+def usable_rows(
+    csv_path: Path,
+    faces: Mapping[str, face_folder.FaceRecord],
+    report: SplitReport,
+    exclusion: Exclusion = Exclusion(),  # noqa: B008
+) -> Iterator[tuple[fec_csv.Row, tuple[Path, Path, Path]]]:
+    """Chooses the rows whose annotators agree on an odd one and whose three faces were kept and are not excluded.
 
     Rows that cannot be read are dropped and counted too: crop has already refused them, unless its user let
     them pass.
@@ -128,23 +157,20 @@ def make_examples(
     Args:
       csv_path: one of FEC's csv files.
       faces: what crop noted on each face, by face id.
-      report: filled while the examples are drawn, complete after the last.
-      read_face: path -> bytes of a PNG file; by default a file is read and checked, once while it stays in a
-        cache.
+      report: filled while the rows are drawn, complete after the last.
+      exclusion: URLs and face ids that are not to be used.
 
     Yields:
-      (line, example): the line is unique in the csv file; the example is as `make_example` says.
+      (row, the files of its faces), in the order of the csv file.
 
     Raises:
-      UserError: a face is not in `faces` (crop has not seen this csv), a face file is damaged or gone, or not
-        a single example came out.
+      UserError: a face is not in `faces` (crop has not seen this csv), or not a single row was chosen.
     """
-    read_face = read_face or functools.lru_cache(maxsize=4096)(read_png)
     rows = fec_csv.RowReport(str(csv_path))
     used: set[str] = set()
     for row in fec_csv.read_rows(csv_path, report=rows, skip_bad_rows=True):
         records = _records(row, faces, csv_path)
-        reason = why_dropped(row, records)
+        reason = why_dropped(row, records, exclusion)
         report.rows += 1
         if reason is not None:
             report.dropped[reason] += 1
@@ -152,7 +178,7 @@ def make_examples(
         report.examples += 1
         used.update(face.face_id for face in row.faces)
         report.faces = len(used)
-        yield row.line, make_example(row, tuple(read_face(record.path) for record in records))
+        yield row, tuple(record.path for record in records)
     if rows.refused:
         report.rows += len(rows.refused)
         report.dropped["bad row"] = len(rows.refused)
@@ -163,10 +189,44 @@ def make_examples(
         )
 
 
-def why_dropped(row: fec_csv.Row, records: tuple[face_files.FaceRecord, ...]) -> str | None:
-    """Why a row makes no example: its votes, else its first face that was not kept; None if it makes one."""
+def list_work(layout: str, exclusion: Exclusion, files: tuple[Path, Path]) -> Iterator[tuple]:
+    """`work_of` of (csv file, folder of faces), where all that is needed is read anew: what a worker of a cluster does."""
+    csv_path, faces_dir = files
+    rows = usable_rows(csv_path, face_folder.read_faces(faces_dir), SplitReport(csv_path.name), exclusion)
+    return work_of(layout, rows)
+
+
+def work_of(layout: str, rows: Iterable[tuple[fec_csv.Row, tuple]]) -> Iterator[tuple]:
+    """What has to be done for the examples of a layout, one after the other: (row, files), or (face, file) of each new face."""
+    if layout != "faces":
+        yield from rows
+        return
+    done: set[str] = set()
+    for row, paths in rows:
+        for face, path in zip(row.faces, paths):
+            if face.face_id not in done:
+                done.add(face.face_id)
+                yield face, path
+
+
+def do_work(layout: str, read_face: Callable[[Path], bytes], work: tuple) -> tuple[int | str, dict[str, Any]]:
+    """(key, example) of one item of `work_of`: all that takes time, and needs nothing else."""
+    named, files = work
+    if layout == "faces":
+        return named.face_id, face_example(named, read_face(files))
+    if layout == "index":
+        return named.line, index_example(named)
+    return named.line, make_example(named, tuple(read_face(path) for path in files))
+
+
+def why_dropped(
+    row: fec_csv.Row, records: tuple[face_folder.FaceRecord, ...], exclusion: Exclusion = Exclusion()  # noqa: B008
+) -> str | None:
+    """Why a row makes no example: its votes, else an excluded face, else its first that was not kept; None if it makes one."""
     if row.why_unlabelled is not None:
         return row.why_unlabelled
+    if any(exclusion.excludes(face.url, face.face_id) for face in row.faces):
+        return EXCLUDED
     return next((record.reason for record in records if not record.kept), None)
 
 
@@ -185,21 +245,29 @@ def make_example(row: fec_csv.Row, faces: tuple[bytes, bytes, bytes]) -> dict[st
       photograph; line: of the csv file.
     """
     return {
-        "image_a": faces[0],
-        "image_b": faces[1],
-        "image_c": faces[2],
+        **{f"image_{x}": png for x, png in zip("abc", faces)},
+        **index_example(row),
+        "urls": [face.url for face in row.faces],
+        "boxes": np.array([_sides(face) for face in row.faces], np.float32),
+    }
+
+
+def index_example(row: fec_csv.Row) -> dict[str, Any]:
+    """Makes the example of a labelled row without images, urls and boxes; else as `make_example` does."""
+    return {
         "type": TYPE_NAMES[fec_csv.TYPES.index(row.type)],
         "odd": row.odd,
         "votes": list(row.votes),
         "annotators": list(row.annotators),
         "agreement": row.agreement,
         "face_ids": [face.face_id for face in row.faces],
-        "urls": [face.url for face in row.faces],
-        "boxes": np.array(
-            [[face.box.left, face.box.right, face.box.top, face.box.bottom] for face in row.faces], np.float32
-        ),
         "line": row.line,
     }
+
+
+def face_example(face: fec_csv.FaceRef, png: bytes) -> dict[str, Any]:
+    """Makes the example of a face: image, PNG bytes; face_id, url: str; box: float32 [4], as in `make_example`."""
+    return {"image": png, "face_id": face.face_id, "url": face.url, "box": np.array(_sides(face), np.float32)}
 
 
 def read_png(path: Path) -> bytes:
@@ -221,9 +289,13 @@ def read_png(path: Path) -> bytes:
     return png
 
 
+def _sides(face: fec_csv.FaceRef) -> tuple[float, float, float, float]:
+    return face.box.left, face.box.right, face.box.top, face.box.bottom
+
+
 def _records(
-    row: fec_csv.Row, faces: Mapping[str, face_files.FaceRecord], csv_path: Path
-) -> tuple[face_files.FaceRecord, ...]:
+    row: fec_csv.Row, faces: Mapping[str, face_folder.FaceRecord], csv_path: Path
+) -> tuple[face_folder.FaceRecord, ...]:
     try:
         return tuple(faces[face.face_id] for face in row.faces)
     except KeyError as missing:

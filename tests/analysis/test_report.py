@@ -142,6 +142,12 @@ def test_one_run_alone_is_reported_and_the_other_questions_say_so(runs, world, m
     assert "side_by_side" not in text and "Against the best" not in text and "there is no pair" in text
 
 
+def test_a_split_of_few_triplets_is_reported_with_its_error_and_a_warning(run, data_dir, tmp_path):
+    text = make_report([run], data_dir, tmp_path, split="train").read_text()
+    assert "Fewer than 100 triplets say little" in text and re.search(r"\*\*TPA \d+\.\d ± \d\d?\.\d %\.\*\*", text)
+    assert "None of the runs kept its history.json" in text and "types.png" in text
+
+
 def test_a_run_is_made_again_by_the_command_on_the_page(made, runs, world, tmp_path):
     from imagefec.model import checkpoint
     from imagefec.training import configurables

@@ -1,85 +1,125 @@
-"""The `fec` dataset for TFDS: features, splits, metadata; examples come from imagefec.data.fec_examples."""
+"""The `fec` dataset for TFDS: configs, features, splits, metadata; examples come from imagefec.data.fec_examples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import dataclasses
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
-from tensorflow_datasets.core import writer
-from tensorflow_datasets.proto import tf_example_pb2
 
-from imagefec.data import face_files, fec_examples
+from imagefec.data import face_folder, fec_examples
+from imagefec.data.exclusion import Exclusion
+from imagefec.errors import UserError
+from tfds_builders.beam_path import BeamWhereAsked, spread
+from tfds_builders.same_bytes import SameBytesWriter
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+@dataclasses.dataclass(eq=False, kw_only=True)
+class Config(tfds.core.BuilderConfig):
+    """What an example is: `layout` is one of fec_examples.LAYOUTS."""
+
+    layout: str = "triplets"
+
+    def __post_init__(self) -> None:
+        if self.layout not in fec_examples.LAYOUTS:
+            raise UserError(f"config {self.name}: layout is {self.layout!r}; allowed are {', '.join(fec_examples.LAYOUTS)}.")
+
+
+class Builder(BeamWhereAsked, tfds.core.GeneratorBasedBuilder):
     """Builds FEC's triplets from a manual directory: the csv files and the faces that `imagefec crop` cut."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "Triplets as self-contained examples, faces as lossless 128 px PNG."}  # noqa: RUF012
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {  # noqa: RUF012
+        "1.1.0": "Configs: triplets (as before), faces (each once) and index (triplets by face ids); exclude.txt.",
+        "1.0.0": "Triplets as self-contained examples, faces as lossless 128 px PNG.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = fec_examples.HOW_TO_FILL
+    BUILDER_CONFIGS = [  # noqa: RUF012
+        Config(name="triplets", description="Triplets with their three faces, self-contained."),
+        Config(name="faces", layout="faces", description="Each face of the triplets once."),
+        Config(name="index", layout="index", description="Triplets by the ids of their faces, which config faces holds."),
+    ]
 
     def _info(self) -> tfds.core.DatasetInfo:
-        side = fec_examples.FACE_PX
-        image = {
-            f"image_{x}": tfds.features.Image(shape=(side, side, 3), encoding_format="png") for x in "abc"
-        }
-        three_texts = tfds.features.Sequence(tfds.features.Text(), length=3)
+        features = {"triplets": _triplet_features, "faces": _face_features, "index": _index_features}
         return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    **image,
-                    "type": tfds.features.ClassLabel(names=fec_examples.TYPE_NAMES),
-                    "odd": tfds.features.ClassLabel(names=tuple(image)),
-                    "votes": tfds.features.Sequence(tfds.features.Scalar(np.int64)),
-                    "annotators": tfds.features.Sequence(tfds.features.Text()),
-                    "agreement": tfds.features.Scalar(np.float32),
-                    "face_ids": three_texts,
-                    "urls": three_texts,
-                    "boxes": tfds.features.Tensor(shape=(3, 4), dtype=np.float32),
-                    "line": tfds.features.Scalar(np.int64),
-                }
-            ),
+            features=tfds.features.FeaturesDict(features[self.builder_config.layout]()),
             homepage="https://ai.google/tools/datasets/google-facial-expression/",
             metadata=tfds.core.MetadataDict(),
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         files = fec_examples.find_manual_files(dl_manager.manual_dir)
         for split in fec_examples.CSV_NAMES.keys() - files.csv_paths.keys():
             name = fec_examples.CSV_NAMES[split]
             logging.warning("No %s in the manual directory: split %s is not built.", name, split)
+        exclusion = Exclusion.of_manual_dir(dl_manager.manual_dir)
         self.info.metadata["faces"] = fec_examples.read_settings(files.faces_dir)
+        self.info.metadata["excluded"] = {"names": len(exclusion), "digest": exclusion.digest}
         self.info.metadata["splits"] = {}
-        faces = face_files.read_faces(files.faces_dir)
-        return {
-            split: self._generate_examples(split, path, faces) for split, path in files.csv_paths.items()
-        }
+        faces = face_folder.read_faces(files.faces_dir)
+        generate = self._beam_examples if self.beam else self._generate_examples
+        return {split: generate(split, path, files.faces_dir, faces, exclusion) for split, path in files.csv_paths.items()}
 
     def _generate_examples(
-        self, split: str, csv_path: Path, faces: dict[str, face_files.FaceRecord]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        self, split: str, csv_path: Path, faces_dir: Path, faces: dict[str, face_folder.FaceRecord], exclusion: Exclusion
+    ) -> Iterator[tuple[int | str, dict[str, Any]]]:
         report = fec_examples.SplitReport(csv_path.name)
-        yield from fec_examples.make_examples(csv_path, faces, report)
+        yield from fec_examples.make_examples(csv_path, faces, report, None, self.builder_config.layout, exclusion)
+        self._keep(split, report)
+
+    def _beam_examples(
+        self, split: str, csv_path: Path, faces_dir: Path, faces: dict[str, face_folder.FaceRecord], exclusion: Exclusion
+    ) -> Any:
+        """Rows are chosen here once, for the report and its errors, and once more by a worker; faces are read by all."""
+        report, layout = fec_examples.SplitReport(csv_path.name), self.builder_config.layout
+        for _ in fec_examples.usable_rows(csv_path, faces, report, exclusion):
+            pass
+        self._keep(split, report)
+        return spread((csv_path, faces_dir), functools.partial(fec_examples.list_work, layout, exclusion),
+                      functools.partial(fec_examples.do_work, layout, fec_examples.read_png))
+
+    def _keep(self, split: str, report: fec_examples.SplitReport) -> None:
         self.info.metadata["splits"][split] = report.as_json()
         logging.info("fec, split %s: %s", split, report)
 
-    def _example_writer(self) -> writer.ExampleWriter:
-        return _SameBytesWriter(self.info.file_format)
+    def _example_writer(self) -> SameBytesWriter:
+        return SameBytesWriter(self.info.file_format)
 
 
-class _SameBytesWriter(writer.ExampleWriter):
-    """Writes an example's features in a fixed order.
+def _triplet_features() -> dict[str, Any]:
+    return {
+        **{f"image_{x}": _image() for x in "abc"},
+        **_index_features(),
+        "urls": tfds.features.Sequence(tfds.features.Text(), length=3),
+        "boxes": tfds.features.Tensor(shape=(3, 4), dtype=np.float32),
+    }
 
-    TFDS serialises them in the order of protobuf's hash map, which differs from process to process; two
-    builds of the same data would then differ in every file.
-    """
 
-    def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> Any:
-        parse = tf_example_pb2.Example.FromString
-        return super().write(
-            path, ((key, parse(example).SerializeToString(deterministic=True)) for key, example in examples)
-        )
+def _face_features() -> dict[str, Any]:
+    return {
+        "image": _image(), "face_id": tfds.features.Text(), "url": tfds.features.Text(),
+        "box": tfds.features.Tensor(shape=(4,), dtype=np.float32),
+    }
+
+
+def _index_features() -> dict[str, Any]:
+    return {
+        "face_ids": tfds.features.Sequence(tfds.features.Text(), length=3),
+        "type": tfds.features.ClassLabel(names=fec_examples.TYPE_NAMES),
+        "odd": tfds.features.ClassLabel(names=tuple(f"image_{x}" for x in "abc")),
+        "votes": tfds.features.Sequence(tfds.features.Scalar(np.int64)),
+        "annotators": tfds.features.Sequence(tfds.features.Text()),
+        "agreement": tfds.features.Scalar(np.float32),
+        "line": tfds.features.Scalar(np.int64),
+    }
+
+
+def _image() -> tfds.features.Image:
+    side = fec_examples.FACE_PX
+    return tfds.features.Image(shape=(side, side, 3), encoding_format="png")
