@@ -91,7 +91,8 @@ def _draw(verbs: Any) -> None:
         with progress("draw", unit="photos") as bar:
             return draw_world(arguments.OUT, arguments.faces, arguments.identities, arguments.triplets,
                               arguments.test_fraction, arguments.url_root, arguments.seed, progress=bar.update,
-                              validation_fraction=arguments.validation_fraction)
+                              validation_fraction=arguments.validation_fraction,
+                              people_folders=arguments.people_folders)
     verb = _verb(verbs, "draw", run, "draws faces and has them judged, in FEC's own format",
                  "imagefec draw drawn --faces=9000 --identities=300 --triplets=24000 --seed=0")
     verb.add_argument("OUT", help="folder to write into")
@@ -101,6 +102,8 @@ def _draw(verbs: Any) -> None:
     verb.add_argument("--test_fraction", type=float, default=0.2, help="share that goes to test (default: %(default)s)")
     verb.add_argument("--validation_fraction", type=float, default=0.0,
                       help="share that goes to a third split, on which to choose settings (default: %(default)s)")
+    verb.add_argument("--people_folders", action="store_true",
+                      help="also the photographs by person, people/{train,test}/PERSON/, for identity pre-training")
     verb.add_argument("--url_root", help="what the csv's URLs start with (default: file:// and the folder)")
 
 

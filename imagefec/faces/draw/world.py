@@ -14,6 +14,7 @@ from imagefec.faces.draw import photo as photos
 from imagefec.faces.draw import raters
 from imagefec.faces.draw.expressions import CONTROLS, WORDS, sample_expression
 from imagefec.faces.draw.people import sample_person
+from imagefec.faces.draw.people_folders import link_people
 from imagefec.maths.geometry import Box
 
 TYPES = ("ONE_CLASS_TRIPLET", "TWO_CLASS_TRIPLET", "THREE_CLASS_TRIPLET")
@@ -25,7 +26,8 @@ _FEWEST_FACES = 3 * len(WORDS)  # a split needs about three faces a word for one
 
 def draw_world(out: str | os.PathLike, faces: int = 9000, identities: int = 300, triplets: int = 24000,
                test_fraction: float = 0.2, url_root: str | None = None, seed: int = 0, workers: int | None = None,
-               progress: Callable[[int], object] | None = None, validation_fraction: float = 0.0) -> pathlib.Path:
+               progress: Callable[[int], object] | None = None, validation_fraction: float = 0.0,
+               people_folders: bool = False) -> pathlib.Path:
     """Draws faces and has them judged; no two splits share people or photographs.
 
     Args:
@@ -39,6 +41,7 @@ def draw_world(out: str | os.PathLike, faces: int = 9000, identities: int = 300,
       workers: processes; default one a core.
       progress: called with the number of photographs just drawn.
       validation_fraction: share that goes to a third split, on which to choose settings; FEC has none, so 0 by default.
+      people_folders: also link the photographs by person under `people/`, as VGGFace2 has them.
 
     Returns:
       `out` as a path.
@@ -61,6 +64,8 @@ def draw_world(out: str | os.PathLike, faces: int = 9000, identities: int = 300,
         for split, plan in plans.items():
             _write_csv(out, split, n_triplets[split], root, plan, boxes, seed)
         _write_truth(out, plans)
+        if people_folders:
+            link_people(out)
     except OSError as error:
         raise UserError(f"{error.filename or out}: cannot write the drawn world there ({error.strerror}). "
                         "Choose a folder you may write to, on a disk with room.") from error
