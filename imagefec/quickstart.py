@@ -91,7 +91,8 @@ def build(manual_dir: pathlib.Path, data_dir: pathlib.Path) -> None:
     folder = pathlib.Path(importlib.util.find_spec("tfds_builders.fec").origin).parent
     command = [sys.executable, "-c", "import sys; from imagefec import compat\nwith compat.quiet_imports():\n"
                "  from tensorflow_datasets.scripts.cli.main import launch_cli\nlaunch_cli()",
-               "build", str(folder), f"--manual_dir={manual_dir.resolve()}", f"--data_dir={data_dir.resolve()}"]
+               "build", str(folder), "--config=triplets", f"--manual_dir={manual_dir.resolve()}",
+               f"--data_dir={data_dir.resolve()}"]
     print("build: " + " ".join(["tfds", *command[3:]]), file=sys.stderr, flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:

@@ -112,7 +112,7 @@ def test_the_face_bank_keeps_its_faces_while_it_grows(data, data_dir, monkeypatc
 
 
 def test_a_part_of_a_split_can_be_loaded(data, data_dir):
-    part = pipeline.load_triplets(data_dir, dataset="fec:1.0.0", split="train[:3]")
+    part = pipeline.load_triplets(data_dir, dataset="fec:1.1.0", split="train[:3]")
     assert len(part) == 3
     np.testing.assert_array_equal(part.votes, data.votes[:3])
 
@@ -120,8 +120,8 @@ def test_a_part_of_a_split_can_be_loaded(data, data_dir):
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        ({"dataset": "fec:9.9.9"}, r"no dataset 'fec:9\.9\.9'; it holds fec:1\.0\.0\. .*tfds build"),
-        ({"dataset": "other"}, r"no dataset 'other'; it holds fec:1\.0\.0\. .*tfds_builders/other"),
+        ({"dataset": "fec:9.9.9"}, r"no dataset 'fec:9\.9\.9'; it holds fec.triplets:1\.1\.0\. .*tfds build"),
+        ({"dataset": "other"}, r"no dataset 'other'; it holds fec.triplets:1\.1\.0\. .*tfds_builders/other"),
         ({"split": "test"}, r"no split 'test'; it has train \(\d+ examples\)"),
         ({"split": "train[:x]"}, r"no split 'train\[:x\]'"),
         ({"split": "train[3:3]"}, "empty"),
@@ -154,7 +154,7 @@ def test_importing_the_module_does_not_import_tensorflow():
 
 def test_a_damaged_record_file_is_an_error_that_says_to_build_again(data_dir, tmp_path):
     shutil.copytree(data_dir, tmp_path / "copy")
-    (records,) = (tmp_path / "copy").glob("fec/1.0.0/*.tfrecord*")
+    (records,) = (tmp_path / "copy").glob("fec/triplets/1.1.0/*.tfrecord*")
     records.write_bytes(records.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"fec in .*copy cannot be read to its end.*--overwrite"):
         pipeline.load_triplets(tmp_path / "copy")

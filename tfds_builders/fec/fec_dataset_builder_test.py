@@ -17,11 +17,33 @@ CHECKOUT = Path(__file__).parents[2]
 DUMMY = Path(__file__).parent / "dummy_data"
 
 
-class FecTest(tfds.testing.DatasetBuilderTestCase):
+N_TRIPLETS = {"train": 8, "test": 3}
+N_FACES = {"train": 9, "test": 9}
+
+
+class TripletsTest(tfds.testing.DatasetBuilderTestCase):
     """Builds dummy_data and reads it back."""
 
     DATASET_CLASS = fec_dataset_builder.Builder
-    SPLITS = {"train": 8, "test": 3}  # noqa: RUF012
+    BUILDER_CONFIG_NAMES_TO_TEST = ["triplets"]  # noqa: RUF012
+    SPLITS = N_TRIPLETS
+
+
+class FacesTest(tfds.testing.DatasetBuilderTestCase):
+    """The same for the faces."""
+
+    DATASET_CLASS = fec_dataset_builder.Builder
+    BUILDER_CONFIG_NAMES_TO_TEST = ["faces"]  # noqa: RUF012
+    SPLITS = N_FACES
+    OVERLAPPING_SPLITS = ["test"]  # noqa: RUF012 (dummy_data's few faces are in both)
+
+
+class IndexTest(tfds.testing.DatasetBuilderTestCase):
+    """The same for triplets by ids."""
+
+    DATASET_CLASS = fec_dataset_builder.Builder
+    BUILDER_CONFIG_NAMES_TO_TEST = ["index"]  # noqa: RUF012
+    SPLITS = N_TRIPLETS
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +68,7 @@ def test_another_process_builds_the_same_files_byte_for_byte(builder, tmp_path):
         f"download_config=tfds.download.DownloadConfig(manual_dir={str(DUMMY)!r}))"
     )
     subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, capture_output=True)
-    first, second = files_of(builder.data_dir), files_of(tmp_path / "fec" / "1.0.0")
+    first, second = files_of(builder.data_dir), files_of(tmp_path / "fec" / "triplets" / "1.1.0")
     assert len(first) == 2
     assert first == second
 
