@@ -110,17 +110,19 @@ def _draw(verbs: Any) -> None:
 def _fetch(verbs: Any) -> None:
     def run(arguments: argparse.Namespace) -> Any:
         from imagefec.data.fetch import fetch_photos
+        from imagefec.data.fetch_report import describe
         from imagefec.progress import progress
         with progress("fetch", unit="photos") as bar:
             report = fetch_photos(arguments.CSV, arguments.cache, workers=arguments.workers,
                                   retry_failed=arguments.retry_failed, skip_bad_rows=arguments.skip_bad_rows, progress=bar,
                                   max_rate_per_host=arguments.max_rate_per_host, from_dir=arguments.from_dir,
                                   ignore_x_robots_tag=arguments.ignore_x_robots_tag)
+        print(describe(report), file=sys.stderr)
         return report.as_json() if arguments.json else arguments.cache
     verb = _verb(verbs, "fetch", run, "the photographs of the csv files into a cache; run again to go on",
-                 "imagefec fetch FEC_dataset/*.csv --cache=cache")
+                 "imagefec fetch FEC_dataset/faceexp-*.csv --cache=cache")
     _csv_and_cache(verb)
-    verb.add_argument("--workers", type=int, default=16, help="fetches at a time (default: %(default)s)")
+    verb.add_argument("--workers", type=_count, default=16, help="fetches at a time (default: %(default)s)")
     verb.add_argument("--max_rate_per_host", type=_above_zero, metavar="REQUESTS_A_SECOND",
                       help="ceiling for each host (default: what the host lets through)")
     verb.add_argument("--from_dir", metavar="FOLDER", help="pictures you have already, taken by their file names first")
@@ -139,7 +141,7 @@ def _crop(verbs: Any) -> None:
                                 exclude=arguments.exclude)
         return report.as_json() if arguments.json else arguments.faces
     verb = _verb(verbs, "crop", run, "photographs of the cache to 128 px faces, with a report of what was dropped",
-                 "imagefec crop FEC_dataset/*.csv --cache=cache --faces=FEC_dataset/faces --detector=haar")
+                 "imagefec crop FEC_dataset/faceexp-*.csv --cache=cache --faces=FEC_dataset/faces --detector=haar")
     _csv_and_cache(verb)
     verb.add_argument("--faces", required=True, help="folder to write: faces/ beside the csv files, for the TFDS builder")
     verb.add_argument("--detector", choices=("auto", "faced", "yunet", "haar", "lbp", "none"), default="auto",
@@ -148,7 +150,7 @@ def _crop(verbs: Any) -> None:
                       help="lowest score that counts as a face, in the detector's scale (default: the detector's)")
     _model_dir(verb)
     verb.add_argument("--exclude", metavar="FILE", help="URLs and face ids to leave out, one a line; their faces are deleted")
-    verb.add_argument("--workers", type=int, help="processes (default: one a core)")
+    verb.add_argument("--workers", type=_count, help="processes (default: one a core)")
     _json(verb)
 
 
@@ -253,6 +255,13 @@ def _run_and_data(verb: Any) -> None:
     verb.add_argument("--data_dir", required=True, help="where TFDS datasets are built")
     verb.add_argument("--dataset", default="fec", help="TFDS name (default: %(default)s)")
     verb.add_argument("--split", default="test", help="split (default: %(default)s)")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
 
 
 def _above_zero(text: str) -> float:
