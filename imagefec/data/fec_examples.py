@@ -1,17 +1,17 @@
 """From FEC's csv rows and crop's face files to the examples of the `fec` dataset; knows nothing of TFDS.
 
-Reading the csv itself is `fec_csv`, making the face files is `face_files`, writing records is the builder's.
+Reading the csv itself is `fec_csv`, making the face files is `face_files`, writing records is the builder's. `list_work` names
+what an example needs, `do_work` makes it, here or anywhere the files are seen.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import os
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,40 +114,19 @@ def read_settings(faces_dir: Path) -> dict[str, Any]:
         raise UserError(f"{path}: {error}. `imagefec crop` writes it with faces.csv; run it again.") from None
 
 
-def make_examples(
-    csv_path: Path,
-    faces: Mapping[str, face_folder.FaceRecord],
-    report: SplitReport,
-    read_face: Callable[[Path], bytes] | None = None,
-    layout: str = "triplets",
-    exclusion: Exclusion = Exclusion(),  # noqa: B008 (it is never changed)
-) -> Iterator[tuple[int | str, dict[str, Any]]]:
-    """Makes the examples of a split in one of LAYOUTS.
-
-    Args:
-      csv_path, faces, report, exclusion: as `usable_rows` has them.
-      read_face: path -> bytes of a PNG file; by default a file is read and checked, once while it stays in a
-        cache.
-      layout: "triplets", whole ones; "faces", each face of them once, when it is first mentioned; "index", triplets by
-        the ids of their faces.
-
-    Yields:
-      (key, example): the row's line in the csv file or, of a face, its id; the example is as `make_example`, `face_example`
-      or `index_example` says.
-
-    Raises:
-      UserError: as `usable_rows`, or a face file is damaged or gone.
-    """
-    read_face = read_face or functools.lru_cache(maxsize=4096)(read_png)
-    for work in work_of(layout, usable_rows(csv_path, faces, report, exclusion)):
-        yield do_work(layout, read_face, work)
+def report_on(csv_path: Path, faces: Mapping[str, face_folder.FaceRecord], exclusion: Exclusion) -> SplitReport:
+    """Goes through a csv file once, as `usable_rows` does; its errors come now, before anything is written."""
+    report = SplitReport(csv_path.name)
+    for _ in usable_rows(csv_path, faces, report, exclusion):
+        pass
+    return report
 
 
 def usable_rows(
     csv_path: Path,
     faces: Mapping[str, face_folder.FaceRecord],
     report: SplitReport,
-    exclusion: Exclusion = Exclusion(),  # noqa: B008
+    exclusion: Exclusion,
 ) -> Iterator[tuple[fec_csv.Row, tuple[Path, Path, Path]]]:
     """Chooses the rows whose annotators agree on an odd one and whose three faces were kept and are not excluded.
 
@@ -190,38 +169,44 @@ def usable_rows(
 
 
 def list_work(layout: str, exclusion: Exclusion, files: tuple[Path, Path]) -> Iterator[tuple]:
-    """`work_of` of (csv file, folder of faces), where all that is needed is read anew: what a worker of a cluster does."""
+    """What has to be done for the examples of a split, one after the other.
+
+    Args:
+      layout: "triplets", whole ones; "faces", each face of them once, when it is first mentioned; "index", triplets by the ids
+        of their faces.
+      exclusion: as for `usable_rows`.
+      files: the csv file, and the folder of the faces.
+
+    Yields:
+      (row, the files of its faces) or, of "faces", (face, its file).
+
+    Raises:
+      UserError: as `usable_rows`.
+    """
     csv_path, faces_dir = files
     rows = usable_rows(csv_path, face_folder.read_faces(faces_dir), SplitReport(csv_path.name), exclusion)
-    return work_of(layout, rows)
+    return _each_face_once(rows) if layout == "faces" else rows
 
 
-def work_of(layout: str, rows: Iterable[tuple[fec_csv.Row, tuple]]) -> Iterator[tuple]:
-    """What has to be done for the examples of a layout, one after the other: (row, files), or (face, file) of each new face."""
-    if layout != "faces":
-        yield from rows
-        return
-    done: set[str] = set()
-    for row, paths in rows:
-        for face, path in zip(row.faces, paths):
-            if face.face_id not in done:
-                done.add(face.face_id)
-                yield face, path
+def do_work(layout: str, work: tuple) -> tuple[int | str, dict[str, Any]]:
+    """Makes the example of an item of `list_work`: all that takes time.
 
+    Returns:
+      (key, example): the row's line in the csv file or, of a face, its id; the example is as `make_example`, `face_example`
+      or `index_example` says.
 
-def do_work(layout: str, read_face: Callable[[Path], bytes], work: tuple) -> tuple[int | str, dict[str, Any]]:
-    """(key, example) of one item of `work_of`: all that takes time, and needs nothing else."""
+    Raises:
+      UserError: a face file is damaged or gone.
+    """
     named, files = work
     if layout == "faces":
-        return named.face_id, face_example(named, read_face(files))
+        return named.face_id, face_example(named, read_png(files))
     if layout == "index":
         return named.line, index_example(named)
-    return named.line, make_example(named, tuple(read_face(path) for path in files))
+    return named.line, make_example(named, tuple(read_png(path) for path in files))
 
 
-def why_dropped(
-    row: fec_csv.Row, records: tuple[face_folder.FaceRecord, ...], exclusion: Exclusion = Exclusion()  # noqa: B008
-) -> str | None:
+def why_dropped(row: fec_csv.Row, records: tuple[face_folder.FaceRecord, ...], exclusion: Exclusion) -> str | None:
     """Why a row makes no example: its votes, else an excluded face, else its first that was not kept; None if it makes one."""
     if row.why_unlabelled is not None:
         return row.why_unlabelled
@@ -291,6 +276,15 @@ def read_png(path: Path) -> bytes:
 
 def _sides(face: fec_csv.FaceRef) -> tuple[float, float, float, float]:
     return face.box.left, face.box.right, face.box.top, face.box.bottom
+
+
+def _each_face_once(rows: Iterable[tuple[fec_csv.Row, tuple[Path, ...]]]) -> Iterator[tuple[fec_csv.FaceRef, Path]]:
+    seen: set[str] = set()
+    for row, paths in rows:
+        for face, path in zip(row.faces, paths):
+            if face.face_id not in seen:
+                seen.add(face.face_id)
+                yield face, path
 
 
 def _records(

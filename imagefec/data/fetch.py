@@ -114,7 +114,8 @@ def fetch_photos(
             n_imported, n_ambiguous = _import(ledger, downloader, from_dir, tally) if from_dir is not None else (0, 0)
             n_fetched = 0
             for outcomes in run.outcomes():
-                ledger.record(outcomes)
+                if outcomes:
+                    ledger.record(outcomes)
                 n_fetched += sum(outcome.status == "ok" for outcome in outcomes)
                 tally.add(outcomes, run.waits)
         tally.show()
@@ -139,10 +140,10 @@ class _Tally:
         for outcome in outcomes:
             self._counts[outcome.status] += 1
         if self._progress is not None:
-            self._progress.update(len(outcomes))
             if time.monotonic() - self._shown_at > _SHOW_EVERY_S:
                 self._shown_at = time.monotonic()
                 self.show(waits())
+            self._progress.update(len(outcomes))
 
     def show(self, waits: Mapping[str, float] | None = None) -> None:
         if self._progress is not None:

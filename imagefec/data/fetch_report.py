@@ -68,11 +68,36 @@ def make_report(
         images_per_s=round(n_fetched / seconds, 1) if seconds else 0.0)
 
 
+def describe(report: FetchReport) -> str:
+    """The report as lines for a person: photos by status, why some are not there, triplets still whole by split and type."""
+    lines = [f"photos    {_share(report.n_ok, report.n_urls)}, {report.n_gone} gone, {report.n_failed} failed"
+             + (" (the same command asks for the failed again)" if report.n_failed else "")]
+    if report.n_imported or report.n_ambiguous:
+        lines.append(f"yours     {report.n_imported} taken, {report.n_ambiguous} passed over for names that fit several")
+    if report.n_rows_refused:
+        lines.append(f"rows      {report.n_rows_refused} of the csv files skipped")
+    lines += [f"lost      {n} by {reason}" for reason, n in list(report.reasons.items())[:_MOST_REASONS]]
+    lines += [f"host      {host} {'was given up in this run' if facts['given_up'] else 'limited the rate'}"
+              for host, facts in report.hosts.items() if facts.get("given_up") or facts.get("n_throttled")][:_MOST_REASONS]
+    for split, counts in report.triplets.items():
+        by_type = ", ".join(f"{kind} {_share(of_kind['whole'], of_kind['n_triplets'])}"
+                            for kind, of_kind in counts["by_type"].items() if of_kind["n_triplets"])
+        lines.append(f"triplets  {split}: {_share(counts['whole'], counts['n_triplets'])} whole ({by_type})")
+    return "\n".join(lines)
+
+
 def write_stats(path: Path, report: FetchReport) -> None:
     """Writes the report as JSON, whole or not at all."""
     part = path.with_suffix(".part")
     part.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
     os.replace(part, path)
+
+
+_MOST_REASONS = 10
+
+
+def _share(n: int, of: int) -> str:
+    return f"{n} of {of}" + (f" ({n / of:.1%})" if of else "")
 
 
 def _whole_triplets(ledger: Ledger, csv_paths: Sequence[str | os.PathLike]) -> dict[str, dict]:

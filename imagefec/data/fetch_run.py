@@ -17,6 +17,7 @@ from imagefec.data.ledger import Ledger, Outcome
 
 MOST_HOSTS = 256  # asked side by side
 PAGE = 256  # urls of one host read ahead
+MOST_REFUSALS = 10  # of one url by a host that serves others in between
 GIVEN_UP = {Answer.THROTTLED: "rate limited", Answer.BROKEN: "host does not answer"}
 
 
@@ -53,15 +54,17 @@ class FetchRun:
         self.throttled: dict[str, dict] = {}  # what is known of hosts that refused, for the report
 
     def outcomes(self) -> Iterator[list[Outcome]]:
-        """Yields outcomes as they come, all that are there at a time; the first exception of a thread ends it."""
+        """Yields outcomes as they come, all that are there at a time, and [] now and then while hosts are waited for.
+
+        The first exception of a thread ends it.
+        """
         threads = [threading.Thread(target=self._work, daemon=True, name=f"fetch-{n}") for n in range(self._pace.workers)]
         for thread in threads:
             thread.start()
         try:
             hosts, cursors = self._ledger.asked_hosts(), {}
             while self._feed(hosts, cursors):
-                if outcomes := self._take_all():
-                    yield outcomes
+                yield self._take_all()
             # What the threads noted between the last look and the end of the last host.
             while not self._done.empty():
                 yield self._take_all()
@@ -79,7 +82,7 @@ class FetchRun:
         """Fills the queues of the open hosts and opens others; False once there is nothing left to ask."""
         for host in list(cursors):
             if self._queues.is_given_up(host):
-                self._give_up(host, cursors)
+                self._give_up(host)
             if cursors[host] is not None and self._queues.length(host) <= PAGE // 2:
                 self._fill(host, cursors)
             if cursors[host] is None and not self._queues.length(host):
@@ -96,15 +99,11 @@ class FetchRun:
         cursors[host] = rows[-1][0] if len(rows) == PAGE else None
         self._queues.put(Task(url, host) for _, url in rows)
 
-    def _give_up(self, host: str, cursors: dict[str, int | None]) -> None:
-        """Ends what waits of a host; what is not read yet is read and ended page by page."""
+    def _give_up(self, host: str) -> None:
+        """Ends what waits of a host; what is not read yet is read by the next calls, page by page."""
         reason = GIVEN_UP[self._last_trouble.get(host, Answer.BROKEN)]
-        while True:
-            for task in self._queues.drain(host):
-                self._done.put(Outcome(task.url, "failed", reason, task.attempts))
-            if cursors[host] is None:
-                return
-            self._fill(host, cursors)
+        for task in self._queues.drain(host):
+            self._done.put(Outcome(task.url, "failed", reason, task.attempts))
 
     def _close(self, host: str) -> None:
         gate, now = self._queues.forget(host), time.monotonic()
@@ -126,8 +125,10 @@ class FetchRun:
         found = self._attempt(task.url)
         if found.answer is not Answer.SERVED:
             self._last_trouble[task.host] = found.answer
-        if found.answer is Answer.THROTTLED:  # no fault of the url's
-            self._queues.put([task])
+        if found.answer is Answer.THROTTLED and self._queues.refused(task) < MOST_REFUSALS:  # no fault of the url's
+            self._queues.put([task], min(2.0 ** (task.refusals - 1) - 1, _LONGEST_BACKOFF_S))
+        elif found.answer is Answer.THROTTLED:
+            self._done.put(Outcome(task.url, "failed", GIVEN_UP[Answer.THROTTLED], task.attempts))
         else:
             task.attempts += 1
             if found.worth_retrying and task.attempts < self._pace.attempts:

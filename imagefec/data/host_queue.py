@@ -16,11 +16,13 @@ from imagefec.data.host_gate import Answer, HostGate
 
 @dataclasses.dataclass
 class Task:
-    """A url to ask, and how many attempts it has spent."""
+    """A url to ask, how many attempts it has spent, and how often it was refused by a host that served others in between."""
 
     url: str
     host: str
     attempts: int = 0
+    refusals: int = 0
+    n_served_before: int = -1  # by the host when it last refused this url
 
 
 class HostQueues:
@@ -71,8 +73,17 @@ class HostQueues:
         with self._changed:
             host = self._hosts[task.host]
             host.under_way -= 1
+            host.n_served += answer is Answer.SERVED
             host.gate.end(answer, self._clock(), retry_after_s)
             self._changed.notify()
+
+    def refused(self, task: Task) -> int:
+        """Notes that a host told a task that was taken to wait; returns the task's `refusals`."""
+        with self._changed:
+            n_served = self._hosts[task.host].n_served
+            task.refusals += n_served > task.n_served_before
+            task.n_served_before = n_served
+            return task.refusals
 
     def length(self, host: str) -> int:
         """Tasks of a host that wait or are under way."""
@@ -117,6 +128,7 @@ class _Host:
     gate: HostGate
     waiting: list[tuple[float, int, Task]] = dataclasses.field(default_factory=list)
     under_way: int = 0
+    n_served: int = 0
 
     def ready_at(self, now: float) -> float:
         return max(self.waiting[0][0], self.gate.ready_at(now)) if self.waiting else math.inf

@@ -115,7 +115,10 @@ class Ledger:
         return [path for (path,) in self._db.execute("SELECT path FROM files WHERE name = ? LIMIT 2", (name,))]
 
     def mark_placeholders(self, urls: int) -> int:
-        """Marks as gone what one and the same picture was sent for, for so many wanted urls of a host; how many urls."""
+        """Marks as gone what one and the same picture was sent for, for so many wanted urls of a host; how many urls.
+
+        What an earlier fetch marked is known for a placeholder, however few urls it was sent for this time.
+        """
         return self._db.execute(_MARK_PLACEHOLDERS, (time.time(), urls)).rowcount
 
     def n_whole(self, urls: Sequence[str]) -> int:
@@ -263,10 +266,12 @@ SELECT n, url, name, (SELECT count(*) FROM asked b WHERE b.name = a.name) FROM a
 """
 _MARK_PLACEHOLDERS = """
 UPDATE photos SET status = 'gone', reason = 'placeholder picture', last_try = ?
-WHERE status = 'ok' AND (sha256, url) IN (
-  SELECT p.sha256, w.url FROM wanted w JOIN photos p USING (url) WHERE (p.sha256, w.host) IN (
-    SELECT sha256, host FROM wanted JOIN photos USING (url) WHERE status = 'ok' AND host != ''
-    GROUP BY sha256, host HAVING count(*) >= ?))
+WHERE status = 'ok' AND url IN (
+  SELECT url FROM wanted JOIN photos p USING (url) WHERE host != '' AND (
+    sha256 IN (SELECT sha256 FROM photos WHERE reason = 'placeholder picture' AND sha256 IS NOT NULL)
+    OR (sha256, host) IN (
+      SELECT sha256, host FROM wanted JOIN photos USING (url) WHERE status = 'ok' AND host != ''
+      GROUP BY sha256, host HAVING count(*) >= ?)))
 """
 _TALLY_BY_HOST = """
 SELECT host, status, count(*) FROM wanted JOIN photos USING (url)

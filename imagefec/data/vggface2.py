@@ -1,7 +1,8 @@
 """From identity folders to the examples of the `vggface2` dataset; knows nothing of TFDS.
 
 The way of a picture: `vggface2_folders` lists it, `vggface2_faces` makes its face, `vggface2_scratch` keeps that,
-`vggface2_draws` draws triplets of rows, and here they become examples.
+`vggface2_draws` draws triplets of rows, and here they become examples: of places, which `list_work` lists and `do_work`
+reads, here or anywhere the scratch folder is seen.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,18 @@ from imagefec.data.exclusion import Exclusion
 from imagefec.data.vggface2_boxes import find_loose_boxes, read_loose_boxes
 from imagefec.data.vggface2_draws import identity_batches, identity_triplets
 from imagefec.data.vggface2_faces import Face, Settings
-from imagefec.data.vggface2_folders import HOW_TO_FILL, People, list_splits
-from imagefec.data.vggface2_scratch import Faces, cut_split, scratch_folder
+from imagefec.data.vggface2_folders import HOW_TO_FILL, People, Person, list_splits
+from imagefec.data.vggface2_scratch import Faces, Spread, cut_split, scratch_folder
 from imagefec.errors import UserError
 
-__all__ = ["HOW_TO_FILL", "LAYOUTS", "ManualDir", "Settings", "SplitReport", "face_examples", "identity_batches",
-           "identity_triplets", "triplet_examples"]
+__all__ = ["HOW_TO_FILL", "LAYOUTS", "ManualDir", "Settings", "SplitReport", "do_work", "draw_rows", "identity_batches",
+           "identity_triplets", "list_work"]
 
 LAYOUTS = ("triplets", "faces")
 TRIPLETS_A_FACE, MOST_TRIPLETS = 4, 500_000  # unless a number is asked for: FEC has as many; 30 to 40 GB
 NO_FACE_IN_ANY = "no usable photo"
+
+Place = tuple[Person, int]  # of a face in the scratch folder
 
 
 @dataclasses.dataclass
@@ -86,15 +89,15 @@ class ManualDir:
             self._box_files = {
                 split: find_loose_boxes(split, found.people[0].folder.parent, self.path) for split, found in self.splits.items()}
 
-    def faces(self, split: str, report: SplitReport, progress: Any = None) -> Faces:
-        """Cuts the faces of a split (those not cut yet) and fills the report.
+    def faces(self, split: str, report: SplitReport, progress: Any = None, spread: Spread | None = None) -> Faces:
+        """Cuts the faces of a split (those not cut yet) and fills the report; `spread` as for `cut_split`.
 
         Raises:
           UserError: not one face came out; or as `cut_split`.
         """
         found = self.splits[split]
         boxes = read_loose_boxes(self._box_files[split]) if self.settings.boxes == "loose_bb" else None
-        faces = cut_split(found.people, self.exclusion, self.settings, self._scratch, boxes, progress=progress)
+        faces = cut_split(found.people, self.exclusion, self.settings, self._scratch, boxes, spread, progress)
         counts = faces.n_by_person
         report.people, report.people_with_one_face = int((counts > 0).sum()), int((counts == 1).sum())
         report.left_out = found.left_out + Counter({NO_FACE_IN_ANY: int((counts == 0).sum())})
@@ -111,40 +114,49 @@ class ManualDir:
         return SplitReport(self.splits[split].people[0].folder.parent.relative_to(self.path).as_posix())
 
 
-def triplet_examples(
-    faces: Faces, n_triplets: int | None, seed: int, report: SplitReport
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Makes the examples of seeded triplets, person by person: a face is read when its triplet comes.
+def draw_rows(layout: str, n_triplets: int | None, seed: int, faces: Faces, report: SplitReport) -> np.ndarray:
+    """Chooses the faces of each example.
 
     Args:
-      faces: of a split.
+      layout: "triplets" or "faces"; the next two are for triplets.
       n_triplets: how many; None for four a face, 500,000 at most. Where so many different ones do not exist, all are made.
       seed: of `identity_triplets`.
-      report: its examples are counted up.
+      faces: of a split.
+      report: is told how many there are.
 
-    Yields:
-      (key, example) as `triplet_example` makes it; the key is made of the three face ids.
+    Returns:
+      int32 [n, 3] or, of "faces", [n, 1]: rows of `faces`, person by person.
 
     Raises:
       UserError: fewer than two people, or none with two faces; the report's reasons are in the text.
     """
-    report.triplets_asked = n_triplets or min(TRIPLETS_A_FACE * len(faces), MOST_TRIPLETS)
-    try:
-        triplets = identity_triplets(faces.labels, report.triplets_asked, seed)
-    except UserError as error:
-        raise UserError(f"{report}: {error}") from None
-    for rows in triplets:
-        example = triplet_example(*(faces[row] for row in rows.tolist()))
-        report.examples += 1
-        yield "_".join(example["face_ids"]), example
+    if layout == "faces":
+        rows = np.arange(len(faces), dtype=np.int32)[:, None]
+    else:
+        report.triplets_asked = n_triplets or min(TRIPLETS_A_FACE * len(faces), MOST_TRIPLETS)
+        try:
+            rows = identity_triplets(faces.labels, report.triplets_asked, seed)
+        except UserError as error:
+            raise UserError(f"{report}: {error}") from None
+    report.examples = len(rows)
+    return rows
 
 
-def face_examples(faces: Faces, report: SplitReport) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Makes an example of each face: (face id, example as `face_example` makes it); the report's examples are counted up."""
-    for row in range(len(faces)):
-        face = faces[row]
-        report.examples += 1
-        yield face.face_id, face_example(face)
+def list_work(layout: str, n_triplets: int | None, seed: int, faces: Faces) -> Iterator[tuple[Place, ...]]:
+    """The places of the faces of each example, drawn as `draw_rows` draws them; small, and no face is read yet."""
+    for rows in draw_rows(layout, n_triplets, seed, faces, SplitReport("")):
+        yield tuple(faces.place(row) for row in rows.tolist())
+
+
+def do_work(layout: str, read: Callable[[Person, int], Face], places: tuple[Place, ...]) -> tuple[str, dict[str, Any]]:
+    """Reads the faces of an example, as `Faces.read` does, and makes it.
+
+    Returns:
+      (key, example): the face id and what `face_example` makes, or the three face ids, joined, and what `triplet_example` makes.
+    """
+    made = [read(*place) for place in places]
+    example = face_example(*made) if layout == "faces" else triplet_example(*made)
+    return "_".join(face.face_id for face in made), example
 
 
 def triplet_example(first: Face, second: Face, other: Face) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import csv
+import functools
 import hashlib
 import math
 import os
@@ -19,11 +20,11 @@ _FOLDERS = (".", "bb_landmark", "meta", "meta/bb_landmark")
 
 
 class LooseBoxes:
-    """Boxes by identity and file name, in pixels of the photo as stored."""
+    """Boxes by identity and file name, in pixels of the photo as stored. Pickled by its path: a process reads the file once."""
 
-    def __init__(self, keys: np.ndarray, boxes: np.ndarray):
+    def __init__(self, path: str | os.PathLike, keys: np.ndarray, boxes: np.ndarray):
         order = np.argsort(keys, kind="stable")
-        self._keys, self._boxes = keys[order], boxes[order]
+        self._path, self._keys, self._boxes = path, keys[order], boxes[order]
 
     def of(self, identity: str, file_name: str) -> Box | None:
         """The box of a photo; None where the file has none, or an empty one."""
@@ -36,6 +37,9 @@ class LooseBoxes:
 
     def __len__(self) -> int:
         return len(self._keys)
+
+    def __reduce__(self) -> tuple:
+        return _read_once, (self._path,)
 
 
 def find_loose_boxes(split: str, folder: Path, manual_dir: str | os.PathLike) -> Path:
@@ -77,7 +81,12 @@ def read_loose_boxes(path: str | os.PathLike) -> LooseBoxes:
                         "leave boxes out to have faces detected.") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from None
-    return LooseBoxes(np.frombuffer(keys, np.uint64), np.frombuffer(numbers, np.float32).reshape(-1, 4))
+    return LooseBoxes(path, np.frombuffer(keys, np.uint64), np.frombuffer(numbers, np.float32).reshape(-1, 4))
+
+
+@functools.lru_cache(maxsize=2)
+def _read_once(path: str | os.PathLike) -> LooseBoxes:
+    return read_loose_boxes(path)
 
 
 def _key(name: str) -> int:

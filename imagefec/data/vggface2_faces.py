@@ -15,10 +15,8 @@ from typing import Any
 import cv2
 
 import imagefec
-from imagefec.data.exclusion import Exclusion
 from imagefec.data.face_worker import NOT_A_PHOTO
-from imagefec.data.vggface2_boxes import LooseBoxes
-from imagefec.data.vggface2_folders import Person, Photo, face_id, list_photos
+from imagefec.data.vggface2_folders import Person, Photo, face_id
 from imagefec.errors import UserError
 from imagefec.faces import crop
 from imagefec.faces.detectors import Detector, make_detector
@@ -143,18 +141,6 @@ def make_faces(photos: Sequence[Photo], detector: Detector, boxes: Sequence[Box 
         if cut.png is not None:
             seen.add(digest)
         yield cut
-
-
-def person_faces(person: Person, exclusion: Exclusion, detector: Detector, boxes: LooseBoxes | None = None) -> Iterator[Face]:
-    """Makes the faces of a person straight from the photos, with no scratch folder: what a worker of a cluster maps.
-
-    They are the faces, in the order, that `vggface2_scratch` keeps.
-    """
-    photos = list_photos(person, exclusion).photos
-    found = None if boxes is None else [boxes.of(person.name, photo.name) for photo in photos]
-    for photo, cut in zip(photos, make_faces(photos, detector, found)):
-        if cut.png is not None:
-            yield face_of(person, photo.name, cut.box, cut.png)
 
 
 def face_of(person: Person, file_name: str, box: tuple[float, float, float, float], png: bytes) -> Face:

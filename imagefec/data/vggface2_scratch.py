@@ -1,7 +1,8 @@
 """The faces of an identity dataset: cut once a person into a scratch folder, resumable, and read back by row.
 
 Two files a person: NAME.pngs, the PNG files one after the other, and NAME.json, what became of each photo. The json is
-written last, so where it lies the work is whole. Making a face is `vggface2_faces`.
+written last, so where it lies the work is whole. People are independent of each other: threads share them, or the workers of
+a cluster to whom the folder is one. Making a face is `vggface2_faces`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import itertools
 import json
 import os
 import threading
+import uuid
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +35,29 @@ from imagefec.errors import UserError
 from imagefec.faces.detectors import Detector
 from imagefec.faces.photos import write_whole
 
+Spread = Callable[[Callable[[Person], None], Sequence[Person]], Iterator[None]]
+
+
+class FaceReader:
+    """Reads faces back, by person and place among the person's; pickled by its folder, as it goes to other machines."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._book_of = functools.lru_cache(maxsize=256)(functools.partial(_read_book, folder))
+
+    def __call__(self, person: Person, at: int) -> Face:
+        """The face.
+
+        Raises:
+          UserError: it is gone, damaged, or was cut anew meanwhile.
+        """
+        name, offset, length, box, _, _ = self._book_of(person)["faces"][at]
+        png = _read_png(_stem(self._folder, person).with_suffix(".pngs"), offset, length)
+        return face_of(person, name, tuple(box), png)
+
+    def __reduce__(self) -> tuple:
+        return FaceReader, (self._folder,)
+
 
 class Faces(Sequence):
     """The faces of a split in the scratch folder, by row: person after person, photo after photo; flat in memory.
@@ -42,11 +67,13 @@ class Faces(Sequence):
       labels: int32 [n].
       photos, upscaled, stray_files: how many there were of each.
       dropped: how many photos were dropped for which reason.
+      read: the FaceReader of the places that `place` tells.
     """
 
     def __init__(self, people: Sequence[Person], folder: Path):
         self.people = people
         self._folder = folder
+        self.read = FaceReader(folder)
         self.photos = self.upscaled = self.stray_files = 0
         self.dropped: Counter[str] = Counter()
         counts = []
@@ -59,24 +86,27 @@ class Faces(Sequence):
             self.dropped.update(book["dropped"])
         self.labels = np.repeat(np.array([person.label for person in people], np.int32), counts)
         self._starts = [0, *itertools.accumulate(counts)]
-        self._book_of = functools.lru_cache(maxsize=256)(functools.partial(_read_book, folder))
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, row: int) -> Face:
+        return self.read(*self.place(row))
+
+    def place(self, row: int) -> tuple[Person, int]:
+        """Whose face a row is, and which of theirs."""
         if not 0 <= row < len(self):
             raise IndexError(row)
         at = bisect.bisect_right(self._starts, row) - 1
-        person = self.people[at]
-        name, offset, length, box, _, _ = self._book_of(person)["faces"][row - self._starts[at]]
-        png = _read_png(_stem(self._folder, person).with_suffix(".pngs"), offset, length)
-        return face_of(person, name, tuple(box), png)
+        return self.people[at], row - self._starts[at]
 
     @property
     def n_by_person(self) -> np.ndarray:
         """int [people], how many faces each of `people` has."""
         return np.diff(self._starts)
+
+    def __reduce__(self) -> tuple:
+        return Faces, (self.people, self._folder)
 
 
 def scratch_folder(base: str | os.PathLike, manual_dir: str | os.PathLike, settings: Settings) -> Path:
@@ -86,7 +116,7 @@ def scratch_folder(base: str | os.PathLike, manual_dir: str | os.PathLike, setti
 
 
 def cut_split(people: Sequence[Person], exclusion: Exclusion, settings: Settings, scratch: str | os.PathLike,
-              boxes: LooseBoxes | None = None, workers: int | None = None, progress: Any = None) -> Faces:
+              boxes: LooseBoxes | None = None, spread: Spread | None = None, progress: Any = None) -> Faces:
     """Cuts the faces of a split's people, each once; run again, it goes on where it was.
 
     Args:
@@ -96,7 +126,8 @@ def cut_split(people: Sequence[Person], exclusion: Exclusion, settings: Settings
       scratch: folder for the cut faces, about 20 KB each, see `scratch_folder`; it may be deleted when no more datasets are
         to be built.
       boxes: of the split, where the settings say "loose_bb".
-      workers: threads; None for one a CPU core. The faces are the same for any number.
+      spread: (cut one person, people) -> an iterator that yields as people are done; None for a thread a CPU core. The faces
+        are the same for any.
       progress: told of every person done.
 
     Returns:
@@ -108,29 +139,23 @@ def cut_split(people: Sequence[Person], exclusion: Exclusion, settings: Settings
     if not people:
         raise ValueError("cut_split wants at least one person")
     folder = Path(scratch) / people[0].split
+    cut = functools.partial(_cut_person, exclusion, settings, folder, boxes)
     with _folder_errors(folder), _locked(folder):
         _drop_others(folder, people)
-        for _ in _cut_all(people, exclusion, settings, folder, boxes, workers or _n_cores()):
+        for _ in (spread or spread_over_threads)(cut, people):
             if progress is not None:
                 progress.update(1)
         return Faces(people, folder)
 
 
-def _cut_all(people: Sequence[Person], exclusion: Exclusion, settings: Settings, folder: Path, boxes: LooseBoxes | None,
-             workers: int) -> Iterator[None]:
+def spread_over_threads(cut: Callable[[Person], None], people: Sequence[Person], workers: int | None = None) -> Iterator[None]:
     """Threads do: OpenCV lets others run meanwhile, and `tfds build` is a heavy process to start again for each worker."""
-    own = threading.local()  # no detector may be used by two threads
-
-    def work(person: Person) -> None:
-        if not hasattr(own, "detector"):
-            own.detector = settings.make_detector()
-        _cut_person(person, exclusion, own.detector, folder, boxes)
-
+    workers = workers or _n_cores()
     with _one_opencv_thread(), ThreadPoolExecutor(workers) as pool:
         running: deque = deque()
         try:
             for person in people:
-                running.append(pool.submit(work, person))
+                running.append(pool.submit(cut, person))
                 while len(running) > 2 * workers:
                     yield running.popleft().result()
             while running:
@@ -139,7 +164,7 @@ def _cut_all(people: Sequence[Person], exclusion: Exclusion, settings: Settings,
             pool.shutdown(cancel_futures=True)
 
 
-def _cut_person(person: Person, exclusion: Exclusion, detector: Detector, folder: Path, boxes: LooseBoxes | None) -> None:
+def _cut_person(exclusion: Exclusion, settings: Settings, folder: Path, boxes: LooseBoxes | None, person: Person) -> None:
     listed = list_photos(person, exclusion)
     photos = listed.photos
     found = None if boxes is None else [boxes.of(person.name, photo.name) for photo in photos]
@@ -152,9 +177,9 @@ def _cut_person(person: Person, exclusion: Exclusion, detector: Detector, folder
         return
     book_path.unlink(missing_ok=True)
     dropped, faces, offset = Counter(listed.dropped), [], 0
-    passing = stem.with_suffix(".tmp")
+    passing = stem.with_suffix(f".{uuid.uuid4().hex}.tmp")  # a cluster may give a person to two workers at once
     with open(passing, "wb") as file:
-        for photo, cut in zip(photos, make_faces(photos, detector, found)):
+        for photo, cut in zip(photos, make_faces(photos, _detector(settings), found)):
             if cut.png is None:
                 dropped[cut.reason] += 1
                 continue
@@ -164,6 +189,15 @@ def _cut_person(person: Person, exclusion: Exclusion, detector: Detector, folder
     book = {"made_from": made_from, "photos": len(photos) + listed.dropped.total(), "stray_files": listed.stray_files,
             "dropped": dropped, "faces": faces}
     write_whole(book_path, json.dumps(book).encode())
+
+
+_of_thread = threading.local()  # no detector may be used by two threads
+
+
+def _detector(settings: Settings) -> Detector:
+    if getattr(_of_thread, "settings", None) != settings:
+        _of_thread.settings, _of_thread.detector = settings, settings.make_detector()
+    return _of_thread.detector
 
 
 def _stem(folder: Path, person: Person) -> Path:

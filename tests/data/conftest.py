@@ -2,6 +2,9 @@
 
 import collections
 import contextlib
+import email.utils
+import functools
+import gzip
 import http.server
 import io
 import socket
@@ -26,6 +29,12 @@ def photo_bytes(name, kind="JPEG"):
     return file.getvalue()
 
 
+@functools.cache
+def gzip_bomb(name):
+    """A picture and then 100 MB of zeros, in 100 kB."""
+    return gzip.compress(photo_bytes(name)) + gzip.compress(bytes(10_000_000)) * 10
+
+
 class PhotoServer(http.server.ThreadingHTTPServer):
     """Answers /WAY/NAME in the way asked for; `hits` counts and `times` dates the requests by path."""
 
@@ -35,6 +44,7 @@ class PhotoServer(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.hits = collections.Counter()
+        self.told = {}  # times that /dated/ told
         self.times = collections.defaultdict(list)
         self.agents = set()
         self.gate = threading.Event()  # /held/ waits for it
@@ -97,6 +107,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def way_later(self, name):
         self.answer(429, Retry_After=1) if self.first_time() else self.way_ok(name)
 
+    def way_busy(self, name):
+        self.answer(503, Retry_After=1) if self.first_time() else self.way_ok(name)
+
+    def way_dated(self, name):
+        """Told to wait until a date; dates are of whole seconds."""
+        self.server.told.setdefault(self.path, time.time() + 2)
+        date = email.utils.formatdate(self.server.told[self.path], usegmt=True)
+        self.answer(429, Retry_After=date) if self.first_time() else self.way_ok(name)
+
+    def way_never(self, name):
+        self.answer(429)
+
     def way_bucket(self, name):
         """A token bucket that all paths share: so many requests at once and a second, the others are told to wait."""
         with self.server.lock:
@@ -135,6 +157,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def way_truncated(self, name):
         self.answer(200, photo_bytes(name), Content_Length=len(photo_bytes(name)) + 100)
         self.close_connection = True
+
+    def way_short_length(self, name):
+        """Sends more than it says."""
+        self.answer(200, photo_bytes(name), Content_Length=len(photo_bytes(name)) - 100)
+
+    def way_gzip_bomb(self, name):
+        self.answer(200, gzip_bomb(name), Content_Encoding="gzip")
 
     def way_cut_once(self, name):
         self.way_truncated(name) if self.first_time() else self.way_ok(name)

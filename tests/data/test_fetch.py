@@ -92,6 +92,8 @@ FATES = {
     "status/500/x": ("failed", "http 500", 2),
     "status/503/x": ("failed", "http 503", 2),
     "truncated/x": ("failed", "truncated body", 2),
+    "short_length/x": ("failed", "truncated image", 2),
+    "gzip_bomb/x": ("gone", "larger than 30000 bytes", 1),
     "chunked/cut": ("failed", "truncated body", 2),
     "html/x": ("gone", "not an image: text/html", 1),
     "odd_type/x": ("gone", "not an image: odd content type", 1),
@@ -131,7 +133,7 @@ def test_every_misbehaviour_ends_with_its_status_and_reason(photo_server, csv_of
     assert (report.n_ok, report.n_gone, report.n_failed) == tuple(
         statuses.count(status) for status in ("ok", "gone", "failed"))
     assert sum(report.reasons.values()) == report.n_gone + report.n_failed
-    assert report.reasons["larger than 30000 bytes"] == 2
+    assert report.reasons["larger than 30000 bytes"] == 3
     assert not list((cache_dir / "parts").iterdir())
 
 
