@@ -1,27 +1,18 @@
 """Which rows become examples, what is in them, and what a user is told of a wrong manual directory."""
 
-import dataclasses
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from imagefec.data import fec_csv, fec_examples
+from imagefec.data import face_folder, fec_csv, fec_examples
+from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
 from imagefec.maths.geometry import Box
 
 TRAIN = "faceexp-comparison-data-train-public.csv"
 TEST = "faceexp-comparison-data-test-public.csv"
-
-
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """As much of a face_files.FaceRecord as examples need."""
-
-    path: Path | None
-    kept: bool = True
-    reason: str = ""
 
 
 def png(size=(128, 128, 3), seed=0) -> bytes:
@@ -39,20 +30,34 @@ def row(numbers=(0, 1, 2), votes=(2, 2, 2, 0), kind="TWO_CLASS_TRIPLET", line=1)
 
 @pytest.fixture
 def make(tmp_path):
-    """Runs make_examples on rows; faces 0..8 are kept, 9 is not."""
+    """Makes the examples of rows, and the report on them; faces 0..8 are kept, 9 is not."""
 
-    def run(*rows, extra_text="", faces=range(10), read_face=lambda path: path.name.encode()):
+    def run(*rows, layout="triplets", exclude=(), extra_text="", faces=range(10)):
         csv_path = tmp_path / TRAIN
         fec_csv.write_rows(csv_path, rows)
         with csv_path.open("a") as file:
             file.write(extra_text)
-        records = {face(n).face_id: Record(tmp_path / f"{n}.png") for n in faces}
-        if 9 in faces:
-            records[face(9).face_id] = Record(None, kept=False, reason="no face found")
-        report = fec_examples.SplitReport(csv_path.name)
-        return list(fec_examples.make_examples(csv_path, records, report, read_face)), report
+        write_faces(tmp_path / "faces", faces)
+        exclusion = Exclusion(exclude)
+        report = fec_examples.report_on(csv_path, face_folder.read_faces(tmp_path / "faces"), exclusion)
+        work = fec_examples.list_work(layout, exclusion, (csv_path, tmp_path / "faces"))
+        return [fec_examples.do_work(layout, item) for item in work], report
 
     return run
+
+
+def write_faces(folder: Path, numbers) -> None:
+    """A folder as crop leaves it."""
+    lines = [face_folder.HEADER + "\n"]
+    for n in numbers:
+        lost = n == 9
+        path = face_folder.face_path(folder, face(n).face_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not lost:
+            path.write_bytes(png(seed=n))
+        lines.append(face_folder.book_line(face(n).face_id, face(n).url, face(n).box, not lost,
+                                           "no face found" if lost else "", "none", None, False))
+    (folder / "faces.csv").write_text("".join(lines))
 
 
 def test_an_example_holds_the_row_and_the_files_of_its_faces(make):
@@ -60,7 +65,7 @@ def test_an_example_holds_the_row_and_the_files_of_its_faces(make):
     boxes = example.pop("boxes")
     assert key == 1
     assert example == {
-        "image_a": b"4.png", "image_b": b"0.png", "image_c": b"8.png",
+        "image_a": png(seed=4), "image_b": png(seed=0), "image_c": png(seed=8),
         "type": "two_class", "odd": 2, "votes": [2, 2, 0, 2],
         "annotators": ["rater 0", "rater 1", "rater 2", "rater 3"], "agreement": 0.75,
         "face_ids": [face(n).face_id for n in (4, 0, 8)],
@@ -97,15 +102,39 @@ def test_a_csv_without_one_usable_triplet_is_an_error_with_the_reasons(make):
         make(row(votes=(0, 1)), row(numbers=(0, 1, 9)))
 
 
-def test_face_files_pass_through_unchanged_and_are_read_once(make, tmp_path, monkeypatch):
-    for n in range(4):
-        (tmp_path / f"{n}.png").write_bytes(png(seed=n))
-    reads = []
-    read_bytes = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: (reads.append(path.name), read_bytes(path))[1])
-    examples, _ = make(row(), row(numbers=(3, 0, 1)), row(numbers=(2, 1, 0)), read_face=None)
-    assert examples[1][1]["image_a"] == png(seed=3)
-    assert sorted(reads) == ["0.png", "1.png", "2.png", "3.png"]
+def test_the_index_holds_a_triplet_without_its_images(make):
+    rows = row(numbers=(4, 0, 8)), row(numbers=(1, 4, 2), votes=(0, 0))
+    whole, _ = make(*rows)
+    index, _ = make(*rows, layout="index")
+    left_out = {"image_a", "image_b", "image_c", "urls", "boxes"}
+    assert index == [(key, {name: value for name, value in example.items() if name not in left_out}) for key, example in whole]
+
+
+def test_each_face_of_a_usable_triplet_comes_once_when_it_is_first_mentioned(make):
+    faces, report = make(row(numbers=(4, 0, 8)), row(numbers=(1, 9, 2)), row(numbers=(8, 4, 3)), layout="faces")
+    assert [key for key, _ in faces] == [face(n).face_id for n in (4, 0, 8, 3)]
+    for (key, example), n in zip(faces, (4, 0, 8, 3)):
+        np.testing.assert_array_equal(example.pop("box"), np.array([0.125, 0.5, 0.25, 0.75], np.float32))
+        assert example == {"image": png(seed=n), "face_id": key, "url": f"http://photos/{n},large.jpg"}
+    assert (report.examples, report.faces) == (2, 4)
+
+
+@pytest.mark.parametrize("name", [face(1).url, face(1).face_id])
+@pytest.mark.parametrize("layout", fec_examples.LAYOUTS)
+def test_an_excluded_face_takes_its_triplets_along_and_is_counted(make, layout, name):
+    made, report = make(row(numbers=(0, 1, 2)), row(numbers=(3, 4, 5)), row(numbers=(1, 9, 2)), layout=layout, exclude=[name])
+    assert report.as_json() | {"csv": ""} == {"csv": "", "rows": 3, "examples": 1, "faces": 3, "dropped": {"excluded": 2}}
+    assert [key for key, _ in made] == ([face(n).face_id for n in (3, 4, 5)] if layout == "faces" else [2])
+
+
+@pytest.mark.parametrize("layout", ["triplets", "faces"])
+def test_a_face_file_that_was_damaged_since_the_crop_stops_the_build_by_name(make, tmp_path, layout):
+    make(row())
+    path = face_folder.face_path(tmp_path / "faces", face(1).face_id)
+    path.write_bytes(png(seed=1)[:-20])
+    with pytest.raises(UserError, match=rf"{face(1).face_id}\.png: not a whole PNG file .*imagefec crop"):
+        for work in fec_examples.list_work(layout, Exclusion(), (tmp_path / TRAIN, tmp_path / "faces")):
+            fec_examples.do_work(layout, work)
 
 
 @pytest.mark.parametrize(

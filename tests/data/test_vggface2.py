@@ -37,7 +37,13 @@ def manual_dir(root, detector="haar", boxes="detector"):
 def examples(root, split="train", n_triplets=None, **more):
     manual = manual_dir(root, **more)
     report = manual.report(split)
-    return list(vggface2.triplet_examples(manual.faces(split, report), n_triplets, 0, report)), report
+    faces = manual.faces(split, report)
+    vggface2.draw_rows("triplets", n_triplets, 0, faces, report)
+    return make("triplets", faces, n_triplets), report
+
+
+def make(layout, faces, n_triplets=None):
+    return [vggface2.do_work(layout, faces.read, work) for work in vggface2.list_work(layout, n_triplets, 0, faces)]
 
 
 def test_drawn_people_become_triplets_of_two_photos_of_one_and_one_of_another(root):
@@ -71,9 +77,10 @@ def test_the_face_is_that_of_the_drawn_head(root):
 
 def test_each_face_makes_one_example_under_its_id(root):
     manual, report = manual_dir(root), vggface2.SplitReport("train")
-    made = list(vggface2.face_examples(manual.faces("train", report), report))
+    faces = manual.faces("train", report)
+    made = make("faces", faces)
     assert [(example["identity"], example["label"]) for _, example in made] == [("n1", 0)] * 3 + [("n2", 1)] * 2 + [("n3", 2)]
-    assert len({key for key, _ in made}) == report.examples == 6
+    assert len({key for key, _ in made}) == len(vggface2.draw_rows("faces", None, 0, faces, report)) == report.examples == 6
     assert all(key == example["face_id"] for key, example in made)
 
 

@@ -2,8 +2,11 @@
 
 import dataclasses
 import fcntl
+import functools
 import json
+import multiprocessing
 import os
+import pickle
 import resource
 import shutil
 
@@ -15,9 +18,9 @@ from PIL import Image
 from imagefec.data import vggface2_faces
 from imagefec.data.exclusion import Exclusion
 from imagefec.data.vggface2_boxes import find_loose_boxes, read_loose_boxes
-from imagefec.data.vggface2_faces import Settings, make_face, person_faces
+from imagefec.data.vggface2_faces import Settings, make_face
 from imagefec.data.vggface2_folders import face_id, list_splits
-from imagefec.data.vggface2_scratch import cut_split, scratch_folder
+from imagefec.data.vggface2_scratch import cut_split, scratch_folder, spread_over_threads
 from imagefec.errors import UserError
 from imagefec.faces.crop import standardise
 from imagefec.faces.detectors import Detection, NoDetector
@@ -151,19 +154,30 @@ def test_a_person_without_a_face_leaves_no_row_and_the_labels_of_others_alone(ma
     assert cut(manual, tmp_path / "scratch").labels.tolist() == [0, 0, 0, 2]
 
 
-def test_a_cluster_s_workers_make_the_same_faces_without_a_scratch_folder(manual, tmp_path):
-    shutil.copy(manual / "train/n1/1.png", manual / "train/n1/9.png")
-    exclusion = Exclusion(["n2/0.png"])
-    straight = [face for person in people_of(manual) for face in person_faces(person, exclusion, WHOLE.make_detector())]
-    assert straight == list(cut(manual, tmp_path / "scratch", exclusion))
-    assert len(straight) == 5
+def test_a_cluster_s_workers_make_the_same_files_and_read_the_same_faces(manual, tmp_path):
+    def over_processes(cut, people):  # what they are sent is pickled
+        with multiprocessing.get_context("spawn").Pool(2) as workers:
+            yield from workers.imap_unordered(cut, people)
+
+    boxes = read_loose_boxes(loose_csv(tmp_path, *(f"n1/{n},4,4,20,20" for n in range(3))))
+    exclusion = Exclusion(["n1/0.png"])
+    for name, spread in (("here", None), ("spread", over_processes)):
+        faces = cut(manual, tmp_path / name, exclusion, boxes=boxes, spread=spread)
+    assert files_of(tmp_path / "here") == files_of(tmp_path / "spread")
+    sent = pickle.loads(pickle.dumps(faces))
+    assert [face.url for face in sent] == ["train/n1/1.png", "train/n1/2.png"]
+    assert list(sent) == list(faces) == [faces.read(*faces.place(row)) for row in range(2)]
 
 
 def test_any_number_of_threads_writes_the_same_bytes(manual, tmp_path):
     for workers in (1, 4):
-        cut(manual, tmp_path / str(workers), workers=workers)
-    one, four = ({p.name: p.read_bytes() for p in (tmp_path / w / "train").iterdir()} for w in "14")
-    assert one == four and len(one) == 7
+        cut(manual, tmp_path / str(workers), spread=functools.partial(spread_over_threads, workers=workers))
+    assert files_of(tmp_path / "1") == files_of(tmp_path / "4")
+    assert len(files_of(tmp_path / "1")) == 7
+
+
+def files_of(scratch):
+    return {path.name: path.read_bytes() for path in (scratch / "train").iterdir()}
 
 
 @pytest.fixture
@@ -236,7 +250,7 @@ def test_a_full_disk_is_an_error_that_says_so_and_leaves_no_half_person(manual, 
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))  # files of n1's three faces grow larger
     try:
         with pytest.raises(UserError, match=r"(?s)cannot write the cut faces.*What is cut stays"):
-            cut(manual, tmp_path / "scratch", workers=1)
+            cut(manual, tmp_path / "scratch")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert len(cut(manual, tmp_path / "scratch")) == 6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from absl import logging
 from imagefec.data import face_folder, fec_examples
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
-from tfds_builders.beam_path import BeamWhereAsked, spread
+from tfds_builders.beam_path import BeamWhereAsked
 from tfds_builders.same_bytes import SameBytesWriter
 
 
@@ -63,30 +62,17 @@ class Builder(BeamWhereAsked, tfds.core.GeneratorBasedBuilder):
         self.info.metadata["excluded"] = {"names": len(exclusion), "digest": exclusion.digest}
         self.info.metadata["splits"] = {}
         faces = face_folder.read_faces(files.faces_dir)
-        generate = self._beam_examples if self.beam else self._generate_examples
-        return {split: generate(split, path, files.faces_dir, faces, exclusion) for split, path in files.csv_paths.items()}
+        for split, csv_path in files.csv_paths.items():
+            report = fec_examples.report_on(csv_path, faces, exclusion)
+            self.info.metadata["splits"][split] = report.as_json()
+            logging.info("fec, split %s: %s", split, report)
+        return {split: self._generate_examples((csv_path, files.faces_dir), exclusion)
+                for split, csv_path in files.csv_paths.items()}
 
-    def _generate_examples(
-        self, split: str, csv_path: Path, faces_dir: Path, faces: dict[str, face_folder.FaceRecord], exclusion: Exclusion
-    ) -> Iterator[tuple[int | str, dict[str, Any]]]:
-        report = fec_examples.SplitReport(csv_path.name)
-        yield from fec_examples.make_examples(csv_path, faces, report, None, self.builder_config.layout, exclusion)
-        self._keep(split, report)
-
-    def _beam_examples(
-        self, split: str, csv_path: Path, faces_dir: Path, faces: dict[str, face_folder.FaceRecord], exclusion: Exclusion
-    ) -> Any:
-        """Rows are chosen here once, for the report and its errors, and once more by a worker; faces are read by all."""
-        report, layout = fec_examples.SplitReport(csv_path.name), self.builder_config.layout
-        for _ in fec_examples.usable_rows(csv_path, faces, report, exclusion):
-            pass
-        self._keep(split, report)
-        return spread((csv_path, faces_dir), functools.partial(fec_examples.list_work, layout, exclusion),
-                      functools.partial(fec_examples.do_work, layout, fec_examples.read_png))
-
-    def _keep(self, split: str, report: fec_examples.SplitReport) -> None:
-        self.info.metadata["splits"][split] = report.as_json()
-        logging.info("fec, split %s: %s", split, report)
+    def _generate_examples(self, files: tuple[Path, Path], exclusion: Exclusion) -> Any:
+        layout = self.builder_config.layout
+        return self.examples(files, functools.partial(fec_examples.list_work, layout, exclusion),
+                             functools.partial(fec_examples.do_work, layout))
 
     def _example_writer(self) -> SameBytesWriter:
         return SameBytesWriter(self.info.file_format)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from imagefec.data import vggface2
 from imagefec.errors import UserError
 from imagefec.faces.crop import FACE_PX
 from imagefec.progress import progress
+from tfds_builders.beam_path import BeamWhereAsked, run_each
 from tfds_builders.same_bytes import SameBytesWriter
 
 
@@ -46,7 +47,7 @@ class Config(tfds.core.BuilderConfig):
                 raise UserError(f"config {self.name}: {name} is {value!r}; it must be a whole number of {least} or more.")
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(BeamWhereAsked, tfds.core.GeneratorBasedBuilder):
     """Builds triplets of identity, or faces with their identities, from a manual directory of identity folders."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -65,11 +66,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             metadata=tfds.core.MetadataDict(),
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         config = self.builder_config
         settings = vggface2.Settings.of(config.detector, config.min_score, config.boxes)
-        # Beside the output, so that a build that was killed, and the other config, find the faces that are cut.
-        scratch = Path(self.data_dir_root) / "downloads" / "vggface2_faces"
+        # Not in the dataset's own folder, so that a build that was killed, and the other config, find the faces that are cut.
+        scratch = Path(dl_manager.download_dir) / "vggface2_faces"
         manual = vggface2.ManualDir(dl_manager.manual_dir, scratch, settings)
         self.info.metadata["faces"] = settings.as_json()
         self.info.metadata["excluded"] = {"names": len(manual.exclusion), "digest": manual.exclusion.digest}
@@ -78,16 +79,17 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         self.info.metadata["splits"] = {}
         return {split: self._generate_examples(split, manual) for split in manual.splits}
 
-    def _generate_examples(self, split: str, manual: vggface2.ManualDir) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _generate_examples(self, split: str, manual: vggface2.ManualDir) -> Any:
+        """Cuts the split's faces at once and reports on them; the examples are made when TFDS asks for them."""
         config, report = self.builder_config, manual.report(split)
         with progress(f"cut {split} faces", total=len(manual.splits[split].people), unit="people") as bar:
-            faces = manual.faces(split, report, bar)
-        if config.layout == "triplets":
-            yield from vggface2.triplet_examples(faces, config.n_triplets, config.seed, report)
-        else:
-            yield from vggface2.face_examples(faces, report)
+            faces = manual.faces(split, report, bar, functools.partial(run_each, self.beam) if self.beam else None)
+        draw = (config.layout, config.n_triplets, config.seed)
+        vggface2.draw_rows(*draw, faces, report)
         self.info.metadata["splits"][split] = report.as_json()
         logging.info("vggface2, split %s: %s", split, report)
+        return self.examples(faces, functools.partial(vggface2.list_work, *draw),
+                             functools.partial(vggface2.do_work, config.layout, faces.read))
 
     def _example_writer(self) -> SameBytesWriter:
         return SameBytesWriter(self.info.file_format)
