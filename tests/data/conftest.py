@@ -9,6 +9,7 @@ import http.server
 import io
 import socket
 import struct
+import subprocess
 import threading
 import time
 import zlib
@@ -281,3 +282,28 @@ def csv_of_urls(tmp_path):
 @pytest.fixture(name="photo_bytes")
 def photo_bytes_fixture():
     return photo_bytes
+
+
+class SmallDisk:
+    """A file system of 1 MB in memory; `grow` makes room on it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def mount(self, options):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", self.path], check=True, capture_output=True)
+
+    def grow(self):
+        self.mount("remount,size=64m")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    disk = SmallDisk(tmp_path / "disk")
+    disk.path.mkdir()
+    try:
+        disk.mount("size=1m")
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("to mount a small disk takes rights that this test run does not have")
+    yield disk
+    subprocess.run(["umount", disk.path], check=True)

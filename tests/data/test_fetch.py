@@ -1,6 +1,5 @@
 """Fetching over a real server that misbehaves: what is kept, what is tried again, what survives a kill."""
 
-import errno
 import hashlib
 import itertools
 import json
@@ -17,7 +16,6 @@ from pathlib import Path
 import pytest
 
 import imagefec
-from imagefec.data import download
 from imagefec.data.fetch import Cache, fetch_photos
 from imagefec.errors import UserError
 
@@ -150,10 +148,12 @@ def test_what_failed_is_tried_by_the_next_run_and_what_is_gone_only_on_demand(
     assert photo_server.hits == {"/status/404/x": 2, "/mends/x": 2, "/html/x": 2}
 
 
-def test_retry_after_is_honoured(photo_server, csv_of_urls, cache_dir):
-    report = fetch_photos([csv_of_urls([photo_server.url("later/x")])], cache_dir, **QUICK)
-    first, second = photo_server.times["/later/x"]
-    assert report.n_ok == 1 and 1.0 <= second - first < 3.0
+@pytest.mark.parametrize(("way", "least_s"), [("later", 1.0), ("busy", 1.0), ("dated", 0.9)])
+def test_retry_after_is_honoured(photo_server, csv_of_urls, cache_dir, way, least_s):
+    # As seconds with a 429, with a 503, and as a date, whose fraction of a second is lost.
+    report = fetch_photos([csv_of_urls([photo_server.url(f"{way}/x")])], cache_dir, **QUICK)
+    first, second = photo_server.times[f"/{way}/x"]
+    assert report.n_ok == 1 and least_s <= second - first < 4.0
 
 
 def test_the_wait_between_attempts_doubles(photo_server, csv_of_urls, cache_dir):
@@ -240,24 +240,6 @@ def test_a_second_fetch_on_the_same_cache_is_refused(photo_server, csv_of_urls, 
     photo_server.gate.set()
     first.join()
     assert fetch_photos([csv], cache_dir).n_ok == 1
-
-
-def test_a_full_disk_is_told_and_what_was_fetched_stays(photo_server, csv_of_urls, cache_dir, monkeypatch):
-    write_all, n_written = download._write_all, []
-
-    def write_until_full(file, chunk):
-        if len(n_written) >= 5:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        n_written.append(1)
-        write_all(file, chunk)
-
-    csv = csv_of_urls(photo_server.url(f"ok/{n}") for n in range(60))
-    monkeypatch.setattr(download, "_write_all", write_until_full)
-    with pytest.raises(UserError, match=r"No space left on device.*goes on"):
-        fetch_photos([csv], cache_dir, workers=2)
-    monkeypatch.undo()
-    report = fetch_photos([csv], cache_dir, workers=2)
-    assert (report.n_ok, report.n_fetched) == (60, 55)
 
 
 def test_a_file_the_kernel_refuses_is_told_as_well(csv_of_urls, cache_dir, tmp_path, photo_bytes):
