@@ -177,7 +177,9 @@ class _Source:
         about = {"format": FORMAT, "dataset": self.full_name, "splits": joined, "fingerprint": digest, **made_from}
         return keep(self.data_dir / BANKS / self.full_name, f"{joined}_{name}", about, make, read)
 
-    def batches(self, wanted: Sequence[str], images: Sequence[str] = (), optional: Sequence[str] = ()) -> Iterator[dict[str, np.ndarray]]:
+    def batches(
+        self, wanted: Sequence[str], images: Sequence[str] = (), optional: Sequence[str] = ()
+    ) -> Iterator[dict[str, np.ndarray]]:
         """All examples of the splits, READ_TOGETHER at a time: feature -> array [b, ...].
 
         Images are not decoded, votes are counted: int32 [b, 3]. Optional features come where there are all.

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 import shutil
 import sys
 from collections import Counter
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagefec.data import fec_csv, pipeline
+from imagefec.data import face_bank, fec_csv, pipeline
 from imagefec.errors import UserError
 
 MANUAL = Path(__file__).parents[2] / "tfds_builders" / "fec" / "dummy_data"
@@ -20,17 +21,22 @@ TRAIN = "faceexp-comparison-data-train-public.csv"
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory):
-    """The builder's own dummy data, built; of the copy's train split only."""
-    import tensorflow_datasets as tfds
-
+    """The builder's own dummy data, built in all three layouts; of the copy's train split only."""
     root = tmp_path_factory.mktemp("built")
     shutil.copytree(MANUAL / "faces", root / "manual" / "faces")
     shutil.copy(MANUAL / TRAIN, root / "manual")
+    build(root / "manual", root / "data", "triplets", "faces", "index")
+    return root / "data"
+
+
+def build(manual_dir: Path, data_dir: Path, *configs: str) -> None:
+    import tensorflow_datasets as tfds
+
     with tfds.core.utils.add_sys_path(MANUAL.parents[2]):
         builder_cls = tfds.core.community.builder_cls_from_module("tfds_builders.fec.fec_dataset_builder")
-    config = tfds.download.DownloadConfig(manual_dir=root / "manual")
-    builder_cls(data_dir=root / "data").download_and_prepare(download_config=config)
-    return root / "data"
+    for config in configs:
+        builder_cls(data_dir=data_dir, config=config).download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
 
 
 @pytest.fixture(scope="session")
@@ -95,20 +101,101 @@ def test_smaller_faces_are_means_of_the_pixels_they_cover(data, data_dir):
     assert small.face_ids == data.face_ids
 
 
-def test_each_face_is_decoded_once(data, data_dir, monkeypatch):
+@pytest.fixture
+def unbanked(data_dir, tmp_path):
+    """The datasets without what earlier tests kept of them."""
+    return shutil.copytree(data_dir, tmp_path / "data", ignore=shutil.ignore_patterns("face_banks"))
+
+
+def assert_same(some: pipeline.Triplets, other: pipeline.Triplets) -> None:
+    for name in ("faces", "triplets", "types", "votes", "agreement"):
+        ours, theirs = np.asarray(getattr(some, name)), np.asarray(getattr(other, name))
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs, err_msg=name)
+    assert (some.face_ids, some.urls) == (other.face_ids, other.urls)
+
+
+def test_each_face_is_decoded_once_and_not_again_at_the_next_start(data, unbanked, monkeypatch):
     decoded = []
-    decode = pipeline.cv2.imdecode
-    monkeypatch.setattr(pipeline.cv2, "imdecode", lambda *args: (decoded.append(1), decode(*args))[1])
-    pipeline.load_triplets(data_dir)
+    decode = face_bank.cv2.imdecode
+    monkeypatch.setattr(face_bank.cv2, "imdecode", lambda *args: (decoded.append(1), decode(*args))[1])
+    first = pipeline.load_triplets(unbanked)
     assert len(decoded) == len(data.faces) < 3 * len(data)
+    assert_same(first, data)
+    assert_same(pipeline.load_triplets(unbanked), data)
+    pipeline.load_triplets(unbanked, split="train[:3]")
+    assert len(decoded) == len(data.faces)
 
 
-def test_the_face_bank_keeps_its_faces_while_it_grows(data, data_dir, monkeypatch):
+def test_the_bank_is_the_same_however_few_examples_are_read_together(data, unbanked, monkeypatch):
     monkeypatch.setattr(pipeline, "READ_TOGETHER", 1)
-    again = pipeline.load_triplets(data_dir)
-    np.testing.assert_array_equal(again.faces, data.faces)
-    np.testing.assert_array_equal(again.triplets, data.triplets)
-    np.testing.assert_array_equal(again.votes, data.votes)
+    assert_same(pipeline.load_triplets(unbanked), data)
+
+
+def test_faces_are_mapped_from_a_file_that_plain_numpy_reads(data, data_dir):
+    (folder,) = data_dir.glob("face_banks/fec/triplets/*/train_128px-*")
+    np.testing.assert_array_equal(np.load(folder / "faces.npy", mmap_mode="r"), data.faces)
+    names = [json.loads(line) for line in (folder / "names.jsonl").read_text().splitlines()]
+    assert names == [[face_id, url] for face_id, url in zip(data.face_ids, data.urls)]
+    assert not data.faces.flags.writeable
+
+
+@pytest.mark.parametrize("split", ["train", "train[2:5]", "train[50%:]+train[:2]"])
+@pytest.mark.parametrize("size", [128, 48])
+def test_triplets_that_name_their_faces_are_the_same_triplets(data_dir, split, size):
+    whole = pipeline.load_triplets(data_dir, "fec", split, size)
+    assert_same(pipeline.load_triplets(data_dir, "fec/index", split, size), whole)
+    batches = [itertools.islice(pipeline.triplet_batches(data, 2, seed=3), 6)
+               for data in (whole, pipeline.load_triplets(data_dir, "fec/index:1.1.0", split, size))]
+    for (faces, types), (other_faces, other_types) in zip(*batches, strict=True):
+        np.testing.assert_array_equal(faces, other_faces)
+        np.testing.assert_array_equal(types, other_types)
+
+
+def test_parts_are_those_of_the_whole_in_the_order_asked_for(data, data_dir):
+    parts = pipeline.load_triplets(data_dir, split="train[3:5]+train[:2]")
+    rows = data.triplets[[3, 4, 0, 1]]
+    assert [[parts.face_ids[row] for row in triplet] for triplet in parts.triplets.tolist()] == [
+        [data.face_ids[row] for row in triplet] for triplet in rows.tolist()]
+    np.testing.assert_array_equal(parts.faces[parts.triplets.reshape(-1)], data.faces[rows.reshape(-1)])
+    assert sorted(parts.face_ids) == sorted({data.face_ids[row] for row in rows.reshape(-1)})
+    np.testing.assert_array_equal(parts.votes, data.votes[[3, 4, 0, 1]])
+
+
+def test_an_index_without_its_faces_is_an_error_with_the_build_command(unbanked):
+    shutil.rmtree(unbanked / "fec" / "faces")
+    with pytest.raises(UserError, match=r"no dataset 'fec/faces:1\.1\.0'; fec/index/1\.1\.0 takes its faces from there; it holds "
+                                        r"fec/index:1\.1\.0, .*tfds build tfds_builders/fec --config=faces --manual_dir=DIR"):
+        pipeline.load_triplets(unbanked, "fec/index")
+
+
+def test_an_index_and_faces_of_two_crops_are_an_error_that_says_to_build_both(unbanked, tmp_path):
+    shutil.copytree(MANUAL / "faces", tmp_path / "manual" / "faces")
+    (tmp_path / "manual" / TRAIN).write_text("".join((MANUAL / TRAIN).open().readlines()[:1]))
+    shutil.rmtree(unbanked / "fec" / "faces")
+    build(tmp_path / "manual", unbanked, "faces")
+    with pytest.raises(UserError, match=r"fec/faces/1\.1\.0 in .* lacks \d+ of the \d+ faces that fec/index/1\.1\.0 mentions.*"
+                                        "Build both again with --overwrite"):
+        pipeline.load_triplets(unbanked, "fec/index")
+
+
+def test_a_dataset_built_anew_gets_a_new_bank(unbanked, data):
+    """The dataset's file is replaced by one of the same name that says something else."""
+    pipeline.load_triplets(unbanked, image_size=8)
+    (old,) = unbanked.glob("face_banks/fec/triplets/1.1.0/train_8px-*")
+    info = unbanked / "fec" / "triplets" / "1.1.0" / "dataset_info.json"
+    info.write_text(info.read_text().replace("Facial", "Other"))
+    again = pipeline.load_triplets(unbanked, image_size=8)
+    (new,) = unbanked.glob("face_banks/fec/triplets/1.1.0/train_8px-*")
+    assert new != old
+    assert again.face_ids == data.face_ids
+
+
+def test_single_faces_come_from_their_bank_too(unbanked):
+    with pytest.raises(UserError, match=r"fec/faces/1\.1\.0 .*holds no faces with identities: it lacks identity"):
+        pipeline.load_faces(unbanked, "fec/faces")
+    with pytest.raises(UserError, match=r"holds no triplets: it lacks image_a, .*face_ids"):
+        pipeline.load_triplets(unbanked, "fec/faces")
 
 
 def test_a_part_of_a_split_can_be_loaded(data, data_dir):
@@ -120,8 +207,8 @@ def test_a_part_of_a_split_can_be_loaded(data, data_dir):
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        ({"dataset": "fec:9.9.9"}, r"no dataset 'fec:9\.9\.9'; it holds fec.triplets:1\.1\.0\. .*tfds build"),
-        ({"dataset": "other"}, r"no dataset 'other'; it holds fec.triplets:1\.1\.0\. .*tfds_builders/other"),
+        ({"dataset": "fec:9.9.9"}, r"no dataset 'fec:9\.9\.9'; it holds fec/faces:1\.1\.0, fec/index:1\.1\.0, .*tfds build"),
+        ({"dataset": "other"}, r"no dataset 'other'; it holds fec/faces:1\.1\.0, fec/index:1\.1\.0, .*tfds_builders/other"),
         ({"split": "test"}, r"no split 'test'; it has train \(\d+ examples\)"),
         ({"split": "train[:x]"}, r"no split 'train\[:x\]'"),
         ({"split": "train[3:3]"}, "empty"),
@@ -156,7 +243,7 @@ def test_a_damaged_record_file_is_an_error_that_says_to_build_again(data_dir, tm
     shutil.copytree(data_dir, tmp_path / "copy")
     (records,) = (tmp_path / "copy").glob("fec/triplets/1.1.0/*.tfrecord*")
     records.write_bytes(records.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"fec in .*copy cannot be read to its end.*--overwrite"):
+    with pytest.raises(UserError, match=r"fec/triplets/1\.1\.0 in .*copy cannot be read to its end.*--overwrite"):
         pipeline.load_triplets(tmp_path / "copy")
 
 
