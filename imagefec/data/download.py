@@ -123,7 +123,7 @@ class Downloader:
             raise Refused(
                 f"http {response.status}", gone=response.status in _GONE,
                 worth_retrying=response.status in _WORTH_RETRYING or response.status >= 500,
-                answer=Answer.THROTTLED if throttled else Answer.BROKEN if response.status >= 500 else Answer.SERVED,
+                answer=Answer.THROTTLED if throttled else Answer.FAULTY if response.status >= 500 else Answer.SERVED,
                 retry_after_s=retry_after_s)
         if not self._ignore_x_robots_tag and refuses_ai(response.headers.getlist("X-Robots-Tag")):
             raise Refused("refused by x-robots-tag", gone=True)

@@ -18,7 +18,7 @@ from imagefec.data.ledger import Ledger, Outcome
 MOST_HOSTS = 256  # asked side by side
 PAGE = 256  # urls of one host read ahead
 MOST_REFUSALS = 10  # of one url by a host that serves others in between
-GIVEN_UP = {Answer.THROTTLED: "rate limited", Answer.BROKEN: "host does not answer"}
+GIVEN_UP = {Answer.THROTTLED: "rate limited", Answer.BROKEN: "host does not answer", Answer.FAULTY: "host answers with errors"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +123,8 @@ class FetchRun:
 
     def _ask(self, task: Task) -> None:
         found = self._attempt(task.url)
+        # Urls that are broken for good come back in a row at a run's end, and would make the host seem down.
+        answer = Answer.UNCLEAR if found.answer is Answer.FAULTY and task.attempts else found.answer
         if found.answer is not Answer.SERVED:
             self._last_trouble[task.host] = found.answer
         if found.answer is Answer.THROTTLED and self._queues.refused(task) < MOST_REFUSALS:  # no fault of the url's
@@ -136,7 +138,7 @@ class FetchRun:
                 self._queues.put([task], min(wait_s, _LONGEST_BACKOFF_S))
             else:
                 self._done.put(_outcome(task, found))
-        self._queues.end(task, found.answer, found.retry_after_s)
+        self._queues.end(task, answer, found.retry_after_s)
 
     def _take_all(self) -> list[Outcome]:
         found = []

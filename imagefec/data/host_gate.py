@@ -26,7 +26,9 @@ class Answer(enum.Enum):
 
     SERVED = "served"  # also a 404: the host answers
     THROTTLED = "throttled"  # 429 or 503
-    BROKEN = "broken"  # no connection, no answer in time, 5xx
+    BROKEN = "broken"  # no connection, no answer in time
+    FAULTY = "faulty"  # 5xx: the host's fault, or that of this one url
+    UNCLEAR = "unclear"  # 5xx for a url that failed before: it tells nothing new of the host
 
 
 class HostGate:
@@ -72,6 +74,8 @@ class HostGate:
     def end(self, answer: Answer, now: float, retry_after_s: float = 0.0) -> None:
         """A request ended; `retry_after_s` is what the host asked for, 0 if nothing."""
         self._in_flight -= 1
+        if answer is Answer.UNCLEAR:
+            return
         if answer is Answer.SERVED:
             self._served_since += 1
             self._failures = self._rests = 0

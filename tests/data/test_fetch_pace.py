@@ -73,6 +73,14 @@ def test_a_host_that_never_answers_is_left_alone_and_then_given_up(photo_server,
     assert sum(photo_server.hits.values()) < 60
 
 
+def test_urls_that_fail_for_good_do_not_make_their_host_seem_down(photo_server, csv_of_urls, cache_dir):
+    csv = csv_of_urls(photo_server.url(f"status/500/{n}" if n % 8 == 3 else f"ok/{n}") for n in range(400))
+    start = time.monotonic()
+    report = fetch_photos([csv], cache_dir, **QUICK | {"attempts": 4})
+    assert (report.n_ok, report.reasons) == (350, {"http 500": 50})
+    assert time.monotonic() - start < 2 * host_gate.FIRST_REST_S
+
+
 def test_the_users_ceiling_is_kept(photo_server, csv_of_urls, cache_dir):
     csv = csv_of_urls(photo_server.url(f"ok/{n}") for n in range(30))
     start = time.monotonic()

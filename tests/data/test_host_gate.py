@@ -101,6 +101,17 @@ def test_a_silent_host_rests_longer_and_longer_is_tried_by_one_request_and_recov
     assert host.ready_at(now) <= now
 
 
+def test_a_url_that_fails_again_neither_opens_the_breaker_nor_closes_it():
+    host = gate()
+    for answer in [Answer.FAULTY] * (FAILURES_TO_OPEN - 1) + [Answer.UNCLEAR] * 50:
+        host.start(0.0)
+        host.end(answer, 0.0)
+        assert host.ready_at(0.0) == 0.0
+    host.start(0.0)
+    host.end(Answer.FAULTY, 0.0)
+    assert host.ready_at(0.0) == 5.0
+
+
 def test_a_host_that_serves_nothing_for_long_is_given_up_and_one_that_serves_is_not():
     host = gate(give_up_s=100.0)
     host.start(0.0)
