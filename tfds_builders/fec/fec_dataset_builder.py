@@ -15,6 +15,7 @@ from imagefec.data import face_folder, fec_examples
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
 from tfds_builders.beam_path import BeamWhereAsked
+from tfds_builders.data_dir import TidyDataDir
 from tfds_builders.same_bytes import SameBytesWriter
 
 
@@ -29,7 +30,7 @@ class Config(tfds.core.BuilderConfig):
             raise UserError(f"config {self.name}: layout is {self.layout!r}; allowed are {', '.join(fec_examples.LAYOUTS)}.")
 
 
-class Builder(BeamWhereAsked, tfds.core.GeneratorBasedBuilder):
+class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
     """Builds FEC's triplets from a manual directory: the csv files and the faces that `imagefec crop` cut."""
 
     VERSION = tfds.core.Version("1.1.0")

@@ -1,6 +1,7 @@
 """TFDS's own test of a builder, on dummy_data, and what we promise beyond it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,8 +52,8 @@ def builder(tmp_path_factory):
     return build(DUMMY, tmp_path_factory.mktemp("data"))
 
 
-def build(manual_dir, data_dir):
-    builder = fec_dataset_builder.Builder(data_dir=data_dir)
+def build(manual_dir, data_dir, config=None):
+    builder = fec_dataset_builder.Builder(data_dir=data_dir, config=config)
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
     return builder
 
@@ -61,13 +62,15 @@ def files_of(builder_dir: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(builder_dir).glob("*.tfrecord*")}
 
 
-def test_another_process_builds_the_same_files_byte_for_byte(builder, tmp_path):
+def test_another_process_builds_the_same_files_byte_for_byte_and_without_beam(builder, tmp_path):
     code = (
         "import tensorflow_datasets as tfds; from tfds_builders.fec.fec_dataset_builder import Builder; "
         f"Builder(data_dir={str(tmp_path)!r}).download_and_prepare("
-        f"download_config=tfds.download.DownloadConfig(manual_dir={str(DUMMY)!r}))"
+        f"download_config=tfds.download.DownloadConfig(manual_dir={str(DUMMY)!r})); "
+        "import sys; print('apache_beam' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, capture_output=True, text=True)
+    assert done.stdout.split()[-1] == "False"  # Beam is for who asks for it
     first, second = files_of(builder.data_dir), files_of(tmp_path / "fec" / "triplets" / "1.1.0")
     assert len(first) == 2
     assert first == second
@@ -120,6 +123,43 @@ def test_labels_are_those_of_the_csv(builder):
         boxes = [[face.box.left, face.box.right, face.box.top, face.box.bottom] for face in row.faces]
         np.testing.assert_allclose(example["boxes"], boxes, rtol=1e-6)
     assert max(len(row.votes) for row in rows.values()) > 6
+
+
+def test_faces_and_index_together_are_the_triplets(builder, tmp_path):
+    faces, index = (build(DUMMY, tmp_path, config) for config in ("faces", "index"))
+    for split in ("train", "test"):
+        face_of = {face["face_id"]: face for face in faces.as_dataset(split=split).as_numpy_iterator()}
+        by_line = {example["line"]: example for example in index.as_dataset(split=split).as_numpy_iterator()}
+        for example in builder.as_dataset(split=split).as_numpy_iterator():
+            three = [face_of[face_id] for face_id in example["face_ids"]]
+            whole = {**by_line.pop(example["line"]), **{f"image_{x}": face["image"] for x, face in zip("abc", three)},
+                     "urls": np.array([face["url"] for face in three], object),
+                     "boxes": np.stack([face["box"] for face in three])}
+            assert whole.keys() == example.keys()
+            for name, value in example.items():
+                np.testing.assert_array_equal(whole[name], value, name)
+        assert not by_line
+
+
+@pytest.mark.parametrize("config", ["triplets", "faces", "index"])
+def test_exclude_txt_is_honoured_and_counted_but_not_repeated_in_the_dataset(config, tmp_path):
+    url, face_id = "https://photos.example/3,large.jpg", "56679fd8900a9c5c946a"  # 0,large.jpg
+    shutil.copytree(DUMMY, tmp_path / "Kürzel 李", ignore=shutil.ignore_patterns("*test-public.csv"))  # all of it is excluded
+    (tmp_path / "Kürzel 李" / "exclude.txt").write_text(f"# asked us to\n{url}\n{face_id}\n")
+    built = build(tmp_path / "Kürzel 李", tmp_path / "data", config)
+    ids = {face.face_id for face in faces_of(url)} | {face_id}
+    named = [name.decode() for split in built.info.splits for example in built.as_dataset(split=split).as_numpy_iterator()
+             for name in np.atleast_1d(example["face_id" if config == "faces" else "face_ids"])]
+    assert named and not ids.intersection(named)
+    assert built.info.metadata["splits"]["train"]["dropped"]["excluded"] > 0
+    assert built.info.metadata["excluded"]["names"] == 2
+    text = b"".join(path.read_bytes() for path in Path(built.data_dir).iterdir())
+    assert url.encode() not in text and face_id.encode() not in text
+
+
+def faces_of(url):
+    rows = fec_csv.read_rows(DUMMY / "faceexp-comparison-data-train-public.csv")
+    return [face for row in rows for face in row.faces if face.url == url]
 
 
 def test_an_empty_manual_directory_is_an_error_that_says_what_to_put_there(tmp_path):

@@ -16,6 +16,7 @@ from imagefec.errors import UserError
 from imagefec.faces.crop import FACE_PX
 from imagefec.progress import progress
 from tfds_builders.beam_path import BeamWhereAsked, run_each
+from tfds_builders.data_dir import TidyDataDir
 from tfds_builders.same_bytes import SameBytesWriter
 
 
@@ -47,7 +48,7 @@ class Config(tfds.core.BuilderConfig):
                 raise UserError(f"config {self.name}: {name} is {value!r}; it must be a whole number of {least} or more.")
 
 
-class Builder(BeamWhereAsked, tfds.core.GeneratorBasedBuilder):
+class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
     """Builds triplets of identity, or faces with their identities, from a manual directory of identity folders."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -69,8 +70,8 @@ class Builder(BeamWhereAsked, tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         config = self.builder_config
         settings = vggface2.Settings.of(config.detector, config.min_score, config.boxes)
-        # Not in the dataset's own folder, so that a build that was killed, and the other config, find the faces that are cut.
-        scratch = Path(dl_manager.download_dir) / "vggface2_faces"
+        # Beside the output, so that a build that was killed, and the other config, find the faces that are cut.
+        scratch = Path(self.data_dir_root) / "downloads" / "vggface2_faces"
         manual = vggface2.ManualDir(dl_manager.manual_dir, scratch, settings)
         self.info.metadata["faces"] = settings.as_json()
         self.info.metadata["excluded"] = {"names": len(manual.exclusion), "digest": manual.exclusion.digest}

@@ -20,13 +20,10 @@ dummy_data was drawn, no face in it is real:
 
 import itertools
 import json
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -82,24 +79,12 @@ def build(manual_dir, data_dir, config):
     return builder
 
 
-def tfds_build(manual_dir, data_dir, config):
-    """The command line `tfds build tfds_builders/vggface2`, as a process that runs."""
-    launch = "from tensorflow_datasets.scripts.cli.main import launch_cli; launch_cli()"
-    return subprocess.Popen(
-        [sys.executable, "-c", launch, "build", str(FOLDER), f"--config={config}", f"--manual_dir={manual_dir}",
-         f"--data_dir={data_dir}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
 def read(data_dir, config, split):
     """The examples as they lie in the files, images undecoded."""
     builder = tfds.builder_from_directory(data_dir / "vggface2" / config / "1.0.0")
     images = [name for name in builder.info.features if name.startswith("image")]
     skip = {name: tfds.decode.SkipDecoding() for name in images}
     return list(builder.as_dataset(split=split, decoders=skip).as_numpy_iterator())
-
-
-def files_of(data_dir: Path, config: str) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (data_dir / "vggface2" / config / "1.0.0").glob("*.tfrecord*")}
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -153,41 +138,6 @@ def test_both_datasets_load_where_the_builder_is_not_imported(data_dir):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd="/", check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[4, 4, 4] (128, 128, 3) False"
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory):
-    """Eighty people of four photos each, work for a second or two: dummy_data's, lighter and darker."""
-    root = tmp_path_factory.mktemp("many")
-    photos = [cv2.imread(str(path)) for path in sorted(DUMMY.glob("t*/*/0001_01.jpg"))]
-    for person in range(80):
-        folder = root / "train" / f"Ж{person:02d}"
-        folder.mkdir(parents=True)
-        for n in range(4):
-            shade = cv2.convertScaleAbs(photos[person % len(photos)], alpha=1 - 0.005 * person, beta=6 * n)
-            cv2.imwrite(str(folder / f"{n}.png"), shade)
-    return root
-
-
-def test_a_killed_build_goes_on_and_its_files_are_byte_for_byte_those_of_another(many, tmp_path):
-    config = '{"name": "few", "n_triplets": 50, "seed": 3}'
-    build(many, tmp_path / "whole", Config(name="few", n_triplets=50, seed=3))
-    killed = tfds_build(many, tmp_path / "killed", config)
-    cut = (tmp_path / "killed" / "downloads" / "vggface2_faces").glob
-    while not list(cut("*/train/*.json")) and killed.poll() is None:
-        time.sleep(0.002)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    done = {path: path.stat().st_mtime_ns for path in cut("*/train/*.json")}
-    assert 0 < len(done) < 80, "killed before or after the cutting"
-    again = tfds_build(many, tmp_path / "killed", config)
-    said, _ = again.communicate()
-    assert again.returncode == 0, said
-    assert {path: path.stat().st_mtime_ns for path in done} == done
-    first, second = (files_of(tmp_path / name, "few") for name in ("whole", "killed"))
-    assert len(first) == 1
-    assert first == second
-    assert len(read(tmp_path / "killed", "few", "train")) == 50
 
 
 def test_an_empty_manual_directory_is_an_error_that_says_what_to_put_there(tmp_path):
