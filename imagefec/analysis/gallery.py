@@ -11,6 +11,8 @@ import numpy as np
 from absl import logging
 
 from imagefec.analysis.neighbours import TOP_DISTANCE, NeighbourIndex, check_k, check_max_distance
+from imagefec.data.exclusion import Exclusion
+from imagefec.data.vggface2_folders import names_of
 from imagefec.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def make_gallery(
       k: neighbours of each.
       max_distance: neighbours farther away are not shown, so that a query whose nearest is beyond it shows
         none; None for no limit. Embeddings lie 0 to 2 apart.
-      exclude: file of face ids and URLs of photographs, one a line, that must not appear, neither as query
+      exclude: file of face ids, URLs of photographs and identities, one a line, that must not appear, neither as query
         nor as neighbour; blank lines and lines that start with # are passed over.
       seed: of the queries drawn.
 
@@ -55,7 +57,7 @@ def make_gallery(
     """
     png_path, html_path = _checked_out(out)
     check_max_distance(max_distance)
-    unwanted = read_exclusions(exclude) if exclude is not None else set()
+    unwanted = Exclusion.load(exclude)
 
     from imagefec.analysis.evaluate import score_triplets
     from imagefec.analysis.gallery_page import make_page
@@ -67,7 +69,7 @@ def make_gallery(
     embedder = Embedder.load(run_dir)
     # The embedder shrinks faces just as the pipeline does; only enlarging is left to the pipeline.
     data = pipeline.load_triplets(data_dir, dataset, split, max(SHOWN_PX, embedder.image_size))
-    allowed = _allowed_rows(data, unwanted, exclude)
+    allowed = allowed_rows(data, unwanted, exclude)
     check_k(k, len(allowed) - 1)
     chosen = choose_queries(queries, data.face_ids, allowed, seed)
     vectors = embedder.embed(data.faces)
@@ -154,29 +156,23 @@ def choose_queries(queries: Queries, face_ids: Sequence[str], allowed: np.ndarra
     return rows
 
 
-def read_exclusions(path: str | os.PathLike) -> set[str]:
-    """The face ids and URLs of a file, one a line; blank lines and lines that start with # are passed over.
+def allowed_rows(data: Triplets, unwanted: Exclusion, path: str | os.PathLike | None) -> np.ndarray:
+    """The rows of the faces that may be shown, int [m].
+
+    Args:
+      data: the faces.
+      unwanted: face ids, URLs and, of faces in identity folders, identities.
+      path: where that list was read, for the messages.
 
     Raises:
-      UserError: it cannot be read or is no text.
+      UserError: fewer than two are left.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise UserError(f"{path}: the file of exclusions cannot be read: {error.strerror or error}. Give a text "
-                        "file with a face id or URL a line.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: no UTF-8 text. Give a text file with a face id or URL a line.") from None
-    return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
-
-
-def _allowed_rows(data: Triplets, unwanted: set[str], path: str | os.PathLike | None) -> np.ndarray:
-    rows = [row for row, (face_id, url) in enumerate(zip(data.face_ids, data.urls))
-            if face_id not in unwanted and url not in unwanted]
-    unknown = unwanted.difference(data.face_ids, data.urls)
+    names = [(face_id, *names_of(url)) for face_id, url in zip(data.face_ids, data.urls)]
+    rows = [row for row, of_face in enumerate(names) if not unwanted.excludes(*of_face)]
+    unknown = unwanted.without(name for of_face in names for name in of_face)
     if unknown:
-        logging.warning("%s: %d of its %d lines name no face or photograph of this split, such as %s",
-                        path, len(unknown), len(unwanted), min(unknown))
+        logging.warning("%s: %d of its %d lines name nothing in this split, such as %s",
+                        path, len(unknown), len(unwanted), unknown[0])
     if len(rows) < 2:
         raise UserError(f"{len(rows)} of {len(data.face_ids)} faces are left to show"
                         + (f" after the exclusions of {path}" if unwanted else "") + "; a gallery needs two "

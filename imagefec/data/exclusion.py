@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,10 +15,13 @@ IN_MANUAL_DIR = "exclude.txt"  # where the dataset builders look for a list
 
 
 class Exclusion:
-    """A set of names: URLs, face ids, identities, or paths relative to a dataset's folder. Empty ones are falsy."""
+    """A set of names: URLs, face ids, identities, or paths relative to a dataset's folder. Empty ones are falsy.
+
+    How accents are coded makes no difference: a list typed on one system must hit a name of another.
+    """
 
     def __init__(self, names: Iterable[str] = ()):
-        self._names = frozenset(names)
+        self._names = frozenset(map(_plain, names))
 
     @classmethod
     def load(cls, path: str | os.PathLike | None) -> Exclusion:
@@ -50,7 +54,11 @@ class Exclusion:
 
     def excludes(self, *names: str) -> bool:
         """Whether any of the names that one thing goes by is on the list."""
-        return not self._names.isdisjoint(names)
+        return bool(self._names) and not self._names.isdisjoint(map(_plain, names))
+
+    def without(self, names: Iterable[str]) -> list[str]:
+        """Those on the list that are none of these names, sorted: slips of the pen, or of other data."""
+        return sorted(self._names.difference(map(_plain, names)))
 
     @property
     def digest(self) -> str:
@@ -61,3 +69,7 @@ class Exclusion:
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

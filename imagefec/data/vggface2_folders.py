@@ -148,9 +148,8 @@ def list_photos(person: Person, exclusion: Exclusion) -> Photos:
             found.dropped[NOT_UTF8] += 1
         else:
             url = f"{person.url}/{entry.name}"
-            name_in_split = f"{person.name}/{entry.name}"
             id_ = face_id(person.split, person.name, entry.name)
-            if _excluded(exclusion, id_, url, name_in_split, f"{person.split}/{name_in_split}"):
+            if exclusion.excludes(id_, *names_of(url)):
                 found.dropped[EXCLUDED] += 1
             else:
                 found.photos.append(Photo(entry.name, id_, url, Path(entry.path), *_state_of(entry)))
@@ -160,6 +159,19 @@ def list_photos(person: Person, exclusion: Exclusion) -> Photos:
 def face_id(split: str, identity: str, file_name: str) -> str:
     """20 hex digits of split, person and file: a picture gives one face, and the id stays where an archive is unpacked."""
     return hashlib.sha256(f"{split}/{identity}/{file_name}".encode()).hexdigest()[:20]
+
+
+def names_of(url: str) -> tuple[str, ...]:
+    """What a photo may be excluded by, beside its face id, given its path in the manual directory: its names and its person's.
+
+    What is no path of an identity folder, as FEC's addresses, has no other name.
+    """
+    *above, person, name = ("", *url.split("/"))
+    if not person or "://" in url:
+        return (url,)
+    split = above[-1] if above[-1:] == ["test"] else "train"
+    person_url = url.removesuffix(f"/{name}")
+    return url, f"{person}/{name}", f"{split}/{person}/{name}", person, person_url, f"{split}/{person}"
 
 
 def _find(folder: Path, levels: int, seen: set[tuple[int, int]]) -> Iterator[tuple[str, Path]]:
@@ -221,7 +233,7 @@ def _why_left_out(entry: os.DirEntry, split: str, url: str, names: set[str], use
     """Why an identity folder is left out, None if it stays; `names` and `used` are of those that stayed before."""
     if not _is_text(entry.name):
         return NOT_UTF8
-    if _excluded(exclusion, entry.name, url, f"{split}/{entry.name}"):
+    if exclusion.excludes(entry.name, url, f"{split}/{entry.name}"):
         return EXCLUDED
     state = entry.stat()
     if (state.st_dev, state.st_ino) in used:
@@ -237,12 +249,6 @@ def _why_left_out(entry: os.DirEntry, split: str, url: str, names: set[str], use
     used.add((state.st_dev, state.st_ino))
     names.add(plain)
     return None
-
-
-def _excluded(exclusion: Exclusion, *names: str) -> bool:
-    # A list typed on one system must hit the folder named on another, which may code accents otherwise.
-    return bool(exclusion) and exclusion.excludes(
-        *names, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD") for name in names))
 
 
 def _entries(folder: str | os.PathLike) -> list[os.DirEntry]:

@@ -1,6 +1,7 @@
 """Which faces a gallery shows, the two files it writes, and what it refuses."""
 
 import base64
+import dataclasses
 import io
 import re
 from html.parser import HTMLParser
@@ -10,9 +11,10 @@ import pytest
 from PIL import Image
 from sklearn.metrics import pairwise_distances
 
-from imagefec.analysis.gallery import choose_queries, find_strips, make_gallery, read_exclusions
+from imagefec.analysis.gallery import allowed_rows, choose_queries, find_strips, make_gallery
 from imagefec.analysis.gallery_page import make_page
 from imagefec.analysis.gallery_sheet import TILE_PX, Heading, Strip, Tile, draw_sheet
+from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
 
 
@@ -122,6 +124,11 @@ def test_excluded_faces_and_photographs_appear_nowhere(run, data_dir, data, tmp_
     assert {ids[0] for ids in shown} == set(data.face_ids) - banned  # all the others, as 99 are not there
 
 
+def test_a_person_s_faces_are_excluded_by_the_name_of_the_identity_folder(data):
+    people = dataclasses.replace(data, urls=[f"data/test/n{row // 3}/{row}.jpg" for row in range(9)])
+    assert allowed_rows(people, Exclusion(["n1", "n2/6.jpg", "nobody"]), "list").tolist() == [0, 1, 2, 7, 8]
+
+
 def test_queries_can_be_named_by_id_or_row_or_as_text(data):
     allowed = np.arange(len(data.faces))
     ids = data.face_ids
@@ -173,10 +180,10 @@ def test_a_run_that_has_diverged_is_refused(run, data_dir, tmp_path, monkeypatch
 
 def test_a_file_of_exclusions_that_cannot_be_read_is_named(run, data_dir, data, tmp_path):
     with pytest.raises(UserError, match=r"gone\.txt: .* cannot be read"):
-        read_exclusions(tmp_path / "gone.txt")
+        make_gallery(run, data_dir, tmp_path / "out", exclude=tmp_path / "gone.txt")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
-    with pytest.raises(UserError, match=r"latin\.txt: no UTF-8"):
-        read_exclusions(tmp_path / "latin.txt")
+    with pytest.raises(UserError, match=r"latin\.txt: not UTF-8"):
+        make_gallery(run, data_dir, tmp_path / "out", exclude=tmp_path / "latin.txt")
     (tmp_path / "all.txt").write_text("\n".join(data.urls))
     with pytest.raises(UserError, match=r"0 of 9 faces are left to show after the exclusions of .*all\.txt"):
         make_gallery(run, data_dir, tmp_path / "out", split="train", exclude=tmp_path / "all.txt")

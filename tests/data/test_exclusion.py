@@ -30,6 +30,14 @@ def test_the_digest_knows_the_names_whatever_their_order():
     assert Exclusion(["a"]).digest != Exclusion(["b"]).digest
 
 
+def test_how_accents_are_coded_makes_no_difference():
+    composed, apart = "Zo\u00eb", "Zoe\u0308"
+    for listed, name in ((composed, apart), (apart, composed)):
+        assert Exclusion([listed]).excludes("n1", name)
+        assert Exclusion([listed]).digest == Exclusion([name]).digest
+        assert Exclusion([listed, "b", "a"]).without([name, "b", "c"]) == ["a"]
+
+
 def test_a_byte_order_mark_does_not_hide_the_first_name(tmp_path):
     path = tmp_path / "list.txt"
     path.write_bytes(b"\xef\xbb\xbfn000001\n")

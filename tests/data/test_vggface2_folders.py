@@ -184,6 +184,15 @@ def test_an_excluded_photo_is_left_out_and_counted_by_whatever_name(tmp_path, na
     assert names(listed.photos) == ["1.jpg"] and listed.dropped == {"excluded": 1}
 
 
+@pytest.mark.parametrize(("url", "names"), [
+    ("n1/1.jpg", {"n1/1.jpg", "train/n1/1.jpg", "n1", "train/n1"}),
+    ("data/test/n1/1.jpg", {"data/test/n1/1.jpg", "n1/1.jpg", "test/n1/1.jpg", "n1", "data/test/n1", "test/n1"}),
+    ("lfw/n1/1.jpg", {"lfw/n1/1.jpg", "n1/1.jpg", "train/n1/1.jpg", "n1", "lfw/n1", "train/n1"}),
+    ("http://host/n1/1.jpg", {"http://host/n1/1.jpg"}), ("1.jpg", {"1.jpg"})])
+def test_a_photo_goes_by_its_own_names_and_its_person_s(url, names):
+    assert set(folders.names_of(url)) == names
+
+
 @pytest.mark.parametrize("name", [unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD")] + ["train/Zoë"])
 def test_an_excluded_person_is_left_out_however_the_list_codes_accents(tmp_path, name):
     fill(tmp_path, "train/Zoë/1.jpg", "train/n1/1.jpg")
