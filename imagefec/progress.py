@@ -20,7 +20,7 @@ def progress(label: str, total: int | None = None, unit: str = "it") -> Iterator
     """
     if sys.stderr.isatty():
         from tqdm import tqdm
-        with tqdm(desc=label, total=total, unit=unit, dynamic_ncols=True) as bar:
+        with tqdm(desc=label, total=total, unit=f" {unit}", dynamic_ncols=True) as bar:
             yield bar
     else:
         lines = _Lines(label, total, unit)

@@ -285,7 +285,7 @@ def photo_bytes_fixture():
 
 
 class SmallDisk:
-    """A file system of 1 MB in memory; `grow` makes room on it."""
+    """A file system in memory, of 1 MB until it is resized."""
 
     def __init__(self, path):
         self.path = path
@@ -293,8 +293,8 @@ class SmallDisk:
     def mount(self, options):
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", self.path], check=True, capture_output=True)
 
-    def grow(self):
-        self.mount("remount,size=64m")
+    def resize(self, size):
+        self.mount(f"remount,size={size}")
 
 
 @pytest.fixture

@@ -258,6 +258,35 @@ def test_a_crop_killed_again_and_again_ends_with_the_same_bytes(many):
     assert contents(many.faces) == contents(many.root / "whole")
 
 
+def test_a_crop_killed_at_any_instant_ends_with_the_same_bytes(many):
+    # Python tells an audit hook of every file opened, renamed and deleted: a kill at the n-th of them.
+    script = many.root / "crop_it.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "from imagefec.data.face_files import crop_faces\n"
+        "left = [int(sys.argv[1])]\n"
+        "def count(event, _):\n"
+        "    left[0] -= 1\n"
+        "    if left[0] == 0: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "sys.addaudithook(count)\n"
+        f"crop_faces([{str(many.path)!r}], {str(many.cache)!r}, sys.argv[2], workers=1)\n"
+        "print(10**9 - left[0])\n")
+    env = os.environ | {"PYTHONPATH": str(Path(face_worker.__file__).parents[2])}
+
+    def start(n):
+        return subprocess.Popen([sys.executable, script, str(n), many.root / str(n)], env=env, stdout=subprocess.PIPE)
+
+    whole = start(10**9)
+    n_events = int(whole.communicate()[0])
+    assert n_events > 60
+    # Evenly, and at each of the last, which sort the book and write the report.
+    for n, child in [(n, start(n)) for n in (*range(1, n_events, n_events // 6), *range(n_events - 6, n_events, 2))]:
+        assert child.wait() == -signal.SIGKILL, n
+        child.stdout.close()
+        many.crop(many.path, faces_dir=many.root / str(n))
+        assert contents(many.root / str(n)) == contents(many.root / str(10**9)), f"killed at event {n} of {n_events}"
+
+
 def test_the_excluded_are_dropped_with_their_reason_and_their_photos_stay_closed(many, monkeypatch):
     reads = []
     monkeypatch.setattr(face_worker, "read_photo", lambda path: reads.append(path) or read_photo(path))
@@ -430,17 +459,16 @@ def test_a_folder_that_cannot_be_written_is_the_users_to_mend(world):
         world.crop(path, faces_dir=world.root / "file" / "faces")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
-def test_a_full_disk_is_the_users_to_mend(world, monkeypatch):
-    path = world.csv([astronaut_triplet(world)])
-
-    def write_to_full_disk(path, face):
-        with open("/dev/full", "wb", buffering=0) as full:
-            full.write(face.tobytes())
-
-    monkeypatch.setattr(face_worker, "write_png", write_to_full_disk)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_disk_that_fills_up_is_the_users_to_mend_and_then_the_crop_goes_on(many, small_disk, workers):
+    small_disk.resize("256k")
     with pytest.raises(UserError, match=r"No space left.*make room.*goes on"):
-        world.crop(path)
+        many.crop(many.path, faces_dir=small_disk.path, workers=workers)
+    assert not (small_disk.path / "report.json").exists()
+    small_disk.resize("64m")
+    many.crop(many.path, faces_dir=small_disk.path)
+    many.crop(many.path)
+    assert contents(small_disk.path) == contents(many.faces)
 
 
 def test_bad_rows_are_refused_or_counted(world):

@@ -81,7 +81,7 @@ def test_a_disk_that_fills_up_is_told_and_with_room_made_the_fetch_goes_on(photo
     assert full.returncode == 2 and "Traceback" not in full.stderr
     assert re.search(r"cannot be written .*(No space left|disk is full|disk I/O).*same command", full.stderr)
     assert 0 < len(photo_server.hits) < 900
-    small_disk.grow()
+    small_disk.resize("64m")
     report = fetch_photos([csv], small_disk.path, **QUICK)
     assert report.n_ok == 900 and report.n_fetched < 900
     fetch_photos([csv], tmp_path / "whole", **QUICK)
