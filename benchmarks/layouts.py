@@ -1,0 +1,149 @@
+"""Disk, time and memory of fec's two layouts: self-contained triplets beside faces once and an index; on drawn faces.
+
+    python benchmarks/layouts.py --triplets 10000 100000 --layouts triplets      # builds up to 8 GB in --folder
+    python benchmarks/layouts.py --triplets 10000 100000 450000 --layouts index
+
+Prints a Markdown row a size and layout. 2,900 faces are drawn, fetched and cropped by `imagefec draw`, `fetch` and `crop`;
+more are the same PNG files under other URLs and ids (hard links), so many that there are 0.29 a triplet, as in FEC's training
+set; triplets mention them at random. Built with `tfds build`, loaded by pipeline.load_triplets at --px: first into a bank, then
+from it. Each step is a process of its own; a load is timed within it, after the imports. Memory is the peak of what the process
+itself holds (RssAnon, looked up twenty times a second): pages of mapped files, which the system takes back at will, are
+left out. Disk is what the files take when all is done; TFDS shuffles through temporary files as large again.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from imagefec.data import face_folder, fec_csv
+
+ROOT = pathlib.Path(__file__).parents[1]
+CSV_NAME = "faceexp-comparison-data-train-public.csv"
+FACES_A_TRIPLET = 130_516 / 449_142
+DRAWN = 2900
+LAYOUTS = {"triplets": (("triplets",), "fec/triplets"), "index": (("faces", "index"), "fec/index")}  # built; loaded
+LOAD = """
+import sys, time
+import tensorflow, tensorflow_datasets
+from imagefec.data import pipeline
+start = time.perf_counter()
+data = pipeline.load_triplets(sys.argv[1], sys.argv[2], "train", int(sys.argv[3]))
+print("seconds", time.perf_counter() - start)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--triplets", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--layouts", choices=LAYOUTS, nargs="+", default=list(LAYOUTS))
+    parser.add_argument("--px", type=int, default=128, help="side of the faces in the bank (default: %(default)s)")
+    parser.add_argument("--folder", help="where all is made and deleted (default: the system's temporary folder)")
+    arguments = parser.parse_args()
+    print("| layout | triplets | faces | dataset, MB | bytes a triplet | bank, MB | build, s | first load, s | second load, s "
+          "| memory: build, MB | first load | second load |\n" + "|---" * 12 + "|")
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        drawn = draw(pathlib.Path(folder) / "drawn")
+        for n in arguments.triplets:
+            manual = write_manual_dir(pathlib.Path(folder) / "manual", drawn, n)
+            for layout in arguments.layouts:
+                data_dir = pathlib.Path(folder) / "data"
+                print(f"| {layout} | {n:,} | {n_faces(n):,} | {measure(layout, n, manual, data_dir, arguments.px)} |", flush=True)
+                shutil.rmtree(data_dir)
+            shutil.rmtree(manual)
+
+
+def draw(folder: pathlib.Path) -> pathlib.Path:
+    """A cropped world; there are a few faces more than DRAWN, since each is to be in a triplet that can be used."""
+    verbs = (["draw", folder, f"--faces={DRAWN * 3 // 2}", f"--triplets={DRAWN * 2}"],
+             ["fetch", folder / CSV_NAME, "--cache", folder / "cache"],
+             ["crop", folder / CSV_NAME, "--cache", folder / "cache", "--faces", folder / "faces", "--detector=none"])
+    for verb in verbs:
+        subprocess.run([sys.executable, "-m", "imagefec", *verb], check=True, capture_output=True, cwd=ROOT)
+    return folder
+
+
+def n_faces(n_triplets: int) -> int:
+    return round(n_triplets * FACES_A_TRIPLET)
+
+
+def write_manual_dir(folder: pathlib.Path, drawn: pathlib.Path, n: int) -> pathlib.Path:
+    """The builder's manual directory of n triplets."""
+    faces_dir = folder / "faces"
+    faces_dir.mkdir(parents=True)
+    shutil.copy(drawn / "faces" / "settings.json", faces_dir)
+    records = face_folder.read_faces(drawn / "faces")
+    refs = {face.face_id: face for row in fec_csv.read_rows(drawn / CSV_NAME) for face in row.faces}
+    base = [refs[face_id] for face_id, record in sorted(records.items()) if record.kept][:DRAWN]
+    faces, lines = [], []
+    for number in range(n_faces(n)):
+        original = base[number % len(base)]
+        face = fec_csv.FaceRef(f"{original.url}?{number // len(base)}", original.box)
+        path = face_folder.face_path(faces_dir, face.face_id)
+        path.parent.mkdir(exist_ok=True)
+        os.link(records[original.face_id].path, path)
+        lines.append(face_folder.book_line(face.face_id, face.url, face.box, True, "", "none", 1.0, False))
+        faces.append(face)
+    (faces_dir / face_folder.BOOK).write_text(f"{face_folder.HEADER}\n" + "".join(lines))
+    random = np.random.default_rng(0)
+    raters = tuple(f"rater{number}" for number in range(6))
+    fec_csv.write_rows(folder / CSV_NAME, (
+        fec_csv.Row(line, tuple(faces[k] for k in _three(random, len(faces))), fec_csv.TYPES[line % 3], raters,
+                    (line % 3,) * 4 + (0, 1))
+        for line in range(1, n + 1)))
+    return folder
+
+
+def _three(random: np.random.Generator, n_faces: int) -> list[int]:
+    while len(set(three := random.integers(n_faces, size=3).tolist())) < 3:
+        pass
+    return three
+
+
+def measure(layout: str, n: int, manual: pathlib.Path, data_dir: pathlib.Path, px: int) -> str:
+    """The cells of a row."""
+    configs, dataset = LAYOUTS[layout]
+    build_s, build_mb = 0.0, 0.0
+    for config in configs:
+        start = time.perf_counter()
+        _, mb = run("-m", "tensorflow_datasets.scripts.cli.main", "build", "tfds_builders/fec", f"--config={config}",
+                    f"--manual_dir={manual}", f"--data_dir={data_dir}")
+        build_s, build_mb = build_s + time.perf_counter() - start, max(build_mb, mb)
+    dataset_bytes = disk(data_dir / "fec")
+    loads = [run("-c", LOAD, str(data_dir), dataset, str(px)) for _ in range(2)]
+    cells = [f"{dataset_bytes / 1e6:,.0f}", f"{dataset_bytes / n:,.0f}", f"{disk(data_dir / 'face_banks') / 1e6:,.0f}",
+             f"{build_s:.0f}", *(f"{float(said):.1f}" for said, _ in loads), f"{build_mb:.0f}", *(f"{mb:.0f}" for _, mb in loads)]
+    return " | ".join(cells)
+
+
+def run(*command: str) -> tuple[str, float]:
+    """The seconds that a Python process said it took, "" if none, and the peak of its own memory in MB."""
+    peak_kb = 0
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with tempfile.TemporaryFile("w+") as said, subprocess.Popen(
+            [sys.executable, *command], stdout=said, stderr=subprocess.STDOUT, cwd=ROOT, env=environment) as process:
+        while process.poll() is None:
+            found = re.search(r"RssAnon:\s*(\d+) kB", pathlib.Path(f"/proc/{process.pid}/status").read_text())
+            peak_kb = max(peak_kb, int(found[1]) if found else 0)
+            time.sleep(0.05)
+        said.seek(0)
+        text = said.read().strip()
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} ended with {process.returncode}: {text[-2000:]}")
+    seconds = re.search(r"^seconds (\S+)$", text, re.MULTILINE)
+    return seconds[1] if seconds else "", peak_kb / 1024
+
+
+def disk(folder: pathlib.Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+if __name__ == "__main__":
+    main()
