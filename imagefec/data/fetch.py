@@ -22,7 +22,7 @@ from imagefec.data.download import PARTS_DIR, Downloader
 from imagefec.data.fec_csv import RowReport, read_rows
 from imagefec.data.fetch_report import FetchReport, make_report, write_stats
 from imagefec.data.fetch_run import FetchRun, Pace
-from imagefec.data.import_folder import file_name, import_photos
+from imagefec.data.import_folder import file_names, import_photos
 from imagefec.data.ledger import Cache, Ledger, Outcome, host_of, object_path
 from imagefec.data.pictures import MAX_PIXELS
 from imagefec.errors import UserError
@@ -107,7 +107,7 @@ def fetch_photos(
         for path, report in zip(csv_paths, reports):
             ledger.want(face.url for row in read_rows(path, report, skip_bad_rows) for face in row.faces)
         tally = _Tally(progress, ledger.n_wanted())
-        _note_what_to_ask(ledger, cache_dir, retry_failed, tally)
+        _note_what_to_ask(ledger, cache_dir, retry_failed, from_dir is not None, tally)
         downloader = Downloader(cache_dir, agent, workers, timeout_s, max_bytes, max_pixels, ignore_x_robots_tag)
         run = FetchRun(ledger, downloader.attempt, Pace(workers, attempts, backoff_s, max_rate_per_host, give_up_s))
         with contextlib.closing(downloader):
@@ -156,12 +156,14 @@ _SHOW_EVERY_S = 0.5
 _PAGE = 1000
 
 
-def _note_what_to_ask(ledger: Ledger, cache_dir: Path, retry_failed: bool, tally: _Tally) -> None:
+def _note_what_to_ask(ledger: Ledger, cache_dir: Path, retry_failed: bool, by_name: bool, tally: _Tally) -> None:
     wanted = ledger.wanted()
     while page := list(itertools.islice(wanted, _PAGE)):
         done = [known for _, known in page if known and _is_done(known, cache_dir, retry_failed)]
         finished = {known.url for known in done}
-        ledger.ask((url, host_of(url), file_name(url)) for url, _ in page if url not in finished)
+        ledger.ask((url, host_of(url), *file_names(url)) for url, _ in page if url not in finished)
+        if by_name:  # whether a name fits several urls does not depend on which of them are there already
+            ledger.ask(((url, host_of(url), *file_names(url)) for url in finished), taken=True)
         tally.add(done)
 
 

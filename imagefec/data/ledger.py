@@ -73,10 +73,12 @@ class Ledger:
                 known = Outcome(url, status, reason, attempts, n_bytes, sha256, final_url) if status else None
                 yield url, known
 
-    def ask(self, urls: Iterable[tuple[str, str, str]]) -> None:
-        """Notes (url, host, file name) of what this fetch has to ask, in order."""
+    def ask(self, urls: Iterable[tuple[str, str, str, str]], taken: bool = False) -> None:
+        """Notes (url, host, file name, folder/file name) of what this fetch has to ask, in order; or as `note_taken` does."""
         self._db.execute("BEGIN")
-        self._db.executemany("INSERT OR IGNORE INTO asked (url, host, name) VALUES (?, ?, ?)", urls)
+        self._db.executemany(
+            "INSERT OR IGNORE INTO asked (url, host, name, tail, taken) VALUES (?, ?, ?, ?, ?)",
+            ((*names, taken) for names in urls))
         self._db.execute("COMMIT")
 
     def asked_hosts(self) -> Iterator[str]:
@@ -90,19 +92,26 @@ class Ledger:
         """The next (number, url) of a host with a number above `after`, `page` of them at most."""
         return self._db.execute(_ASKED_PAGE, (host, after, page)).fetchall()
 
-    def asked(self, page: int = 1000) -> Iterator[tuple[str, str, int]]:
-        """Yields (url, file name, number of asked urls of that file name); `drop_asked` may run between."""
+    def asked(self, page: int = 1000) -> Iterator[tuple[str, tuple[str, int], tuple[str, int]]]:
+        """Yields (url, (file name, number of asked urls that have it), the same for folder/file name).
+
+        `note_taken` may run between.
+        """
         last = 0
         while rows := self._db.execute(_ASKED_NAMES, (last, page)).fetchall():
             last = rows[-1][0]
-            for _, url, name, n in rows:
-                yield url, name, n
+            for _, url, name, n_of_name, tail, n_of_tail in rows:
+                yield url, (name, n_of_name), (tail, n_of_tail)
 
-    def drop_asked(self, urls: Iterable[str]) -> None:
-        """Takes urls off what has to be asked."""
+    def note_taken(self, urls: Iterable[str]) -> None:
+        """Notes urls that need not be asked any more; until `drop_taken` they count among those of their names."""
         self._db.execute("BEGIN")
-        self._db.executemany("DELETE FROM asked WHERE url = ?", ((url,) for url in urls))
+        self._db.executemany("UPDATE asked SET taken = 1 WHERE url = ?", ((url,) for url in urls))
         self._db.execute("COMMIT")
+
+    def drop_taken(self) -> None:
+        """Takes the urls noted as taken off what has to be asked."""
+        self._db.execute("DELETE FROM asked WHERE taken")
 
     def note_files(self, files: Iterable[tuple[str, str]]) -> None:
         """Notes (name, path) of files that may be photos that have to be asked for."""
@@ -249,9 +258,11 @@ COMMIT;
 """
 _TEMPORARY = """
 CREATE TEMP TABLE wanted (n INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE, host TEXT NOT NULL);
-CREATE TEMP TABLE asked (n INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE, host TEXT NOT NULL, name TEXT NOT NULL);
+CREATE TEMP TABLE asked (n INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE, host TEXT NOT NULL, name TEXT NOT NULL,
+  tail TEXT NOT NULL, taken INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX temp.asked_by_host ON asked (host, n);
 CREATE INDEX temp.asked_by_name ON asked (name);
+CREATE INDEX temp.asked_by_tail ON asked (tail);
 CREATE TEMP TABLE files (name TEXT NOT NULL, path TEXT NOT NULL);
 CREATE INDEX temp.files_by_name ON files (name);
 """
@@ -262,7 +273,8 @@ WHERE a.n > ? AND NOT EXISTS (SELECT 1 FROM asked b WHERE b.host = a.host AND b.
 """
 _ASKED_PAGE = "SELECT n, url FROM asked WHERE host = ? AND n > ? ORDER BY n LIMIT ?"
 _ASKED_NAMES = """
-SELECT n, url, name, (SELECT count(*) FROM asked b WHERE b.name = a.name) FROM asked a WHERE n > ? ORDER BY n LIMIT ?
+SELECT n, url, name, (SELECT count(*) FROM asked b WHERE b.name = a.name),
+  tail, (SELECT count(*) FROM asked b WHERE b.tail = a.tail) FROM asked a WHERE n > ? AND NOT taken ORDER BY n LIMIT ?
 """
 _MARK_PLACEHOLDERS = """
 UPDATE photos SET status = 'gone', reason = 'placeholder picture', last_try = ?

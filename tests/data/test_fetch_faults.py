@@ -160,7 +160,7 @@ def test_a_host_given_up_is_ended_page_by_page(cache_dir):
         return Attempt(Answer.THROTTLED, reason="http 429", retry_after_s=86_400.0)
 
     with contextlib.closing(Ledger(cache_dir)) as ledger:
-        ledger.ask((url, host_of(url), "") for url in urls)
+        ledger.ask((url, host_of(url), "", "") for url in urls)
         pages = list(FetchRun(ledger, refuse, Pace(2, 2, 0.01, None, 60.0)).outcomes())
     assert sorted(outcome.url for page in pages for outcome in page) == sorted(urls)
     assert max(map(len, pages)) <= 2 * fetch_run.PAGE

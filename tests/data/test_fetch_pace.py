@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from imagefec.data import host_gate
+from imagefec.data import host_gate, import_folder
 from imagefec.data.download import refuses_ai
 from imagefec.data.fetch import Cache, fetch_photos
 from imagefec.errors import UserError
@@ -153,6 +153,31 @@ def test_two_files_of_one_name_are_not_guessed_between(photo_server, csv_of_urls
         (tmp_path / "mine" / folder / "x.jpg").write_bytes(photo_bytes(folder))
     report = fetch_photos([csv_of_urls([photo_server.url("ok/x.jpg")])], cache_dir, from_dir=tmp_path / "mine", **QUICK)
     assert (report.n_imported, report.n_ambiguous, report.n_fetched) == (0, 1, 1)
+
+
+def test_in_a_mirror_of_the_host_the_folders_tell_files_of_one_name_apart(
+        photo_server, csv_of_urls, cache_dir, tmp_path, photo_bytes, monkeypatch):
+    monkeypatch.setattr(import_folder, "_PAGE", 1)  # what one page takes must not make a name of the next seem unique
+    for name in ("mine/train/x.jpg", "mine/test/x.jpg", "mine/other/train/y.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(photo_bytes(name))
+    urls = [photo_server.url(f"ok/{name}") for name in ("train/x.jpg", "test/x.jpg", "train/y.jpg", "test/y.jpg")]
+    report = fetch_photos([csv_of_urls(urls)], cache_dir, from_dir=tmp_path / "mine", **QUICK)
+    # y.jpg is one file and two urls, of which one has its folder; for the other it is not guessed.
+    assert (report.n_imported, report.n_ambiguous, report.n_fetched) == (3, 1, 1)
+    with Cache(cache_dir) as cache:
+        assert cache.photo_path(urls[1]).read_bytes() == photo_bytes("mine/test/x.jpg")
+        assert cache.photo_path(urls[3]).read_bytes() == photo_bytes("test/y.jpg")
+
+
+def test_a_name_that_fitted_several_urls_is_not_taken_later_for_the_one_that_is_left(
+        photo_server, csv_of_urls, cache_dir, tmp_path, photo_bytes):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "x.jpg").write_bytes(photo_bytes("x"))
+    csv = csv_of_urls([photo_server.url("ok/1/x.jpg"), photo_server.url("status/500/x.jpg")])
+    for _ in range(2):
+        report = fetch_photos([csv], cache_dir, from_dir=tmp_path / "mine", **QUICK)
+        assert (report.n_ok, report.n_failed, report.n_imported) == (1, 1, 0)
 
 
 def test_a_folder_that_is_not_there_is_told_before_anything_is_asked(photo_server, csv_of_urls, cache_dir, tmp_path):
