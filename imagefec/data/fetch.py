@@ -122,7 +122,7 @@ def fetch_photos(
         if placeholder_urls:
             ledger.mark_placeholders(placeholder_urls)
         report = make_report(ledger, csv_paths, run.throttled, n_fetched, n_imported, n_ambiguous,
-                             sum(len(report.refused) for report in reports), time.monotonic() - start)
+                             sum(len(report.refused) for report in reports), start)
         write_stats(cache_dir / "stats.json", report)
     return report
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -46,9 +47,9 @@ class FetchReport:
 
 def make_report(
     ledger: Ledger, csv_paths: Sequence[str | os.PathLike], throttled: Mapping[str, dict], n_fetched: int, n_imported: int,
-    n_ambiguous: int, n_rows_refused: int, seconds: float,
+    n_ambiguous: int, n_rows_refused: int, started_at: float,
 ) -> FetchReport:
-    """Counts what the ledger holds of the wanted urls; memory does not grow with them."""
+    """Counts what the ledger holds of the wanted urls; memory does not grow with them. `started_at` is of `time.monotonic`."""
     n_by_status, reasons, n_bytes = {"ok": 0, "gone": 0, "failed": 0}, {}, 0
     for status, reason, n, size in ledger.tally():
         n_by_status[status] += n
@@ -60,11 +61,13 @@ def make_report(
         hosts.setdefault(host or "file", {"ok": 0, "gone": 0, "failed": 0})[status] = n
     for host, facts in throttled.items():
         hosts.setdefault(host or "file", {}).update(facts)
+    triplets = _whole_triplets(ledger, csv_paths)
+    seconds = time.monotonic() - started_at
     return FetchReport(
         n_urls=ledger.n_wanted(), n_ok=n_by_status["ok"], n_gone=n_by_status["gone"],
         n_failed=n_by_status["failed"], n_fetched=n_fetched, n_imported=n_imported, n_ambiguous=n_ambiguous, n_bytes=n_bytes,
         n_rows_refused=n_rows_refused, reasons=reasons, hosts=hosts,
-        triplets=_whole_triplets(ledger, csv_paths), seconds=seconds,
+        triplets=triplets, seconds=seconds,
         images_per_s=round(n_fetched / seconds, 1) if seconds else 0.0)
 
 
