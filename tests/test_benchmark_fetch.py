@@ -23,5 +23,5 @@ def test_a_small_run_tells_its_figures_and_loses_nothing(case, options, tmp_path
     assert (photos, lost) == (float(options[0].removeprefix("--photos=")), 0)
     assert kilobytes == pytest.approx({"speed": 20, "limit": 5, "memory": 2}[case], rel=0.2, abs=1)
     assert (n_throttled > 0) == (case == "limit")
-    assert seconds > 0 and a_second > 0 and 10 < memory < 200
+    assert 0 <= seconds < 60 and a_second > 0 and 10 < memory < 200
     assert not list(tmp_path.iterdir())
