@@ -116,12 +116,15 @@ class Ledger:
     def note_files(self, files: Iterable[tuple[str, str]]) -> None:
         """Notes (name, path) of files that may be photos that have to be asked for."""
         self._db.execute("BEGIN")
-        self._db.executemany("INSERT INTO files (name, path) VALUES (?, ?)", files)
+        # A name need not be text (a disk of another system's, say), which SQLite asks of a string: the path is kept as bytes.
+        self._db.executemany("INSERT INTO files (name, path) VALUES (?, ?)", (
+            (name.encode(errors="replace").decode(), os.fsencode(path)) for name, path in files))
         self._db.execute("COMMIT")
 
     def files_named(self, name: str) -> list[str]:
         """Paths of the noted files of a name, two at most."""
-        return [path for (path,) in self._db.execute("SELECT path FROM files WHERE name = ? LIMIT 2", (name,))]
+        found = self._db.execute("SELECT path FROM files WHERE name = ? LIMIT 2", (name,))
+        return [os.fsdecode(path) for (path,) in found]
 
     def mark_placeholders(self, urls: int) -> int:
         """Marks as gone what one and the same picture was sent for, for so many wanted urls of a host; how many urls.
@@ -263,7 +266,7 @@ CREATE TEMP TABLE asked (n INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE, host T
 CREATE INDEX temp.asked_by_host ON asked (host, n);
 CREATE INDEX temp.asked_by_name ON asked (name);
 CREATE INDEX temp.asked_by_tail ON asked (tail);
-CREATE TEMP TABLE files (name TEXT NOT NULL, path TEXT NOT NULL);
+CREATE TEMP TABLE files (name TEXT NOT NULL, path BLOB NOT NULL);
 CREATE INDEX temp.files_by_name ON files (name);
 """
 # Those whose first url has a higher number than the last host's first.

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import threading
 import time
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -178,6 +180,18 @@ def test_a_name_that_fitted_several_urls_is_not_taken_later_for_the_one_that_is_
     for _ in range(2):
         report = fetch_photos([csv], cache_dir, from_dir=tmp_path / "mine", **QUICK)
         assert (report.n_ok, report.n_failed, report.n_imported) == (1, 1, 0)
+
+
+def test_a_folder_with_names_that_are_no_text_and_links_in_a_ring_is_searched_all_the_same(
+        photo_server, csv_of_urls, cache_dir, tmp_path, photo_bytes):
+    mine = tmp_path / "mine"
+    for name in (b"caf\xe9", b"b\xe9"):
+        (Path(os.fsdecode(bytes(mine) + b"/" + name))).mkdir(parents=True)
+    (mine / os.fsdecode(b"caf\xe9") / "x.jpg").write_bytes(photo_bytes("x"))
+    (mine / os.fsdecode(b"caf\xe9") / os.fsdecode(b"\xff.jpg")).write_bytes(photo_bytes("y"))
+    (mine / "ring").symlink_to(mine)
+    report = fetch_photos([csv_of_urls([photo_server.url("ok/x.jpg")])], cache_dir, from_dir=mine, **QUICK)
+    assert (report.n_imported, report.n_ambiguous) == (1, 0)
 
 
 def test_a_folder_that_is_not_there_is_told_before_anything_is_asked(photo_server, csv_of_urls, cache_dir, tmp_path):
