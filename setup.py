@@ -43,7 +43,7 @@ setup(
     extras_require={
         "test": ["dill>=0.3.8", "hypothesis>=6.100", "psutil>=5.9", "pytest>=8", "ruff>=0.6", "safetensors>=0.4"],
         "pretrained": ["safetensors>=0.4"],
-        "beam": ["apache-beam[gcp]>=2.70"],
+        "beam": ["apache-beam[gcp]>=2.70"],  # Dataflow and gs://; Beam itself is above
         "export": [],
         "notebook": ["jupyter-client>=8", "nbclient>=0.10", "ipykernel>=6"],
     },
