@@ -162,6 +162,16 @@ def faces_of(url):
     return [face for row in rows for face in row.faces if face.url == url]
 
 
+@pytest.mark.parametrize("config", ["triplets", "faces", "index"])
+def test_a_csv_that_changed_since_the_crop_stops_the_build_before_anything_is_written(config, tmp_path):
+    shutil.copytree(DUMMY, tmp_path / "manual")
+    path = tmp_path / "manual" / "faceexp-comparison-data-test-public.csv"
+    path.write_text(path.read_text().replace("https://photos.example/2,", "https://moved.example/2,"))
+    with pytest.raises(UserError, match=rf"{path}, line \d: faces\.csv says nothing of face .*run `imagefec crop"):
+        build(tmp_path / "manual", tmp_path / "data", config)
+    assert not list((tmp_path / "data" / "fec" / config).iterdir())
+
+
 def test_an_empty_manual_directory_is_an_error_that_says_what_to_put_there(tmp_path):
     (tmp_path / "manual").mkdir()
     with pytest.raises(Exception, match=r"(?s)faceexp-comparison-data-train-public\.csv.*imagefec crop"):
