@@ -119,7 +119,7 @@ def measure(layout: str, n: int, manual: pathlib.Path, data_dir: pathlib.Path, p
     dataset_bytes = disk(data_dir / "fec")
     loads = [run("-c", LOAD, str(data_dir), dataset, str(px)) for _ in range(2)]
     cells = [f"{dataset_bytes / 1e6:,.0f}", f"{dataset_bytes / n:,.0f}", f"{disk(data_dir / 'face_banks') / 1e6:,.0f}",
-             f"{build_s:.0f}", *(f"{float(said):.1f}" for said, _ in loads), f"{build_mb:.0f}", *(f"{mb:.0f}" for _, mb in loads)]
+             f"{build_s:.0f}", *(f"{float(said):.2f}" for said, _ in loads), f"{build_mb:.0f}", *(f"{mb:.0f}" for _, mb in loads)]
     return " | ".join(cells)
 
 
