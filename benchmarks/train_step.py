@@ -7,12 +7,12 @@
 
 A step is augmentation, forward, backward and Adam's update on uint8 faces. Every contender lives in a process of its own
 (TensorFlow, which Trax imports, and PyTorch do not live in one) and waits while another has its turn; a round gives each
-a few steps, and the table shows the median of the rounds and the ratio to the peer, round by round. PyTorch is no
-dependency of Image FEC: without it (`pip install torch`) its rows are left out.
+a few steps, and the table shows the median of the rounds and the ratio to the peer, round by round. An image is one view
+through the network: with two views a face counts as two. PyTorch is no dependency of Image FEC: without it
+(`pip install torch`, here or where --torch_python points) its rows are left out.
 """
 
 import argparse
-import importlib.util
 import os
 import pathlib
 import statistics
@@ -20,13 +20,18 @@ import subprocess
 import sys
 import time
 
-CASES = {  # case: (image side in pixels, images a batch, d_hidden, contenders; the first is the one that ratios are taken of)
-    "resnet50": (128, 24, 64, ("jax", "jax-small-pages", "jax-lax", "torch", "torch-channels-last")),
-    "narrow": (64, 96, 8, ("jax", "jax-lax", "torch", "torch-channels-last")),
-    "loop": (64, 96, 8, ("jax-loop", "jax")),
-    "gpu": (128, 768, 64, ("jax-bfloat16", "jax", "torch-bfloat16")),
+CASES = {  # case: (image side in pixels, faces a step, d_hidden, views, contenders; ratios are the first one's against each)
+    "resnet50": (128, 24, 64, 1, ("jax", "jax-small-pages", "jax-lax", "torch", "torch-channels-last")),
+    "narrow": (64, 96, 8, 1, ("jax", "jax-lax", "torch", "torch-channels-last")),
+    "loop": (64, 96, 8, 1, ("jax-loop", "jax")),
+    "gpu": (128, 768, 64, 2, ("jax-bfloat16", "torch-bfloat16")),
 }
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # what `imagefec train` sets for itself
+STAGE_BLOCKS, FC_WIDTH, D_EMBEDDING = (3, 4, 6, 3), 512, 16
+BFLOAT16_TFLOPS = {  # dense matrix rate by the makers' data sheets; the first name found in the device's counts
+    "H200": 989.4, "H100 PCIe": 756, "H100": 989.4, "A100": 312, "L40S": 362, "L4": 121, "RTX 4090": 165.2,
+    "TPU v6": 918, "TPU v5p": 459, "TPU v5": 197, "TPU v4": 275,
+}
 
 
 def main() -> None:
@@ -34,33 +39,75 @@ def main() -> None:
     parser.add_argument("--case", choices=CASES, default="resnet50")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=3, help="steps a turn")
-    parser.add_argument("--batch", type=int, help="images a batch, over the case's own")
+    parser.add_argument("--batch", type=int, help="faces a step, over the case's own")
+    parser.add_argument("--only", nargs="+", help="contenders, over the case's own")
+    parser.add_argument("--torch_python", default=sys.executable, help="interpreter that has PyTorch, where it is not this one")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    px, n, d_hidden, contenders = CASES[arguments.case]
-    n = arguments.batch or n
+    px, n, d_hidden, views, contenders = CASES[arguments.case]
+    n, contenders = arguments.batch or n, arguments.only or contenders
     if arguments.worker:
-        return _work(_step_of(arguments.worker, px, n, d_hidden))
-    if importlib.util.find_spec("torch") is None:
+        return _work(arguments.worker, px, n, d_hidden, views)
+    if subprocess.run([arguments.torch_python, "-c", "import torch"], stderr=subprocess.DEVNULL).returncode:
         contenders = [name for name in contenders if not name.startswith("torch")]
         print("PyTorch is not installed: no peer.")
-    seconds = _in_turns([(name, _start(name, arguments.case, n)) for name in contenders], arguments.rounds, arguments.steps)
-    _print(arguments.case, px, n, d_hidden, seconds)
+    workers, device = [], ""
+    for name in contenders:
+        worker, on = _start(name, arguments.case, n, arguments.torch_python)
+        workers.append((name, worker))
+        device = device or on
+    seconds = _in_turns(workers, arguments.rounds, arguments.steps)
+    print(f"\n{arguments.case}: {px} px, {n} faces a step, {views} view{'s' * (views > 1)} each, d_hidden {d_hidden}, on {device}\n")
+    print(table(seconds, views * n, training_flops(px, d_hidden), _peak_tflops(device)))
 
 
-def _start(name: str, case: str, n: int) -> subprocess.Popen:
+def training_flops(px: int, d_hidden: int) -> float:
+    """Floating point operations of the products in one image's forward and backward pass: three times forward's."""
+    maps = -(-px // 2)
+    products, channels = 49 * 3 * d_hidden * maps ** 2, d_hidden
+    maps = -(-maps // 2)
+    for stage, blocks in enumerate(STAGE_BLOCKS):
+        filters = d_hidden * 2 ** stage
+        for index in range(blocks):
+            out = -(-maps // 2) if stage and not index else maps
+            products += channels * filters * maps ** 2 + (9 * filters + 4 * filters) * filters * out ** 2
+            products += 0 if index else channels * 4 * filters * out ** 2
+            maps, channels = out, 4 * filters
+    return 3 * 2 * (products + channels * FC_WIDTH + FC_WIDTH * D_EMBEDDING)
+
+
+def table(seconds: dict[str, list[float]], images: int, flops: float, peak_tflops: float | None) -> str:
+    """Markdown: images a second of each contender and how the first one's compare, from seconds a step, round by round."""
+    first = next(iter(seconds))
+    share = " | share of the bfloat16 matrix rate" if peak_tflops else ""
+    lines = [f"| contender | images/s (median) | lowest .. highest{share} | {first} against it |",
+             "|---|---|---|---|" + "---|" * bool(share)]
+    for name, took in seconds.items():
+        rate = images / statistics.median(took)
+        ratio = statistics.median(other / own for other, own in zip(took, seconds[first]))
+        of_peak = f" {100 * rate * flops / (peak_tflops * 1e12):.1f} % |" if peak_tflops else ""
+        lines.append(f"| {name} | {rate:.1f} | {images / max(took):.1f} .. {images / min(took):.1f} |{of_peak} {ratio:.2f} |")
+    return "\n".join(lines)
+
+
+def _peak_tflops(device: str) -> float | None:
+    return next((rate for name, rate in BFLOAT16_TFLOPS.items() if name in device), None)
+
+
+def _start(name: str, case: str, n: int, torch_python: str) -> tuple[subprocess.Popen, str]:
     environment = dict(os.environ)
     if name != "jax-small-pages":
         environment["GLIBC_TUNABLES"] = HUGE_PAGES
+    environment.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.5")  # of a GPU's, where the peer wants room as well
     root = str(pathlib.Path(__file__).parents[1])
     environment["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [environment.get("PYTHONPATH")])])
     worker = subprocess.Popen(
-        [sys.executable, __file__, f"--case={case}", f"--batch={n}", f"--worker={name}"], env=environment, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    while (line := worker.stdout.readline()).strip() != "ready":
+        [torch_python if name.startswith("torch") else sys.executable, __file__, f"--case={case}", f"--batch={n}",
+         f"--worker={name}"], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    while not (line := worker.stdout.readline()).startswith("ready on "):
         if not line:
             raise SystemExit(f"{name}: the worker ended before it was ready (exit {worker.wait()}).")
-    return worker
+    return worker, line.removeprefix("ready on ").strip()
 
 
 def _in_turns(workers: list[tuple[str, subprocess.Popen]], rounds: int, steps: int) -> dict[str, list[float]]:
@@ -79,144 +126,19 @@ def _in_turns(workers: list[tuple[str, subprocess.Popen]], rounds: int, steps: i
     return seconds
 
 
-def _print(case: str, px: int, n: int, d_hidden: int, seconds: dict[str, list[float]]) -> None:
-    print(f"\n{case}: {px} px, {n} images a step, d_hidden {d_hidden}\n")
-    first = next(iter(seconds))
-    print(f"| contender | images/s (median) | lowest .. highest | {first} against it |\n|---|---|---|---|")
-    for name, took in seconds.items():
-        ratio = statistics.median(other / own for other, own in zip(took, seconds[first]))
-        print(f"| {name} | {n / statistics.median(took):.1f} | {n / max(took):.1f} .. {n / min(took):.1f} | {ratio:.2f} |")
-
-
-def _work(step) -> None:
+def _work(name: str, px: int, n: int, d_hidden: int, views: int) -> None:
     """Takes turns: a number of steps on stdin, their seconds on stdout."""
+    if name.startswith("torch"):
+        import train_step_torch as contender
+    else:
+        import train_step_jax as contender
+    step, device = contender.step_of(name, px, n, d_hidden, views)
     step(2)
-    print("ready", flush=True)
+    print(f"ready on {device}", flush=True)
     for line in sys.stdin:
         start = time.perf_counter()
         step(int(line))
         print(time.perf_counter() - start, flush=True)
-
-
-def _step_of(name: str, px: int, n: int, d_hidden: int):
-    if name.startswith("torch"):
-        return _torch_step(px, n, d_hidden, name)
-    if name == "jax-loop":
-        return _loop_step(px, n, d_hidden)
-    return _jax_step(px, n, d_hidden, name)
-
-
-def _faces(px: int, n: int):
-    import numpy as np
-    return np.random.default_rng(0).integers(0, 256, (n, px, px, 3), np.uint8)
-
-
-def _jax_step(px: int, n: int, d_hidden: int, name: str):
-    import jax
-    import numpy as np
-
-    from imagefec import compat  # noqa: F401
-    from imagefec.model import ImageFEC, layers
-    from imagefec.training.objectives import TripletLoss
-
-    from trax import layers as tl  # isort: skip
-    from trax import optimizers, shapes  # isort: skip
-
-    if name == "jax-lax":  # every convolution as XLA's own
-        layers.Conv._by_matmul = lambda self: False
-    faces, types = _faces(px, n), np.zeros(n // 3, np.int8)
-    model = tl.Serial(layers.Augment(), ImageFEC(d_hidden=d_hidden), TripletLoss())
-    model.init(shapes.signature((faces, types)))
-    optimizer = optimizers.Adam(1e-4)
-    _, parameters = optimizer.tree_init(model.weights)
-
-    def step(weights, state, slots, number, key, faces):
-        def loss(weights):
-            return model.pure_fn((faces, types), weights, state, key)
-        (value, state), gradients = jax.value_and_grad(loss, has_aux=True)(weights)
-        weights, slots, _ = optimizer.tree_update(number, gradients, weights, slots, parameters, store_slots=False)
-        return value, weights, state, slots
-
-    jitted = jax.jit(step, donate_argnums=(0, 1, 2))
-    held = [model.weights, model.state, optimizer.slots]
-    keys = iter(range(1 << 30))
-
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            number = next(keys)
-            value, *held[:] = jitted(*held, number, jax.random.PRNGKey(number), faces)
-        value.block_until_ready()
-    return run
-
-
-def _loop_step(px: int, n: int, d_hidden: int):
-    raise SystemExit("the loop case is not written yet")
-
-
-def _torch_step(px: int, n: int, d_hidden: int, name: str):
-    import torch
-    from torch import nn
-    from torch.nn import functional
-
-    class Bottleneck(nn.Module):
-        def __init__(self, channels, filters, stride):
-            super().__init__()
-            def conv(c_in, c_out, size, stride=1):
-                return [nn.Conv2d(c_in, c_out, size, stride, size // 2, bias=False), nn.BatchNorm2d(c_out)]
-            self.main = nn.Sequential(*conv(channels, filters, 1), nn.ReLU(True), *conv(filters, filters, 3, stride),
-                                      nn.ReLU(True), *conv(filters, 4 * filters, 1))
-            same = stride == 1 and channels == 4 * filters
-            self.shortcut = nn.Identity() if same else nn.Sequential(*conv(channels, 4 * filters, 1, stride))
-
-        def forward(self, x):
-            return torch.relu_(self.main(x) + self.shortcut(x))
-
-    def network():
-        layers = [nn.Conv2d(3, d_hidden, 7, 2, 3, bias=False), nn.BatchNorm2d(d_hidden), nn.ReLU(True), nn.MaxPool2d(3, 2, 1)]
-        channels = d_hidden
-        for stage, blocks in enumerate((3, 4, 6, 3)):
-            for index in range(blocks):
-                filters = d_hidden * 2 ** stage
-                layers.append(Bottleneck(channels, filters, 2 if stage and not index else 1))
-                channels = 4 * filters
-        head = [nn.Linear(channels, 512), nn.ReLU(True), nn.Linear(512, 16)]
-        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *head)
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    model, faces = network().to(device), torch.from_numpy(_faces(px, n)).permute(0, 3, 1, 2).to(device)
-    half = name == "torch-bfloat16"
-    if half or name == "torch-channels-last":
-        model, faces = model.to(memory_format=torch.channels_last), faces.contiguous(memory_format=torch.channels_last)
-    forward = torch.compile(model) if half else model
-    optimizer = torch.optim.Adam(model.parameters(), 1e-4)
-
-    def augment(faces):
-        share = 0.3 * torch.rand(n, device=device)
-        side = (1 - share).sqrt()
-        theta = torch.zeros(n, 2, 3, device=device)
-        theta[:, 0, 0] = side * torch.where(torch.rand(n, device=device) < 0.5, -1.0, 1.0)
-        theta[:, 1, 1] = side
-        theta[:, :, 2] = (1 - side)[:, None] * (2 * torch.rand(n, 2, device=device) - 1)
-        grid = functional.affine_grid(theta, list(faces.shape), align_corners=False)
-        x = functional.grid_sample(faces.float(), grid, align_corners=False)
-        factor = 0.9 + 0.2 * torch.rand(n, 2, 1, 1, 1, device=device)
-        mean = x.mean((1, 2, 3), keepdim=True)
-        return ((x - mean) * factor[:, 0] + mean * factor[:, 1]).clamp(0, 255) / 127.5 - 1
-
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            optimizer.zero_grad()
-            with torch.autocast(device, torch.bfloat16, enabled=half):
-                embeddings = forward(augment(faces))
-            a, b, c = functional.normalize(embeddings.float()).view(-1, 3, 16).unbind(1)
-            alike = (a - b).norm(dim=1)
-            loss = sum(functional.relu(alike - (x - c).norm(dim=1) + 0.1).sum() for x in (a, b)) / (n // 3)
-            loss.backward()
-            optimizer.step()
-        if device == "cuda":
-            torch.cuda.synchronize()
-    return run
 
 
 if __name__ == "__main__":
