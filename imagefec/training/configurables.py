@@ -101,7 +101,7 @@ def run(config_files: Sequence[str], bindings: Sequence[str], output_dir: str | 
     hosts()
     engine = {field.name: bound.pop(field.name) for field in dataclasses.fields(mesh_trainer.Engine)}
     return trainer.train(output_dir, data_dir, model_arguments=dict(gin.get_bindings("ImageFEC")),
-                         recipe=pathlib.Path(config_files[-1]).stem if config_files else None,
+                         recipe=pathlib.Path(config_files[0]).stem if config_files else None,
                          engine=mesh_trainer.Engine(**engine), uda=uda_consistency(), guards=guard_values(), **bound)
 
 
