@@ -6,7 +6,8 @@
 Prints a Markdown row a size and layout. 2,900 faces are drawn, fetched and cropped by `imagefec draw`, `fetch` and `crop`;
 more are the same PNG files under other URLs and ids (hard links), so many that there are 0.29 a triplet, as in FEC's training
 set; triplets mention them at random. Built with `tfds build`, loaded by pipeline.load_triplets at --px: first into a bank, then
-from it. Each step is a process of its own; a load is timed within it, after the imports. Memory is the peak of what the process
+from it. Each step is a process of its own; a load is timed within it, after the imports. Behind each time, in parentheses,
+the processor seconds of all cores, which other work on the machine disturbs less. Memory is the peak of what the process
 itself holds (RssAnon, looked up twenty times a second): pages of mapped files, which the system takes back at will, are
 left out. Disk is what the files take when all is done; TFDS shuffles through temporary files as large again.
 """
@@ -15,6 +16,7 @@ import argparse
 import os
 import pathlib
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -34,9 +36,9 @@ LOAD = """
 import sys, time
 import tensorflow, tensorflow_datasets
 from imagefec.data import pipeline
-start = time.perf_counter()
+wall, cpu = time.perf_counter(), time.process_time()
 data = pipeline.load_triplets(sys.argv[1], sys.argv[2], "train", int(sys.argv[3]))
-print("seconds", time.perf_counter() - start)
+print(f"seconds {time.perf_counter() - wall:.2f} ({time.process_time() - cpu:.2f})")
 """
 
 
@@ -47,8 +49,8 @@ def main() -> None:
     parser.add_argument("--px", type=int, default=128, help="side of the faces in the bank (default: %(default)s)")
     parser.add_argument("--folder", help="where all is made and deleted (default: the system's temporary folder)")
     arguments = parser.parse_args()
-    print("| layout | triplets | faces | dataset, MB | bytes a triplet | bank, MB | build, s | first load, s | second load, s "
-          "| memory: build, MB | first load | second load |\n" + "|---" * 12 + "|")
+    print("| layout | triplets | faces | dataset, MB | bytes a triplet | bank, MB | build, s (CPU) | first load, s (CPU) "
+          "| second load, s (CPU) | memory: build, MB | first load | second load |\n" + "|---" * 12 + "|")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         drawn = draw(pathlib.Path(folder) / "drawn")
         for n in arguments.triplets:
@@ -110,21 +112,21 @@ def _three(random: np.random.Generator, n_faces: int) -> list[int]:
 def measure(layout: str, n: int, manual: pathlib.Path, data_dir: pathlib.Path, px: int) -> str:
     """The cells of a row."""
     configs, dataset = LAYOUTS[layout]
-    build_s, build_mb = 0.0, 0.0
+    build_mb, wall, cpu = 0.0, time.perf_counter(), cpu_seconds()
     for config in configs:
-        start = time.perf_counter()
         _, mb = run("-m", "tensorflow_datasets.scripts.cli.main", "build", "tfds_builders/fec", f"--config={config}",
                     f"--manual_dir={manual}", f"--data_dir={data_dir}")
-        build_s, build_mb = build_s + time.perf_counter() - start, max(build_mb, mb)
+        build_mb = max(build_mb, mb)
+    built = f"{time.perf_counter() - wall:.0f} ({cpu_seconds() - cpu:.0f})"
     dataset_bytes = disk(data_dir / "fec")
     loads = [run("-c", LOAD, str(data_dir), dataset, str(px)) for _ in range(2)]
     cells = [f"{dataset_bytes / 1e6:,.0f}", f"{dataset_bytes / n:,.0f}", f"{disk(data_dir / 'face_banks') / 1e6:,.0f}",
-             f"{build_s:.0f}", *(f"{float(said):.2f}" for said, _ in loads), f"{build_mb:.0f}", *(f"{mb:.0f}" for _, mb in loads)]
+             built, *(said for said, _ in loads), f"{build_mb:.0f}", *(f"{mb:.0f}" for _, mb in loads)]
     return " | ".join(cells)
 
 
 def run(*command: str) -> tuple[str, float]:
-    """The seconds that a Python process said it took, "" if none, and the peak of its own memory in MB."""
+    """What a Python process said of its seconds, "" if nothing, and the peak of its own memory in MB."""
     peak_kb = 0
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     with tempfile.TemporaryFile("w+") as said, subprocess.Popen(
@@ -137,8 +139,14 @@ def run(*command: str) -> tuple[str, float]:
         text = said.read().strip()
     if process.returncode:
         sys.exit(f"{' '.join(command)} ended with {process.returncode}: {text[-2000:]}")
-    seconds = re.search(r"^seconds (\S+)$", text, re.MULTILINE)
+    seconds = re.search(r"^seconds (.+)$", text, re.MULTILINE)
     return seconds[1] if seconds else "", peak_kb / 1024
+
+
+def cpu_seconds() -> float:
+    """Of all processes started here that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def disk(folder: pathlib.Path) -> int:

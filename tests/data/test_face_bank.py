@@ -214,6 +214,25 @@ def test_no_room_anywhere_is_an_error_that_says_what_to_do(tmp_path, monkeypatch
         kept(tmp_path / "file" / "banks")
 
 
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from tests.data import test_face_bank as t
+resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))  # a bank of five faces is larger
+try:
+    t.kept(Path(sys.argv[1]))
+except t.UserError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_takes_no_more_is_an_error_and_leaves_nothing(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True,
+                          check=True)
+    assert "cannot be made: File too large; nor can it in a temporary place" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
 def test_a_fingerprint_tells_files_apart_by_name_size_and_what_they_hold(tmp_path):
     def of(name, data):
         (tmp_path / name).write_bytes(data)
