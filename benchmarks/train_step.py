@@ -57,7 +57,8 @@ def main() -> None:
         workers.append((name, worker))
         device = device or on
     seconds = _in_turns(workers, arguments.rounds, arguments.steps)
-    print(f"\n{arguments.case}: {px} px, {n} faces a step, {views} view{'s' * (views > 1)} each, d_hidden {d_hidden}, on {device}\n")
+    print(f"\n{arguments.case}: {px} px, {n} faces a step, {views} view{'s' * (views > 1)} each, d_hidden {d_hidden}, "
+          f"on {device}\n")
     print(table(seconds, views * n, training_flops(px, d_hidden), _peak_tflops(device)))
 
 
