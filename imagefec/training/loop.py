@@ -162,7 +162,8 @@ class FaceLoop(training.Loop):
             self._save(BEST, self._model_arrays())
         self._save_latest()
         if self._report:
-            self._report(self.step, {"train_loss": means["loss"], **measures})
+            terms = {f"train_{name}": means[name] for name in ("loss", "uda") if name in means}
+            self._report(self.step, {**terms, **measures})
         self._evaluated_last = self.step
         self._watch.forget()
 

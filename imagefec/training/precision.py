@@ -30,8 +30,12 @@ def in_bfloat16(layer: Any, weights: Any) -> Any:
     return tuple(in_bfloat16(sublayer, part) for sublayer, part in zip(layer.sublayers, weights))
 
 
-def check_precision(precision: str) -> None:
+def check_precision(precision: str, device: Any = None) -> None:
     """Refuses a precision that is unknown, or that the devices have no arithmetic for.
+
+    Args:
+      precision: one of PRECISIONS.
+      device: JAX device; None for this process's first.
 
     Raises:
       UserError: it is.
@@ -40,13 +44,13 @@ def check_precision(precision: str) -> None:
         raise UserError(f"training.precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}.")
     if precision == "float32":
         return
-    device = jax.local_devices()[0]
+    device = device or jax.local_devices()[0]
     capability = getattr(device, "compute_capability", None)
     if device.platform == "gpu" and capability and float(capability) < 8:
         raise UserError(f"training.precision is 'bfloat16', and {device.device_kind} has no bfloat16 arithmetic (compute "
                         f"capability {capability}; 8.0 has it). Take 'float32'.")
     try:
-        one = jnp.ones((8, 8), jnp.bfloat16)
+        one = jax.device_put(jnp.ones((8, 8), jnp.bfloat16), device)
         jax.block_until_ready(jax.jit(jnp.matmul)(one, one))
     except Exception as error:
         raise UserError(f"training.precision is 'bfloat16', and {device.device_kind} cannot multiply in it "

@@ -4,6 +4,8 @@ import sys
 import time
 from typing import Any
 
+_BAR = "step {n_fmt}/{total_fmt} |{bar}| {desc}{remaining} to go"
+
 
 class Reporter:
     """Speaks of a run: `step` for every step done, `evaluated` after each evaluation, `say` for a sentence.
@@ -18,30 +20,28 @@ class Reporter:
         self._steps, self._images_per_step, self._silent = steps, images_per_step, silent
         self._start = 0
         self._bar: Any = None
-        self._counts: dict[str, str] = {}
+        self._tpa = ""
 
     def begin(self, step: int) -> None:
         """Tells at which step the run goes on."""
         self._start = step
         if not self._silent and sys.stderr.isatty():
             from tqdm import tqdm
-            self._bar = tqdm(total=self._steps, initial=step, desc="train", unit="step", dynamic_ncols=True, smoothing=0.05)
+            self._bar = tqdm(total=self._steps, initial=step, dynamic_ncols=True, smoothing=0.05, bar_format=_BAR)
 
     def step(self, step: int, statistics: dict[str, float]) -> None:
         """Takes a step that is done."""
         if self._bar is None:
             return
-        self._counts["loss"] = f"{statistics['loss']:.4f}"
         rate = self._bar.format_dict["rate"]
-        if rate:
-            self._counts["images/s"] = f"{rate * self._images_per_step:.0f}"
-        self._bar.set_postfix(self._counts, refresh=False)
+        speed = f"  {rate * self._images_per_step:.0f} images/s" if rate else ""
+        self._bar.set_description_str(f"loss {statistics['loss']:.4f}{self._tpa}{speed}  ", refresh=False)
         self._bar.update(step - self._bar.n)
 
     def evaluated(self, step: int, measures: dict[str, float]) -> None:
         """Says an evaluation's measures: "train_loss", "tpa", "tpa_se", "embedding_spread", "steps_per_second"."""
         speed = measures["steps_per_second"]
-        self._counts["TPA"] = f"{measures['tpa']:.3f}"
+        self._tpa = f"  TPA {measures['tpa']:.3f}"
         uda = f" (UDA {measures['train_uda']:.4f})" if "train_uda" in measures else ""
         line = (f"step {step}/{self._steps}  loss {measures['train_loss']:.4f}{uda}  TPA {measures['tpa']:.3f} "
                 f"± {measures['tpa_se']:.3f}  spread {measures['embedding_spread']:.2f}")

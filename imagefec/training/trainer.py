@@ -100,7 +100,10 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
         engine.check(batch_triplets, 3, "training.batch_triplets", uda.batch_faces, mesh)
     else:
         engine.check(batch_people, faces_each, "training.batch_people", uda.batch_faces, mesh)
-    start = checkpoint.load_meta(run_dir / LATEST)["step"] if (run_dir / LATEST).is_file() else 0
+    start = 0
+    if (run_dir / LATEST).is_file():
+        _check_network(run_dir, model_arguments, image_size)
+        start = checkpoint.load_meta(run_dir / LATEST)["step"]
     draws = (TripletDraws(pipeline.load_triplets(data_dir, train_dataset or dataset, train_split, image_size),
                           batch_triplets, seed, balanced) if of_triplets else
              IdentityDraws(pipeline.load_faces(data_dir, train_dataset or dataset, train_split, image_size),
@@ -184,6 +187,19 @@ def _check_steps(steps: int, steps_per_eval: int, steps_per_checkpoint: int) -> 
         if value < 1:
             raise UserError(f"training.{name} is {value}; it must be 1 or more. Bind it in a gin file or with "
                             f"--config='training.{name} = 1000'.")
+
+
+def _check_network(run_dir: pathlib.Path, model_arguments: dict[str, Any], image_size: int) -> None:
+    """Refuses to go on with another network: one of the same shapes, such as other scaling, would fit without a word."""
+    wanted = json.loads(json.dumps({"model": model_arguments, "image_size": image_size}))
+    try:
+        kept = json.loads((run_dir / "run.json").read_text())
+        kept = {name: kept[name] for name in wanted}
+    except (OSError, ValueError, KeyError):
+        return  # without its settings the checkpoint's names and shapes alone are compared
+    if kept != wanted:
+        raise UserError(f"{run_dir}: holds a run of {json.dumps(kept)}, and the settings ask for {json.dumps(wanted)}. Give that "
+                        "run's own settings (its config.gin), or another --output_dir.")
 
 
 def _writable(output_dir: str | os.PathLike) -> pathlib.Path:

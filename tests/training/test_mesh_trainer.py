@@ -1,5 +1,7 @@
 """A step on the mesh against a step worked out in plain JAX, and what accumulation, rates and precision change."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +16,7 @@ from imagefec.training.layer_rates import rate_factors
 from imagefec.training.mesh import all_devices
 from imagefec.training.mesh_trainer import Engine, MeshTrainer
 from imagefec.training.objectives import ChoiceLoss, Objective
-from imagefec.training.precision import in_bfloat16, rematerialised
+from imagefec.training.precision import check_precision, in_bfloat16, rematerialised
 
 KEY = jax.random.PRNGKey(3)
 
@@ -105,6 +107,14 @@ def test_bfloat16_touches_convolutions_and_dense_layers_alone():
     assert rough.dtype == jnp.float32
     np.testing.assert_allclose(rough, exact, atol=0.05)
     assert not np.allclose(rough, exact, atol=1e-6)
+
+
+def test_bfloat16_is_refused_on_a_card_without_it():
+    turing = types.SimpleNamespace(platform="gpu", compute_capability="7.5", device_kind="Tesla T4")
+    with pytest.raises(UserError, match=r"Tesla T4 has no bfloat16 arithmetic \(compute capability 7\.5"):
+        check_precision("bfloat16", turing)
+    check_precision("float32", turing)
+    check_precision("bfloat16")  # this machine's own
 
 
 def test_rematerialised_blocks_give_the_same_embeddings_gradients_and_statistics():

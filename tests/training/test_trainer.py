@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 import numpy as np
 import pytest
 
+from imagefec import cli
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
 
@@ -30,6 +32,11 @@ def whole_run(train, tmp_path_factory):
     return train(tmp_path_factory.mktemp("runs") / "whole")
 
 
+def train_by_command(world, run_dir, *bindings):
+    return cli.main(["train", "--config_file=smoke.gin", f"--output_dir={run_dir}", f"--data_dir={world.data_dir}",
+                     *(f"--config={binding}" for binding in bindings)])
+
+
 def arrays_of(run_dir, name="model.npz"):
     return checkpoint.load(run_dir / name)[0]
 
@@ -44,7 +51,21 @@ def test_a_run_leaves_settings_checkpoints_history_and_tensorboard_files(whole_r
     assert steps == [1, 2, 4]
     for name in ("loss", "embedding_spread", "tpa_se", "tpa_one_class"):
         assert len(history["eval"][f"metrics/{name}"]) == 3
-    assert list((whole_run / "eval").glob("events.*")) and list((whole_run / "train").glob("events.*"))
+
+
+def test_tensorboard_gets_tpa_by_type_spread_rate_speed_and_a_grid_of_views(whole_run):
+    import tensorflow as tf
+    steps = {}
+    for part in ("train", "eval"):
+        for path in (whole_run / part).glob("events.*"):
+            for event in tf.compat.v1.train.summary_iterator(str(path)):
+                for value in event.summary.value:
+                    steps.setdefault(f"{part}/{value.tag}", []).append(event.step)
+    for name in ("eval/metrics/tpa", "eval/metrics/tpa_one_class", "eval/metrics/embedding_spread", "eval/metrics/loss",
+                 "train/metrics/loss", "train/training/learning_rate", "train/training/images_per_second",
+                 "train/training/triplet", "train/training/spread"):
+        assert steps[name] == [1, 2, 4], name
+    assert steps["train/augmented views"] == [1] and (whole_run / "views.png").is_file()
 
 
 def test_the_best_checkpoint_is_that_of_the_highest_tpa(whole_run):
@@ -98,26 +119,50 @@ def test_a_killed_run_goes_on_and_ends_with_the_weights_of_one_never_killed(worl
         np.testing.assert_array_equal(whole[name], killed[name], err_msg=name)
 
 
-@pytest.mark.parametrize("bindings, said", [
-    (["training.batch_triplets = 100000"], "batch takes 100000 triplets"),
-    (["training.batch_triplets = 0"], "must be 1 or more"),
-    (["training.steps = 0"], "training.steps is 0"),
-    (["training.train_split = 'nowhere'"], "no split 'nowhere'"),
-    (["training.dataset = 'nothing'"], "holds no dataset 'nothing'"),
-    (["ImageFEC.block = 'round'"], "block must be one of"),
-    (["TripletLoss.distance = 'far'"], "distance must be one of"),
+@pytest.mark.parametrize("binding, said", [
+    ("training.batch_triplets = 100000", "batch takes 100000 triplets"),
+    ("training.batch_triplets = 0", "must be 1 or more"),
+    ("training.steps = 0", "training.steps is 0"),
+    ("training.train_split = 'nowhere'", "no split 'nowhere'"),
+    ("training.train_split = 'train[:0]'", "is empty"),
+    ("training.eval_split = 'test[:0]'", "is empty"),
+    ("training.dataset = 'nothing'", "holds no dataset 'nothing'"),
+    ("training.precision = 'float8'", "must be one of float32, bfloat16"),
+    ("training.accumulate = 3", "cannot share evenly"),
+    ("ImageFEC.block = 'round'", "block must be one of"),
+    ("TripletLoss.distance = 'far'", "distance must be one of"),
 ])
-def test_settings_that_cannot_be_run_are_refused_in_a_sentence(train, tmp_path, bindings, said):
-    with pytest.raises(UserError, match=said):
-        train(tmp_path / "run", *bindings)
+def test_settings_that_cannot_be_run_are_refused_in_a_sentence_with_exit_2(world, tmp_path, capsys, binding, said):
+    assert train_by_command(world, tmp_path / "run", binding) == 2
+    printed = capsys.readouterr()
+    assert not printed.out and said in printed.err and printed.err.count("imagefec train: ") == 1
 
 
-def test_a_run_of_another_model_is_refused_by_name_and_shape(train, whole_run):
-    before = arrays_of(whole_run)
-    with pytest.raises(UserError, match=r"model\.npz: array weights/.* is of shape .*; the model wants shape"):
-        train(whole_run, "ImageFEC.d_hidden = 8")
-    after = arrays_of(whole_run)
-    assert all(np.array_equal(before[name], after[name]) for name in before)
+def test_a_run_of_another_network_is_refused_even_where_the_shapes_fit_and_nothing_is_lost(world, train, tmp_path, capsys):
+    run_dir = train(tmp_path / "run", "training.steps = 1")
+    before = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
+    for binding in ("ImageFEC.d_hidden = 8", "ImageFEC.scaling = 'imagenet'", "training.image_size = 32"):
+        assert train_by_command(world, run_dir, binding) == 2
+        assert "holds a run of" in capsys.readouterr().err
+    (run_dir / "run.json").unlink()  # names and shapes are compared all the same
+    assert train_by_command(world, run_dir, "ImageFEC.d_hidden = 8") == 2
+    assert re.search(r"model\.npz: array weights/\S+ is of shape .*; the model wants shape", capsys.readouterr().err)
+    after = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
+    assert after == {path: content for path, content in before.items() if path.name != "run.json"}
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_the_one_before_is_gone_on_from(
+        world, train, whole_run, tmp_path, capsys):
+    run_dir = train(tmp_path / "run", "training.steps = 2")
+    obstacle = run_dir / f".model.npz.{os.getpid()}.tmp"  # where checkpoint.save writes first
+    obstacle.mkdir()
+    assert train_by_command(world, run_dir) == 2
+    assert "cannot be written at step 3" in capsys.readouterr().err
+    assert checkpoint.load_meta(run_dir / "model.npz")["step"] == 2
+    obstacle.rmdir()
+    train(run_dir)
+    whole, mended = arrays_of(whole_run), arrays_of(run_dir)
+    assert all(np.array_equal(whole[name], mended[name]) for name in whole)
 
 
 def test_a_broken_checkpoint_is_refused(train, tmp_path):
@@ -127,10 +172,11 @@ def test_a_broken_checkpoint_is_refused(train, tmp_path):
         train(tmp_path / "run")
 
 
-def test_an_output_directory_that_is_a_file_is_refused(train, tmp_path):
+def test_an_output_directory_that_cannot_be_written_is_refused(world, tmp_path, capsys):
     (tmp_path / "run").write_text("in the way")
-    with pytest.raises(UserError, match="cannot be written"):
-        train(tmp_path / "run")
+    for output_dir in (tmp_path / "run", tmp_path / "run" / "below", "/proc/run"):
+        assert train_by_command(world, output_dir) == 2
+        assert f"--output_dir={output_dir}: cannot be written" in capsys.readouterr().err
 
 
 def test_training_that_diverges_stops_and_keeps_the_checkpoint_before(train, tmp_path):
@@ -158,9 +204,10 @@ def test_frozen_layers_keep_the_weights_of_the_run_that_they_come_from(train, wh
     assert moved and not all(np.array_equal(before[name], after[name]) for name in moved)
 
 
-def test_bfloat16_accumulation_and_faces_on_the_device_train_and_keep_float32_weights(train, tmp_path):
+def test_bfloat16_accumulation_unlabelled_faces_and_faces_on_the_device_train_and_keep_float32_weights(train, tmp_path):
     train(tmp_path / "run", "training.precision = 'bfloat16'", "training.accumulate = 2", "training.faces_on_device = True",
-          "training.rematerialise = True", "uda_consistency.weight = 1.0")
+          "training.rematerialise = True", "uda_consistency.weight = 1.0", "uda_consistency.dataset = 'fec'",
+          "uda_consistency.split = 'test'", "uda_consistency.batch_faces = 6")
     arrays = arrays_of(tmp_path / "run")
     assert {str(array.dtype) for name, array in arrays.items() if name.startswith("weights/")} == {"float32"}
     assert all(np.isfinite(array).all() for array in arrays.values())
