@@ -19,6 +19,7 @@ from imagefec.model.embedder import RUN_FORMAT
 from imagefec.model.layers import Augment
 from imagefec.training import initial
 from imagefec.training.compilation_cache import cache_compilations
+from imagefec.training.cores import cores_as_devices
 from imagefec.training.draws import IdentityDraws, TripletDraws
 from imagefec.training.evaluation import SplitEvaluation
 from imagefec.training.guards import Guards, Watch
@@ -91,15 +92,14 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
     run_dir = _writable(output_dir)
     cache_compilations()
     _check_steps(steps, steps_per_eval, steps_per_checkpoint)
-    mesh = all_devices()
     uda.check()
     with _refused_in_a_sentence():
         train_loss, objective, made_optimizer = loss(), Objective(loss(), uda), optimizer()
     of_triplets = faces_a_label(train_loss) == 3
-    if of_triplets:
-        engine.check(batch_triplets, 3, "training.batch_triplets", uda.batch_faces, mesh)
-    else:
-        engine.check(batch_people, faces_each, "training.batch_people", uda.batch_faces, mesh)
+    items = (batch_triplets, 3, "training.batch_triplets") if of_triplets else (batch_people, faces_each, "training.batch_people")
+    cores_as_devices((items[0] * items[1] + uda.batch_faces) // max(1, engine.accumulate))
+    mesh = all_devices()
+    engine.check(*items, uda.batch_faces, mesh)
     start = 0
     if (run_dir / LATEST).is_file():
         _check_network(run_dir, model_arguments, image_size)
