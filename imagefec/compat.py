@@ -33,8 +33,16 @@ def mend_local_device_count() -> None:
     trax_jax.JAX_BACKEND["local_device_count"] = lambda: 1
 
 
+def mend_on_cpu() -> None:
+    """Has Trax keep arrays on this process's own CPU: the first of all CPUs, which it takes, may be another host's."""
+    import jax
+    from trax import layers
+    layers.on_cpu = lambda tree: jax.device_put(tree, jax.local_devices(backend="cpu")[0])
+
+
 silence_known_warnings()
 with quiet_imports():
     mend_host_count()
     import trax  # noqa: F401
     mend_local_device_count()
+    mend_on_cpu()
