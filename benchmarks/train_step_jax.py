@@ -24,11 +24,14 @@ from trax import optimizers, shapes  # isort: skip
 def step_of(name: str, px: int, n: int, d_hidden: int, views: int):
     """(function that makes a number of steps, name of the device) of a contender.
 
-    "jax" is the bare step, "jax-small-pages" the same (train_step.py starts it otherwise), "jax-lax" with every
-    convolution as XLA's own, "jax-bfloat16" as training.precision has it; "jax-loop" is "jax" inside FaceLoop.
+    "jax" is the bare step, "jax-small-pages" the same (train_step.py starts it otherwise), "jax-lax" with every convolution
+    as XLA's own, "jax-plain-norm" with the norm's backward pass as JAX derives it, "jax-bfloat16" as training.precision has
+    it; "jax-loop" is "jax" inside FaceLoop.
     """
     if name == "jax-lax":
         layers.Conv._by_matmul = lambda self, *arguments: False
+    if name == "jax-plain-norm":
+        layers.BatchNorm._by_batch = _plain_norm
     make = _loop_step if name == "jax-loop" else _bare_step
     return make(px, n, d_hidden, views, name), jax.devices()[0].device_kind
 
@@ -93,6 +96,11 @@ def _loop_step(px: int, n: int, d_hidden: int, views: int, name: str):
         loop.run(steps)
         watch.drain()
     return run
+
+
+def _plain_norm(norm, x, scale, offset):
+    mean, variance = layers.mean_and_variance(x)
+    return norm._scaled(x, mean, variance, scale, offset), mean, variance
 
 
 def _faces(px: int, n: int) -> np.ndarray:
