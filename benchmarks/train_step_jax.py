@@ -14,6 +14,7 @@ import numpy as np
 
 from imagefec import compat  # noqa: F401
 from imagefec.model import ImageFEC, layers
+from imagefec.training.cores import split_cpu
 from imagefec.training.objectives import Objective, TripletLoss, Uda
 from imagefec.training.precision import in_bfloat16
 
@@ -26,13 +27,15 @@ def step_of(name: str, px: int, n: int, d_hidden: int, views: int):
 
     "jax" is the bare step, "jax-small-pages" the same (train_step.py starts it otherwise), "jax-lax" with every convolution
     as XLA's own, "jax-plain-norm" with the norm's backward pass as JAX derives it, "jax-bfloat16" as training.precision has
-    it; "jax-loop" is "jax" inside FaceLoop.
+    it; "jax-loop" is "jax" inside FaceLoop, "jax-cores" that with training.cores_as_devices.
     """
     if name == "jax-lax":
         layers.Conv._by_matmul = lambda self, *arguments: False
     if name == "jax-plain-norm":
         layers.BatchNorm._by_batch = _plain_norm
-    make = _loop_step if name == "jax-loop" else _bare_step
+    if name == "jax-cores":
+        split_cpu(n)
+    make = _loop_step if name in ("jax-loop", "jax-cores") else _bare_step
     return make(px, n, d_hidden, views, name), jax.devices()[0].device_kind
 
 

@@ -42,7 +42,8 @@ def settings(model=gin.REQUIRED, loss=gin.REQUIRED, optimizer=gin.REQUIRED, lear
              batch_triplets=0, batch_people=0, faces_each=4, image_size=128, dataset="fec", train_dataset=None,
              train_split="train", eval_split="test", balanced=False, augment=Augment, steps_per_eval=500,
              steps_per_checkpoint=500, stop_at_tpa=0.0, seed=0, layer_rates=None, init_checkpoint=None, init_part="whole",
-             precision="float32", rematerialise=False, accumulate=1, faces_on_device=False) -> dict[str, Any]:
+             precision="float32", rematerialise=False, accumulate=1, faces_on_device=False,
+             cores_as_devices=False) -> dict[str, Any]:
     """What gin binds of `trainer.train`; it runs outside of gin, which would add its own words to every error."""
     return locals()
 

@@ -17,9 +17,8 @@ from imagefec.errors import UserError
 from imagefec.model import checkpoint
 from imagefec.model.embedder import RUN_FORMAT
 from imagefec.model.layers import Augment
-from imagefec.training import initial
+from imagefec.training import cores, initial
 from imagefec.training.compilation_cache import cache_compilations
-from imagefec.training.cores import cores_as_devices
 from imagefec.training.draws import IdentityDraws, TripletDraws
 from imagefec.training.evaluation import SplitEvaluation
 from imagefec.training.guards import Guards, Watch
@@ -45,7 +44,7 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
           steps_per_eval: int = 500, steps_per_checkpoint: int = 500, stop_at_tpa: float = 0.0, seed: int = 0,
           init_checkpoint: str | None = None, init_part: str = "whole", layer_rates: Mapping[str, float] | None = None,
           recipe: str | None = None, uda: Uda | None = None, engine: Engine | None = None,
-          guards: Guards | None = None) -> pathlib.Path:
+          guards: Guards | None = None, cores_as_devices: bool = False) -> pathlib.Path:
     """Trains a model over all devices on triplets or on people's faces, or goes on with the run that output_dir holds.
 
     Args:
@@ -79,6 +78,8 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
       uda: the consistency term; None for none.
       engine: how a step is computed; None for Engine's defaults.
       guards: what stops a run that has broken; None for Guards' defaults.
+      cores_as_devices: take each core of a CPU as a device, where they can share the batch: quicker for small networks, slower
+        for large ones, whose weights then lie in memory several times.
 
     Returns:
       output_dir.
@@ -97,7 +98,8 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
         train_loss, objective, made_optimizer = loss(), Objective(loss(), uda), optimizer()
     of_triplets = faces_a_label(train_loss) == 3
     items = (batch_triplets, 3, "training.batch_triplets") if of_triplets else (batch_people, faces_each, "training.batch_people")
-    cores_as_devices((items[0] * items[1] + uda.batch_faces) // max(1, engine.accumulate))
+    if cores_as_devices:
+        cores.split_cpu((items[0] * items[1] + uda.batch_faces) // max(1, engine.accumulate))
     mesh = all_devices()
     engine.check(*items, uda.batch_faces, mesh)
     start = 0

@@ -25,7 +25,7 @@ def test_devices_share_the_images_evenly_with_enough_for_each(images, cores, wan
     ({}, "jax.devices(); ", 1)])
 def test_cores_become_devices_unless_somebody_has_said_how_many_or_jax_has_looked(settings, before, wanted):
     code = ("import os; os.sched_getaffinity = lambda process: {0, 1}; import jax; from imagefec.training import cores; "
-            f"{before}cores.cores_as_devices(96); print(len(jax.devices()))")
+            f"{before}cores.split_cpu(96); print(len(jax.devices()))")
     environment = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")}
     done = subprocess.run([sys.executable, "-c", code], env={**environment, "JAX_PLATFORMS": "cpu", **settings}, check=True,
                           capture_output=True, text=True)
