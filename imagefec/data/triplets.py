@@ -156,6 +156,16 @@ def triplet_numbers(
     return _numbers(pools, share, np.random.default_rng(seed), skip)
 
 
+def shuffled_for_ever(pool: np.ndarray, share: int, random: np.random.Generator) -> Iterator[np.ndarray]:
+    """Shares of the pool, all of it once an epoch, each epoch shuffled anew; nothing is dropped between epochs."""
+    waiting = np.empty(0, pool.dtype)
+    while True:
+        while len(waiting) < share:
+            waiting = np.concatenate([waiting, random.permutation(pool)])
+        yield waiting[:share]
+        waiting = waiting[share:]
+
+
 def _first_mentions(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct numbers in `rows`, in the order in which they first come, and `rows` as places in that list, int32."""
     distinct, first, places = np.unique(rows.reshape(-1), return_index=True, return_inverse=True)
@@ -166,18 +176,9 @@ def _first_mentions(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _numbers(pools: list[np.ndarray], share: int, random: np.random.Generator, skip: int) -> Iterator[np.ndarray]:
-    streams = [_shuffled_for_ever(pool, share, child) for pool, child in zip(pools, random.spawn(len(pools)))]
+    streams = [shuffled_for_ever(pool, share, child) for pool, child in zip(pools, random.spawn(len(pools)))]
     for _ in range(skip):
         for stream in streams:
             next(stream)
     while True:
         yield np.stack([next(stream) for stream in streams], axis=1).reshape(-1)
-
-
-def _shuffled_for_ever(pool: np.ndarray, share: int, random: np.random.Generator) -> Iterator[np.ndarray]:
-    waiting = np.empty(0, pool.dtype)
-    while True:
-        if len(waiting) < share:
-            waiting = np.concatenate([waiting, random.permutation(pool)])
-        yield waiting[:share]
-        waiting = waiting[share:]

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from imagefec.data.triplets import shuffled_for_ever
 from imagefec.errors import UserError
 from imagefec.training.mesh import own_share, place_share, whole
 from imagefec.training.objectives import Uda
@@ -55,7 +56,7 @@ class FaceInput:
 
     def _host_batches(self, skip: int) -> Iterator[tuple]:
         n, n_extra = self._uda.batch_faces, 0 if self._extra_faces is None else len(self._extra_faces)
-        extras = _shuffled_for_ever(n_extra, n, np.random.default_rng((self._seed, 1)))
+        extras = shuffled_for_ever(np.arange(n_extra), n, np.random.default_rng((self._seed, 1)))
         for _ in range(skip if n else 0):
             next(extras)
         for step, (rows, *labels) in enumerate(self._draws.batches(skip), start=skip + 1):
@@ -137,13 +138,3 @@ class Prefetched:
             except queue.Full:
                 continue
         return False
-
-
-def _shuffled_for_ever(n: int, share: int, random: np.random.Generator) -> Iterator[np.ndarray]:
-    """Shares of 0 … n - 1, all of them once an epoch, each epoch shuffled anew; nothing is dropped between epochs."""
-    waiting = np.empty(0, np.int64)
-    while True:
-        while len(waiting) < share:
-            waiting = np.concatenate([waiting, random.permutation(n)])
-        yield waiting[:share]
-        waiting = waiting[share:]
