@@ -32,12 +32,15 @@ class Guards:
       divergence_steps: see there; counted in windows of 50.
       collapse_steps: a triplet loss within half a percent of what a collapsed model has, 2 x margin for the hinge, for
         so many steps is stuck there; 0 for never. ResNet-50 has left that plateau after 1,700 steps (fec.md).
+      collapse_spread: a mean embedding spread below this, with such a loss, is stuck after a tenth of collapse_steps: where
+        UDA has pulled all faces together (best.md) it is under 0.01 and shrinks; on ResNet-50's plateau it was 0.05.
     """
 
     spread_floor: float = 1e-4
     divergence_factor: float = 5.0
     divergence_steps: int = 1000
     collapse_steps: int = 5000
+    collapse_spread: float = 0.01
 
 
 class Watch:
@@ -53,8 +56,8 @@ class Watch:
                  on_step: Callable[[int, dict[str, float]], None] = lambda step, statistics: None):
         self._guards, self._collapsed_loss, self._on_step = guards, collapsed_loss, on_step
         self._pending: collections.deque = collections.deque()
-        self._window: list[float] = []
-        self._high_steps = self._stuck_steps = 0
+        self._window: list[tuple[float, float]] = []  # triplet loss and embedding spread of a step
+        self._high_steps = self._stuck_steps = self._close_steps = 0
         self.start_loss: float | None = None
         self.last_loss = math.nan
         self.forget()
@@ -124,16 +127,16 @@ class Watch:
         self.steps += 1
         for name, value in numbers.items():
             self._sums[name] += value
-        self._judge(step, numbers["triplet"])
+        self._judge(step, numbers["triplet"], numbers["spread"])
         self._on_step(step, numbers)
 
-    def _judge(self, step: int, triplet: float) -> None:
+    def _judge(self, step: int, triplet: float, spread: float) -> None:
         if self.start_loss is None:
             self.start_loss = triplet
-        self._window.append(triplet)
+        self._window.append((triplet, spread))
         if len(self._window) < _WINDOW:
             return
-        mean = float(np.mean(self._window))
+        mean, mean_spread = (float(value) for value in np.mean(self._window, axis=0))
         self._window.clear()
         guards, collapsed = self._guards, self._collapsed_loss
         high = guards.divergence_factor and mean > guards.divergence_factor * max(self.start_loss, collapsed)
@@ -144,9 +147,14 @@ class Watch:
                                 f"model's ({collapsed:.3g}) for {self._high_steps} steps: training has diverged. {_ADVICE} "
                                 "guards.divergence_factor = 0 turns this check off.")
         stuck = guards.collapse_steps and abs(mean - collapsed) < _AT_COLLAPSE * collapsed
+        close = stuck and mean_spread < guards.collapse_spread
         self._stuck_steps = self._stuck_steps + _WINDOW if stuck else 0
-        if stuck and self._stuck_steps >= guards.collapse_steps:
-            raise TrainingBroke(f"at step {step} the triplet loss has been {mean:.4g} for {self._stuck_steps} steps, what a "
-                                f"model has that embeds all faces alike ({collapsed:.4g}): it has collapsed, or never left "
-                                "its start. Try a longer warm-up, another learning rate or a loss that pulls from the start "
-                                "(@ChoiceLoss), in a new run. guards.collapse_steps = 0 turns this check off.")
+        self._close_steps = self._close_steps + _WINDOW if close else 0
+        if stuck and (self._stuck_steps >= guards.collapse_steps or self._close_steps >= guards.collapse_steps / 10):
+            steps, seen = ((self._close_steps, f", with an embedding spread of {mean_spread:.1e}") if close
+                           else (self._stuck_steps, ""))
+            raise TrainingBroke(f"at step {step} the triplet loss has been {mean:.4g} for {steps} steps{seen}: what a "
+                                f"model has that embeds all faces alike ({collapsed:.4g}). It has collapsed, or never left "
+                                "its start. Try a longer warm-up, another learning rate, a loss that pulls from the start "
+                                "(@ChoiceLoss) or less UDA (uda_consistency.weight, ramp_steps), in a new run. "
+                                "guards.collapse_steps = 0 turns this check off.")

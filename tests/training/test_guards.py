@@ -7,9 +7,10 @@ import pytest
 from imagefec.training.guards import Guards, TrainingBroke, Watch
 
 
-def feed(watch, losses, start=1):
+def feed(watch, losses, start=1, spread=0.5):
     for step, loss in enumerate(losses, start):
-        watch.push(step, {"loss": jnp.float32(loss), "triplet": jnp.float32(loss), "gradients_l2": jnp.float32(1)})
+        numbers = {"loss": loss, "triplet": loss, "gradients_l2": 1.0, "spread": spread}
+        watch.push(step, {name: jnp.float32(value) for name, value in numbers.items()})
     watch.drain()
 
 
@@ -51,6 +52,15 @@ def test_a_loss_that_stays_at_twice_the_margin_has_collapsed():
     feed(Watch(guards, 0.2), [*[0.2] * 150, *[0.18] * 50, *[0.2] * 150])  # it left in between
     with pytest.raises(TrainingBroke, match="embeds all faces alike"):
         feed(Watch(guards, 0.2), [0.2] * 200)
+
+
+def test_such_a_loss_with_faces_close_together_has_collapsed_in_a_tenth_of_the_steps():
+    guards = Guards(collapse_steps=2000)
+    feed(Watch(guards, 0.2), [0.2] * 1900, spread=0.05)
+    feed(Watch(guards, 0.2), [0.15] * 1900, spread=0.005)  # small, and yet the loss falls
+    with pytest.raises(TrainingBroke, match=r"for 200 steps, with an embedding spread of 5\.0e-03: .*uda_consistency\.weight"):
+        feed(Watch(guards, 0.2), [0.2] * 200, spread=0.005)
+    feed(Watch(Guards(collapse_steps=0), 0.2), [0.2] * 1000, spread=0.005)
 
 
 def test_spread_and_weights_are_checked_ahead_of_saving():
