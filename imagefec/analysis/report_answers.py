@@ -33,7 +33,7 @@ def answer_all(measures: Measures, split: str) -> list[Answer]:
 def how_well(measures: Measures, split: str) -> Answer:
     """The best condition's TPA against the raters' ceiling and chance."""
     best = measures.best
-    where = f"the {n_of(len(best.runs), 'seed')} of “{best.name}”" if len(best.runs) > 1 else f"the one run of “{best.name}”"
+    where = f"the {n_of(len(best.runs), 'seed')} of “{best.name}”" if len(best.runs) > 1 else f"The one run of “{best.name}”"
     among = f", the best of {len(measures.conditions)} conditions" if len(measures.conditions) > 1 else ""
     sentences = [f"{'Mean over ' if len(best.runs) > 1 else ''}{where}{among}, on {measures.n_triplets:,} triplets; "
                  f"the error takes in {_parts(best)}."]

@@ -9,7 +9,8 @@ from imagefec.analysis.run_files import SEED, START, RunFiles, read_run_files
 from imagefec.errors import UserError
 
 UDA = "uda_consistency."
-_MOST_SETTINGS_IN_A_NAME = 2
+_MOST_SETTINGS_IN_A_NAME, _LONGEST_NAME = 2, 40
+_UDA_TERM = ("distance", "stop_gradient", "ramp_steps", "dataset", "batch_faces")
 _BOOKKEEPING = ("training.steps_per_eval", "training.steps_per_checkpoint", "training.eval_split")
 
 
@@ -28,6 +29,11 @@ class Condition:
     @property
     def uda_weight(self) -> float:
         return self.runs[0].uda_weight
+
+    @property
+    def uda_term(self) -> str:
+        """UDA's settings but its weight, where they are set: "distance squared_l2, ramp steps 2000"."""
+        return _uda_term(self.runs[0])
 
 
 def read_runs(run_dirs: Sequence[str | os.PathLike]) -> list[RunFiles]:
@@ -84,14 +90,18 @@ def comparable(run: RunFiles, without_uda: bool = False) -> dict[str, str]:
 
 
 def uda_series(conditions: Sequence[Condition]) -> list[list[Condition]]:
-    """Conditions that differ in nothing but the UDA term, weight 0 among them and another beside it; by weight."""
+    """Conditions that differ in UDA's weight alone, and before them the one that differs by having none; by weight."""
+    without: dict[tuple, Condition] = {}
     series: dict[tuple, list[Condition]] = {}
     for condition in conditions:
         if condition.runs[0].settings:
             key = tuple(sorted(comparable(condition.runs[0], without_uda=True).items()))
-            series.setdefault(key, []).append(condition)
-    whole = [sorted(found, key=lambda one: one.uda_weight) for found in series.values()]
-    return [found for found in whole if found[0].uda_weight == 0 and found[-1].uda_weight > 0]
+            if condition.uda_weight == 0:
+                without[key] = condition
+            else:
+                series.setdefault((key, condition.uda_term), []).append(condition)
+    return [[without[key], *sorted(found, key=lambda one: one.uda_weight)]
+            for (key, _), found in series.items() if key in without]
 
 
 def _names(members: Sequence[Sequence[RunFiles]]) -> list[str]:
@@ -108,12 +118,20 @@ def _names(members: Sequence[Sequence[RunFiles]]) -> list[str]:
         beyond = [name for name in beyond if name not in _BOOKKEEPING] or beyond
         parts = [f"{_short(name)} {own[name]}" for name in beyond if name in own]
         if f"{UDA}weight" in differing:
-            parts.append(f"UDA {group[0].uda_weight:g}")
-        if (recipe or parts) and len(beyond) <= _MOST_SETTINGS_IN_A_NAME:
-            names.append(", ".join([*([recipe] if recipe and not (one_recipe and parts) else []), *parts]))
+            terms = {_uda_term(other[0]) for other, its in zip(members, recipes) if its == recipe and other[0].uda_weight}
+            parts.append(f"UDA {group[0].uda_weight:g}"
+                         + (f" ({_uda_term(group[0])})" if len(terms) > 1 and group[0].uda_weight else ""))
+        name = ", ".join([*([recipe] if recipe and not (one_recipe and parts) else []), *parts])
+        if name and len(beyond) <= _MOST_SETTINGS_IN_A_NAME and len(name) <= _LONGEST_NAME:
+            names.append(name)
         else:
             names.append(re.sub(r"[-_.]?(seed|s)?[-_=]?\d+$", "", group[0].name) or group[0].name)
     return names
+
+
+def _uda_term(run: RunFiles) -> str:
+    found = {name.replace("_", " "): run.settings.get(UDA + name, "0") for name in _UDA_TERM}
+    return ", ".join(f"{name} {value.strip(chr(39))}" for name, value in found.items() if value not in ("None", "False", "0"))
 
 
 def _short(setting: str) -> str:

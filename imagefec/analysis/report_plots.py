@@ -121,9 +121,7 @@ def plot_uda(series: Sequence[ConditionMeasures]) -> bytes:
         known = [(place, mean) for place, mean in zip(places, means) if mean is not None]
         axes.errorbar([place + 0.06 for place, _ in known], [mean.value for _, mean in known],
                       yerr=[_or_zero(mean.error) for _, mean in known], fmt="o-", ms=5, lw=1.2, color=PALETTE[0], capsize=0)
-        weights = [f"{one.condition.uda_weight:g}" for one in series]
-        names = weights if len(set(weights)) == len(weights) else [one.name for one in series]
-        axes.set_xticks(places, names)
+        axes.set_xticks(places, [f"{one.condition.uda_weight:g}" for one in series])
         axes.set_xlim(-0.4, len(series) - 0.6)
         axes.set_xlabel("weight of UDA")
         axes.set_title(label, loc="left")

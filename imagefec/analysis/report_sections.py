@@ -123,6 +123,7 @@ def uda(measures: Measures, request: Request) -> list[Block]:
         name = "uda.png" if len(measures.uda) == 1 else f"uda{place}.png"
         rows = [_uda_row(series[0], None), *(_uda_row(one.first, one) for one in contrasts)]
         blocks += [Picture(name, report_plots.plot_uda(series), "TPA and view distance against the weight of UDA",
+                           f"UDA: {series[1].condition.uda_term or 'as it comes'}; weight 0 is “{series[0].name}”. "
                            "Dots are seeds; the line joins their means, with standard errors."),
                    Table(("weight", "seeds", "TPA", "change of TPA", "view distance", "change of it"), tuple(rows))]
     return blocks

@@ -91,3 +91,21 @@ def test_runs_that_cannot_stand_in_one_report_are_refused(make, tmp_path):
     (run / "model.npz").unlink()
     with pytest.raises(UserError, match="no checkpoint"):
         read_runs([run])
+
+
+def test_terms_of_another_kind_are_a_series_of_their_own_against_the_same_run_without(make):
+    runs = [make("w0"), make("a", uda_consistency__weight="1.0"),
+            make("b", uda_consistency__weight="1.0", uda_consistency__distance="'squared_l2'"),
+            make("c", uda_consistency__weight="3.0", uda_consistency__distance="'squared_l2'")]
+    conditions = sort_into_conditions(read_runs(runs))
+    assert [one.name for one in conditions] == [
+        "UDA 0", "UDA 1 (distance l2)", "UDA 1 (distance squared_l2)", "UDA 3 (distance squared_l2)"]
+    series = uda_series(conditions)
+    assert [[one.runs[0].name for one in its] for its in series] == [["w0", "a"], ["w0", "b", "c"]]
+    assert series[1][1].uda_term == "distance squared_l2"
+
+
+def test_a_name_too_long_for_a_table_gives_way_to_the_folders(make):
+    runs = [make(f"rate{k}_seed0", warmup_cosine__learning_rate=f"0.00{k}", training__init_checkpoint=f"{start}")
+            for k, start in ((1, "None"), (2, "'/pre'"))]
+    assert list(named(*runs)) == ["rate1", "rate2"]
