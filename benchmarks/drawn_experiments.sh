@@ -4,7 +4,7 @@
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1" && cd "$1"
-STEPS=3000 MORE_STEPS=2000 SEEDS=(0 1 2) UDA_WEIGHTS=(0 0.1 1 10)
+STEPS=3000 MORE_STEPS=2000 SEEDS=(0 1 2) UDA_WEIGHTS=(0 1 10 100)
 
 [ -f world/controls.csv ] || imagefec draw world --faces=20000 --identities=600 --triplets=60000 --seed=7 \
   --test_fraction=0.15 --validation_fraction=0.1 --people_folders

@@ -1,6 +1,6 @@
 """Disk, time and memory of fec's two layouts: self-contained triplets beside faces once and an index; on drawn faces.
 
-    python benchmarks/layouts.py --triplets 10000 100000 --layouts triplets      # builds up to 8 GB in --folder
+    python benchmarks/layouts.py --triplets 10000 100000 450000 --layouts triplets      # wants 45 GB in --folder
     python benchmarks/layouts.py --triplets 10000 100000 450000 --layouts index
 
 Prints a Markdown row a size and layout. 2,900 faces are drawn, fetched and cropped by `imagefec draw`, `fetch` and `crop`;
@@ -9,7 +9,7 @@ set; triplets mention them at random. Built with `tfds build`, loaded by pipelin
 from it. Each step is a process of its own; a load is timed within it, after the imports. Behind each time, in parentheses,
 the processor seconds of all cores, which other work on the machine disturbs less. Memory is the peak of what the process
 itself holds (RssAnon, looked up twenty times a second): pages of mapped files, which the system takes back at will, are
-left out. Disk is what the files take when all is done; TFDS shuffles through temporary files as large again.
+left out. Disk is what the files take when all is done; TFDS shuffles through temporary files, deleted as it writes.
 """
 
 import argparse
