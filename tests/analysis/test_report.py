@@ -138,7 +138,7 @@ def test_a_torn_or_foreign_kept_file_is_computed_anew(made, runs, world, tmp_pat
 def test_one_run_alone_is_reported_and_the_other_questions_say_so(runs, world, made, tmp_path):
     shutil.copytree(made.parent / "embeddings", tmp_path / "embeddings")
     text = make_report(runs[:1], world.data_dir, tmp_path).read_text()
-    assert text.count("**Not asked.**") == 2 and "the one run of “smoke”" in text
+    assert text.count("**Not asked.**") == 2 and "The one run of “smoke”" in text
     assert "side_by_side" not in text and "Against the best" not in text and "there is no pair" in text
 
 
