@@ -21,8 +21,8 @@ import sys
 import time
 
 CASES = {  # case: (image side in pixels, faces a step, d_hidden, views, contenders; ratios are the first one's against each)
-    "resnet50": (128, 24, 64, 1, ("jax", "jax-cores", "jax-plain-norm", "jax-small-pages", "jax-lax", "torch",
-                               "torch-channels-last")),
+    "resnet50": (128, 24, 64, 1, ("jax", "jax-ynnpack", "jax-cores", "jax-plain-norm", "jax-small-pages", "jax-lax",
+                               "torch", "torch-channels-last")),
     "narrow": (64, 96, 8, 1, ("jax", "jax-cores", "jax-lax", "torch", "torch-channels-last")),
     "loop": (64, 96, 8, 1, ("jax-loop", "jax")),
     "gpu": (128, 768, 64, 2, ("jax-bfloat16", "torch-bfloat16")),

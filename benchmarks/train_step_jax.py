@@ -14,6 +14,7 @@ import numpy as np
 
 from imagefec import compat  # noqa: F401
 from imagefec.model import ImageFEC, layers
+from imagefec.training.compiler import step_options
 from imagefec.training.cores import split_cpu
 from imagefec.training.objectives import Objective, TripletLoss, Uda
 from imagefec.training.precision import in_bfloat16
@@ -25,9 +26,10 @@ from trax import optimizers, shapes  # isort: skip
 def step_of(name: str, px: int, n: int, d_hidden: int, views: int):
     """(function that makes a number of steps, name of the device) of a contender.
 
-    "jax" is the bare step, "jax-small-pages" the same (train_step.py starts it otherwise), "jax-lax" with every convolution
-    as XLA's own, "jax-plain-norm" with the norm's backward pass as JAX derives it, "jax-bfloat16" as training.precision has
-    it; "jax-loop" is "jax" inside FaceLoop, "jax-cores" that with training.cores_as_devices.
+    "jax" is the bare step, "jax-ynnpack" with XLA's own choice of what YNNPACK computes, "jax-small-pages" the same as "jax"
+    (train_step.py starts it otherwise), "jax-lax" with every convolution as XLA's own, "jax-plain-norm" with the norm's
+    backward pass as JAX derives it, "jax-bfloat16" as training.precision has it; "jax-loop" is "jax" inside FaceLoop,
+    "jax-cores" that with training.cores_as_devices.
     """
     if name == "jax-lax":
         layers.Conv._by_matmul = lambda self, *arguments: False
@@ -55,7 +57,8 @@ def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str):
         weights, slots, _ = optimizer.tree_update(number, gradients, weights, slots, parameters, store_slots=False)
         return value, weights, state, slots
 
-    jitted = jax.jit(step, donate_argnums=(0, 1, 2))
+    options = None if name == "jax-ynnpack" else step_options()
+    jitted = jax.jit(step, donate_argnums=(0, 1, 2), compiler_options=options)
     held, batch = [model.weights, model.state, optimizer.slots], jax.device_put(batch)
     numbers = itertools.count(1)
 

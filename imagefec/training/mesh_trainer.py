@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
 from imagefec.errors import UserError
+from imagefec.training.compiler import step_options
 from imagefec.training.mesh import cut, replicate, whole
 from imagefec.training.precision import check_precision, in_bfloat16
 
@@ -92,7 +93,8 @@ class MeshTrainer(optimizers.Trainer):
         self._faces_a_label, self._rates = faces_a_label, rates
         self._mesh, self._engine, self._resident = mesh, engine, resident
         # What a loss layer reports exists after its first step only if its state had that form before.
-        self._step = jax.jit(self._compute, donate_argnums=(0, 1, 2), out_shardings=whole(mesh))
+        self._step = jax.jit(self._compute, donate_argnums=(0, 1, 2), out_shardings=whole(mesh),
+                             compiler_options=step_options())
         self._parameters = {name: np.asarray(value) for name, value in self._opt_params.items()}
         self.place()
 
