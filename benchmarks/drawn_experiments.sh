@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The experiments of docs/experiments/report.md from nothing: a drawn world, its datasets, every run, the report.
-#   bash benchmarks/drawn_experiments.sh OUT        (about two hours on two cores; killed and started again, it goes on)
+#   bash benchmarks/drawn_experiments.sh OUT        (an hour or two on two cores; killed and started again, it goes on)
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1" && cd "$1"

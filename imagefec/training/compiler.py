@@ -9,17 +9,20 @@ import jax.numpy as jnp
 # XLA on CPU hands parts of a program to its library YNNPACK: as it comes, convolutions too, with which a step of ResNet-50
 # took 1.8 times as long as with XLA's own convolutions, and varied by half from one process to the next.
 _YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
-_ALL_BUT_CONVOLUTIONS = {_YNNPACK: "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+_SUMS_AND_PRODUCTS = {_YNNPACK: "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 
 
 @functools.cache
 def step_options() -> dict[str, str] | None:
-    """`compiler_options` of jax.jit for a training step; None on GPU and TPU, where this jaxlib does not know the option, and
-    where XLA_FLAGS sets it."""
+    """What jax.jit takes as `compiler_options` for a training step: on a CPU, that convolutions are XLA's own.
+
+    Returns:
+      The options; None on GPU and TPU, where this jaxlib does not know them, and where XLA_FLAGS has set them.
+    """
     if jax.default_backend() != "cpu" or _YNNPACK in os.environ.get("XLA_FLAGS", ""):
         return None
     try:
-        jax.jit(lambda x: x + 1, compiler_options=_ALL_BUT_CONVOLUTIONS).lower(jnp.float32(0)).compile()
+        jax.jit(lambda x: x + 1, compiler_options=_SUMS_AND_PRODUCTS).lower(jnp.float32(0)).compile()
     except (jax.errors.JaxRuntimeError, ValueError):
         return None
-    return _ALL_BUT_CONVOLUTIONS
+    return _SUMS_AND_PRODUCTS

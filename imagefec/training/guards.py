@@ -33,7 +33,7 @@ class Guards:
       collapse_steps: a triplet loss within half a percent of what a collapsed model has, 2 x margin for the hinge, for
         so many steps is stuck there; 0 for never. ResNet-50 has left that plateau after 1,700 steps (fec.md).
       collapse_spread: a mean embedding spread below this, with such a loss, is stuck after a tenth of collapse_steps: where
-        UDA has pulled all faces together (best.md) it is under 0.01 and shrinks; on ResNet-50's plateau it was 0.05.
+        UDA has pulled all faces together (best.md) it is under 0.01 and shrinks; on ResNet-50's plateau it was 0.03 to 0.05.
     """
 
     spread_floor: float = 1e-4

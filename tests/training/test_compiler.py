@@ -33,5 +33,5 @@ def test_xla_flags_have_the_last_word(monkeypatch):
 
 
 def test_a_jaxlib_without_the_option_is_told_nothing(monkeypatch):
-    monkeypatch.setattr(compiler, "_ALL_BUT_CONVOLUTIONS", {"xla_cpu_no_such_option": "1"})
+    monkeypatch.setattr(compiler, "_SUMS_AND_PRODUCTS", {"xla_cpu_no_such_option": "1"})
     assert compiler.step_options() is None
