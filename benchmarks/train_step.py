@@ -7,7 +7,9 @@
 
 A step is augmentation, forward, backward and Adam's update on uint8 faces. Every contender lives in a process of its own
 (TensorFlow, which Trax imports, and PyTorch do not live in one) and waits while another has its turn; a round gives each
-a few steps, and the table shows the median of the rounds and the ratio to the peer, round by round. An image is one view
+a few steps, and the table shows the median of the rounds and the ratio to the peer, round by round. A turn's first step is
+not timed: a step gives its memory back to the system, and a virtual machine hands pages that lay free for seconds back to
+its host, so whoever has waited pays for getting them again, which no step of a training run does. An image is one view
 through the network: with two views a face counts as two. PyTorch is no dependency of Image FEC: without it
 (`pip install torch`, here or where --torch_python points) its rows are left out.
 """
@@ -138,6 +140,7 @@ def _work(name: str, px: int, n: int, d_hidden: int, views: int) -> None:
     step(2)
     print(f"ready on {device}", flush=True)
     for line in sys.stdin:
+        step(1)
         start = time.perf_counter()
         step(int(line))
         print(time.perf_counter() - start, flush=True)
