@@ -1,6 +1,7 @@
 """Images a second of one training step: Image FEC beside the same network in PyTorch, in turns on one machine.
 
     python benchmarks/train_step.py --case=resnet50         # 128 px, 24 images, d_hidden 64
+    python benchmarks/train_step.py --case=resnet50-64px    # 64 px, 90 images: the last stage's maps are 2x2
     python benchmarks/train_step.py --case=narrow           # 64 px, 96 images, d_hidden 8
     python benchmarks/train_step.py --case=loop             # training.Loop's step against the bare jitted step
     python benchmarks/train_step.py --case=gpu              # bfloat16, 128 px, two views; wants an accelerator
@@ -25,6 +26,7 @@ import time
 CASES = {  # case: (image side in pixels, faces a step, d_hidden, views, contenders; ratios are the first one's against each)
     "resnet50": (128, 24, 64, 1, ("jax", "jax-ynnpack", "jax-cores", "jax-plain-norm", "jax-small-pages", "jax-lax",
                                "torch", "torch-channels-last")),
+    "resnet50-64px": (64, 90, 64, 1, ("jax", "jax-ynnpack", "torch", "torch-channels-last")),
     "narrow": (64, 96, 8, 1, ("jax", "jax-cores", "jax-lax", "torch", "torch-channels-last")),
     "loop": (64, 96, 8, 1, ("jax-loop", "jax")),
     "gpu": (128, 768, 64, 2, ("jax-bfloat16", "torch-bfloat16")),

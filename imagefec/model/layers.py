@@ -103,7 +103,8 @@ class Conv(tl.Conv):
         "symmetric" as PyTorch has it: half the kernel on every side.
       lowering: "lax" is XLA's convolution; "matmul" gathers the kernel's taps into one matrix product (for
         1x1 kernels there is nothing to gather). "auto" takes lax on GPU and TPU, and on CPU matmul where
-        it measured quicker forward and backward: 1x1 kernels (three times) and 3x3 ones that stride.
+        it measured quicker forward and backward: 1x1 kernels (three times), 3x3 ones that stride, and all that are
+        larger than their map (fifty times: XLA takes such a map for the kernel, and computes that one value at a time).
     """
 
     def __init__(self, filters: int, size: int, stride: int = 1, gain: float = 2.0, use_bias: bool = False,
@@ -120,15 +121,15 @@ class Conv(tl.Conv):
     def forward(self, x: jnp.ndarray) -> jnp.ndarray:
         kernel, bias = self.weights if self._use_bias else (self.weights, None)
         x = x.astype(kernel.dtype)
-        if not self._by_matmul():
+        if not self._by_matmul(min(x.shape[1:3])):
             return super().forward(x)
         y = conv_by_matmul(x, kernel, self._stride, self._pads)
         return y if bias is None else y + bias
 
-    def _by_matmul(self) -> bool:
+    def _by_matmul(self, side: int) -> bool:
         if self._lowering != "auto":
             return self._lowering == "matmul"
-        quicker = self._size == 1 or (self._size == 3 and self._stride > 1)
+        quicker = self._size == 1 or (self._size == 3 and self._stride > 1) or side < self._size
         return quicker and jax.default_backend() == "cpu"
 
 

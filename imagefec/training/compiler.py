@@ -6,8 +6,8 @@ import os
 import jax
 import jax.numpy as jnp
 
-# XLA on CPU hands parts of a program to its library YNNPACK: as it comes, convolutions too, with which ResNet-50 made 32
-# images/s where it makes 37 with XLA's own (benchmarks/README.md).
+# XLA on CPU hands parts of a program to its library YNNPACK: as it comes, convolutions too, with which ResNet-50 makes 32
+# images/s where it makes 35 with XLA's own (benchmarks/README.md).
 _YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
 _SUMS_AND_PRODUCTS = {_YNNPACK: "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 

@@ -47,6 +47,21 @@ def test_every_lowering_has_traxs_weights_and_gives_traxs_result(size, stride, u
         np.testing.assert_allclose(conv(x), reference(x), atol=1e-5)
 
 
+@pytest.mark.parametrize(("height", "width"), [(2, 2), (2, 9), (1, 1)])
+def test_a_map_smaller_than_the_kernel_is_convolved_without_xlas_convolution(height, width):
+    # XLA takes the smaller of the two for the kernel, and computes that fifty times as slowly.
+    x = numbers(5, height, width, 3)
+    conv = layers.Conv(4, 3)
+    conv.init(signature(x))
+
+    def forward(x):
+        return conv.pure_fn(x, conv.weights, conv.state, None)[0]
+
+    np.testing.assert_allclose(forward(x), lax_conv(x, conv.weights, 1), atol=1e-5)
+    if jax.default_backend() == "cpu":
+        assert "convolution" not in jax.jit(jax.grad(lambda x: forward(x).sum())).lower(x).as_text()
+
+
 def test_an_unknown_lowering_is_refused():
     with pytest.raises(ValueError, match="auto, lax, matmul; found 'fft'"):
         layers.Conv(4, 3, lowering="fft")
