@@ -178,15 +178,16 @@ class BatchNorm(tl.Layer):
       momentum: share of the running statistics that a batch leaves standing, in [0, 1).
       epsilon: added to the variance.
       mode: "train" uses and gathers the batch's statistics; any other uses the running ones.
+      scale: every channel's learned scale at the start.
     """
 
-    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, mode: str = "train"):
+    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, mode: str = "train", scale: float = 1.0):
         super().__init__()
-        self._momentum, self._epsilon, self._mode = momentum, epsilon, mode
+        self._momentum, self._epsilon, self._mode, self._scale = momentum, epsilon, mode, scale
 
     def init_weights_and_state(self, input_signature: Any) -> None:
         channels = input_signature.shape[-1:]
-        self.weights = (jnp.ones(channels, jnp.float32), jnp.zeros(channels, jnp.float32))
+        self.weights = (jnp.full(channels, self._scale, jnp.float32), jnp.zeros(channels, jnp.float32))
         self.state = (jnp.zeros(channels, jnp.float32), jnp.ones(channels, jnp.float32))
 
     def forward(self, x: jnp.ndarray) -> jnp.ndarray:
@@ -254,7 +255,7 @@ def norm_and_activation(norm: str, momentum: float,
       mode: "train" or "eval".
 
     Returns:
-      (make_norm, make_activation), each giving a fresh list of layers.
+      (make_norm, make_activation), each giving a fresh list of layers; a batch norm's maker takes its first scale.
 
     Raises:
       ValueError: the norm is unknown.
@@ -262,7 +263,7 @@ def norm_and_activation(norm: str, momentum: float,
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(NORMS)}; found {norm!r}")
     makers = {
-        "batch": lambda: [BatchNorm(momentum, mode=mode)],
+        "batch": lambda scale=1.0: [BatchNorm(momentum, mode=mode, scale=scale)],
         "group": lambda: [GroupNorm()],
         "frn": lambda: [tl.FilterResponseNorm()],
         "none": list,

@@ -1,6 +1,7 @@
 """ImageFEC, the network that embeds a face: ResNet body, fully connected layers, unit length; no files."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
 from imagefec.model.layers import (
@@ -25,8 +26,8 @@ POOLS = ("mean", "flatten")
 
 def ImageFEC(d_hidden: int = 64, d_embedding: int = 16, fc_widths: Sequence[int] = (512,),
              block: str = "bottleneck", stage_blocks: Sequence[int] = (3, 4, 6, 3), stem: str = "imagenet",
-             pool: str = "mean", norm: str = "batch", norm_momentum: float = 0.9, padding: str = "same",
-             scaling: str = "unit", mode: str = "train") -> tl.Serial:
+             pool: str = "mean", norm: str = "batch", norm_momentum: float = 0.9, zero_init_residual: bool = False,
+             padding: str = "same", scaling: str = "unit", mode: str = "train") -> tl.Serial:
     """Trax layer from faces, uint8 or float32 [n, h, w, 3] of 0..255, to embeddings, float32 [n, d].
 
     The defaults are ResNet-50 in its "v1.5" form (a stage's stride sits in the 3x3 convolution, as in
@@ -43,6 +44,8 @@ def ImageFEC(d_hidden: int = 64, d_embedding: int = 16, fc_widths: Sequence[int]
       pool: "mean" over the map, for any input size; "flatten" keeps where things are, for one input size.
       norm: "batch", "group", "frn" (with thresholded linear units for ReLUs) or "none".
       norm_momentum: share of the batch norm's running statistics that a batch leaves standing.
+      zero_init_residual: start the last batch norm of every block at scale 0, so that each block begins as its shortcut
+        alone and joins in as it learns.
       padding: "same" (TensorFlow's, XLA's) or "symmetric" (PyTorch's; for its weights, see pretrained.py).
       scaling: "unit" (values of -1..1) or "imagenet" (what torchvision's weights want).
       mode: "train" or "eval"; it matters to batch norm alone.
@@ -53,11 +56,14 @@ def ImageFEC(d_hidden: int = 64, d_embedding: int = 16, fc_widths: Sequence[int]
     Raises:
       ValueError: an argument is not among those named here.
 
-    Source: He et al. 2015, arXiv:1512.03385; v1.5: Goyal et al. 2017, arXiv:1706.02677, section 5.1.
+    Source: He et al. 2015, arXiv:1512.03385; v1.5 and the zero scale: Goyal et al. 2017, arXiv:1706.02677, section 5.1.
     """
     _check(d_hidden, d_embedding, fc_widths, block, stage_blocks, stem, pool, padding, scaling, mode)
     make_norm, make_activation = norm_and_activation(norm, norm_momentum, mode)
-    parts = _Parts(make_norm, make_activation, padding, use_bias=norm == "none")
+    if zero_init_residual and norm != "batch":
+        raise ValueError(f"zero_init_residual needs norm 'batch'; found {norm!r}")
+    make_last_norm = partial(make_norm, scale=0.0) if zero_init_residual else make_norm
+    parts = _Parts(make_norm, make_last_norm, make_activation, padding, use_bias=norm == "none")
     make_block = _bottleneck if block == "bottleneck" else _basic
     layers = [Normalise(scaling), tl.Serial(_stem(parts, stem, d_hidden), name="Stem")]
     channels = d_hidden
@@ -77,14 +83,20 @@ def ImageFEC(d_hidden: int = 64, d_embedding: int = 16, fc_widths: Sequence[int]
 class _Parts:
     """A convolution with its norm, and with its activation: what all blocks repeat."""
 
-    def __init__(self, make_norm: Callable[[], list], make_activation: Callable[[], list], padding: str, use_bias: bool):
-        self.make_norm, self.make_activation, self.padding, self.use_bias = make_norm, make_activation, padding, use_bias
+    def __init__(self, make_norm: Callable[[], list], make_last_norm: Callable[[], list],
+                 make_activation: Callable[[], list], padding: str, use_bias: bool):
+        self.make_norm, self.make_last_norm, self.make_activation = make_norm, make_last_norm, make_activation
+        self.padding, self.use_bias = padding, use_bias
 
     def conv(self, filters: int, size: int, stride: int = 1, gain: float = 2.0) -> list:
         return [Conv(filters, size, stride, gain, self.use_bias, self.padding), self.make_norm()]
 
     def conv_activated(self, filters: int, size: int, stride: int = 1) -> list:
         return [*self.conv(filters, size, stride), self.make_activation()]
+
+    def conv_last(self, filters: int, size: int) -> list:
+        """The last of a block, whose outcome is added to the shortcut."""
+        return [Conv(filters, size, use_bias=self.use_bias, padding=self.padding), self.make_last_norm()]
 
 
 def _stem(parts: _Parts, stem: str, filters: int) -> list:
@@ -96,13 +108,13 @@ def _stem(parts: _Parts, stem: str, filters: int) -> list:
 
 
 def _basic(parts: _Parts, channels_in: int, filters: int, stride: int) -> tuple[tl.Layer, int]:
-    main = [parts.conv_activated(filters, 3, stride), parts.conv(filters, 3)]
+    main = [parts.conv_activated(filters, 3, stride), parts.conv_last(filters, 3)]
     return _residual(parts, main, channels_in, filters, stride), filters
 
 
 def _bottleneck(parts: _Parts, channels_in: int, filters: int, stride: int) -> tuple[tl.Layer, int]:
     main = [parts.conv_activated(filters, 1), parts.conv_activated(filters, 3, stride),
-            parts.conv(4 * filters, 1)]
+            parts.conv_last(4 * filters, 1)]
     return _residual(parts, main, channels_in, 4 * filters, stride), 4 * filters
 
 

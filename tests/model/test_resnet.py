@@ -82,6 +82,16 @@ class NaiveNet:
         return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
+class ShortcutsAlone(NaiveNet):
+    """The same network without what its blocks add: that part's weights are passed over."""
+
+    def block(self, x, kind, stride, projected):
+        shortcut = self.conv_norm(x, stride) if projected else x
+        for _ in range(2 if kind == "basic" else 3):
+            del self.weights[:3], self.state[:2]
+        return relu(shortcut)
+
+
 def relu(x):
     return np.maximum(x, 0)
 
@@ -112,6 +122,24 @@ def test_network_equals_a_naive_forward_pass_in_both_modes(block, stem, pool, st
     found, same_state = jax.jit(evaluator.pure_fn)(faces, model.weights, state, key)
     np.testing.assert_allclose(found, naive(faces, block, stage_blocks, stem, pool), atol=1e-4)
     jax.tree.map(np.testing.assert_array_equal, same_state, state)
+
+
+@pytest.mark.parametrize("block", ["bottleneck", "basic"])
+def test_zero_init_residual_begins_as_the_shortcuts_alone_and_learns_the_rest(block):
+    settings = dict(d_hidden=4, block=block, stage_blocks=(2, 2), zero_init_residual=True, mode="eval")
+    faces = some_faces(3, 22)
+    model = initialised(22, **settings)
+    alone = ShortcutsAlone(model.weights, model.state, training=False)
+    np.testing.assert_allclose(model(faces), alone(faces, block, (2, 2), "imagenet", "mean"), atol=1e-4)
+
+    def first_values(weights):
+        return model.pure_fn(faces, weights, model.state, jax.random.PRNGKey(0))[0][:, 0].sum()
+    weights, slopes = jax.tree.leaves(model.weights), jax.tree.leaves(jax.grad(first_values)(model.weights))
+    scales = [index + 1 for index, weight in enumerate(weights) if weight.ndim == 4]  # each follows its kernel
+    closed = [index for index in scales if not weights[index].any()]
+    assert len(closed) == 4  # blocks
+    assert all((weights[index] == 1).all() for index in set(scales) - set(closed))
+    assert all(slopes[index].any() for index in closed)  # the way out of 0
 
 
 def test_default_body_has_the_parameters_of_the_textbook_resnet_50():
@@ -181,6 +209,7 @@ def test_training_one_batch_brings_the_alike_pair_together():
     ({"mode": "test"}, "mode must be one of train, eval"),
     ({"d_hidden": 0}, "d_hidden must be 1 or more"),
     ({"fc_widths": (512, 0)}, "fc_widths must be 1 or more"),
+    ({"zero_init_residual": True, "norm": "group"}, "zero_init_residual needs norm 'batch'; found 'group'"),
     ({"stage_blocks": ()}, "stage_blocks must name at least one stage"),
 ])
 def test_unknown_settings_are_refused_with_those_allowed(wrong, text):
