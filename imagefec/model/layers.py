@@ -104,7 +104,7 @@ class Conv(tl.Conv):
       lowering: "lax" is XLA's convolution; "matmul" gathers the kernel's taps into one matrix product (for
         1x1 kernels there is nothing to gather). "auto" takes lax on GPU and TPU, and on CPU matmul where
         it measured quicker forward and backward: 1x1 kernels (three times), 3x3 ones that stride, and all that are
-        larger than their map (fifty times: XLA takes such a map for the kernel, and computes that one value at a time).
+        larger than their map (over fifty times: XLA takes such a map for the kernel, and computes it value by value).
     """
 
     def __init__(self, filters: int, size: int, stride: int = 1, gain: float = 2.0, use_bias: bool = False,

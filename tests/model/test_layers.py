@@ -49,7 +49,7 @@ def test_every_lowering_has_traxs_weights_and_gives_traxs_result(size, stride, u
 
 @pytest.mark.parametrize(("height", "width"), [(2, 2), (2, 9), (1, 1)])
 def test_a_map_smaller_than_the_kernel_is_convolved_without_xlas_convolution(height, width):
-    # XLA takes the smaller of the two for the kernel, and computes that fifty times as slowly.
+    # XLA takes the smaller of the two for the kernel, and computes that over fifty times as slowly.
     x = numbers(5, height, width, 3)
     conv = layers.Conv(4, 3)
     conv.init(signature(x))
