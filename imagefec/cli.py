@@ -168,12 +168,13 @@ def _train(verbs: Any) -> None:
 
 def _evaluate(verbs: Any) -> None:
     def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.analysis.accuracy import shown_error
         from imagefec.analysis.evaluate import evaluate_run
         result = evaluate_run(arguments.run, arguments.data_dir, arguments.dataset, arguments.split, arguments.against,
                               arguments.disjoint_from, arguments.invariance)
         if arguments.json:
             return result
-        return f"TPA {result['tpa']:.4f} ± {result['tpa_se']:.4f} on {result['n_triplets']} triplets\n{arguments.run}"
+        return f"TPA {result['tpa']:.4f} ± {shown_error(result):.4f} on {result['n_triplets']} triplets\n{arguments.run}"
     verb = _verb(verbs, "evaluate", run, "triplet prediction accuracy of a run on a whole split",
                  "imagefec evaluate --run=runs/fec --data_dir=data --split=test --json")
     _run_and_data(verb)

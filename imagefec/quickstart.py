@@ -66,6 +66,7 @@ def quickstart(output_dir: str | os.PathLike, seed: int = 0, config_file: str = 
         from imagefec.training import configurables
         configurables.run([config_file], [*bindings, f"training.seed = {seed}"], run, data)
     with stages("evaluate"):
+        from imagefec.analysis.accuracy import shown_error
         from imagefec.analysis.evaluate import evaluate_run
         result = evaluate_run(run, data)
     with stages("gallery"):
@@ -77,7 +78,7 @@ def quickstart(output_dir: str | os.PathLike, seed: int = 0, config_file: str = 
     partial = out / "summary.json.partial"
     partial.write_text(json.dumps(summary, indent=1) + "\n")
     partial.replace(out / "summary.json")
-    print(f"TPA {result['tpa']:.3f} ± {result['tpa_se']:.3f} on {result['n_triplets']} triplets of people and photographs "
+    print(f"TPA {result['tpa']:.3f} ± {shown_error(result):.3f} on {result['n_triplets']} triplets of people and photographs "
           f"never seen; raters themselves {result['human_tpa']:.3f}.\nNeighbours: {page}", file=sys.stderr)
     return summary
 

@@ -58,6 +58,12 @@ def accuracy(right: np.ndarray, clusters: np.ndarray) -> dict[str, Any]:
             "n_triplets": n}
 
 
+def shown_error(scores: dict[str, Any]) -> float:
+    """The standard error to print beside scores["tpa"]: the clustered one, or the plain one where a lone cluster tells none."""
+    clustered = scores["tpa_se_clustered"]
+    return scores["tpa_se"] if clustered is None else clustered
+
+
 def accuracy_by_type(right: np.ndarray, data: "Triplets") -> dict[str, dict[str, Any]]:
     """`accuracy` of each type of triplet, and beside it "human_tpa", how often a rater agrees with the others on that type."""
     from imagefec.maths import metrics

@@ -196,9 +196,10 @@ def _is_number(text: str) -> bool:
 
 def _heading(run_dir: str | os.PathLike, step: int | None, scores: dict, where: str, what: str,
              limit: str) -> Heading:
+    from imagefec.analysis.accuracy import shown_error
     from imagefec.analysis.gallery_sheet import Heading
 
-    tpa = f"TPA {100 * scores['tpa']:.1f} ± {100 * scores['tpa_se']:.1f} %"
+    tpa = f"TPA {100 * scores['tpa']:.1f} ± {100 * shown_error(scores):.1f} %"
     at_step = f" (step {step:,})" if isinstance(step, int) else ""
     return Heading(
         title=f"Faces of like expression: {Path(run_dir).resolve().name}",

@@ -13,6 +13,7 @@ import numpy as np
 from imagefec.analysis.run_files import RunFiles
 from imagefec.data import pipeline
 from imagefec.errors import UserError
+from imagefec.model.run_info import find_checkpoint
 
 FORMAT = 1  # of the kept files; raise it where what they hold is computed otherwise
 
@@ -85,11 +86,8 @@ def digest_of(data: pipeline.Triplets) -> str:
 
 def digest_of_checkpoint(run_dir: Path) -> str:
     """SHA-256 of the checkpoint file that the embedder takes."""
-    from imagefec.model.embedder import CHECKPOINTS
-
-    path = next(run_dir / name for name in CHECKPOINTS if (run_dir / name).is_file())
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open(find_checkpoint(run_dir), "rb") as file:
         while part := file.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()

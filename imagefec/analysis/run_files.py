@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imagefec.errors import UserError
+from imagefec.model.run_info import find_checkpoint, read_run_info
 
 SEED, START = "training.seed", "training.init_checkpoint"
 RANGES = ("crop", "flip", "brightness", "contrast")  # of Augment, and of imagefec.maths.augment.augment_faces
@@ -79,15 +80,12 @@ def read_run_files(run_dir: str | os.PathLike) -> RunFiles:
     """Reads run.json, and config.gin and history.json where they are.
 
     Raises:
-      UserError: there is no such run, it holds no checkpoint, or a file of it is broken.
+      UserError: there is no such run, it holds no checkpoint, a file of it is broken, or it saw faces in another
+        channel order.
     """
-    from imagefec.model import embedder
-
     run_dir = Path(run_dir)
-    info = embedder._read_run(run_dir)
-    if not any((run_dir / name).is_file() for name in embedder.CHECKPOINTS):
-        raise UserError(f"{run_dir}: no checkpoint there ({' or '.join(embedder.CHECKPOINTS)}). Let the run train "
-                        "until its first evaluation, or give another run.")
+    info = read_run_info(run_dir)
+    find_checkpoint(run_dir)
     config, history = run_dir / "config.gin", run_dir / "history.json"
     try:
         settings = parse_settings(config.read_text(encoding="utf-8")) if config.is_file() else {}

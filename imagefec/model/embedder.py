@@ -1,6 +1,5 @@
 """Embedder: a finished run, loaded, that turns faces and photographs into embeddings. It trains nothing."""
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -15,12 +14,10 @@ from imagefec import compat  # noqa: F401  (before trax: it quiets its import an
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
 from imagefec.model.resnet import ImageFEC
+from imagefec.model.run_info import find_checkpoint, read_run_info
 
 from trax.fastmath import nested_map  # isort: skip
 from trax.shapes import ShapeDtype  # isort: skip
-
-RUN_FORMAT = 1
-CHECKPOINTS = ("best.npz", "model.npz")  # in this order: the best by TPA, else the latest
 
 
 class Embedder:
@@ -48,14 +45,11 @@ class Embedder:
         """Loads a run: run.json and best.npz, or model.npz where there is no best yet.
 
         Raises:
-          UserError: the directory, its run.json or its checkpoint is missing, broken or at odds.
+          UserError: the directory, its run.json or its checkpoint is missing, broken or at odds, or
+            the run saw faces in another channel order.
         """
         run_dir = Path(run_dir)
-        info = _read_run(run_dir)
-        path = next((run_dir / name for name in CHECKPOINTS if (run_dir / name).is_file()), None)
-        if path is None:
-            raise UserError(f"{run_dir}: no checkpoint there ({' or '.join(CHECKPOINTS)}). Let the run train "
-                            "until its first evaluation, or give another run.")
+        info, path = read_run_info(run_dir), find_checkpoint(run_dir)
         size = info["image_size"]
         try:
             model = ImageFEC(**{**info["model"], "mode": "eval"})
@@ -137,32 +131,6 @@ class Embedder:
         if n < full:
             faces = np.concatenate([faces, np.zeros((full - n, *faces.shape[1:]), np.uint8)])
         return np.asarray(self._apply(self._weights, self._state, faces))[:n]
-
-
-_GET_ANOTHER = "Copy it again from where the run came, or train anew."
-
-
-def _read_run(run_dir: Path) -> dict[str, Any]:
-    if not run_dir.is_dir():
-        raise UserError(f"{run_dir}: there is no such run directory. Give a training run's --output_dir.")
-    path = run_dir / "run.json"
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-        found, size, model = info.get("format"), info.get("image_size"), info.get("model")
-    except FileNotFoundError:
-        raise UserError(f"{run_dir}: no run.json there, so it is no run directory. Give a training run's "
-                        "--output_dir.") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
-    except (ValueError, AttributeError) as error:
-        raise UserError(f"{path}: broken ({error}). {_GET_ANOTHER}") from None
-    if found != RUN_FORMAT:
-        raise UserError(f"{path}: format {found!r}; this version reads format {RUN_FORMAT}. Use the version "
-                        "of Image FEC that made the run.")
-    if not isinstance(size, int) or size < 1 or not isinstance(model, dict):
-        raise UserError(f"{path}: image_size (a number of pixels) or model (its settings) is missing or "
-                        f"broken: found {size!r} and {model!r}. {_GET_ANOTHER}")
-    return info
 
 
 def _each_face(faces: Any) -> Iterator[np.ndarray]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from imagefec.errors import UserError
 from imagefec.model import checkpoint, pretrained
+from imagefec.model.run_info import find_checkpoint, read_run_info
 
 PARTS = ("whole", "body")
-CHECKPOINTS = ("best.npz", "model.npz")
 _BODY = re.compile(r"(weights|state)/\d+\.(Stem|Stage\d+Block\d+)/")
 _FOREIGN = (".safetensors", ".pth", ".pt")
 
@@ -25,7 +25,8 @@ def take_weights(model: Any, source: str | os.PathLike, part: str = "whole") -> 
         may be of any number and shape.
 
     Raises:
-      UserError: there is no such checkpoint, the part is unknown, or a name or shape differs; the first is named.
+      UserError: there is no such checkpoint, run.json beside it is broken or of another format or channel order, the
+        part is unknown, or a name or shape differs; the first is named.
     """
     if part not in PARTS:
         raise UserError(f"training.init_part must be one of {', '.join(PARTS)}; found {part!r}.")
@@ -33,7 +34,9 @@ def take_weights(model: Any, source: str | os.PathLike, part: str = "whole") -> 
     if path.suffix in _FOREIGN:
         return pretrained.load_body(model, path)
     if path.is_dir():
-        path = next((path / name for name in CHECKPOINTS if (path / name).is_file()), path / CHECKPOINTS[-1])
+        path = find_checkpoint(path)
+    if (path.parent / "run.json").is_file():  # a checkpoint may also stand alone
+        read_run_info(path.parent)
     arrays, _ = checkpoint.load(path)
     if part == "body":
         own = checkpoint.named_weights(model)

@@ -15,8 +15,8 @@ from imagefec import compat  # noqa: F401  (before trax: it quiets its import an
 from imagefec.data import pipeline
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
-from imagefec.model.embedder import RUN_FORMAT
 from imagefec.model.layers import Augment
+from imagefec.model.run_info import CHANNEL_ORDER, RUN_FORMAT, check_channel_order
 from imagefec.training import cores, initial
 from imagefec.training.compilation_cache import cache_compilations
 from imagefec.training.draws import IdentityDraws, TripletDraws
@@ -135,9 +135,9 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
             layer_rates=layer_rates, report=reporter.evaluated, stop=stop)
         if is_chief():
             _write_json(run_dir / "run.json", {
-                "format": RUN_FORMAT, "model": model_arguments, "image_size": image_size, "dataset": dataset,
-                "eval_split": eval_split, "steps": steps, "images_per_step": faces.faces_per_step, "seed": seed,
-                "recipe": recipe, "uda": dataclasses.asdict(uda)})
+                "format": RUN_FORMAT, "model": model_arguments, "image_size": image_size, "channel_order": CHANNEL_ORDER,
+                "dataset": dataset, "eval_split": eval_split, "steps": steps, "images_per_step": faces.faces_per_step,
+                "seed": seed, "recipe": recipe, "uda": dataclasses.asdict(uda)})
         if loop.step:
             reporter.say(f"going on from step {loop.step} of {run_dir}")
         reporter.begin(loop.step)
@@ -194,11 +194,13 @@ def _check_steps(steps: int, steps_per_eval: int, steps_per_checkpoint: int) -> 
 def _check_network(run_dir: pathlib.Path, model_arguments: dict[str, Any], image_size: int) -> None:
     """Refuses to go on with another network: one of the same shapes, such as other scaling, would fit without a word."""
     wanted = json.loads(json.dumps({"model": model_arguments, "image_size": image_size}))
+    path = run_dir / "run.json"
     try:
-        kept = json.loads((run_dir / "run.json").read_text())
-        kept = {name: kept[name] for name in wanted}
-    except (OSError, ValueError, KeyError):
+        info = json.loads(path.read_text())
+        kept = {name: info[name] for name in wanted}
+    except (OSError, ValueError, KeyError, TypeError):
         return  # without its settings the checkpoint's names and shapes alone are compared
+    check_channel_order(path, info)
     if kept != wanted:
         raise UserError(f"{run_dir}: holds a run of {json.dumps(kept)}, and the settings ask for {json.dumps(wanted)}. Give that "
                         "run's own settings (its config.gin), or another --output_dir.")

@@ -86,6 +86,13 @@ def test_a_single_triplet_has_no_clustered_error(data):
     assert (found["tpa"], found["tpa_se_clustered"]) == (1.0, None)
 
 
+def test_the_error_shown_is_the_clustered_one_where_it_can_be_told(data, right):
+    several = accuracy.accuracy(right, accuracy.photographs(data))
+    assert accuracy.shown_error(several) == several["tpa_se_clustered"] != several["tpa_se"]
+    alone = accuracy.accuracy(right[:1], accuracy.photographs(data)[:1])
+    assert accuracy.shown_error(alone) == alone["tpa_se"] == 0
+
+
 def test_triplets_apart_from_a_split_show_none_of_its_photographs(data):
     apart = accuracy.apart_from(data, {"u0", "u7", "elsewhere"})
     expected = [not {"u0", "u7"} & photos for photos in photos_of(data, slice(None))]

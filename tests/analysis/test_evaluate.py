@@ -4,10 +4,13 @@ import dataclasses
 import itertools
 import json
 import math
+import re
+import shutil
 
 import numpy as np
 import pytest
 
+from imagefec import cli
 from imagefec.analysis.evaluate import evaluate_run, score_triplets
 from imagefec.data.pipeline import Triplets
 from imagefec.errors import UserError
@@ -78,6 +81,23 @@ def test_what_is_missing_is_refused(run, data_dir, tmp_path):
     (tmp_path / "run.json").write_text((run / "run.json").read_text())
     with pytest.raises(UserError, match="no checkpoint"):
         evaluate_run(tmp_path, data_dir)
+
+
+@pytest.mark.parametrize("verb", [
+    ["evaluate", "--run=BGR"], ["evaluate", "--run=RUN", "--against=BGR"], ["gallery", "--run=BGR", "--out=OUT"],
+    ["report", "--runs", "BGR", "--out=OUT"], ["report", "--runs", "RUN", "BGR", "--out=OUT"],
+    ["embed", "--run=BGR", "FACE", "--out=OUT.npz"]])
+def test_every_verb_refuses_a_run_of_another_channel_order(verb, run, data_dir, faces_dir, tmp_path, capsys):
+    other, out = tmp_path / "bgr", tmp_path / "out"
+    shutil.copytree(run, other)
+    (other / "run.json").write_text(json.dumps({**json.loads((run / "run.json").read_text()), "channel_order": "bgr"}))
+    words = {"RUN": run, "BGR": other, "OUT": out, "FACE": next(faces_dir.rglob("*.png"))}
+    command = [re.sub("RUN|BGR|OUT|FACE", lambda word: str(words[word[0]]), part) for part in verb]
+    rest = [] if verb[0] == "embed" else [f"--data_dir={data_dir}", "--split=train"]
+    assert cli.main(command + rest) == 2
+    printed = capsys.readouterr()
+    assert not printed.out and f"{other / 'run.json'}: channel_order 'bgr'; faces are 'rgb' here" in printed.err
+    assert {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path.is_file()} == {"bgr"}
 
 
 def made_triplets(n=120, n_faces=30):

@@ -102,7 +102,7 @@ def test_the_accuracy_shown_is_the_evaluations(made, run, data_dir):
     from imagefec.analysis.evaluate import evaluate_run
 
     wanted = evaluate_run(run, data_dir, split="train")
-    assert f"TPA {100 * wanted['tpa']:.1f} ± {100 * wanted['tpa_se']:.1f} %" in made[1].read_text(encoding="utf-8")
+    assert f"TPA {100 * wanted['tpa']:.1f} ± {100 * wanted['tpa_se_clustered']:.1f} %" in made[1].read_text(encoding="utf-8")
 
 
 def test_the_same_seed_gives_the_same_bytes(made, run, data_dir, tmp_path):

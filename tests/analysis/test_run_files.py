@@ -85,6 +85,8 @@ def test_what_is_no_run_with_a_checkpoint_is_refused(tmp_path):
     run = write_run(tmp_path / "run", history="{ torn")
     with pytest.raises(UserError, match=r"history\.json cannot be read"):
         read_run_files(run)
+    with pytest.raises(UserError, match=r"run\.json: channel_order 'bgr'; faces are 'rgb'"):
+        read_run_files(write_run(tmp_path / "other", channel_order="bgr"))
     (run / "best.npz").unlink()
     with pytest.raises(UserError, match=r"no checkpoint there \(best\.npz or model\.npz\)"):
         read_run_files(run)

@@ -196,6 +196,8 @@ def test_a_directory_that_is_no_run_is_told_what_it_lacks(run, tmp_path):
 @pytest.mark.parametrize(("text", "reason"), [
     ("{broken", "broken"), ("[1, 2]", "broken"), ('{"format": 2}', "format 2; this version reads format 1"),
     ('{"format": 1}', "image_size"), ('{"format": 1, "image_size": "64", "model": {}}', "image_size"),
+    ('{"format": 1, "image_size": 32, "model": {}, "channel_order": "bgr"}', r"run\.json: channel_order 'bgr'; faces are 'rgb'"),
+    ('{"format": 1, "image_size": 32, "model": {}, "channel_order": null}', "channel_order None"),
     ('{"format": 1, "image_size": 32, "model": {"layers": 9}}', "fit no model of this version"),
     ('{"format": 1, "image_size": 32, "model": {"block": "wide"}}', "bottleneck, basic"),
 ])

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,6 +45,7 @@ def arrays_of(run_dir, name="model.npz"):
 def test_a_run_leaves_settings_checkpoints_history_and_tensorboard_files(whole_run):
     settings = json.loads((whole_run / "run.json").read_text())
     assert settings["model"]["stage_blocks"] == [1, 1] and settings["image_size"] == 48
+    assert settings["channel_order"] == "rgb"
     assert "ImageFEC.d_hidden = 4" in (whole_run / "config.gin").read_text()
     assert (whole_run / "best.npz").is_file() and checkpoint.load_meta(whole_run / "model.npz")["step"] == 4
     history = json.loads((whole_run / "history.json").read_text())
@@ -149,6 +151,22 @@ def test_a_run_of_another_network_is_refused_even_where_the_shapes_fit_and_nothi
     assert re.search(r"model\.npz: array weights/\S+ is of shape .*; the model wants shape", capsys.readouterr().err)
     after = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
     assert after == {path: content for path, content in before.items() if path.name != "run.json"}
+
+
+def test_a_run_of_another_channel_order_is_neither_gone_on_from_nor_begun_from(world, whole_run, tmp_path, capsys):
+    other = tmp_path / "bgr"
+    shutil.copytree(whole_run, other)
+    info = json.loads((other / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps({**info, "channel_order": "bgr"}))
+    before = {path: path.read_bytes() for path in other.iterdir() if path.is_file()}
+    for run_dir, bindings in ((other, []), (tmp_path / "new", [f"training.init_checkpoint = '{other}'"]),
+                              (tmp_path / "new", [f"training.init_checkpoint = '{other / 'model.npz'}'"])):
+        assert train_by_command(world, run_dir, *bindings) == 2
+        assert f"{other / 'run.json'}: channel_order 'bgr'; faces are 'rgb' here" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in other.iterdir() if path.is_file()} == before
+    del info["channel_order"]  # as runs were written before it was said
+    (other / "run.json").write_text(json.dumps(info))
+    assert train_by_command(world, tmp_path / "new", "training.steps = 1", f"training.init_checkpoint = '{other}'") == 0
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_the_one_before_is_gone_on_from(
