@@ -13,10 +13,10 @@ def split_cpu(images: int) -> None:
     """Lets JAX see the CPU as several devices, among which a step's images can be shared evenly.
 
     Each then computes its images on a thread of its own, where XLA would share out the work within every single operation. On
-    two cores quickstart's network takes 1.3 times the images a second, ResNet-50, whose 24 million weights each device then
-    has for itself, 0.8 times (benchmarks/README.md). It does nothing where somebody has said how many CPU devices there are
-    (XLA_FLAGS, JAX_NUM_CPU_DEVICES), where JAX has looked for devices already or hosts have been joined; GPUs and TPUs are
-    what they are in any case.
+    two cores quickstart's network takes as many images a second either way, ResNet-50, whose 24 million weights each device
+    then has for itself, 0.8 times as many (benchmarks/README.md). It does nothing where somebody has said how many CPU devices
+    there are (XLA_FLAGS, JAX_NUM_CPU_DEVICES), where JAX has looked for devices already or hosts have been joined; GPUs and
+    TPUs are what they are in any case.
 
     Args:
       images: that a step takes at a time.

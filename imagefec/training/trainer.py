@@ -78,8 +78,8 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
       uda: the consistency term; None for none.
       engine: how a step is computed; None for Engine's defaults.
       guards: what stops a run that has broken; None for Guards' defaults.
-      cores_as_devices: take each core of a CPU as a device, where they can share the batch: quicker for small networks, slower
-        for large ones, whose weights then lie in memory several times.
+      cores_as_devices: take each core of a CPU as a device, where they can share the batch: about as quick for small networks,
+        slower for large ones, whose weights then lie in memory several times.
 
     Returns:
       output_dir.
