@@ -12,15 +12,12 @@ import tempfile
 import jax
 import numpy as np
 
-from imagefec import compat  # noqa: F401
+from imagefec.compat import optimizers, shapes, tl
 from imagefec.model import ImageFEC, layers
 from imagefec.training.compiler import step_options
 from imagefec.training.cores import split_cpu
 from imagefec.training.objectives import Objective, TripletLoss, Uda
 from imagefec.training.precision import in_bfloat16
-
-from trax import layers as tl  # isort: skip
-from trax import optimizers, shapes  # isort: skip
 
 
 def step_of(name: str, px: int, n: int, d_hidden: int, views: int):
@@ -72,6 +69,7 @@ def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str):
 
 def _loop_step(px: int, n: int, d_hidden: int, views: int, name: str):
     """Steps of FaceLoop as `trainer.train` builds it: faces gathered and sent by a thread, statistics watched."""
+    from imagefec.compat import training
     from imagefec.data.pipeline import Triplets
     from imagefec.training.draws import TripletDraws
     from imagefec.training.guards import Guards, Watch
@@ -80,8 +78,6 @@ def _loop_step(px: int, n: int, d_hidden: int, views: int, name: str):
     from imagefec.training.mesh import all_devices
     from imagefec.training.mesh_trainer import Engine
     from imagefec.training.schedules import warmup_cosine
-
-    from trax.supervised import training  # isort: skip
 
     random, m, mesh, uda, never = np.random.default_rng(0), 3000, all_devices(), Uda(weight=float(views > 1)), 1 << 30
     triplets = np.argsort(random.random((8 * n, m)), axis=1)[:, :3].astype(np.int32)

@@ -90,7 +90,7 @@ def build(manual_dir: pathlib.Path, data_dir: pathlib.Path) -> None:
       UserError: it failed; its own words stand on stderr.
     """
     folder = pathlib.Path(importlib.util.find_spec("tfds_builders.fec").origin).parent
-    command = [sys.executable, "-c", "import sys; from imagefec import compat\nwith compat.quiet_imports():\n"
+    command = [sys.executable, "-c", "from imagefec.quiet import quiet_imports\nwith quiet_imports():\n"
                "  from tensorflow_datasets.scripts.cli.main import launch_cli\nlaunch_cli()",
                "build", str(folder), "--config=triplets", f"--manual_dir={manual_dir.resolve()}",
                f"--data_dir={data_dir.resolve()}"]

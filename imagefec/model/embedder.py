@@ -10,14 +10,11 @@ import cv2
 import jax
 import numpy as np
 
-from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
+from imagefec.compat import ShapeDtype, nested_map
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
 from imagefec.model.resnet import ImageFEC
 from imagefec.model.run_info import find_checkpoint, read_run_info
-
-from trax.fastmath import nested_map  # isort: skip
-from trax.shapes import ShapeDtype  # isort: skip
 
 
 class Embedder:

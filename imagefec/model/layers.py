@@ -10,11 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
+from imagefec.compat import tl
 from imagefec.maths import augment
 from imagefec.model.batch_norm import batch_norm, mean_and_variance
-
-from trax import layers as tl  # isort: skip
 
 LOWERINGS = ("auto", "lax", "matmul")
 NORMS = ("batch", "group", "frn", "none")

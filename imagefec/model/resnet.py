@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
+from imagefec.compat import tl
 from imagefec.model.layers import (
     PADDINGS,
     SCALINGS,
@@ -16,8 +16,6 @@ from imagefec.model.layers import (
     fan_in_normal,
     norm_and_activation,
 )
-
-from trax import layers as tl  # isort: skip
 
 BLOCKS = ("bottleneck", "basic")
 STEMS = ("imagenet", "conv3", "conv3x2")

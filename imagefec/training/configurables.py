@@ -12,12 +12,10 @@ from typing import Any
 
 import gin
 
-from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
+from imagefec.compat import optimizers
 from imagefec.errors import UserError
 from imagefec.model import layers, resnet
 from imagefec.training import guards, mesh, mesh_trainer, objectives, schedules, trainer
-
-from trax import optimizers  # isort: skip
 
 CONFIG_DIRS = (pathlib.Path(__file__).parents[2] / "gin_configs",
                pathlib.Path(sys.prefix) / "share" / "imagefec" / "gin_configs")

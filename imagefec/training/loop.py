@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
+from imagefec.compat import History, training
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
 from imagefec.training import views
@@ -21,9 +21,6 @@ from imagefec.training.layer_rates import rate_factors
 from imagefec.training.mesh import is_chief
 from imagefec.training.mesh_trainer import Engine, MeshTrainer
 from imagefec.training.objectives import faces_a_label
-
-from trax.supervised import history as trax_history  # isort: skip
-from trax.supervised import training  # isort: skip
 
 LATEST, BEST = "model.npz", "best.npz"
 
@@ -193,7 +190,7 @@ class FaceLoop(training.Loop):
         trainer.slots = checkpoint.filled_leaves(trainer.slots, arrays, "slots", source=path)
         self._rng = arrays["rng"]
         self._step = meta["step"]
-        self._history = trax_history.History.from_dict(meta["history"])
+        self._history = History.from_dict(meta["history"])
         first = self._history.get("train", "training/triplet")
         self._watch.start_loss = float(first[0][1]) if first else None
 

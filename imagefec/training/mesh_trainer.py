@@ -12,13 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
+from imagefec.compat import optimizers
 from imagefec.errors import UserError
 from imagefec.training.compiler import step_options
 from imagefec.training.mesh import cut, replicate, whole
 from imagefec.training.precision import check_precision, in_bfloat16
-
-from trax import optimizers  # isort: skip
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
+from imagefec.compat import tl
 from imagefec.errors import UserError
 from imagefec.maths import losses, metrics, mining
-
-from trax import layers as tl  # isort: skip
 
 
 def TripletLoss(margin: float = 0.1, margins_by_type: tuple[float, float, float] | None = None,

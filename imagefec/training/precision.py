@@ -5,10 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
+from imagefec.compat import tl
 from imagefec.errors import UserError
-
-from trax import layers as tl  # isort: skip
 
 PRECISIONS = ("float32", "bfloat16")
 

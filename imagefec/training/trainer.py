@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from imagefec import compat  # noqa: F401  (before trax: it quiets its import and mends it)
+from imagefec.compat import shapes, tl, training
 from imagefec.data import pipeline
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
@@ -30,10 +30,6 @@ from imagefec.training.mesh_trainer import Engine
 from imagefec.training.objectives import Objective, Uda, faces_a_label
 from imagefec.training.precision import rematerialised
 from imagefec.training.progress import Reporter
-
-from trax import layers as tl  # isort: skip
-from trax import shapes  # isort: skip
-from trax.supervised import training  # isort: skip
 
 
 def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Callable[..., tl.Layer],

@@ -37,10 +37,8 @@ def data(data_dir):
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """Random weights under the names of a real run's: far quicker than to let Trax draw them."""
+    from imagefec.compat import ShapeDtype, nested_map
     from imagefec.model import ImageFEC, checkpoint
-
-    from trax.fastmath import nested_map  # isort: skip
-    from trax.shapes import ShapeDtype  # isort: skip
 
     network = ImageFEC(**SETTINGS)
     signature = network.weights_and_state_signature(ShapeDtype((1, SIZE, SIZE, 3), np.uint8))

@@ -9,12 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from imagefec import compat  # noqa: F401
+from imagefec.compat import ShapeDtype, tl
 from imagefec.errors import UserError
 from imagefec.model import checkpoint, layers
-
-from trax import layers as tl  # isort: skip
-from trax.shapes import ShapeDtype  # isort: skip
 
 FACE = ShapeDtype((1, 8, 8, 3), np.float32)
 

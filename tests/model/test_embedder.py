@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imagefec.compat import ShapeDtype
 from imagefec.errors import UserError
 from imagefec.faces import crop
 from imagefec.model import Embedder, ImageFEC, checkpoint
-
-from trax.shapes import ShapeDtype  # isort: skip
 
 SETTINGS = {"d_hidden": 4, "d_embedding": 6, "fc_widths": [8], "block": "basic", "stage_blocks": [1, 1],
             "stem": "conv3", "pool": "flatten"}

@@ -5,11 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imagefec import compat  # noqa: F401
+from imagefec.compat import ShapeDtype, signature, tl
 from imagefec.model import layers
-
-from trax import layers as tl  # isort: skip
-from trax.shapes import ShapeDtype, signature  # isort: skip
 
 
 def numbers(*shape: int, seed: int = 0) -> np.ndarray:

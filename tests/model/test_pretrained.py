@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from imagefec.compat import ShapeDtype
 from imagefec.errors import UserError
 from imagefec.model import ImageFEC, checkpoint, pretrained
-
-from trax.shapes import ShapeDtype  # isort: skip
 
 WIDTH, BLOCKS = 4, (1, 2)
 

@@ -6,9 +6,8 @@ import jax
 import numpy as np
 import pytest
 
+from imagefec.compat import ShapeDtype
 from imagefec.model import ImageFEC
-
-from trax.shapes import ShapeDtype  # isort: skip
 
 EPSILON = 1e-5
 

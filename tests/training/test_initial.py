@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 import pytest
-from trax.shapes import signature
 
+from imagefec.compat import signature
 from imagefec.errors import UserError
 from imagefec.model import ImageFEC, checkpoint
 from imagefec.training.initial import take_weights

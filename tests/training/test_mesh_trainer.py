@@ -6,10 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from trax import layers as tl
-from trax import optimizers
-from trax.shapes import signature
 
+from imagefec.compat import optimizers, signature, tl
 from imagefec.errors import UserError
 from imagefec.model import ImageFEC
 from imagefec.training.layer_rates import rate_factors

@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 import pytest
-from trax.shapes import signature
 
+from imagefec.compat import signature
 from imagefec.errors import UserError
 from imagefec.maths import metrics
 from imagefec.training.objectives import ChoiceLoss, IdentityLoss, Objective, TripletLoss, Uda

@@ -1,5 +1,6 @@
-"""Each mend of imagefec.compat: what Trax asks of today's JAX and would not get without it."""
+"""Each patch of imagefec.compat: what Trax asks of today's JAX and would not get without it."""
 
+import inspect
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import imagefec
-from imagefec import compat
+from imagefec.compat import patches, tl
 
 CHECKOUT = str(pathlib.Path(imagefec.__file__).parents[1])
 IMPORTED = "---- imported ----"
@@ -45,7 +46,7 @@ after = [np.array(weight) for weight in jax.tree.leaves(loop.model.weights)]
 print(json.dumps({{
     "devices": jax.local_device_count(),
     "devices_of_trax": trax.fastmath.local_device_count(),
-    "host_count_is_mended": jax.host_count is jax.process_count,
+    "host_count_is_patched": jax.host_count is jax.process_count,
     "step": loop.step,
     "finite": all(np.isfinite(weight).all() for weight in after),
     "moved": max(float(np.abs(a - b).max()) for a, b in zip(before, after)),
@@ -71,7 +72,7 @@ def shown(warn):
     with warnings.catch_warnings(record=True) as caught:
         warnings.resetwarnings()
         warnings.simplefilter("always")
-        compat.silence_known_warnings()
+        patches.silence_known_warnings()
         warn()
     return [str(warning.message) for warning in caught]
 
@@ -95,16 +96,16 @@ def test_a_trax_loop_runs_without_a_warning(fresh):
 
 
 def test_jax_has_host_count_as_trax_calls_it(fresh, monkeypatch):
-    assert fresh[0]["host_count_is_mended"]
+    assert fresh[0]["host_count_is_patched"]
     monkeypatch.delattr(jax, "host_count")
-    compat.mend_host_count()
+    patches.patch_host_count()
     assert jax.host_count() == jax.process_count()
 
 
 def test_trax_is_told_of_one_device_whatever_there_is(monkeypatch):
     import trax.fastmath.jax as trax_jax
     monkeypatch.setitem(trax_jax.JAX_BACKEND, "local_device_count", lambda: 8)
-    compat.mend_local_device_count()
+    patches.patch_local_device_count()
     assert trax_jax.JAX_BACKEND["local_device_count"]() == 1
 
 
@@ -129,3 +130,38 @@ def test_jaxs_word_on_renamed_counts_is_silenced_and_its_other_words_show(name):
     assert shown(lambda: warnings.warn(renamed, stacklevel=1)) == []
     other = "jax.devices has been renamed to jax.something"
     assert shown(lambda: warnings.warn(other, stacklevel=1)) == [other]
+
+
+def test_a_trax_layer_still_says_where_its_shapes_are_declared():
+    """Trax asks `inspect.stack` for file and line when it is imported: those of the decorator."""
+    relu = tl.Relu()  # decorated with '...->...': Serial(AssertShape, Fn, AssertShape)
+    message = relu.sublayers[0]._message
+    file, line = message.removeprefix("Defined at ").removesuffix(" function input").rsplit(":", 1)
+    assert pathlib.Path(file).name == "activation_fns.py"
+    declared = pathlib.Path(file).read_text().splitlines()[int(line) - 1:][:2]
+    assert declared[0].startswith("@assert_shape('...->...')") and declared[1].startswith("def Relu")
+
+
+def test_the_quick_stack_names_the_frames_of_the_original():
+    def seen(stack):
+        return [(entry.frame, entry.filename, entry.function, entry[0]) for entry in stack]
+
+    original = inspect.stack
+    with patches.quick_stack():
+        assert inspect.stack is not original
+        quick, slow = inspect.stack(), original()
+        assert quick[0].lineno == slow[0].lineno
+        assert seen(quick) == seen(slow)
+    assert inspect.stack is original
+
+
+def test_trax_describes_the_place_of_a_new_assertion_alike_with_either_stack():
+    from trax.layers.assert_shape import AssertShape
+
+    def message():
+        return AssertShape("ab")._message
+
+    plain = message()
+    with patches.quick_stack():
+        assert message() == plain
+    assert plain.startswith("Defined at ") and __file__ in plain
