@@ -17,8 +17,8 @@ import time
 
 import numpy as np
 
-from imagefec.data.face_bank import FACES, NAMES, FaceBank, write_names
-from imagefec.data.triplets import Triplets
+from imagefec.data.store.face_store import FACES, NAMES, FaceBank, write_names
+from imagefec.data.store.triplets import Triplets
 
 CASES = ((128, 24, 31.0, 20_000), (64, 96, 1250.0, 60_000))  # side in pixels, faces a batch, images/s that a step eats, faces
 N_TRIPLETS = 100_000
@@ -52,10 +52,10 @@ def write_bank(folder: pathlib.Path, n: int, px: int) -> None:
 
 def measure(folder: pathlib.Path, px: int, batch: int, source: str, seconds: float) -> tuple[float, int]:
     """(images a second, bytes that a batch copies to the device)."""
-    from imagefec.training.draws import TripletDraws
     from imagefec.training.input import FaceInput
-    from imagefec.training.mesh import all_devices
-    from imagefec.training.objectives import Uda
+    from imagefec.training.samplers import TripletDraws
+    from imagefec.training.step.mesh import all_devices
+    from imagefec.training.step.objectives import Uda
 
     if source.endswith("cold"):
         forget(folder / FACES)

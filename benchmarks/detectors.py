@@ -25,8 +25,8 @@ import numpy as np
 
 from imagefec.errors import UserError
 from imagefec.faces import crop
-from imagefec.faces.cascades import HaarDetector
 from imagefec.faces.detectors import Detection, Detector, make_detector
+from imagefec.faces.detectors.cascades import HaarDetector
 from imagefec.faces.photos import read_photo
 from imagefec.maths.geometry import Box, iou, to_pixels, whole_pixels
 

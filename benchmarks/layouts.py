@@ -5,7 +5,7 @@
 
 Prints a Markdown row a size and layout. 2,900 faces are drawn, fetched and cropped by `imagefec draw`, `fetch` and `crop`;
 more are the same PNG files under other URLs and ids (hard links), so many that there are 0.29 a triplet, as in FEC's training
-set; triplets mention them at random. Built with `tfds build`, loaded by pipeline.load_triplets at --px: first into a bank, then
+set; triplets mention them at random. Built with `tfds build`, loaded by datasets.load_triplets at --px: first into a bank, then
 from it. Each step is a process of its own; a load is timed within it, after the imports. Behind each time, in parentheses,
 the processor seconds of all cores, which other work on the machine disturbs less. Memory is the peak of what the process
 itself holds (RssAnon, looked up twenty times a second): pages of mapped files, which the system takes back at will, are
@@ -25,7 +25,8 @@ import time
 
 import numpy as np
 
-from imagefec.data import face_folder, fec_csv
+from imagefec.data import fec_csv
+from imagefec.data.crop import face_folder
 
 ROOT = pathlib.Path(__file__).parents[1]
 CSV_NAME = "faceexp-comparison-data-train-public.csv"
@@ -35,9 +36,9 @@ LAYOUTS = {"triplets": (("triplets",), "fec/triplets"), "index": (("faces", "ind
 LOAD = """
 import sys, time
 import tensorflow, tensorflow_datasets
-from imagefec.data import pipeline
+from imagefec.data.store import datasets
 wall, cpu = time.perf_counter(), time.process_time()
-data = pipeline.load_triplets(sys.argv[1], sys.argv[2], "train", int(sys.argv[3]))
+data = datasets.load_triplets(sys.argv[1], sys.argv[2], "train", int(sys.argv[3]))
 print(f"seconds {time.perf_counter() - wall:.2f} ({time.process_time() - cpu:.2f})")
 """
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from imagefec.compat import optimizers, shapes, tl
 from imagefec.model import ImageFEC, layers
-from imagefec.training.compiler import step_options
 from imagefec.training.cores import split_cpu
-from imagefec.training.objectives import Objective, TripletLoss, Uda
-from imagefec.training.precision import in_bfloat16
+from imagefec.training.step.compiler import step_options
+from imagefec.training.step.objectives import Objective, TripletLoss, Uda
+from imagefec.training.step.precision import in_bfloat16
 
 
 def step_of(name: str, px: int, n: int, d_hidden: int, views: int):
@@ -70,14 +70,14 @@ def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str):
 def _loop_step(px: int, n: int, d_hidden: int, views: int, name: str):
     """Steps of FaceLoop as `trainer.train` builds it: faces gathered and sent by a thread, statistics watched."""
     from imagefec.compat import training
-    from imagefec.data.pipeline import Triplets
-    from imagefec.training.draws import TripletDraws
-    from imagefec.training.guards import Guards, Watch
+    from imagefec.data.store.datasets import Triplets
     from imagefec.training.input import FaceInput
     from imagefec.training.loop import FaceLoop, Timetable
-    from imagefec.training.mesh import all_devices
-    from imagefec.training.mesh_trainer import Engine
+    from imagefec.training.monitor.divergence import Guards, Watch
+    from imagefec.training.samplers import TripletDraws
     from imagefec.training.schedules import warmup_cosine
+    from imagefec.training.step.mesh import all_devices
+    from imagefec.training.step.mesh_trainer import Engine
 
     random, m, mesh, uda, never = np.random.default_rng(0), 3000, all_devices(), Uda(weight=float(views > 1)), 1 << 30
     triplets = np.argsort(random.random((8 * n, m)), axis=1)[:, :3].astype(np.int32)

@@ -10,7 +10,7 @@ from absl.flags import argparse_flags
 
 import imagefec
 from imagefec.errors import UserError
-from imagefec.huge_pages import use_huge_pages
+from imagefec.training.step.huge_pages import use_huge_pages
 
 _NOT_YET = {
     "serve": "the webcam page and the embedding service on 127.0.0.1",
@@ -86,7 +86,7 @@ def _quickstart(verbs: Any) -> None:
 
 def _draw(verbs: Any) -> None:
     def run(arguments: argparse.Namespace) -> Any:
-        from imagefec.faces.draw import draw_world
+        from imagefec.faces.synthetic import draw_world
         from imagefec.progress import progress
         with progress("draw", unit="photos") as bar:
             return draw_world(arguments.OUT, arguments.faces, arguments.identities, arguments.triplets,
@@ -109,8 +109,8 @@ def _draw(verbs: Any) -> None:
 
 def _fetch(verbs: Any) -> None:
     def run(arguments: argparse.Namespace) -> Any:
-        from imagefec.data.fetch import fetch_photos
-        from imagefec.data.fetch_report import describe
+        from imagefec.data.fetch.report import describe
+        from imagefec.data.fetch.stage import fetch_photos
         from imagefec.progress import progress
         with progress("fetch", unit="photos") as bar:
             report = fetch_photos(arguments.CSV, arguments.cache, workers=arguments.workers,
@@ -133,7 +133,7 @@ def _fetch(verbs: Any) -> None:
 
 def _crop(verbs: Any) -> None:
     def run(arguments: argparse.Namespace) -> Any:
-        from imagefec.data.face_files import crop_faces
+        from imagefec.data.crop.stage import crop_faces
         from imagefec.progress import progress
         with progress("crop", unit="faces") as bar:
             report = crop_faces(arguments.CSV, arguments.cache, arguments.faces, arguments.detector, arguments.min_score,
@@ -199,7 +199,7 @@ def _embed(verbs: Any) -> None:
 
 def _gallery(verbs: Any) -> None:
     def run(arguments: argparse.Namespace) -> Any:
-        from imagefec.analysis.gallery import make_gallery
+        from imagefec.analysis.gallery.build import make_gallery
         return make_gallery(arguments.run, arguments.data_dir, arguments.out, arguments.dataset, arguments.split,
                             arguments.queries, arguments.k, arguments.max_distance, arguments.exclude, arguments.seed)[1]
     verb = _verb(verbs, "gallery", run, "query faces with their nearest neighbours, as PNG and one HTML page",
@@ -216,7 +216,7 @@ def _gallery(verbs: Any) -> None:
 
 def _report(verbs: Any) -> None:
     def run(arguments: argparse.Namespace) -> Any:
-        from imagefec.analysis.report import make_report
+        from imagefec.analysis.report.build import make_report
         from imagefec.progress import progress
         with progress("embed", unit="runs", total=len(arguments.runs)) as bar:
             return make_report(arguments.runs, arguments.data_dir, arguments.out, arguments.dataset, arguments.split, bar.update)

@@ -137,7 +137,8 @@ def _detectors(opencv: dict[str, Any], model_dir: str | os.PathLike | None, prob
     if opencv["version"] is None:
         lacking = {"available": False, "file": None, "problem": "OpenCV cannot be imported."}
         return {"detectors": dict.fromkeys(("yunet", "faced", "haar", "lbp"), lacking), "auto": None}
-    from imagefec.faces import detectors, faced, yunet
+    from imagefec.faces import detectors
+    from imagefec.faces.detectors import faced, yunet
 
     files = {"yunet": yunet.find_file(model_dir), "haar": detectors.haar_file(), "faced": None, "lbp": None}
     if graphs := faced.find_files(model_dir):
@@ -153,7 +154,8 @@ def _detectors(opencv: dict[str, Any], model_dir: str | os.PathLike | None, prob
 
 def _why_not(name: str, model_dir: str | os.PathLike | None) -> str | None:
     """Why a detector cannot be made, None where it can."""
-    from imagefec.faces import detectors, faced
+    from imagefec.faces import detectors
+    from imagefec.faces.detectors import faced
 
     if name == "faced":  # to make one loads TensorFlow
         here = faced.find_files(model_dir) is not None

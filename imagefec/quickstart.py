@@ -13,9 +13,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
-from imagefec.data import face_files, fetch
+from imagefec.data.crop.stage import crop_faces
+from imagefec.data.fetch.stage import fetch_photos
 from imagefec.errors import UserError
-from imagefec.faces.draw import draw_world
+from imagefec.faces.synthetic import draw_world
 from imagefec.progress import progress
 
 FACES, IDENTITIES, TRIPLETS = 10000, 330, 26700
@@ -56,9 +57,9 @@ def quickstart(output_dir: str | os.PathLike, seed: int = 0, config_file: str = 
         with stages("draw"), progress("draw", unit="photos") as bar:
             _draw_once(drawn, csv_paths, url_root, bar, faces, identities, triplets, seed)
         with stages("fetch"), progress("fetch", unit="photos") as bar:
-            fetched = fetch.fetch_photos(csv_paths, out / "cache", progress=bar)
+            fetched = fetch_photos(csv_paths, out / "cache", progress=bar)
     with stages("crop"), progress("crop", unit="faces") as bar:
-        cropped = face_files.crop_faces(csv_paths, out / "cache", manual / "faces", DETECTOR, progress=bar)
+        cropped = crop_faces(csv_paths, out / "cache", manual / "faces", DETECTOR, progress=bar)
     with stages("build"):
         build(manual, data)
     # Trax and TensorFlow take ten seconds to import; those above do without.
@@ -70,7 +71,7 @@ def quickstart(output_dir: str | os.PathLike, seed: int = 0, config_file: str = 
         from imagefec.analysis.evaluate import evaluate_run
         result = evaluate_run(run, data)
     with stages("gallery"):
-        from imagefec.analysis.gallery import make_gallery
+        from imagefec.analysis.gallery.build import make_gallery
         png, page = make_gallery(run, data, out / "gallery", seed=seed)
     summary = {**result, "wall_s": stages.seconds, "n_images_fetched": fetched.n_ok, "n_faces": cropped.n_kept,
                "n_dropped": dict(cropped.dropped), "gallery_png": str(png), "gallery_html": str(page),

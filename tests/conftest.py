@@ -24,9 +24,9 @@ class World(NamedTuple):
 @pytest.fixture(scope="session")
 def world(tmp_path_factory, no_model_files) -> World:
     from imagefec import quickstart
-    from imagefec.data.face_files import crop_faces
-    from imagefec.data.fetch import fetch_photos
-    from imagefec.faces.draw import draw_world
+    from imagefec.data.crop.stage import crop_faces
+    from imagefec.data.fetch.stage import fetch_photos
+    from imagefec.faces.synthetic import draw_world
 
     root = tmp_path_factory.mktemp("world")
     manual = draw_world(root / "fec", faces=300, identities=40, triplets=400, test_fraction=0.4, seed=5, workers=1)

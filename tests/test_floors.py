@@ -10,12 +10,12 @@ import imagefec
 
 PACKAGE = pathlib.Path(imagefec.__file__).parent
 # What every floor may use, whatever its own; each of these may use those before it.
-BASE = ("errors", "quiet", "progress", "compat")
+BASE = ("errors", "quiet", "progress", "files", "compat")
 FLOORS = {"maths": 0, "faces": 1, "data": 2, "model": 2, "training": 3, "analysis": 4, "serving": 5}
 TOP = 6  # cli, quickstart, __main__ and whatever else lies at the package's top
 NEVER = {("serving", "training")}  # below it, and yet not to be used
 GIN_HOMES = {"training/configurables.py", "training/trainer.py"}
-TFDS_HOMES = {"data/pipeline.py"}
+TFDS_HOMES = {"data/store/datasets.py"}
 
 
 def violations(package):
@@ -60,7 +60,7 @@ def _wrong_outsider(name, module):
     if _is_of(module, "trax") and not name.startswith("compat/"):
         return "imports trax; take its names from imagefec.compat, which patches it"
     if (_is_of(module, "tensorflow_datasets") or _is_of(module, "tensorflow.data")) and name not in TFDS_HOMES:
-        return f"uses {module}, whose home is data/pipeline.py"
+        return f"uses {module}, whose home is data/store/datasets.py"
     return None
 
 
@@ -125,12 +125,12 @@ def test_every_file_of_imagefec_imports_only_from_floors_below():
     ("maths/losses.py", "import imagefec\n\nimagefec.model"),
     ("maths/losses.py", "import imagefec\n\nimagefec.Embedder"),
     ("faces/crop.py", "from ..data import fetch"),
-    ("faces/draw/world.py", "from ...data.fec_csv import TYPES"),
+    ("faces/synthetic/world.py", "from ...data.fec_csv import TYPES"),
     ("faces/crop.py", "from imagefec import Embedder"),
-    ("data/pipeline.py", "import imagefec.model.resnet as resnet"),
+    ("data/store/datasets.py", "import imagefec.model.resnet as resnet"),
     ("data/deep/down.py", "def late():\n    from imagefec.model import resnet"),
-    ("model/resnet.py", "from imagefec.data import pipeline"),
-    ("model/resnet.py", "import importlib\nimportlib.import_module('imagefec.data.pipeline')"),
+    ("model/resnet.py", "from imagefec.data.store import datasets"),
+    ("model/resnet.py", "import importlib\nimportlib.import_module('imagefec.data.store.datasets')"),
     ("training/loop.py", "from imagefec.analysis import gallery"),
     ("analysis/gallery.py", "from imagefec.serving.app import serve"),
     ("serving/app.py", "from imagefec.training import loop"),
@@ -156,10 +156,10 @@ def test_a_planted_breach_is_caught(tmp_path, name, text):
     ("maths/losses.py", "import jax\nfrom imagefec.errors import UserError\nfrom imagefec.maths import geometry"),
     ("data/fetch.py", "import imagefec\nfrom imagefec.faces import crop\n\nimagefec.__version__"),
     ("data/fetch.py", "from imagefec import __version__\nfrom . import ledger"),
-    ("data/pipeline.py", "import tensorflow_datasets\nimport tensorflow as tf\n\ntf.data.Dataset"),
+    ("data/store/datasets.py", "import tensorflow_datasets\nimport tensorflow as tf\n\ntf.data.Dataset"),
     ("model/layers.py", "from imagefec.compat import tl"),
     ("compat/patches.py", "import trax"),
-    ("training/configurables.py", "import gin\nfrom imagefec.data import pipeline\nfrom imagefec.model import resnet"),
+    ("training/configurables.py", "import gin\nfrom imagefec.data.store import datasets\nfrom imagefec.model import resnet"),
     ("serving/app.py", "from imagefec.analysis import gallery"),
     ("cli.py", "from imagefec import quickstart\nfrom imagefec.serving import app"),
     ("model/layers.py", "import tensorflow as tf\n\ntf.io\n'''Speaks of imagefec.data in a sentence.'''"),

@@ -16,9 +16,9 @@ LIGHT = (
     "imagefec",
     "imagefec.cli",
     "imagefec.__main__",
-    "imagefec.faces.draw",
-    "imagefec.data.fetch",
-    "imagefec.data.face_files",
+    "imagefec.faces.synthetic",
+    "imagefec.data.fetch.stage",
+    "imagefec.data.crop.stage",
     "imagefec.doctor",
     "imagefec.model",  # its names load when first asked for
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from imagefec.data.pipeline import Triplets
+    from imagefec.data.store.datasets import Triplets
 
 
 def right_triplets(vectors: np.ndarray, data: "Triplets") -> np.ndarray:

@@ -171,7 +171,7 @@ class _Books:
         self._url_of: dict[Path, dict[str, str]] = {}
 
     def id_and_url(self, path: Path) -> tuple[str, str]:
-        from imagefec.data import face_folder
+        from imagefec.data.crop import face_folder
 
         # As crop has it: FACES/ab/<face id>.png, and FACES/faces.csv with the url.
         folder = path.absolute().parent.parent

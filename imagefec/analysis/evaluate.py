@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 if TYPE_CHECKING:
-    from imagefec.data.pipeline import Triplets
+    from imagefec.data.store.datasets import Triplets
 
 FEW_TRIPLETS = 100  # the standard error of the TPA is then 5 points
 
@@ -20,7 +20,7 @@ def evaluate_run(run_dir: str | os.PathLike, data_dir: str | os.PathLike, datase
 
     Args:
       run_dir: a training run's directory; faces are taken at the size that it was trained on.
-      data_dir, dataset, split: as in imagefec.data.pipeline.load_triplets.
+      data_dir, dataset, split: as in imagefec.data.store.datasets.load_triplets.
       against: another run, to be compared on the same triplets.
       disjoint_from: a split, such as "train": the triplets that show none of its photographs are also counted alone.
       invariance: whether to measure how little augmentation, with the run's own ranges, moves an embedding.
@@ -38,12 +38,12 @@ def evaluate_run(run_dir: str | os.PathLike, data_dir: str | os.PathLike, datase
     from imagefec.analysis.accuracy import right_triplets
     from imagefec.analysis.invariance import augmentation_invariance
     from imagefec.analysis.run_files import read_run_files
-    from imagefec.data import pipeline
+    from imagefec.data.store import datasets
     from imagefec.model import Embedder
 
     embedder = Embedder.load(run_dir)
     other = Embedder.load(against) if against is not None else None
-    data = pipeline.load_triplets(data_dir, dataset, split, image_size=embedder.image_size)
+    data = datasets.load_triplets(data_dir, dataset, split, image_size=embedder.image_size)
     vectors = embedder.embed(data.faces)
     result = {**score_triplets(vectors, data), "run": os.fspath(run_dir), "step": embedder.info.get("step"),
               "dataset": dataset, "split": split}
@@ -55,7 +55,7 @@ def evaluate_run(run_dir: str | os.PathLike, data_dir: str | os.PathLike, datase
     if other is not None:
         faces = data.faces
         if other.image_size != embedder.image_size:
-            faces = pipeline.load_triplets(data_dir, dataset, split, image_size=other.image_size).faces
+            faces = datasets.load_triplets(data_dir, dataset, split, image_size=other.image_size).faces
         result["against"] = {"run": os.fspath(against), **compare(right_triplets(other.embed(faces), data), right, data)}
     return result
 
@@ -115,9 +115,9 @@ def compare(first: np.ndarray, second: np.ndarray, data: "Triplets") -> dict[str
 def _apart(right: np.ndarray, data: "Triplets", other_split: str, data_dir: str | os.PathLike,
            dataset: str) -> dict[str, Any]:
     from imagefec.analysis import accuracy
-    from imagefec.data import pipeline
+    from imagefec.data.store import datasets
 
-    urls = pipeline.load_triplets(data_dir, dataset, other_split, image_size=1).urls  # the faces are not looked at
+    urls = datasets.load_triplets(data_dir, dataset, other_split, image_size=1).urls  # the faces are not looked at
     apart = accuracy.apart_from(data, urls)
     return {"from": other_split, **accuracy.accuracy(right[apart], accuracy.photographs(data)[apart]),
             "n_left_out": int((~apart).sum())}

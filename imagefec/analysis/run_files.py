@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imagefec.errors import UserError
-from imagefec.model.run_info import find_checkpoint, read_run_info
+from imagefec.model.run import find_checkpoint, read_run_info
 
 SEED, START = "training.seed", "training.init_checkpoint"
 RANGES = ("crop", "flip", "brightness", "contrast")  # of Augment, and of imagefec.maths.augment.augment_faces

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from imagefec.data import face_folder, fec_csv
+from imagefec.data import fec_csv
+from imagefec.data.crop import face_folder
 from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.errors import UserError
 from imagefec.faces.crop import FACE_PX

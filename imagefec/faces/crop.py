@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from imagefec.faces.detection import Detection, Detector
+from imagefec.faces.detectors.protocol import Detection, Detector
 from imagefec.maths import geometry
 from imagefec.maths.geometry import Box
 

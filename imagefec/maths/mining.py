@@ -1,6 +1,6 @@
 """Triplets picked inside a batch of known identities: the hardest, or FaceNet's semi-hard; distances are losses.py's.
 
-A batch is P people with K faces each (imagefec.data.vggface2.identity_batches draws it); any labels will do.
+A batch is P people with K faces each (imagefec.data.identity.examples.identity_batches draws it); any labels will do.
 """
 
 import jax

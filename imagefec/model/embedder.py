@@ -14,7 +14,7 @@ from imagefec.compat import ShapeDtype, nested_map
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
 from imagefec.model.resnet import ImageFEC
-from imagefec.model.run_info import find_checkpoint, read_run_info
+from imagefec.model.run import find_checkpoint, read_run_info
 
 
 class Embedder:

@@ -15,7 +15,9 @@ import gin
 from imagefec.compat import optimizers
 from imagefec.errors import UserError
 from imagefec.model import layers, resnet
-from imagefec.training import guards, mesh, mesh_trainer, objectives, schedules, trainer
+from imagefec.training import schedules, trainer
+from imagefec.training.monitor import divergence
+from imagefec.training.step import mesh, mesh_trainer, objectives
 
 CONFIG_DIRS = (pathlib.Path(__file__).parents[2] / "gin_configs",
                pathlib.Path(sys.prefix) / "share" / "imagefec" / "gin_configs")
@@ -32,7 +34,7 @@ for _optimizer in (optimizers.Adam, optimizers.Adafactor, optimizers.Momentum, o
 
 
 uda_consistency = gin.external_configurable(objectives.Uda, "uda_consistency")
-guard_values = gin.external_configurable(guards.Guards, "guards")
+guard_values = gin.external_configurable(divergence.Guards, "guards")
 
 
 @gin.configurable("training")

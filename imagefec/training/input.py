@@ -9,10 +9,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from imagefec.data.triplets import shuffled_for_ever
+from imagefec.data.store.triplets import shuffled_for_ever
 from imagefec.errors import UserError
-from imagefec.training.mesh import own_share, place_share, whole
-from imagefec.training.objectives import Uda
+from imagefec.training.step.mesh import own_share, place_share, whole
+from imagefec.training.step.objectives import Uda
 
 _AHEAD = 2  # batches that wait, placed, for their step
 

@@ -14,13 +14,13 @@ from jax.sharding import Mesh
 from imagefec.compat import History, training
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
-from imagefec.training import views
-from imagefec.training.guards import TrainingBroke, Watch
-from imagefec.training.interrupt import StopRequest
-from imagefec.training.layer_rates import rate_factors
-from imagefec.training.mesh import is_chief
-from imagefec.training.mesh_trainer import Engine, MeshTrainer
-from imagefec.training.objectives import faces_a_label
+from imagefec.training.monitor import views
+from imagefec.training.monitor.divergence import TrainingBroke, Watch
+from imagefec.training.monitor.signals import StopRequest
+from imagefec.training.step.lr_multipliers import rate_factors
+from imagefec.training.step.mesh import is_chief
+from imagefec.training.step.mesh_trainer import Engine, MeshTrainer
+from imagefec.training.step.objectives import faces_a_label
 
 LATEST, BEST = "model.npz", "best.npz"
 

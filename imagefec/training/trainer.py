@@ -12,24 +12,24 @@ import jax
 import jax.numpy as jnp
 
 from imagefec.compat import shapes, tl, training
-from imagefec.data import pipeline
+from imagefec.data.store import datasets
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
 from imagefec.model.layers import Augment
-from imagefec.model.run_info import CHANNEL_ORDER, RUN_FORMAT, check_channel_order
-from imagefec.training import cores, initial
-from imagefec.training.compilation_cache import cache_compilations
-from imagefec.training.draws import IdentityDraws, TripletDraws
-from imagefec.training.evaluation import SplitEvaluation
-from imagefec.training.guards import Guards, Watch
+from imagefec.model.run import CHANNEL_ORDER, RUN_FORMAT, check_channel_order
+from imagefec.training import cores, initial_weights
 from imagefec.training.input import FaceInput
-from imagefec.training.interrupt import heed_signals
 from imagefec.training.loop import LATEST, FaceLoop, Timetable
-from imagefec.training.mesh import all_devices, is_chief
-from imagefec.training.mesh_trainer import Engine
-from imagefec.training.objectives import Objective, Uda, faces_a_label
-from imagefec.training.precision import rematerialised
-from imagefec.training.progress import Reporter
+from imagefec.training.monitor.divergence import Guards, Watch
+from imagefec.training.monitor.evaluation import SplitEvaluation
+from imagefec.training.monitor.progress import Reporter
+from imagefec.training.monitor.signals import heed_signals
+from imagefec.training.samplers import IdentityDraws, TripletDraws
+from imagefec.training.step.compilation_cache import cache_compilations
+from imagefec.training.step.mesh import all_devices, is_chief
+from imagefec.training.step.mesh_trainer import Engine
+from imagefec.training.step.objectives import Objective, Uda, faces_a_label
+from imagefec.training.step.precision import rematerialised
 
 
 def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Callable[..., tl.Layer],
@@ -102,13 +102,13 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
     if (run_dir / LATEST).is_file():
         _check_network(run_dir, model_arguments, image_size)
         start = checkpoint.load_meta(run_dir / LATEST)["step"]
-    draws = (TripletDraws(pipeline.load_triplets(data_dir, train_dataset or dataset, train_split, image_size),
+    draws = (TripletDraws(datasets.load_triplets(data_dir, train_dataset or dataset, train_split, image_size),
                           batch_triplets, seed, balanced) if of_triplets else
-             IdentityDraws(pipeline.load_faces(data_dir, train_dataset or dataset, train_split, image_size),
+             IdentityDraws(datasets.load_faces(data_dir, train_dataset or dataset, train_split, image_size),
                            batch_people, faces_each, seed))
-    extra = pipeline.load_triplets(data_dir, uda.dataset, uda.split, image_size).faces if uda.dataset else None
+    extra = datasets.load_triplets(data_dir, uda.dataset, uda.split, image_size).faces if uda.dataset else None
     faces = FaceInput(draws, seed, mesh, uda, extra, engine.faces_on_device)
-    eval_data = pipeline.load_triplets(data_dir, dataset, eval_split, image_size)
+    eval_data = datasets.load_triplets(data_dir, dataset, eval_split, image_size)
     sample = faces.sample()
     with _refused_in_a_sentence():
         two_views = {"views": uda.views} if uda.views > 1 else {}
@@ -127,7 +127,7 @@ def train(output_dir: str | os.PathLike, data_dir: str | os.PathLike, model: Cal
             train_model, task, eval_model,
             SplitEvaluation(eval_data, (lambda *inputs: train_loss(inputs)) if of_triplets else None, mesh), run_dir,
             Timetable(steps, steps_per_eval, steps_per_checkpoint, stop_at_tpa), seed, mesh, engine, watch, faces.resident,
-            initialise=init_checkpoint and (lambda network: initial.take_weights(network, init_checkpoint, init_part)),
+            initialise=init_checkpoint and (lambda network: initial_weights.take_weights(network, init_checkpoint, init_part)),
             layer_rates=layer_rates, report=reporter.evaluated, stop=stop)
         if is_chief():
             _write_json(run_dir / "run.json", {

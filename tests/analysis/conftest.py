@@ -29,9 +29,9 @@ def data_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def data(data_dir):
     """The split "train" at the size of the run: 9 faces of 5 photographs."""
-    from imagefec.data import pipeline
+    from imagefec.data.store import datasets
 
-    return pipeline.load_triplets(data_dir, image_size=SIZE)
+    return datasets.load_triplets(data_dir, image_size=SIZE)
 
 
 @pytest.fixture(scope="session")

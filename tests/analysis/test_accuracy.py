@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imagefec.analysis import accuracy
-from imagefec.data.pipeline import Triplets
+from imagefec.data.store.datasets import Triplets
 
 N_FACES = 30
 

@@ -12,7 +12,7 @@ import pytest
 
 from imagefec import cli
 from imagefec.analysis.evaluate import evaluate_run, score_triplets
-from imagefec.data.pipeline import Triplets
+from imagefec.data.store.datasets import Triplets
 from imagefec.errors import UserError
 
 TYPES = ("one_class", "two_class", "three_class")
@@ -176,9 +176,9 @@ def test_a_run_is_compared_with_another_on_the_same_triplets(run, data_dir, data
 
 def test_triplets_that_show_no_photograph_of_another_split_are_counted_alone(run, data_dir, data, embedder):
     from imagefec.analysis.accuracy import apart_from, right_triplets
-    from imagefec.data import pipeline
+    from imagefec.data.store import datasets
 
-    known = set(pipeline.load_triplets(data_dir, split="test", image_size=8).urls)
+    known = set(datasets.load_triplets(data_dir, split="test", image_size=8).urls)
     expected = [not known & {data.urls[row] for row in triplet} for triplet in data.triplets]
     found = evaluate_run(run, data_dir, split="train", disjoint_from="test")["disjoint"]
     assert (found["from"], found["n_triplets"]) == ("test", sum(expected))

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from imagefec.data import face_folder, fec_csv, fec_examples
+from imagefec.data import fec_csv, fec_examples
+from imagefec.data.crop import face_folder
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
 from imagefec.maths.geometry import Box

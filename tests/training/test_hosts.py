@@ -12,7 +12,7 @@ import pytest
 
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
-from imagefec.training import mesh
+from imagefec.training.step import mesh
 
 ROOT = pathlib.Path(__file__).parents[2]
 STEPS = 4

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from imagefec.data import pipeline
+from imagefec.data.store import datasets
 from imagefec.errors import UserError
-from imagefec.faces.draw import photo
-from imagefec.faces.draw.expressions import WORDS, sample_expression
-from imagefec.faces.draw.people import sample_person
+from imagefec.faces.synthetic import photo
+from imagefec.faces.synthetic.expressions import WORDS, sample_expression
+from imagefec.faces.synthetic.people import sample_person
 from imagefec.model import checkpoint
 
 PEOPLE, PHOTOS = 6, 5
@@ -37,16 +37,16 @@ def data_dir(tmp_path_factory):
 
 
 def test_faces_come_with_their_people(data_dir):
-    faces = pipeline.load_faces(data_dir, "vggface2/whole_faces", "train", 64)
+    faces = datasets.load_faces(data_dir, "vggface2/whole_faces", "train", 64)
     assert faces.faces.shape == (PEOPLE * PHOTOS, 64, 64, 3) and faces.faces.dtype == np.uint8
     assert sorted(set(faces.identities)) == [f"train{number}" for number in range(PEOPLE)]
     assert all(url.split("/")[1] == who for url, who in zip(faces.urls, faces.identities))
-    again = pipeline.load_faces(data_dir, "vggface2/whole_faces", "train", 64)
+    again = datasets.load_faces(data_dir, "vggface2/whole_faces", "train", 64)
     np.testing.assert_array_equal(again.faces, faces.faces)
 
 
 def test_identity_triplets_have_no_types_and_no_votes(data_dir):
-    data = pipeline.load_triplets(data_dir, "vggface2/few_triplets", "test", 64)
+    data = datasets.load_triplets(data_dir, "vggface2/few_triplets", "test", 64)
     assert len(data) == 40 and (data.types == -1).all() and not data.votes.any() and (data.agreement == 1).all()
     who = np.array([url.split("/")[1] for url in data.urls])[data.triplets]
     assert (who[:, 0] == who[:, 1]).all() and (who[:, 0] != who[:, 2]).all()  # the other person comes last
@@ -55,9 +55,9 @@ def test_identity_triplets_have_no_types_and_no_votes(data_dir):
 
 def test_what_holds_no_identities_is_refused(data_dir, world):
     with pytest.raises(UserError, match="holds no faces with identities"):
-        pipeline.load_faces(data_dir, "vggface2/few_triplets", "train", 64)
+        datasets.load_faces(data_dir, "vggface2/few_triplets", "train", 64)
     with pytest.raises(UserError, match="holds no triplets"):
-        pipeline.load_triplets(data_dir, "vggface2/whole_faces", "train", 64)
+        datasets.load_triplets(data_dir, "vggface2/whole_faces", "train", 64)
 
 
 @pytest.mark.parametrize("select", ["semi_hard", "batch_hard"])

@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from imagefec.data import pipeline
+from imagefec.data.store import datasets
 from imagefec.errors import UserError
-from imagefec.training.draws import TripletDraws
 from imagefec.training.input import FaceInput, Prefetched
-from imagefec.training.mesh import all_devices
-from imagefec.training.objectives import Uda
+from imagefec.training.samplers import TripletDraws
+from imagefec.training.step.mesh import all_devices
+from imagefec.training.step.objectives import Uda
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def data():
     random = np.random.default_rng(0)
     faces = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)  # face i is all i
     triplets = np.array([random.choice(20, 3, replace=False) for _ in range(30)], np.int32)
-    return pipeline.Triplets(faces, [str(i) for i in range(20)], ["u"] * 20, triplets, (np.arange(30) % 3).astype(np.int8),
+    return datasets.Triplets(faces, [str(i) for i in range(20)], ["u"] * 20, triplets, (np.arange(30) % 3).astype(np.int8),
                              random.integers(0, 7, (30, 3)).astype(np.int32), np.ones(30, np.float32))
 
 
@@ -40,7 +40,7 @@ def same(some, others):
 
 
 def test_batches_are_those_of_the_pipeline_with_votes(data):
-    expected = itertools.islice(pipeline.triplet_batches(data, 4, seed=5), 20)
+    expected = itertools.islice(datasets.triplet_batches(data, 4, seed=5), 20)
     votes_of = {tuple(row): votes for row, votes in zip(data.triplets.tolist(), data.votes.tolist())}
     for (faces, types, votes), (their_faces, their_types) in zip(take(made(data), 20), expected, strict=True):
         np.testing.assert_array_equal(faces, their_faces)

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from imagefec.data import face_folder, fec_examples
+from imagefec.data import fec_examples
+from imagefec.data.crop import face_folder
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
 from tfds_builders.beam_path import BeamWhereAsked

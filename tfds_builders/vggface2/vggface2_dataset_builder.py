@@ -1,4 +1,4 @@
-"""The `vggface2` dataset for TFDS: configs, features, splits, metadata; examples come from imagefec.data.vggface2."""
+"""The `vggface2` dataset for TFDS: configs, features, splits, metadata; examples come from imagefec.data.identity.identity_examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from imagefec.data import vggface2
+from imagefec.data.identity import identity_examples
 from imagefec.errors import UserError
 from imagefec.faces.crop import FACE_PX
 from imagefec.progress import progress
@@ -40,8 +40,8 @@ class Config(tfds.core.BuilderConfig):
     boxes: str = "detector"
 
     def __post_init__(self) -> None:
-        if self.layout not in vggface2.LAYOUTS:
-            raise UserError(f"config {self.name}: layout is {self.layout!r}; allowed are {', '.join(vggface2.LAYOUTS)}.")
+        if self.layout not in identity_examples.LAYOUTS:
+            raise UserError(f"config {self.name}: layout is {self.layout!r}; allowed are {', '.join(identity_examples.LAYOUTS)}.")
         for name, least in (("n_triplets", 1), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < least):
@@ -53,7 +53,7 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "Seeded identity triplets, and faces with identities; lossless 128 px PNG."}  # noqa: RUF012
-    MANUAL_DOWNLOAD_INSTRUCTIONS = vggface2.HOW_TO_FILL
+    MANUAL_DOWNLOAD_INSTRUCTIONS = identity_examples.HOW_TO_FILL
     BUILDER_CONFIGS = [  # noqa: RUF012
         Config(name="triplets", description="Two photos of one person and one of another, self-contained."),
         Config(name="faces", layout="faces", description="Each face once, with its identity."),
@@ -69,10 +69,10 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         config = self.builder_config
-        settings = vggface2.Settings.of(config.detector, config.min_score, config.boxes)
+        settings = identity_examples.Settings.of(config.detector, config.min_score, config.boxes)
         # Beside the output, so that a build that was killed, and the other config, find the faces that are cut.
         scratch = Path(self.data_dir_root) / "downloads" / "vggface2_faces"
-        manual = vggface2.ManualDir(dl_manager.manual_dir, scratch, settings)
+        manual = identity_examples.ManualDir(dl_manager.manual_dir, scratch, settings)
         self.info.metadata["faces"] = settings.as_json()
         self.info.metadata["excluded"] = {"names": len(manual.exclusion), "digest": manual.exclusion.digest}
         if config.layout == "triplets":
@@ -80,17 +80,17 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
         self.info.metadata["splits"] = {}
         return {split: self._generate_examples(split, manual) for split in manual.splits}
 
-    def _generate_examples(self, split: str, manual: vggface2.ManualDir) -> Any:
+    def _generate_examples(self, split: str, manual: identity_examples.ManualDir) -> Any:
         """Cuts the split's faces at once and reports on them; the examples are made when TFDS asks for them."""
         config, report = self.builder_config, manual.report(split)
         with progress(f"cut {split} faces", total=len(manual.splits[split].people), unit="people") as bar:
             faces = manual.faces(split, report, bar, functools.partial(run_each, self.beam) if self.beam else None)
         draw = (config.layout, config.n_triplets, config.seed)
-        vggface2.draw_rows(*draw, faces, report)
+        identity_examples.draw_rows(*draw, faces, report)
         self.info.metadata["splits"][split] = report.as_json()
         logging.info("vggface2, split %s: %s", split, report)
-        return self.examples(faces, functools.partial(vggface2.list_work, *draw),
-                             functools.partial(vggface2.do_work, config.layout, faces.read))
+        return self.examples(faces, functools.partial(identity_examples.list_work, *draw),
+                             functools.partial(identity_examples.do_work, config.layout, faces.read))
 
     def _example_writer(self) -> SameBytesWriter:
         return SameBytesWriter(self.info.file_format)

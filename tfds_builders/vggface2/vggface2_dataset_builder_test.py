@@ -3,7 +3,7 @@
 dummy_data was drawn, no face in it is real:
 
   import pathlib, cv2, numpy as np
-  from imagefec.faces.draw import expressions, people, photo
+  from imagefec.faces.synthetic import expressions, people, photo
   folders = {"train/n000002": 3, "train/n000003": 3, "train/n000004": 1, "test/n000001": 2, "test/n000009": 2}
   for number, (folder, n) in enumerate(folders.items()):
       rng = np.random.default_rng(300 + number)
@@ -28,7 +28,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from imagefec.data.vggface2 import identity_batches, identity_triplets
+from imagefec.data.identity.examples import identity_batches, identity_triplets
 from imagefec.errors import UserError
 from tfds_builders.vggface2 import vggface2_dataset_builder
 from tfds_builders.vggface2.vggface2_dataset_builder import Config

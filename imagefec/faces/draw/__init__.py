@@ -1,8 +1,0 @@
-"""The drawn-face world: parametric faces with known expressions, written as FEC writes real ones.
-
-One drawn face goes expressions -> people -> face -> photo; raters judge triplets of them; world writes it all.
-"""
-
-from imagefec.faces.draw.world import draw_world
-
-__all__ = ["draw_world"]

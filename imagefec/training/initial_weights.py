@@ -1,0 +1,45 @@
+"""Initial weights from another run, or from a ResNet of elsewhere, instead of random ones."""
+
+import os
+import pathlib
+import re
+from typing import Any
+
+from imagefec.errors import UserError
+from imagefec.model import checkpoint, pretrained
+from imagefec.model.run import find_checkpoint, read_run_info
+
+PARTS = ("whole", "body")
+_BODY = re.compile(r"(weights|state)/\d+\.(Stem|Stage\d+Block\d+)/")
+_FOREIGN = (".safetensors", ".pth", ".pt")
+
+
+def take_weights(model: Any, source: str | os.PathLike, part: str = "whole") -> None:
+    """Sets an initialised ImageFEC to another network's weights and running statistics, name by name.
+
+    Args:
+      model: ImageFEC.
+      source: a run directory (its best.npz, else model.npz), a checkpoint, or a state dict that `pretrained.load_body`
+        reads, which has a body only.
+      part: "whole", or "body": stem and blocks alone; the dense layers stay as they are, and those of the checkpoint
+        may be of any number and shape.
+
+    Raises:
+      UserError: there is no such checkpoint, run.json beside it is broken or of another format or channel order, the
+        part is unknown, or a name or shape differs; the first is named.
+    """
+    if part not in PARTS:
+        raise UserError(f"training.init_part must be one of {', '.join(PARTS)}; found {part!r}.")
+    path = pathlib.Path(source).expanduser()
+    if path.suffix in _FOREIGN:
+        return pretrained.load_body(model, path)
+    if path.is_dir():
+        path = find_checkpoint(path)
+    if (path.parent / "run.json").is_file():  # a checkpoint may also stand alone
+        read_run_info(path.parent)
+    arrays, _ = checkpoint.load(path)
+    if part == "body":
+        own = checkpoint.named_weights(model)
+        arrays = {**{name: array for name, array in own.items() if not _BODY.match(name)},
+                  **{name: array for name, array in arrays.items() if _BODY.match(name)}}
+    checkpoint.set_named_weights(model, arrays, source=path)

@@ -1,0 +1,56 @@
+"""One drawn photograph: its boxes, its heads side by side, its JPEG."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+
+from imagefec.faces.synthetic.expressions import CONTROLS
+from imagefec.faces.synthetic.people import sample_person
+from imagefec.faces.synthetic.photo import draw_photo, encode_jpeg
+from imagefec.maths.geometry import iou, to_pixels
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_box_holds_the_face_and_little_else(seed):
+    person = dataclasses.replace(sample_person(np.random.default_rng(seed)), hair_style=0, beard=0, glasses=0)
+    rest, lively = np.zeros((2, len(CONTROLS)), np.float32)
+    lively[[CONTROLS.index(name) for name in ("inner_brow_raise", "lid_opening", "smile", "upper_lip_raise")]] = 1
+    darker = dataclasses.replace(person, skin=person.skin * 0.6)
+    # The same chance each time, so photographs differ only where expression or skin does.
+    (photo, boxes), (other, _), (shadow, _) = (
+        draw_photo(np.random.default_rng(seed), [head])
+        for head in ((person, rest), (person, lively), (darker, rest)))
+    height, width = photo.shape[:2]
+    box = to_pixels(boxes[0], width, height)
+    inside = np.zeros((height, width), bool)
+    inside[round(box.top):round(box.bottom), round(box.left):round(box.right)] = True
+    features = np.abs(photo.astype(int) - other).max(2) > 30
+    skin = np.abs(photo.astype(int) - shadow).max(2) > 12
+    assert features[inside].sum() > 0.97 * features.sum() > 0
+    assert skin[inside].mean() > 0.6 and skin[inside].sum() > 0.7 * skin.sum()
+
+
+def test_faces_of_one_photograph_stand_from_left_to_right_and_apart():
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        heads = [(sample_person(rng), np.zeros(len(CONTROLS), np.float32)) for _ in range(3)]
+        photo, boxes = draw_photo(rng, heads)
+        assert photo.dtype == np.uint8 and photo.shape[1] > 1.5 * photo.shape[0]
+        assert [box.left for box in boxes] == sorted(box.left for box in boxes)
+        assert max(iou(boxes[0], boxes[1]), iou(boxes[1], boxes[2])) < 0.1
+
+
+def test_the_same_chance_gives_the_same_photograph_and_another_another():
+    head = (sample_person(np.random.default_rng(0)), np.zeros(len(CONTROLS), np.float32))
+    first, again, other = (draw_photo(np.random.default_rng(seed), [head])[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first.astype(int) - other).mean() > 5
+
+
+def test_a_jpeg_gives_back_the_photographs_colours():
+    rng = np.random.default_rng(0)
+    photo, _ = draw_photo(rng, [(sample_person(rng), np.zeros(len(CONTROLS), np.float32))])
+    decoded = cv2.imdecode(np.frombuffer(encode_jpeg(rng, photo), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert np.abs(decoded.astype(int) - photo).mean() < 6  # swapped channels would be some 20 levels off

@@ -1,0 +1,270 @@
+"""The drawn world as files: FEC's format, the raters' votes, the splits, and faces that a detector finds."""
+
+import csv
+import errno
+import pathlib
+import urllib.request
+
+import numpy as np
+import pytest
+
+from imagefec.data.fec_csv import TYPES, RowReport, read_rows
+from imagefec.errors import UserError
+from imagefec.faces.crop import crop_face
+from imagefec.faces.detectors import haar_file, make_detector
+from imagefec.faces.photos import read_photo
+from imagefec.faces.synthetic import draw_world
+from imagefec.faces.synthetic import world as worlds
+from imagefec.faces.synthetic.expressions import CONTROLS, SALIENCE, WORDS
+from imagefec.faces.synthetic.people import sample_person
+from imagefec.faces.synthetic.raters import Raters
+
+ROOT = "http://drawn.example/a world"
+SIZE = {"faces": 500, "identities": 24, "triplets": 900}
+SPLITS = ("train", "test")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return draw_world(tmp_path_factory.mktemp("drawn") / "one", **SIZE, url_root=ROOT, seed=3, workers=1)
+
+
+@pytest.fixture(scope="module")
+def rows(world):
+    reports = {split: RowReport() for split in SPLITS}
+    found = {split: list(read_rows(csv_of(world, split), reports[split])) for split in SPLITS}
+    assert all(not report.refused for report in reports.values())
+    return found
+
+
+@pytest.fixture(scope="module")
+def truth(world, rows):
+    """(word, controls) of each face that the csv files name; photographs with unnamed faces are left out."""
+    boxes, shown = {}, {}
+    for row in rows["train"] + rows["test"]:
+        for ref in row.faces:
+            boxes.setdefault(ref.url, set()).add(ref.box)
+    for record in table(world, "controls.csv"):
+        controls = np.array([float(record[name]) for name in CONTROLS])
+        shown.setdefault(f"{ROOT}/{record['image']}", []).append((record["word"], controls))
+    return {(url, box): fact for url in boxes if len(boxes[url]) == len(shown[url])
+            for box, fact in zip(sorted(boxes[url], key=lambda box: box.left), shown[url])}
+
+
+def csv_of(world, split):
+    return world / f"faceexp-comparison-data-{split}-public.csv"
+
+
+def table(world, name):
+    with open(world / name, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def facts_of(row, truth):
+    """What the three faces of a row show; None where one of them is not in `truth`."""
+    facts = [truth.get((ref.url, ref.box)) for ref in row.faces]
+    return None if None in facts else facts
+
+
+def bytes_of(world):
+    return {str(path.relative_to(world)): path.read_bytes() for path in sorted(world.rglob("*")) if path.is_file()}
+
+
+def urls_of(rows):
+    return {ref.url for row in rows for ref in row.faces}
+
+
+def test_a_seed_gives_the_same_bytes_with_one_worker_and_with_two(world):
+    again = draw_world(world.parent / "two", **SIZE, url_root=ROOT, seed=3, workers=2)
+    assert bytes_of(again) == bytes_of(world)
+
+
+def test_another_seed_gives_another_world(world):
+    other = bytes_of(draw_world(world.parent / "other", **SIZE, url_root=ROOT, seed=4, workers=1))
+    first = bytes_of(world)
+    assert all(first[name] != other[name] for name in first.keys() & other.keys())
+
+
+def test_the_world_holds_as_many_faces_rows_and_people_as_asked(world, rows):
+    people = table(world, "identities.csv")
+    assert len(people) == 500 and sum(person["split"] == "test" for person in people) == 100
+    assert len(rows["train"]) == 720 and len(rows["test"]) == 180
+    assert 12 < len({person["identity"] for person in people}) <= 24
+
+
+def test_identities_and_controls_list_the_same_faces(world):
+    places = [[(row["image"], row["position"]) for row in table(world, name)]
+              for name in ("identities.csv", "controls.csv")]
+    assert places[0] == places[1] and len(set(places[0])) == len(places[0])
+    assert {row["word"] for row in table(world, "controls.csv")} == set(WORDS)
+
+
+def test_train_and_test_share_neither_people_nor_photographs(world, rows):
+    people = table(world, "identities.csv")
+    photographs = {split: {f"{ROOT}/{person['image']}" for person in people if person["split"] == split}
+                   for split in SPLITS}
+    identities = {split: {person["identity"] for person in people if person["split"] == split}
+                  for split in SPLITS}
+    assert not identities["train"] & identities["test"] and not photographs["train"] & photographs["test"]
+    for split in SPLITS:
+        assert urls_of(rows[split]) <= photographs[split]
+
+
+def test_a_validation_split_has_people_of_its_own_and_leaves_the_test_split_as_it_was(tmp_path):
+    plain = draw_world(tmp_path / "two", faces=300, identities=10, triplets=12, test_fraction=0.3, url_root="http://x",
+                       workers=1)
+    three = draw_world(tmp_path / "three", faces=300, identities=10, triplets=12, test_fraction=0.3, url_root="http://x",
+                       workers=1, validation_fraction=0.3)
+    rows = {split: (three / f"faceexp-comparison-data-{split}-public.csv").read_text().splitlines()
+            for split in ("train", "test", "validation")}
+    assert [len(rows[split]) for split in rows] == [4, 4, 4]
+    name = "faceexp-comparison-data-test-public.csv"
+    assert (plain / name).read_bytes() == (three / name).read_bytes()
+    with open(three / "identities.csv") as file:
+        people = {(row["split"], row["identity"]) for row in csv.DictReader(file)}
+    assert {split: sum(of == split for of, _ in people) for split in rows} == {"train": 4, "test": 3, "validation": 3}
+    assert len({identity for _, identity in people}) == 10
+
+
+def test_no_person_is_in_both_splits_under_two_names(tmp_path, monkeypatch):
+    people = []
+    monkeypatch.setattr(worlds, "sample_person", lambda rng: people.append(sample_person(rng)) or people[-1])
+    draw_world(tmp_path, faces=200, identities=10, triplets=6, test_fraction=0.5, workers=1)
+    assert len({tuple(person.skin) for person in people}) == len(people) == 10
+
+
+def test_every_url_leads_to_a_photograph_and_no_partial_file_is_left(world, rows):
+    for url in urls_of(rows["train"] + rows["test"]):
+        assert (world / url.removeprefix(f"{ROOT}/")).is_file()
+    assert not list(world.rglob("*.partial"))
+
+
+def test_without_a_root_the_urls_are_files_that_open(tmp_path):
+    drawn = draw_world(tmp_path / "a b", faces=200, identities=4, triplets=6, test_fraction=0.5, workers=1)
+    for url in urls_of(read_rows(csv_of(drawn, "train"))):
+        with urllib.request.urlopen(url) as photograph:
+            assert photograph.read(2) == b"\xff\xd8"  # a JPEG
+
+
+def test_some_urls_have_commas_and_some_photographs_several_faces(world, rows):
+    with_comma = [url for url in urls_of(rows["train"]) if "," in url]
+    assert 0 < len(with_comma) < len(urls_of(rows["train"])) / 4
+    assert any(person["position"] != "0" for person in table(world, "identities.csv"))
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_three_types_come_about_equally_often(rows, split):
+    shares = [np.mean([row.type == kind for row in rows[split]]) for kind in TYPES]
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.05)
+
+
+def test_types_agree_with_how_many_labels_the_faces_share(rows, truth):
+    judged = [(row.type, facts_of(row, truth)) for row in rows["train"] + rows["test"]]
+    judged = [(kind, len({word for word, _ in facts})) for kind, facts in judged if facts]
+    assert len(judged) > 450
+    assert all(n_labels == TYPES.index(kind) + 1 for kind, n_labels in judged)
+
+
+def test_a_row_names_three_different_faces(rows):
+    assert all(len({ref.face_id for ref in row.faces}) == 3 for row in rows["train"] + rows["test"])
+
+
+def test_boxes_are_fractions_with_room_inside(rows):
+    for box in {ref.box for row in rows["train"] + rows["test"] for ref in row.faces}:
+        assert 0 <= box.left < box.right <= 1 and 0 <= box.top < box.bottom <= 1
+        assert box.width > 0.1 and box.height > 0.3
+
+
+def test_most_rows_have_six_raters_and_some_seven_or_eight(rows):
+    counts = [len(row.votes) for row in rows["train"] + rows["test"]]
+    assert set(counts) <= {6, 7, 8} and max(counts) > 6
+    assert np.mean(np.array(counts) == 6) > 0.8
+
+
+def test_no_rater_judges_a_row_twice(rows):
+    assert all(len(set(row.annotators)) == len(row.votes) for row in rows["train"])
+
+
+def test_raters_follow_the_truth_far_above_chance(rows, truth):
+    right, votes = [], []
+    for row in rows["train"] + rows["test"]:
+        if row.odd is not None and (facts := facts_of(row, truth)):
+            a, b, c = (SALIENCE * controls for _, controls in facts)
+            odd = int(np.argmin([np.linalg.norm(b - c), np.linalg.norm(a - c), np.linalg.norm(a - b)]))
+            right.append(row.odd == odd)
+            votes += [vote == odd for vote in row.votes]
+    assert len(right) > 400
+    assert np.mean(right) > 0.75 and 0.6 < np.mean(votes) < 0.98  # chance is 1/3; people are not unanimous
+
+
+def test_the_odd_face_stands_at_each_place_equally_often(rows):
+    places = np.bincount([row.odd for row in rows["train"] if row.odd is not None], minlength=3)
+    np.testing.assert_allclose(places / places.sum(), 1 / 3, atol=0.08)
+
+
+def test_a_few_rows_tie_and_most_do_not(rows):
+    assert 0 < np.mean([row.odd is None for row in rows["train"]]) < 0.2
+
+
+def test_raters_agree_on_a_plain_case():
+    expressions = np.zeros((3, len(CONTROLS)), np.float32)
+    expressions[1, CONTROLS.index("jaw_drop")] = 1
+    votes = [vote for i in range(20) for _, vote in Raters(0).judge(np.random.default_rng(i), expressions)]
+    assert np.mean(np.array(votes) == 1) == 1
+
+
+@pytest.mark.skipif(haar_file() is None, reason="this OpenCV has no Haar cascade")
+def test_a_detector_finds_nine_of_ten_drawn_faces(world, rows):
+    refs = list(dict.fromkeys(ref for row in rows["train"] for ref in row.faces))[:150]
+    detector = make_detector("haar")
+    crops = [crop_face(read_photo(world / ref.url.removeprefix(f"{ROOT}/")), ref.box, detector) for ref in refs]
+    assert len(crops) == 150 and np.mean([crop.reason == "" for crop in crops]) >= 0.9
+
+
+def test_progress_hears_of_every_photograph_once(tmp_path):
+    drawn = []
+    draw_world(tmp_path, faces=200, identities=4, triplets=6, test_fraction=0.5, workers=1, progress=drawn.append)
+    assert sum(drawn) == len(list(tmp_path.rglob("*.jpg")))
+
+
+@pytest.mark.parametrize(("bad", "flag"), [
+    ({"test_fraction": 0}, "--test_fraction"),
+    ({"test_fraction": 1}, "--test_fraction"),
+    ({"test_fraction": -0.2}, "--test_fraction"),
+    ({"test_fraction": float("nan")}, "--test_fraction"),
+    ({"validation_fraction": -0.1}, "--validation_fraction"),
+    ({"test_fraction": 0.5, "validation_fraction": 0.5}, "--validation_fraction"),
+    ({"validation_fraction": 0.01}, "--faces"),
+    ({"faces": 0}, "--faces"),
+    ({"faces": 100}, "--faces"),
+    ({"identities": 1}, "--identities"),
+    ({"triplets": 1}, "--triplets"),
+    ({"identities": 2, "test_fraction": 0.8}, "--identities"),
+    ({"triplets": 2, "test_fraction": 0.8}, "--triplets"),
+])
+def test_numbers_that_leave_a_split_empty_are_refused_by_name(tmp_path, bad, flag):
+    with pytest.raises(UserError, match=flag):
+        draw_world(tmp_path / "never", **{**SIZE, "workers": 1, **bad})
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_file_in_the_folders_place_is_named(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(UserError, match=r"taken.*[Cc]hoose a folder"):
+        draw_world(tmp_path / "taken" / "world", **SIZE, workers=1)
+
+
+def test_a_full_disk_is_told_in_a_sentence(tmp_path, monkeypatch):
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(pathlib.Path, "write_bytes", full)
+    with pytest.raises(UserError, match=r"cannot write the drawn world there \(No space left"):
+        draw_world(tmp_path, **SIZE, workers=1)
+
+
+def test_a_worker_that_cannot_write_is_told_in_a_sentence(tmp_path):
+    for name in ("000000.jpg", "000000,_b.jpg"):  # a folder stands where the first photograph is written
+        (tmp_path / "images/train" / f"{name}.partial").mkdir(parents=True)
+    with pytest.raises(UserError, match="cannot write the drawn world there"):
+        draw_world(tmp_path, **SIZE, workers=2)
