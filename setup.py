@@ -36,12 +36,22 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["imagefec", "imagefec.*", "tfds_builders", "tfds_builders.*"]),
-    package_data={f"tfds_builders.{name}": ["*.md", "*.bib", "*.txt", "*.tsv"] for name in ("fec", "vggface2")},
-    # gin_configs is no package; `imagefec train --config_file=quickstart.gin` finds it here, or in a checkout.
+    package_data={
+        f"tfds_builders.{name}": ["*.md", "*.bib", "*.txt", "*.tsv"] for name in ("fec", "vggface2")
+    },
+    # gin_configs is no package; `imagefec train --config_file=quickstart.gin` finds it here, or in
+    # a checkout.
     data_files=[("share/imagefec/gin_configs", sorted(glob.glob("gin_configs/*.gin")))],
     install_requires=REQUIREMENTS,
     extras_require={
-        "test": ["dill>=0.3.8", "hypothesis>=6.100", "psutil>=5.9", "pytest>=8", "ruff>=0.6", "safetensors>=0.4"],
+        "test": [
+            "dill>=0.3.8",
+            "hypothesis>=6.100",
+            "psutil>=5.9",
+            "pytest>=8",
+            "ruff>=0.6",
+            "safetensors>=0.4",
+        ],
         "pretrained": ["safetensors>=0.4"],
         "beam": ["apache-beam[gcp]>=2.70"],  # Dataflow and gs://; Beam itself is above
         "export": [],

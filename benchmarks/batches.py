@@ -2,11 +2,13 @@
 
     python benchmarks/batches.py
 
-Prints a Markdown table. A bank of random faces is opened as training opens it, and batches of triplets are drawn from it,
-gathered and placed by training's own FaceInput, prefetch thread included; nothing trains meanwhile. "index" reads rows through
-another order, as fec/index does. "cold" is after the system was told to forget the file; "warm" after it was read once. The
-last rows have all faces on the device, so that a batch is row numbers: a step then copies these and the labels, no pictures.
-A ratio is against what a training step eats on two cores: --eats, by benchmarks/train_step.py.
+Prints a Markdown table. A bank of random faces is opened as training opens it, and batches of
+triplets are drawn from it, gathered and placed by training's own FaceInput, prefetch thread
+included; nothing trains meanwhile. "index" reads rows through another order, as fec/index does.
+"cold" is after the system was told to forget the file; "warm" after it was read once. The last rows
+have all faces on the device, so that a batch is row numbers: a step then copies these and the
+labels, no pictures. A ratio is against what a training step eats on two cores: --eats, by
+benchmarks/train_step.py.
 """
 
 import argparse
@@ -20,37 +22,65 @@ import numpy as np
 from imagefec.data.store.face_store import FACES, NAMES, FaceBank, write_names
 from imagefec.data.store.triplets import Triplets
 
-CASES = ((128, 24, 31.0, 20_000), (64, 96, 1250.0, 60_000))  # side in pixels, faces a batch, images/s that a step eats, faces
+CASES = (
+    (128, 24, 31.0, 20_000),
+    (64, 96, 1250.0, 60_000),
+)  # side in pixels, faces a batch, images/s that a step eats, faces
 N_TRIPLETS = 100_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--eats", type=float, nargs=2, default=[case[2] for case in CASES],
-                        help="images/s of a step at 128 px and at 64 px (default: ResNet-50's and quickstart's, %(default)s)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement (default: %(default)s)")
-    parser.add_argument("--folder", help="where the banks are made and deleted (default: the system's temporary folder)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--eats",
+        type=float,
+        nargs=2,
+        default=[case[2] for case in CASES],
+        help="images/s of a step at 128 px and at 64 px (default: ResNet-50's and quickstart's, %(default)s)",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="of each measurement (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--folder",
+        help="where the banks are made and deleted (default: the system's temporary folder)",
+    )
     arguments = parser.parse_args()
-    print("| px | batch | faces | pictures from | images/s | against a step's | copied a step, bytes |\n" + "|---" * 7 + "|")
+    print(
+        "| px | batch | faces | pictures from | images/s | against a step's | copied a step, bytes |\n"
+        + "|---" * 7
+        + "|"
+    )
     for (px, batch, _, n), eats in zip(CASES, arguments.eats, strict=True):
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             write_bank(pathlib.Path(folder), n, px)
             for source in ("bank, cold", "bank, warm", "index, warm", "device"):
                 per_s, copied = measure(pathlib.Path(folder), px, batch, source, arguments.seconds)
-                print(f"| {px} | {batch} | {n:,} | {source} | {per_s:,.0f} | {per_s / eats:,.0f}x | {copied:,} |", flush=True)
+                print(
+                    f"| {px} | {batch} | {n:,} | {source} | {per_s:,.0f} | {per_s / eats:,.0f}x | {copied:,} |",
+                    flush=True,
+                )
 
 
 def write_bank(folder: pathlib.Path, n: int, px: int) -> None:
     random = np.random.default_rng(0)
     faces = np.lib.format.open_memmap(folder / FACES, "w+", np.uint8, (n, px, px, 3))
     for start in range(0, n, 1000):
-        faces[start:start + 1000] = random.integers(0, 256, faces[start:start + 1000].shape, np.uint8)
+        faces[start : start + 1000] = random.integers(
+            0, 256, faces[start : start + 1000].shape, np.uint8
+        )
     faces.flush()
     with open(folder / NAMES, "w") as file:
-        write_names(file, [(f"{row:020x}", f"https://photos.example/{row}.jpg") for row in range(n)])
+        write_names(
+            file, [(f"{row:020x}", f"https://photos.example/{row}.jpg") for row in range(n)]
+        )
 
 
-def measure(folder: pathlib.Path, px: int, batch: int, source: str, seconds: float) -> tuple[float, int]:
+def measure(
+    folder: pathlib.Path, px: int, batch: int, source: str, seconds: float
+) -> tuple[float, int]:
     """(images a second, bytes that a batch copies to the device)."""
     from imagefec.training.input import FaceInput
     from imagefec.training.samplers import TripletDraws
@@ -65,10 +95,19 @@ def measure(folder: pathlib.Path, px: int, batch: int, source: str, seconds: flo
     random = np.random.default_rng(1)
     if source.startswith("index"):
         bank = bank.part(random.permutation(len(bank)))
-    rows, votes = random.integers(len(bank), size=(N_TRIPLETS, 3), dtype=np.int32), np.zeros((N_TRIPLETS, 3), np.int32)
+    rows, votes = (
+        random.integers(len(bank), size=(N_TRIPLETS, 3), dtype=np.int32),
+        np.zeros((N_TRIPLETS, 3), np.int32),
+    )
     types, agreement = votes[:, 0].astype(np.int8), votes[:, 0].astype(np.float32)
     data = Triplets(bank.faces, bank.face_ids, bank.urls, rows, types, votes, agreement)
-    faces = FaceInput(TripletDraws(data, batch // 3, seed=0), 0, all_devices(), Uda(), on_device=source == "device")
+    faces = FaceInput(
+        TripletDraws(data, batch // 3, seed=0),
+        0,
+        all_devices(),
+        Uda(),
+        on_device=source == "device",
+    )
     batches = faces.batches(0)
     try:
         n, start, copied = 0, time.perf_counter(), 0

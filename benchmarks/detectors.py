@@ -1,14 +1,16 @@
 """Recall, false alarms and time of the face detectors on photographs of one's own, as Markdown tables.
 
-    python benchmarks/detectors.py SCENES                 # a folder with boxes.csv: every face of a photograph is in it
-    python benchmarks/detectors.py SCENES --variants      # the Haar cascades and their parameters, photographs jittered
-    python benchmarks/detectors.py PORTRAITS              # a folder without it: one face in the middle of each picture
-    python benchmarks/detectors.py PORTRAITS --variants
+    python benchmarks/detectors.py SCENES                 # a folder with boxes.csv: every face of a
+    photograph is in it python benchmarks/detectors.py SCENES --variants      # the Haar cascades
+    and their parameters, photographs jittered python benchmarks/detectors.py PORTRAITS
+    # a folder without it: one face in the middle of each picture python benchmarks/detectors.py
+    PORTRAITS --variants
 
-boxes.csv has the columns image, x1, y1, x2, y2 (pixels); more are passed over. A detection counts as right where it
-overlaps a face's box, not yet taken by a surer one, by an intersection over union of --iou or more, else as a false alarm.
-Detectors whose files are not there (--model_dir) are left out and named. Times are of one core at work (CPU time, the
-median), so that what else the machine does matters little.
+boxes.csv has the columns image, x1, y1, x2, y2 (pixels); more are passed over. A detection counts
+as right where it overlaps a face's box, not yet taken by a surer one, by an intersection over union
+of --iou or more, else as a false alarm. Detectors whose files are not there (--model_dir) are left
+out and named. Times are of one core at work (CPU time, the median), so that what else the machine
+does matters little.
 """
 
 import argparse
@@ -30,25 +32,47 @@ from imagefec.faces.detectors.cascades import HaarDetector
 from imagefec.faces.photos import read_photo
 from imagefec.maths.geometry import Box, iou, to_pixels, whole_pixels
 
-SCORES = {"yunet": (0.5, 0.6, 0.7, 0.8, 0.9), "faced": (0.5, 0.6, 0.7, 0.8, 0.9), "haar": (0, 55, 56, 57), "lbp": (0,)}
-SIZES = {"under .1": (0.0, 0.1), ".1 to .3": (0.1, 0.3), ".3 and over": (0.3, 9.0)}  # longer side / photo's shorter
+SCORES = {
+    "yunet": (0.5, 0.6, 0.7, 0.8, 0.9),
+    "faced": (0.5, 0.6, 0.7, 0.8, 0.9),
+    "haar": (0, 55, 56, 57),
+    "lbp": (0,),
+}
+SIZES = {
+    "under .1": (0.0, 0.1),
+    ".1 to .3": (0.1, 0.3),
+    ".3 and over": (0.3, 9.0),
+}  # longer side / photo's shorter
 JITTERS = [(scale, mirrored) for scale in (1, 0.95, 0.9, 0.85, 0.8) for mirrored in (False, True)]
-MIDDLE = Box(0.15, 0.85, 0.2, 0.85)  # of a portrait: brow to chin and ear to ear, as boxes of faces are drawn
+MIDDLE = Box(
+    0.15, 0.85, 0.2, 0.85
+)  # of a portrait: brow to chin and ear to ear, as boxes of faces are drawn
 PICTURES = (".jpg", ".jpeg", ".png")
 
 Photo = tuple[np.ndarray, list[Box]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("FOLDER", type=pathlib.Path)
-    parser.add_argument("--iou", type=float, default=0.4, help="least overlap of a right detection (default: %(default)s)")
+    parser.add_argument(
+        "--iou",
+        type=float,
+        default=0.4,
+        help="least overlap of a right detection (default: %(default)s)",
+    )
     parser.add_argument("--model_dir", help="where the files of yunet and faced lie")
-    parser.add_argument("--variants", action="store_true", help="compare cascades and parameters of haar")
+    parser.add_argument(
+        "--variants", action="store_true", help="compare cascades and parameters of haar"
+    )
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     if not (arguments.FOLDER / "boxes.csv").is_file():
-        return portraits(arguments.FOLDER, _variants() if arguments.variants else _detectors(arguments.model_dir))
+        return portraits(
+            arguments.FOLDER, _variants() if arguments.variants else _detectors(arguments.model_dir)
+        )
     photos = read_scenes(arguments.FOLDER)
     if arguments.variants:
         return variants(photos, arguments.iou)
@@ -57,11 +81,22 @@ def main() -> None:
 
 def scenes(photos: Sequence[Photo], detectors: Sequence[Detector], least_iou: float) -> None:
     """Prints recall by size, false alarms and time, by detector and least score."""
-    counts = [sum(name == _size(box, photo) for photo, boxes in photos for box in boxes) for name in SIZES]
-    _row("detector", "min_score", *(f"recall, {name} ({n})" for name, n in zip(SIZES, counts)), f"all ({sum(counts)})",
-         "false alarms a photo", "ms a photo", head=True)
+    counts = [
+        sum(name == _size(box, photo) for photo, boxes in photos for box in boxes) for name in SIZES
+    ]
+    _row(
+        "detector",
+        "min_score",
+        *(f"recall, {name} ({n})" for name, n in zip(SIZES, counts)),
+        f"all ({sum(counts)})",
+        "false alarms a photo",
+        "ms a photo",
+        head=True,
+    )
     for detector in detectors:
-        found, ms = _timed(lambda photo, detector=detector: detector.detect(photo), [photo for photo, _ in photos])
+        found, ms = _timed(
+            lambda photo, detector=detector: detector.detect(photo), [photo for photo, _ in photos]
+        )
         for least in SCORES[detector.name]:
             hits, n_false = dict.fromkeys(SIZES, 0), 0
             for (photo, boxes), each in zip(photos, found):
@@ -70,27 +105,57 @@ def scenes(photos: Sequence[Photo], detectors: Sequence[Detector], least_iou: fl
                 for box in right:
                     hits[_size(box, photo)] += 1
             shares = [f"{hits[name]} of {n}" for name, n in zip(SIZES, counts)]
-            _row(detector.name, least or "all", *shares, f"{sum(hits.values()) / max(sum(counts), 1):.0%}",
-                 f"{n_false / len(photos):.2f}", f"{ms:.0f}")
+            _row(
+                detector.name,
+                least or "all",
+                *shares,
+                f"{sum(hits.values()) / max(sum(counts), 1):.0%}",
+                f"{n_false / len(photos):.2f}",
+                f"{ms:.0f}",
+            )
 
 
 def portraits(folder: pathlib.Path, detectors: Sequence[Detector]) -> None:
     """Prints in how many pictures a face was found: whole, cut as crop cuts the box MIDDLE, and cut to that very box."""
-    pictures = [read_photo(path) for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICTURES]
+    pictures = [
+        read_photo(path) for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICTURES
+    ]
     if not pictures:
         sys.exit(f"{folder}: neither boxes.csv nor pictures ({', '.join(PICTURES)}) in it.")
-    _row("detector", "min_score", "whole picture: found", "several", "grown box: found", "bare box: found", "ms a box", head=True)
-    cuts = [crop.cut(picture, crop.grown_box(MIDDLE, *picture.shape[1::-1])) for picture in pictures]
+    _row(
+        "detector",
+        "min_score",
+        "whole picture: found",
+        "several",
+        "grown box: found",
+        "bare box: found",
+        "ms a box",
+        head=True,
+    )
+    cuts = [
+        crop.cut(picture, crop.grown_box(MIDDLE, *picture.shape[1::-1])) for picture in pictures
+    ]
     bare = [crop.cut(picture, to_box(MIDDLE, *picture.shape[1::-1])) for picture in pictures]
     for detector in detectors:
         whole, _ = _timed(lambda photo, detector=detector: detector.detect(photo), pictures)
         (in_grown, ms), (in_bare, _) = (
-            _timed(lambda photo, detector=detector: detector.detect(photo, smallest=0.5), some) for some in (cuts, bare))
+            _timed(lambda photo, detector=detector: detector.detect(photo, smallest=0.5), some)
+            for some in (cuts, bare)
+        )
         for least in SCORES.get(detector.name, (0,)):
             n_whole, n_grown, n_bare = (
-                [sum(d.score >= least for d in each) for each in found] for found in (whole, in_grown, in_bare))
-            _row(detector.name, least or "all", _share(n > 0 for n in n_whole), _share(n > 1 for n in n_whole),
-                 _share(n > 0 for n in n_grown), _share(n > 0 for n in n_bare), f"{ms:.1f}")
+                [sum(d.score >= least for d in each) for each in found]
+                for found in (whole, in_grown, in_bare)
+            )
+            _row(
+                detector.name,
+                least or "all",
+                _share(n > 0 for n in n_whole),
+                _share(n > 1 for n in n_whole),
+                _share(n > 0 for n in n_grown),
+                _share(n > 0 for n in n_bare),
+                f"{ms:.1f}",
+            )
     print(f"\n{len(pictures)} pictures.")
 
 
@@ -98,12 +163,24 @@ def variants(photos: Sequence[Photo], least_iou: float) -> None:
     """Prints what other cascades and parameters of haar find, on average over scaled and mirrored photographs."""
     jittered = [jitter(photo, boxes, *how) for how in JITTERS for photo, boxes in photos]
     n_faces = sum(len(boxes) for _, boxes in photos)
-    _row("cascade", "scale factor", "neighbours", f"found of {n_faces}", "false alarms a photo", "ms a photo", head=True)
+    _row(
+        "cascade",
+        "scale factor",
+        "neighbours",
+        f"found of {n_faces}",
+        "false alarms a photo",
+        "ms a photo",
+        head=True,
+    )
     for detector in _variants():
         found, ms = _timed(detector.detect, [photo for photo, _ in jittered])
         matched = [match(each, boxes, least_iou) for each, (_, boxes) in zip(found, jittered)]
-        _row(*detector.name.split(), f"{sum(len(right) for right, _ in matched) / len(JITTERS):.1f}",
-             f"{sum(wrong for _, wrong in matched) / len(jittered):.2f}", f"{ms:.0f}")
+        _row(
+            *detector.name.split(),
+            f"{sum(len(right) for right, _ in matched) / len(JITTERS):.1f}",
+            f"{sum(wrong for _, wrong in matched) / len(jittered):.2f}",
+            f"{ms:.0f}",
+        )
 
 
 class HaarVariant(HaarDetector):
@@ -112,16 +189,24 @@ class HaarVariant(HaarDetector):
     def __init__(self, cascade: str, scale_factor: float, neighbours: int):
         super().__init__()
         self.name = f"{cascade} {scale_factor} {neighbours}"
-        self._cascade = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_{cascade}.xml")
+        self._cascade = cv2.CascadeClassifier(
+            f"{cv2.data.haarcascades}haarcascade_frontalface_{cascade}.xml"
+        )
         self._scale_factor, self._neighbours = scale_factor, neighbours
 
     def _find(self, gray: np.ndarray, least_px: int) -> list[tuple[Box, float]]:
         boxes = self._cascade.detectMultiScale(
-            gray, scaleFactor=self._scale_factor, minNeighbors=self._neighbours, minSize=(least_px, least_px))
+            gray,
+            scaleFactor=self._scale_factor,
+            minNeighbors=self._neighbours,
+            minSize=(least_px, least_px),
+        )
         return [(Box(float(x), float(x + w), float(y), float(y + h)), 1.0) for x, y, w, h in boxes]
 
 
-def match(found: Sequence[Detection], boxes: Sequence[Box], least_iou: float) -> tuple[list[Box], int]:
+def match(
+    found: Sequence[Detection], boxes: Sequence[Box], least_iou: float
+) -> tuple[list[Box], int]:
     """The boxes that were found, each once and by the surest first, and the number of other detections."""
     left, right = list(boxes), []
     for each in found:
@@ -137,7 +222,9 @@ def jitter(photo: np.ndarray, boxes: Sequence[Box], scale: float, mirrored: bool
     size = round(photo.shape[1] * scale), round(photo.shape[0] * scale)
     if scale != 1:
         photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-    boxes = [Box(*(side * scale for side in (box.left, box.right, box.top, box.bottom))) for box in boxes]
+    boxes = [
+        Box(*(side * scale for side in (box.left, box.right, box.top, box.bottom))) for box in boxes
+    ]
     if mirrored:
         photo = np.ascontiguousarray(photo[:, ::-1])
         boxes = [Box(size[0] - box.right, size[0] - box.left, box.top, box.bottom) for box in boxes]
@@ -149,7 +236,9 @@ def read_scenes(folder: pathlib.Path) -> list[Photo]:
     boxes = defaultdict(list)
     with open(folder / "boxes.csv", newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            boxes[row["image"]].append(Box(*(float(row[side]) for side in ("x1", "x2", "y1", "y2"))))
+            boxes[row["image"]].append(
+                Box(*(float(row[side]) for side in ("x1", "x2", "y1", "y2")))
+            )
     return [(read_photo(folder / name), boxes[name]) for name in boxes]
 
 
@@ -169,11 +258,16 @@ def _detectors(model_dir: str | None) -> list[Detector]:
 
 
 def _variants() -> list[HaarVariant]:
-    return [HaarVariant(cascade, factor, neighbours) for cascade in ("alt2", "default", "alt")
-            for factor, neighbours in ((1.1, 1), (1.1, 2), (1.1, 3), (1.1, 4), (1.2, 2), (1.05, 4))]
+    return [
+        HaarVariant(cascade, factor, neighbours)
+        for cascade in ("alt2", "default", "alt")
+        for factor, neighbours in ((1.1, 1), (1.1, 2), (1.1, 3), (1.1, 4), (1.2, 2), (1.05, 4))
+    ]
 
 
-def _timed(detect: Callable[[np.ndarray], list[Detection]], photos: Sequence[np.ndarray]) -> tuple[list, float]:
+def _timed(
+    detect: Callable[[np.ndarray], list[Detection]], photos: Sequence[np.ndarray]
+) -> tuple[list, float]:
     found, times = [], []
     for photo in photos:
         start = time.process_time()

@@ -4,9 +4,10 @@
     python benchmarks/fetch.py limit      # a token bucket that answers 429 + Retry-After
     python benchmarks/fetch.py memory     # csv files of growing length, small photos
 
-Each prints a Markdown table. The client is the command line itself (`python -m imagefec fetch … --json`), its figures are
-the report's own: from the first line of the csv to the last of the yield report, checks and ledger included. The server is
-another process that holds every answer ready, so that it takes as little as it can of the machine that both share.
+Each prints a Markdown table. The client is the command line itself (`python -m imagefec fetch …
+--json`), its figures are the report's own: from the first line of the csv to the last of the yield
+report, checks and ledger included. The server is another process that holds every answer ready, so
+that it takes as little as it can of the machine that both share.
 """
 
 import argparse
@@ -35,40 +36,86 @@ NUMBER = re.compile(rb"GET /(\d+)\.jpg HTTP/1\.1\r\n")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("CASE", choices=("speed", "limit", "memory", "serve"))
-    parser.add_argument("--photos", type=int, nargs="+", help="how many, one run each (default: the case's)")
-    parser.add_argument("--kilobytes", type=int, default=150, help="of a photo in speed and limit (default: %(default)s)")
-    parser.add_argument("--rate", type=float, default=100.0, help="requests/s of the token bucket (default: %(default)s)")
-    parser.add_argument("--capacity", type=float, default=100.0, help="of the token bucket (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=16, help="of the fetch (default: %(default)s)")
-    parser.add_argument("--folder", help="where caches are made and deleted (default: the system's temporary folder)")
+    parser.add_argument(
+        "--photos", type=int, nargs="+", help="how many, one run each (default: the case's)"
+    )
+    parser.add_argument(
+        "--kilobytes",
+        type=int,
+        default=150,
+        help="of a photo in speed and limit (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=100.0,
+        help="requests/s of the token bucket (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--capacity", type=float, default=100.0, help="of the token bucket (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=16, help="of the fetch (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--folder",
+        help="where caches are made and deleted (default: the system's temporary folder)",
+    )
     arguments = parser.parse_args()
     if arguments.CASE == "serve":
         return serve(arguments.kilobytes, arguments.rate, arguments.capacity)
     limited, small = arguments.CASE == "limit", arguments.CASE == "memory"
-    sizes = arguments.photos or {"speed": [6000] * 3, "limit": [6000], "memory": [5000, 20_000, 50_000]}[arguments.CASE]
+    sizes = (
+        arguments.photos
+        or {"speed": [6000] * 3, "limit": [6000], "memory": [5000, 20_000, 50_000]}[arguments.CASE]
+    )
     _row("photos", "KB each", "seconds", "images/s", "429s", "lost", "peak memory, MB", head=True)
     for n in sizes:
         kilobytes = 2 if small else arguments.kilobytes
-        with server(kilobytes, arguments.rate if limited else 0.0, arguments.capacity) as port, \
-                tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        with (
+            server(kilobytes, arguments.rate if limited else 0.0, arguments.capacity) as port,
+            tempfile.TemporaryDirectory(dir=arguments.folder) as folder,
+        ):
             csv = write_csv(pathlib.Path(folder) / CSV_NAME, port, n)
             report, peak_mb = fetch(csv, pathlib.Path(folder) / "cache", arguments.workers)
         n_throttled = sum(facts.get("n_throttled", 0) for facts in report["hosts"].values())
-        _row(n, f"{report['n_bytes'] / max(report['n_ok'], 1) / 1e3:.0f}", f"{report['seconds']:.1f}",
-             f"{report['images_per_s']:.0f}", n_throttled, n - report["n_ok"], f"{peak_mb:.0f}")
+        _row(
+            n,
+            f"{report['n_bytes'] / max(report['n_ok'], 1) / 1e3:.0f}",
+            f"{report['seconds']:.1f}",
+            f"{report['images_per_s']:.0f}",
+            n_throttled,
+            n - report["n_ok"],
+            f"{peak_mb:.0f}",
+        )
 
 
 def fetch(csv: pathlib.Path, cache: pathlib.Path, workers: int) -> tuple[dict, float]:
     """Runs the verb as a user does; returns its report and its peak of resident memory in MB."""
-    command = [sys.executable, "-m", "imagefec", "fetch", csv, f"--cache={cache}", f"--workers={workers}", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "imagefec",
+        "fetch",
+        csv,
+        f"--cache={cache}",
+        f"--workers={workers}",
+        "--json",
+    ]
     peak_kb = 0
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, stdout=said)
-        while process.poll() is None:  # of the kernel's book: what wait4 tells would hold this process's own memory
+        while (
+            process.poll() is None
+        ):  # of the kernel's book: what wait4 tells would hold this process's own memory
             with contextlib.suppress(OSError, TypeError):
-                peak_kb = int(PEAK.search(pathlib.Path(f"/proc/{process.pid}/status").read_text())[1])
+                peak_kb = int(
+                    PEAK.search(pathlib.Path(f"/proc/{process.pid}/status").read_text())[1]
+                )
             time.sleep(0.05)
         if process.returncode:
             sys.exit(f"the fetch ended with {process.returncode}")
@@ -78,9 +125,17 @@ def fetch(csv: pathlib.Path, cache: pathlib.Path, workers: int) -> tuple[dict, f
 
 def write_csv(path: pathlib.Path, port: int, n: int) -> pathlib.Path:
     """As many rows as photos, each photo in three of them."""
+
     def face(number: int) -> FaceRef:
         return FaceRef(f"http://127.0.0.1:{port}/{number % n}.jpg", Box(0.1, 0.9, 0.1, 0.9))
-    write_rows(path, (Row(k + 1, (face(k), face(k + 1), face(k + 2)), TYPES[k % 3], ("a",), (k % 3,)) for k in range(n)))
+
+    write_rows(
+        path,
+        (
+            Row(k + 1, (face(k), face(k + 1), face(k + 2)), TYPES[k % 3], ("a",), (k % 3,))
+            for k in range(n)
+        ),
+    )
     return path
 
 
@@ -88,8 +143,16 @@ def write_csv(path: pathlib.Path, port: int, n: int) -> pathlib.Path:
 def server(kilobytes: int, rate: float, capacity: float) -> Iterator[int]:
     """The port of a server in a process of its own."""
     process = subprocess.Popen(
-        [sys.executable, __file__, "serve", f"--kilobytes={kilobytes}", f"--rate={rate}", f"--capacity={capacity}"],
-        stdout=subprocess.PIPE)
+        [
+            sys.executable,
+            __file__,
+            "serve",
+            f"--kilobytes={kilobytes}",
+            f"--rate={rate}",
+            f"--capacity={capacity}",
+        ],
+        stdout=subprocess.PIPE,
+    )
     try:
         yield int(process.stdout.readline())
     finally:
@@ -100,10 +163,15 @@ def server(kilobytes: int, rate: float, capacity: float) -> Iterator[int]:
 def serve(kilobytes: int, rate: float, capacity: float) -> None:
     """Answers /N.jpg with a photo of its own for each N, for ever; says its port on stdout. A rate of 0 is no limit."""
     photo = photo_of(kilobytes * 1000)
-    # Photo N is the one photo with a comment that holds N: other bytes, another hash, nothing to make at the time.
+    # Photo N is the one photo with a comment that holds N: other bytes, another hash, nothing to
+    # make at the time.
     start, rest = photo[:2], photo[2:]
-    head = (b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % (len(photo) + 12)
-            + start + b"\xff\xfe\x00\x0a%08d")
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+        % (len(photo) + 12)
+        + start
+        + b"\xff\xfe\x00\x0a%08d"
+    )
     refusal = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
     tokens, filled_at = capacity, time.monotonic()
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -123,7 +191,7 @@ def serve(kilobytes: int, rate: float, capacity: float) -> None:
                 continue
             try:
                 if left := unsent.pop(sock, None):
-                    left = left[sock.send(left):]
+                    left = left[sock.send(left) :]
                 else:
                     asked = NUMBER.match(sock.recv(4096))
                     if asked is None:
@@ -150,11 +218,13 @@ def serve(kilobytes: int, rate: float, capacity: float) -> None:
 
 def photo_of(n_bytes: int) -> bytes:
     """A JPEG of about so many bytes: noise of the width that makes it so."""
+
     def of_width(width: int) -> bytes:
         file = io.BytesIO()
         pixels = np.random.default_rng(0).integers(0, 255, (width * 3 // 4, width, 3), np.uint8)
         Image.fromarray(pixels).save(file, "JPEG", quality=85)
         return file.getvalue()
+
     width = 64
     for _ in range(4):
         width = max(8, round(width * (n_bytes / len(of_width(width))) ** 0.5))
@@ -162,7 +232,10 @@ def photo_of(n_bytes: int) -> bytes:
 
 
 def _row(*cells: object, head: bool = False) -> None:
-    print("| " + " | ".join(map(str, cells)) + " |" + (("\n|" + "---|" * len(cells)) if head else ""), flush=True)
+    print(
+        "| " + " | ".join(map(str, cells)) + " |" + (("\n|" + "---|" * len(cells)) if head else ""),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

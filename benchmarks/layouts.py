@@ -1,15 +1,17 @@
 """Disk, time and memory of fec's two layouts: self-contained triplets beside faces once and an index; on drawn faces.
 
-    python benchmarks/layouts.py --triplets 10000 100000 450000 --layouts triplets      # wants 45 GB in --folder
-    python benchmarks/layouts.py --triplets 10000 100000 450000 --layouts index
+    python benchmarks/layouts.py --triplets 10000 100000 450000 --layouts triplets      # wants 45
+    GB in --folder python benchmarks/layouts.py --triplets 10000 100000 450000 --layouts index
 
-Prints a Markdown row a size and layout. 2,900 faces are drawn, fetched and cropped by `imagefec draw`, `fetch` and `crop`;
-more are the same PNG files under other URLs and ids (hard links), so many that there are 0.29 a triplet, as in FEC's training
-set; triplets mention them at random. Built with `tfds build`, loaded by datasets.load_triplets at --px: first into a bank, then
-from it. Each step is a process of its own; a load is timed within it, after the imports. Behind each time, in parentheses,
-the processor seconds of all cores, which other work on the machine disturbs less. Memory is the peak of what the process
-itself holds (RssAnon, looked up twenty times a second): pages of mapped files, which the system takes back at will, are
-left out. Disk is what the files take when all is done; TFDS shuffles through temporary files, deleted as it writes.
+Prints a Markdown row a size and layout. 2,900 faces are drawn, fetched and cropped by `imagefec
+draw`, `fetch` and `crop`; more are the same PNG files under other URLs and ids (hard links), so
+many that there are 0.29 a triplet, as in FEC's training set; triplets mention them at random. Built
+with `tfds build`, loaded by datasets.load_triplets at --px: first into a bank, then from it. Each
+step is a process of its own; a load is timed within it, after the imports. Behind each time, in
+parentheses, the processor seconds of all cores, which other work on the machine disturbs less.
+Memory is the peak of what the process itself holds (RssAnon, looked up twenty times a second):
+pages of mapped files, which the system takes back at will, are left out. Disk is what the files
+take when all is done; TFDS shuffles through temporary files, deleted as it writes.
 """
 
 import argparse
@@ -32,7 +34,10 @@ ROOT = pathlib.Path(__file__).parents[1]
 CSV_NAME = "faceexp-comparison-data-train-public.csv"
 FACES_A_TRIPLET = 130_516 / 449_142
 DRAWN = 2900
-LAYOUTS = {"triplets": (("triplets",), "fec/triplets"), "index": (("faces", "index"), "fec/index")}  # built; loaded
+LAYOUTS = {
+    "triplets": (("triplets",), "fec/triplets"),
+    "index": (("faces", "index"), "fec/index"),
+}  # built; loaded
 LOAD = """
 import sys, time
 import tensorflow, tensorflow_datasets
@@ -44,32 +49,57 @@ print(f"seconds {time.perf_counter() - wall:.2f} ({time.process_time() - cpu:.2f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--triplets", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--layouts", choices=LAYOUTS, nargs="+", default=list(LAYOUTS))
-    parser.add_argument("--px", type=int, default=128, help="side of the faces in the bank (default: %(default)s)")
-    parser.add_argument("--folder", help="where all is made and deleted (default: the system's temporary folder)")
+    parser.add_argument(
+        "--px", type=int, default=128, help="side of the faces in the bank (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--folder", help="where all is made and deleted (default: the system's temporary folder)"
+    )
     arguments = parser.parse_args()
-    print("| layout | triplets | faces | dataset, MB | bytes a triplet | bank, MB | build, s (CPU) | first load, s (CPU) "
-          "| second load, s (CPU) | memory: build, MB | first load | second load |\n" + "|---" * 12 + "|")
+    print(
+        "| layout | triplets | faces | dataset, MB | bytes a triplet | bank, MB | build, s (CPU) | first load, s (CPU) "
+        "| second load, s (CPU) | memory: build, MB | first load | second load |\n"
+        + "|---" * 12
+        + "|"
+    )
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         drawn = draw(pathlib.Path(folder) / "drawn")
         for n in arguments.triplets:
             manual = write_manual_dir(pathlib.Path(folder) / "manual", drawn, n)
             for layout in arguments.layouts:
                 data_dir = pathlib.Path(folder) / "data"
-                print(f"| {layout} | {n:,} | {n_faces(n):,} | {measure(layout, n, manual, data_dir, arguments.px)} |", flush=True)
+                print(
+                    f"| {layout} | {n:,} | {n_faces(n):,} | {measure(layout, n, manual, data_dir, arguments.px)} |",
+                    flush=True,
+                )
                 shutil.rmtree(data_dir)
             shutil.rmtree(manual)
 
 
 def draw(folder: pathlib.Path) -> pathlib.Path:
     """A cropped world; there are a few faces more than DRAWN, since each is to be in a triplet that can be used."""
-    verbs = (["draw", folder, f"--faces={DRAWN * 3 // 2}", f"--triplets={DRAWN * 2}"],
-             ["fetch", folder / CSV_NAME, "--cache", folder / "cache"],
-             ["crop", folder / CSV_NAME, "--cache", folder / "cache", "--faces", folder / "faces", "--detector=none"])
+    verbs = (
+        ["draw", folder, f"--faces={DRAWN * 3 // 2}", f"--triplets={DRAWN * 2}"],
+        ["fetch", folder / CSV_NAME, "--cache", folder / "cache"],
+        [
+            "crop",
+            folder / CSV_NAME,
+            "--cache",
+            folder / "cache",
+            "--faces",
+            folder / "faces",
+            "--detector=none",
+        ],
+    )
     for verb in verbs:
-        subprocess.run([sys.executable, "-m", "imagefec", *verb], check=True, capture_output=True, cwd=ROOT)
+        subprocess.run(
+            [sys.executable, "-m", "imagefec", *verb], check=True, capture_output=True, cwd=ROOT
+        )
     return folder
 
 
@@ -92,15 +122,26 @@ def write_manual_dir(folder: pathlib.Path, drawn: pathlib.Path, n: int) -> pathl
         path = face_folder.face_path(faces_dir, face.face_id)
         path.parent.mkdir(exist_ok=True)
         os.link(records[original.face_id].path, path)
-        lines.append(face_folder.book_line(face.face_id, face.url, face.box, True, "", "none", 1.0, False))
+        lines.append(
+            face_folder.book_line(face.face_id, face.url, face.box, True, "", "none", 1.0, False)
+        )
         faces.append(face)
     (faces_dir / face_folder.BOOK).write_text(f"{face_folder.HEADER}\n" + "".join(lines))
     random = np.random.default_rng(0)
     raters = tuple(f"rater{number}" for number in range(6))
-    fec_csv.write_rows(folder / CSV_NAME, (
-        fec_csv.Row(line, tuple(faces[k] for k in _three(random, len(faces))), fec_csv.TYPES[line % 3], raters,
-                    (line % 3,) * 4 + (0, 1))
-        for line in range(1, n + 1)))
+    fec_csv.write_rows(
+        folder / CSV_NAME,
+        (
+            fec_csv.Row(
+                line,
+                tuple(faces[k] for k in _three(random, len(faces))),
+                fec_csv.TYPES[line % 3],
+                raters,
+                (line % 3,) * 4 + (0, 1),
+            )
+            for line in range(1, n + 1)
+        ),
+    )
     return folder
 
 
@@ -115,14 +156,28 @@ def measure(layout: str, n: int, manual: pathlib.Path, data_dir: pathlib.Path, p
     configs, dataset = LAYOUTS[layout]
     build_mb, wall, cpu = 0.0, time.perf_counter(), cpu_seconds()
     for config in configs:
-        _, mb = run("-m", "tensorflow_datasets.scripts.cli.main", "build", "tfds_builders/fec", f"--config={config}",
-                    f"--manual_dir={manual}", f"--data_dir={data_dir}")
+        _, mb = run(
+            "-m",
+            "tensorflow_datasets.scripts.cli.main",
+            "build",
+            "tfds_builders/fec",
+            f"--config={config}",
+            f"--manual_dir={manual}",
+            f"--data_dir={data_dir}",
+        )
         build_mb = max(build_mb, mb)
     built = f"{time.perf_counter() - wall:.0f} ({cpu_seconds() - cpu:.0f})"
     dataset_bytes = disk(data_dir / "fec")
     loads = [run("-c", LOAD, str(data_dir), dataset, str(px)) for _ in range(2)]
-    cells = [f"{dataset_bytes / 1e6:,.0f}", f"{dataset_bytes / n:,.0f}", f"{disk(data_dir / 'face_banks') / 1e6:,.0f}",
-             built, *(said for said, _ in loads), f"{build_mb:.0f}", *(f"{mb:.0f}" for _, mb in loads)]
+    cells = [
+        f"{dataset_bytes / 1e6:,.0f}",
+        f"{dataset_bytes / n:,.0f}",
+        f"{disk(data_dir / 'face_banks') / 1e6:,.0f}",
+        built,
+        *(said for said, _ in loads),
+        f"{build_mb:.0f}",
+        *(f"{mb:.0f}" for _, mb in loads),
+    ]
     return " | ".join(cells)
 
 
@@ -130,10 +185,20 @@ def run(*command: str) -> tuple[str, float]:
     """What a Python process said of its seconds, "" if nothing, and the peak of its own memory in MB."""
     peak_kb = 0
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    with tempfile.TemporaryFile("w+") as said, subprocess.Popen(
-            [sys.executable, *command], stdout=said, stderr=subprocess.STDOUT, cwd=ROOT, env=environment) as process:
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(
+            [sys.executable, *command],
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env=environment,
+        ) as process,
+    ):
         while process.poll() is None:
-            found = re.search(r"RssAnon:\s*(\d+) kB", pathlib.Path(f"/proc/{process.pid}/status").read_text())
+            found = re.search(
+                r"RssAnon:\s*(\d+) kB", pathlib.Path(f"/proc/{process.pid}/status").read_text()
+            )
             peak_kb = max(peak_kb, int(found[1]) if found else 0)
             time.sleep(0.05)
         said.seek(0)

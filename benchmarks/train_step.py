@@ -1,18 +1,21 @@
 """Images a second of one training step: Image FEC beside the same network in PyTorch, in turns on one machine.
 
-    python benchmarks/train_step.py --case=resnet50         # 128 px, 24 images, d_hidden 64
-    python benchmarks/train_step.py --case=resnet50-64px    # 64 px, 90 images: the last stage's maps are 2x2
-    python benchmarks/train_step.py --case=narrow           # 64 px, 96 images, d_hidden 8
-    python benchmarks/train_step.py --case=loop             # training.Loop's step against the bare jitted step
-    python benchmarks/train_step.py --case=gpu              # bfloat16, 128 px, two views; wants an accelerator
+    python benchmarks/train_step.py --case=resnet50         # 128 px, 24 images, d_hidden 64 python
+    benchmarks/train_step.py --case=resnet50-64px    # 64 px, 90 images: the last stage's maps are
+    2x2 python benchmarks/train_step.py --case=narrow           # 64 px, 96 images, d_hidden 8
+    python benchmarks/train_step.py --case=loop             # training.Loop's step against the bare
+    jitted step python benchmarks/train_step.py --case=gpu              # bfloat16, 128 px, two
+    views; wants an accelerator
 
-A step is augmentation, forward, backward and Adam's update on uint8 faces. Every contender lives in a process of its own
-(TensorFlow, which Trax imports, and PyTorch do not live in one) and waits while another has its turn; a round gives each
-a few steps, and the table shows the median of the rounds and the ratio to the peer, round by round. A turn's first step is
-not timed: a step gives its memory back to the system, and a virtual machine hands pages that lay free for seconds back to
-its host, so whoever has waited pays for getting them again, which no step of a training run does. An image is one view
-through the network: with two views a face counts as two. PyTorch is no dependency of Image FEC: without it
-(`pip install torch`, here or where --torch_python points) its rows are left out.
+A step is augmentation, forward, backward and Adam's update on uint8 faces. Every contender lives in
+a process of its own (TensorFlow, which Trax imports, and PyTorch do not live in one) and waits
+while another has its turn; a round gives each a few steps, and the table shows the median of the
+rounds and the ratio to the peer, round by round. A turn's first step is not timed: a step gives its
+memory back to the system, and a virtual machine hands pages that lay free for seconds back to its
+host, so whoever has waited pays for getting them again, which no step of a training run does. An
+image is one view through the network: with two views a face counts as two. PyTorch is no dependency
+of Image FEC: without it (`pip install torch`, here or where --torch_python points) its rows are
+left out.
 """
 
 import argparse
@@ -24,8 +27,22 @@ import sys
 import time
 
 CASES = {  # case: (image side in pixels, faces a step, d_hidden, views, contenders; ratios are the first one's against each)
-    "resnet50": (128, 24, 64, 1, ("jax", "jax-ynnpack", "jax-cores", "jax-plain-norm", "jax-small-pages", "jax-lax",
-                               "torch", "torch-channels-last")),
+    "resnet50": (
+        128,
+        24,
+        64,
+        1,
+        (
+            "jax",
+            "jax-ynnpack",
+            "jax-cores",
+            "jax-plain-norm",
+            "jax-small-pages",
+            "jax-lax",
+            "torch",
+            "torch-channels-last",
+        ),
+    ),
     "resnet50-64px": (64, 90, 64, 1, ("jax", "jax-ynnpack", "torch", "torch-channels-last")),
     "narrow": (64, 96, 8, 1, ("jax", "jax-cores", "jax-lax", "torch", "torch-channels-last")),
     "loop": (64, 96, 8, 1, ("jax-loop", "jax")),
@@ -34,26 +51,43 @@ CASES = {  # case: (image side in pixels, faces a step, d_hidden, views, contend
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # what `imagefec train` sets for itself
 STAGE_BLOCKS, FC_WIDTH, D_EMBEDDING = (3, 4, 6, 3), 512, 16
 BFLOAT16_TFLOPS = {  # dense matrix rate by the makers' data sheets; the first name found in the device's counts
-    "H200": 989.4, "H100 PCIe": 756, "H100": 989.4, "A100": 312, "L40S": 362, "L4": 121, "RTX 4090": 165.2,
-    "TPU v6": 918, "TPU v5p": 459, "TPU v5": 197, "TPU v4": 275,
+    "H200": 989.4,
+    "H100 PCIe": 756,
+    "H100": 989.4,
+    "A100": 312,
+    "L40S": 362,
+    "L4": 121,
+    "RTX 4090": 165.2,
+    "TPU v6": 918,
+    "TPU v5p": 459,
+    "TPU v5": 197,
+    "TPU v4": 275,
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--case", choices=CASES, default="resnet50")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=3, help="steps a turn")
     parser.add_argument("--batch", type=int, help="faces a step, over the case's own")
     parser.add_argument("--only", nargs="+", help="contenders, over the case's own")
-    parser.add_argument("--torch_python", default=sys.executable, help="interpreter that has PyTorch, where it is not this one")
+    parser.add_argument(
+        "--torch_python",
+        default=sys.executable,
+        help="interpreter that has PyTorch, where it is not this one",
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     px, n, d_hidden, views, contenders = CASES[arguments.case]
     n, contenders = arguments.batch or n, arguments.only or contenders
     if arguments.worker:
         return _work(arguments.worker, px, n, d_hidden, views)
-    if subprocess.run([arguments.torch_python, "-c", "import torch"], stderr=subprocess.DEVNULL).returncode:
+    if subprocess.run(
+        [arguments.torch_python, "-c", "import torch"], stderr=subprocess.DEVNULL
+    ).returncode:
         contenders = [name for name in contenders if not name.startswith("torch")]
         print("PyTorch is not installed: no peer.")
     workers, device = [], ""
@@ -62,37 +96,47 @@ def main() -> None:
         workers.append((name, worker))
         device = device or on
     seconds = _in_turns(workers, arguments.rounds, arguments.steps)
-    print(f"\n{arguments.case}: {px} px, {n} faces a step, {views} view{'s' * (views > 1)} each, d_hidden {d_hidden}, "
-          f"on {device}\n")
+    print(
+        f"\n{arguments.case}: {px} px, {n} faces a step, {views} view{'s' * (views > 1)} each, d_hidden {d_hidden}, "
+        f"on {device}\n"
+    )
     print(table(seconds, views * n, training_flops(px, d_hidden), _peak_tflops(device)))
 
 
 def training_flops(px: int, d_hidden: int) -> float:
     """Floating point operations of the products in one image's forward and backward pass: three times forward's."""
     maps = -(-px // 2)
-    products, channels = 49 * 3 * d_hidden * maps ** 2, d_hidden
+    products, channels = 49 * 3 * d_hidden * maps**2, d_hidden
     maps = -(-maps // 2)
     for stage, blocks in enumerate(STAGE_BLOCKS):
-        filters = d_hidden * 2 ** stage
+        filters = d_hidden * 2**stage
         for index in range(blocks):
             out = -(-maps // 2) if stage and not index else maps
-            products += channels * filters * maps ** 2 + (9 * filters + 4 * filters) * filters * out ** 2
-            products += 0 if index else channels * 4 * filters * out ** 2
+            products += (
+                channels * filters * maps**2 + (9 * filters + 4 * filters) * filters * out**2
+            )
+            products += 0 if index else channels * 4 * filters * out**2
             maps, channels = out, 4 * filters
     return 3 * 2 * (products + channels * FC_WIDTH + FC_WIDTH * D_EMBEDDING)
 
 
-def table(seconds: dict[str, list[float]], images: int, flops: float, peak_tflops: float | None) -> str:
+def table(
+    seconds: dict[str, list[float]], images: int, flops: float, peak_tflops: float | None
+) -> str:
     """Markdown: images a second of each contender and how the first one's compare, from seconds a step, round by round."""
     first = next(iter(seconds))
     share = " | share of the bfloat16 matrix rate" if peak_tflops else ""
-    lines = [f"| contender | images/s (median) | lowest .. highest{share} | {first} against it |",
-             "|---|---|---|---|" + "---|" * bool(share)]
+    lines = [
+        f"| contender | images/s (median) | lowest .. highest{share} | {first} against it |",
+        "|---|---|---|---|" + "---|" * bool(share),
+    ]
     for name, took in seconds.items():
         rate = images / statistics.median(took)
         ratio = statistics.median(other / own for other, own in zip(took, seconds[first]))
         of_peak = f" {100 * rate * flops / (peak_tflops * 1e12):.1f} % |" if peak_tflops else ""
-        lines.append(f"| {name} | {rate:.1f} | {images / max(took):.1f} .. {images / min(took):.1f} |{of_peak} {ratio:.2f} |")
+        lines.append(
+            f"| {name} | {rate:.1f} | {images / max(took):.1f} .. {images / min(took):.1f} |{of_peak} {ratio:.2f} |"
+        )
     return "\n".join(lines)
 
 
@@ -104,19 +148,37 @@ def _start(name: str, case: str, n: int, torch_python: str) -> tuple[subprocess.
     environment = dict(os.environ)
     if name != "jax-small-pages":
         environment["GLIBC_TUNABLES"] = HUGE_PAGES
-    environment.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.5")  # of a GPU's, where the peer wants room as well
+    environment.setdefault(
+        "XLA_PYTHON_CLIENT_MEM_FRACTION", "0.5"
+    )  # of a GPU's, where the peer wants room as well
     root = str(pathlib.Path(__file__).parents[1])
-    environment["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [environment.get("PYTHONPATH")])])
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [root, *filter(None, [environment.get("PYTHONPATH")])]
+    )
     worker = subprocess.Popen(
-        [torch_python if name.startswith("torch") else sys.executable, __file__, f"--case={case}", f"--batch={n}",
-         f"--worker={name}"], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        [
+            torch_python if name.startswith("torch") else sys.executable,
+            __file__,
+            f"--case={case}",
+            f"--batch={n}",
+            f"--worker={name}",
+        ],
+        env=environment,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     while not (line := worker.stdout.readline()).startswith("ready on "):
         if not line:
-            raise SystemExit(f"{name}: the worker ended before it was ready (exit {worker.wait()}).")
+            raise SystemExit(
+                f"{name}: the worker ended before it was ready (exit {worker.wait()})."
+            )
     return worker, line.removeprefix("ready on ").strip()
 
 
-def _in_turns(workers: list[tuple[str, subprocess.Popen]], rounds: int, steps: int) -> dict[str, list[float]]:
+def _in_turns(
+    workers: list[tuple[str, subprocess.Popen]], rounds: int, steps: int
+) -> dict[str, list[float]]:
     """Seconds a step of each worker, one figure a round; the first round warms up and is left out."""
     seconds: dict[str, list[float]] = {name: [] for name, _ in workers}
     for number in range(rounds + 1):

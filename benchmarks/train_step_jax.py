@@ -2,8 +2,11 @@
 
 import importlib.util
 
-if importlib.util.find_spec("tensorflow") is None:  # a GPU machine may do without; Trax asks for it by name alone
+if (
+    importlib.util.find_spec("tensorflow") is None
+):  # a GPU machine may do without; Trax asks for it by name alone
     import trax_without_tensorflow
+
     trax_without_tensorflow.install()
 
 import itertools
@@ -23,10 +26,11 @@ from imagefec.training.step.precision import in_bfloat16
 def step_of(name: str, px: int, n: int, d_hidden: int, views: int):
     """(function that makes a number of steps, name of the device) of a contender.
 
-    "jax" is the bare step, "jax-ynnpack" with XLA's own choice of what YNNPACK computes, "jax-small-pages" the same as "jax"
-    (train_step.py starts it otherwise), "jax-lax" with every convolution as XLA's own, "jax-plain-norm" with the norm's
-    backward pass as JAX derives it, "jax-bfloat16" as training.precision has it; "jax-loop" is "jax" inside FaceLoop,
-    "jax-cores" that with training.cores_as_devices.
+    "jax" is the bare step, "jax-ynnpack" with XLA's own choice of what YNNPACK computes,
+    "jax-small-pages" the same as "jax" (train_step.py starts it otherwise), "jax-lax" with every
+    convolution as XLA's own, "jax-plain-norm" with the norm's backward pass as JAX derives it,
+    "jax-bfloat16" as training.precision has it; "jax-loop" is "jax" inside FaceLoop, "jax-cores"
+    that with training.cores_as_devices.
     """
     if name == "jax-lax":
         layers.Conv._by_matmul = lambda self, *arguments: False
@@ -40,8 +44,15 @@ def step_of(name: str, px: int, n: int, d_hidden: int, views: int):
 
 def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str):
     uda = Uda(weight=float(views > 1))
-    batch = (_faces(px, n), np.zeros(n // 3, np.int8), np.zeros((n // 3, 3), np.int32), *[np.float32(1)] * (views - 1))
-    model = tl.Serial(layers.Augment(views=views), ImageFEC(d_hidden=d_hidden), Objective(TripletLoss(), uda))
+    batch = (
+        _faces(px, n),
+        np.zeros(n // 3, np.int8),
+        np.zeros((n // 3, 3), np.int32),
+        *[np.float32(1)] * (views - 1),
+    )
+    model = tl.Serial(
+        layers.Augment(views=views), ImageFEC(d_hidden=d_hidden), Objective(TripletLoss(), uda)
+    )
     model.init(shapes.signature(batch))
     optimizer = optimizers.Adam(1e-4)
     _, parameters = optimizer.tree_init(model.weights)
@@ -50,8 +61,11 @@ def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str):
         def loss(weights):
             rounded = in_bfloat16(model, weights) if name == "jax-bfloat16" else weights
             return model.pure_fn(batch, rounded, state, key)
+
         (value, state), gradients = jax.value_and_grad(loss, has_aux=True)(weights)
-        weights, slots, _ = optimizer.tree_update(number, gradients, weights, slots, parameters, store_slots=False)
+        weights, slots, _ = optimizer.tree_update(
+            number, gradients, weights, slots, parameters, store_slots=False
+        )
         return value, weights, state, slots
 
     options = None if name == "jax-ynnpack" else step_options()
@@ -64,6 +78,7 @@ def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str):
             number = next(numbers)
             value, *held[:] = jitted(*held, number, jax.random.PRNGKey(number), batch)
         value.block_until_ready()
+
     return run
 
 
@@ -79,24 +94,56 @@ def _loop_step(px: int, n: int, d_hidden: int, views: int, name: str):
     from imagefec.training.step.mesh import all_devices
     from imagefec.training.step.mesh_trainer import Engine
 
-    random, m, mesh, uda, never = np.random.default_rng(0), 3000, all_devices(), Uda(weight=float(views > 1)), 1 << 30
+    random, m, mesh, uda, never = (
+        np.random.default_rng(0),
+        3000,
+        all_devices(),
+        Uda(weight=float(views > 1)),
+        1 << 30,
+    )
     triplets = np.argsort(random.random((8 * n, m)), axis=1)[:, :3].astype(np.int32)
-    data = Triplets(_faces(px, m), [""] * m, [""] * m, triplets, (np.arange(8 * n) % 3).astype(np.int8),
-                    np.zeros((8 * n, 3), np.int32), np.ones(8 * n, np.float32))
+    data = Triplets(
+        _faces(px, m),
+        [""] * m,
+        [""] * m,
+        triplets,
+        (np.arange(8 * n) % 3).astype(np.int8),
+        np.zeros((8 * n, 3), np.int32),
+        np.ones(8 * n, np.float32),
+    )
     faces = FaceInput(TripletDraws(data, n // 3, seed=0), 0, mesh, uda)
-    model, eval_model = (tl.Serial(layers.Augment(views=views, mode=mode), ImageFEC(d_hidden=d_hidden, mode=mode))
-                         for mode in ("train", "eval"))
-    task = training.TrainTask(faces.batches(0), Objective(TripletLoss(), uda), optimizers.Adam(1e-4),
-                              lr_schedule=warmup_cosine(1e-4, never), loss_name="loss", sample_batch=faces.sample(),
-                              n_steps_per_checkpoint=never)
+    model, eval_model = (
+        tl.Serial(layers.Augment(views=views, mode=mode), ImageFEC(d_hidden=d_hidden, mode=mode))
+        for mode in ("train", "eval")
+    )
+    task = training.TrainTask(
+        faces.batches(0),
+        Objective(TripletLoss(), uda),
+        optimizers.Adam(1e-4),
+        lr_schedule=warmup_cosine(1e-4, never),
+        loss_name="loss",
+        sample_batch=faces.sample(),
+        n_steps_per_checkpoint=never,
+    )
     watch = Watch(Guards(collapse_steps=0, divergence_factor=0), 0.2)
     measures = {"tpa": 0.0, "embedding_spread": 1.0}
-    loop = FaceLoop(model, task, eval_model, lambda model: dict(measures), tempfile.mkdtemp(), Timetable(never, never, never), 0,
-                    mesh, Engine(), watch)
+    loop = FaceLoop(
+        model,
+        task,
+        eval_model,
+        lambda model: dict(measures),
+        tempfile.mkdtemp(),
+        Timetable(never, never, never),
+        0,
+        mesh,
+        Engine(),
+        watch,
+    )
 
     def run(steps: int) -> None:
         loop.run(steps)
         watch.drain()
+
     return run
 
 

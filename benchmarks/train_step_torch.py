@@ -12,15 +12,23 @@ from train_step import D_EMBEDDING, FC_WIDTH, STAGE_BLOCKS
 def step_of(name: str, px: int, n: int, d_hidden: int, views: int):
     """(function that makes a number of steps, name of the device) of a contender.
 
-    "torch" in NCHW, "torch-channels-last", or "torch-bfloat16": channels last under autocast, compiled.
+    "torch" in NCHW, "torch-channels-last", or "torch-bfloat16": channels last under autocast,
+      compiled.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     model = _network(d_hidden).to(device)
-    faces = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (n, px, px, 3), np.uint8)).permute(0, 3, 1, 2).to(device)
+    faces = (
+        torch.from_numpy(np.random.default_rng(0).integers(0, 256, (n, px, px, 3), np.uint8))
+        .permute(0, 3, 1, 2)
+        .to(device)
+    )
     half = name == "torch-bfloat16"
     if half or name == "torch-channels-last":
-        model, faces = model.to(memory_format=torch.channels_last), faces.contiguous(memory_format=torch.channels_last)
+        model, faces = (
+            model.to(memory_format=torch.channels_last),
+            faces.contiguous(memory_format=torch.channels_last),
+        )
     optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=True)
 
     def loss_of(faces: torch.Tensor) -> torch.Tensor:
@@ -29,7 +37,9 @@ def step_of(name: str, px: int, n: int, d_hidden: int, views: int):
         embeddings = functional.normalize(embeddings.float())
         a, b, c = embeddings[:n].view(-1, 3, D_EMBEDDING).unbind(1)
         alike = (a - b).norm(dim=1)
-        loss = sum(functional.relu(alike - (x - c).norm(dim=1) + 0.1).sum() for x in (a, b)) / (n // 3)
+        loss = sum(functional.relu(alike - (x - c).norm(dim=1) + 0.1).sum() for x in (a, b)) / (
+            n // 3
+        )
         return loss if views == 1 else loss + (embeddings[:n] - embeddings[n:]).norm(dim=1).mean()
 
     compiled = torch.compile(loss_of) if half else loss_of
@@ -41,30 +51,41 @@ def step_of(name: str, px: int, n: int, d_hidden: int, views: int):
             optimizer.step()
         if device == "cuda":
             torch.cuda.synchronize()
+
     return run, torch.cuda.get_device_name() if device == "cuda" else "cpu"
 
 
 class _Bottleneck(nn.Module):
     def __init__(self, channels: int, filters: int, stride: int):
         super().__init__()
-        self.main = nn.Sequential(*_conv(channels, filters, 1), nn.ReLU(True), *_conv(filters, filters, 3, stride),
-                                  nn.ReLU(True), *_conv(filters, 4 * filters, 1))
+        self.main = nn.Sequential(
+            *_conv(channels, filters, 1),
+            nn.ReLU(True),
+            *_conv(filters, filters, 3, stride),
+            nn.ReLU(True),
+            *_conv(filters, 4 * filters, 1),
+        )
         same = stride == 1 and channels == 4 * filters
-        self.shortcut = nn.Identity() if same else nn.Sequential(*_conv(channels, 4 * filters, 1, stride))
+        self.shortcut = (
+            nn.Identity() if same else nn.Sequential(*_conv(channels, 4 * filters, 1, stride))
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.relu_(self.main(x) + self.shortcut(x))
 
 
 def _conv(channels: int, filters: int, size: int, stride: int = 1) -> list[nn.Module]:
-    return [nn.Conv2d(channels, filters, size, stride, size // 2, bias=False), nn.BatchNorm2d(filters)]
+    return [
+        nn.Conv2d(channels, filters, size, stride, size // 2, bias=False),
+        nn.BatchNorm2d(filters),
+    ]
 
 
 def _network(d_hidden: int) -> nn.Module:
     layers, channels = [*_conv(3, d_hidden, 7, 2), nn.ReLU(True), nn.MaxPool2d(3, 2, 1)], d_hidden
     for stage, blocks in enumerate(STAGE_BLOCKS):
         for index in range(blocks):
-            filters = d_hidden * 2 ** stage
+            filters = d_hidden * 2**stage
             layers.append(_Bottleneck(channels, filters, 2 if stage and not index else 1))
             channels = 4 * filters
     head = [nn.Linear(channels, FC_WIDTH), nn.ReLU(True), nn.Linear(FC_WIDTH, D_EMBEDDING)]

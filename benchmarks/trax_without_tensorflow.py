@@ -1,8 +1,10 @@
 """Stand-ins for TensorFlow and its kin, so that Trax imports on a GPU machine that has JAX alone; for measuring, never for use.
 
-    pip install --no-deps trax==1.4.1 gin-config funcsigs      # and jax with its CUDA plugin, numpy, absl-py, six, psutil
+    pip install --no-deps trax==1.4.1 gin-config funcsigs      # and jax with its CUDA plugin,
+    numpy, absl-py, six, psutil
 
-Whatever Trax takes from these packages at its import is an empty class or a function that does nothing.
+Whatever Trax takes from these packages at its import is an empty class or a function that does
+nothing.
 """
 
 import importlib.abc
@@ -25,7 +27,11 @@ class _StandIn(types.ModuleType):
     def __getattr__(self, name: str):
         if name.startswith("__"):
             raise AttributeError(name)
-        value = type(name, (), {}) if name[:1].isupper() else mock.MagicMock(name=f"{self.__name__}.{name}")
+        value = (
+            type(name, (), {})
+            if name[:1].isupper()
+            else mock.MagicMock(name=f"{self.__name__}.{name}")
+        )
         setattr(self, name, value)
         return value
 

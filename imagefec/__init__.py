@@ -1,6 +1,7 @@
 """Image FEC: a face to a point, so that distance means difference in facial expression.
 
-Importing this package loads neither TensorFlow nor Trax; `Embedder` brings them when it is first asked for.
+Importing this package loads neither TensorFlow nor Trax; `Embedder` brings them when it is first
+asked for.
 """
 
 import importlib.metadata
@@ -17,5 +18,6 @@ except importlib.metadata.PackageNotFoundError:  # run from a checkout that is n
 def __getattr__(name: str) -> Any:
     if name == "Embedder":
         from imagefec.model.embedder import Embedder
+
         return Embedder
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,7 @@
 """What this machine has and lacks for Image FEC, and how to get it; it looks, and changes nothing.
 
-It imports neither TensorFlow nor Trax, and JAX in a process of its own, so that it answers where one of them is broken.
+It imports neither TensorFlow nor Trax, and JAX in a process of its own, so that it answers where
+one of them is broken.
 """
 
 from __future__ import annotations
@@ -23,30 +24,42 @@ import imagefec
 from imagefec.errors import UserError
 
 # As training.configurables has them, whose import would load Trax.
-CONFIG_DIRS = (pathlib.Path(__file__).parents[1] / "gin_configs", pathlib.Path(sys.prefix) / "share/imagefec/gin_configs")
+CONFIG_DIRS = (
+    pathlib.Path(__file__).parents[1] / "gin_configs",
+    pathlib.Path(sys.prefix) / "share/imagefec/gin_configs",
+)
 DATASETS = ("fec", "vggface2")
 LEAST_FREE_GB = 5.0
 DEVICES_TIMEOUT_S = 60.0
 REINSTALL = "pip install -e . in the checkout"
 
 
-def examine(model_dir: str | os.PathLike | None = None, devices_timeout_s: float = DEVICES_TIMEOUT_S) -> dict[str, Any]:
+def examine(
+    model_dir: str | os.PathLike | None = None, devices_timeout_s: float = DEVICES_TIMEOUT_S
+) -> dict[str, Any]:
     """Looks at everything Image FEC wants of a machine.
 
     Args:
       model_dir: of `faces.detectors.make_detector`.
-      devices_timeout_s: how long JAX may take to tell its devices; a broken driver can take for ever.
+      devices_timeout_s: how long JAX may take to tell its devices; a broken driver can take for
+        ever.
 
     Returns:
-      Plain json values: python, platform, imagefec (versions); packages (name -> version, None where missing); opencv;
-      devices (platform, n, kinds; or error); detectors (name -> available, file, problem); auto (the detector that
-      "auto" means); disk (folder, free_gb); gin_configs; datasets (name -> folder of its builder); apache_beam (version);
-      problems (sentences, each with its remedy; empty where all is well).
+      Plain json values: python, platform, imagefec (versions); packages (name -> version, None
+        where missing); opencv;
+      devices (platform, n, kinds; or error); detectors (name -> available, file, problem); auto
+      (the detector that "auto" means); disk (folder, free_gb); gin_configs; datasets (name ->
+      folder of its builder); apache_beam (version); problems (sentences, each with its remedy;
+      empty where all is well).
     """
     problems: list[str] = []
     report: dict[str, Any] = {
-        "python": platform.python_version(), "platform": platform.platform(), "imagefec": imagefec.__version__,
-        "packages": _packages(problems), "opencv": _opencv(problems)}
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "imagefec": imagefec.__version__,
+        "packages": _packages(problems),
+        "opencv": _opencv(problems),
+    }
     report |= _detectors(report["opencv"], model_dir, problems)
     report["devices"] = _devices(devices_timeout_s, problems)
     report["disk"] = _disk(problems)
@@ -61,22 +74,35 @@ def describe(report: dict[str, Any]) -> str:
     """What `examine` found, as lines for a person; the problems come last."""
     devices, disk, opencv = report["devices"], report["disk"], report["opencv"]
     features = [name for name in ("FaceDetectorYN", "CascadeClassifier") if opencv.get(name)]
-    packages = ", ".join(f"{name} {version or 'MISSING'}" for name, version in report["packages"].items())
+    packages = ", ".join(
+        f"{name} {version or 'MISSING'}" for name, version in report["packages"].items()
+    )
     lines = [
         f"imagefec     {report['imagefec']}, Python {report['python']}, {report['platform']}",
         f"packages     {packages or 'not known, for imagefec is not installed'}",
-        f"opencv       {opencv['version'] or 'cannot be imported'}" + (f" with {' and '.join(features)}" if features else ""),
-        f"devices      {devices['n']} x {devices['platform']} ({', '.join(devices['kinds'])})" if devices["n"] else
-        f"devices      unknown ({devices['error']})",
-        *(f"detector     {name}: {_detector_line(name, found)}" for name, found in report["detectors"].items()),
+        f"opencv       {opencv['version'] or 'cannot be imported'}"
+        + (f" with {' and '.join(features)}" if features else ""),
+        f"devices      {devices['n']} x {devices['platform']} ({', '.join(devices['kinds'])})"
+        if devices["n"]
+        else f"devices      unknown ({devices['error']})",
+        *(
+            f"detector     {name}: {_detector_line(name, found)}"
+            for name, found in report["detectors"].items()
+        ),
         f"detector     auto means {report['auto'] or 'nothing'} here",
         f"disk         {disk['free_gb']} GB free in {disk['folder']}",
         f"gin configs  {report['gin_configs'] or 'not found'}",
-        *(f"dataset      {name}: {folder or 'builder not found'}" for name, folder in report["datasets"].items()),
-        f"beam         {report['apache_beam'] or 'not installed'}"]
+        *(
+            f"dataset      {name}: {folder or 'builder not found'}"
+            for name, folder in report["datasets"].items()
+        ),
+        f"beam         {report['apache_beam'] or 'not installed'}",
+    ]
     problems = report["problems"]
     lines.append("" if problems else "\nNothing is missing.")
-    return "\n".join([*lines, *(f"problem {n}: {text}" for n, text in enumerate(problems, start=1))]).rstrip()
+    return "\n".join(
+        [*lines, *(f"problem {n}: {text}" for n, text in enumerate(problems, start=1))]
+    ).rstrip()
 
 
 def _detector_line(name: str, found: dict[str, Any]) -> str:
@@ -96,15 +122,21 @@ def _packages(problems: list[str]) -> dict[str, str | None]:
         name = re.match(r"[\w.-]+", requirement).group()
         versions[name] = _version(name)
         if versions[name] is None:
-            problems.append(f"package {name} is missing: pip install '{requirement}', or {REINSTALL}.")
+            problems.append(
+                f"package {name} is missing: pip install '{requirement}', or {REINSTALL}."
+            )
         elif not _satisfied(requirement, versions[name]):
-            problems.append(f"package {name} is {versions[name]}, and {requirement} is wanted: pip install '{requirement}'.")
+            problems.append(
+                f"package {name} is {versions[name]}, and {requirement} is wanted: pip install '{requirement}'."
+            )
     return versions
 
 
 def _satisfied(requirement: str, version: str) -> bool:
     try:
-        from packaging.requirements import Requirement  # matplotlib brings it; without it versions go unchecked
+        from packaging.requirements import (
+            Requirement,
+        )  # matplotlib brings it; without it versions go unchecked
     except ImportError:
         return True
     return Requirement(requirement).specifier.contains(version, prereleases=True)
@@ -118,36 +150,62 @@ def _version(package: str) -> str | None:
 
 
 def _opencv(problems: list[str]) -> dict[str, Any]:
-    names = [f"opencv-{kind}python{suffix}" for kind in ("", "contrib-") for suffix in ("", "-headless")]
+    names = [
+        f"opencv-{kind}python{suffix}" for kind in ("", "contrib-") for suffix in ("", "-headless")
+    ]
     installed = [name for name in names if _version(name)]
     if len(installed) > 1:
-        problems.append(f"{' and '.join(installed)} are installed and overwrite each other's cv2: pip uninstall "
-                        f"{' '.join(installed)}, then pip install 'opencv-python-headless>=4.10,<5'.")
+        problems.append(
+            f"{' and '.join(installed)} are installed and overwrite each other's cv2: pip uninstall "
+            f"{' '.join(installed)}, then pip install 'opencv-python-headless>=4.10,<5'."
+        )
     try:
         import cv2
     except ImportError as error:
-        problems.append(f"OpenCV cannot be imported ({str(error).splitlines()[0]}): pip install 'opencv-python-headless>=4.10,<5'"
-                        ", which needs no libraries of the desktop.")
+        problems.append(
+            f"OpenCV cannot be imported ({str(error).splitlines()[0]}): pip install 'opencv-python-headless>=4.10,<5'"
+            ", which needs no libraries of the desktop."
+        )
         return {"version": None, "packages": installed}
-    return {"version": cv2.__version__, "packages": installed, "FaceDetectorYN": hasattr(cv2, "FaceDetectorYN"),
-            "CascadeClassifier": hasattr(cv2, "CascadeClassifier")}
+    return {
+        "version": cv2.__version__,
+        "packages": installed,
+        "FaceDetectorYN": hasattr(cv2, "FaceDetectorYN"),
+        "CascadeClassifier": hasattr(cv2, "CascadeClassifier"),
+    }
 
 
-def _detectors(opencv: dict[str, Any], model_dir: str | os.PathLike | None, problems: list[str]) -> dict[str, Any]:
+def _detectors(
+    opencv: dict[str, Any], model_dir: str | os.PathLike | None, problems: list[str]
+) -> dict[str, Any]:
     if opencv["version"] is None:
         lacking = {"available": False, "file": None, "problem": "OpenCV cannot be imported."}
-        return {"detectors": dict.fromkeys(("yunet", "faced", "haar", "lbp"), lacking), "auto": None}
+        return {
+            "detectors": dict.fromkeys(("yunet", "faced", "haar", "lbp"), lacking),
+            "auto": None,
+        }
     from imagefec.faces import detectors
     from imagefec.faces.detectors import faced, yunet
 
-    files = {"yunet": yunet.find_file(model_dir), "haar": detectors.haar_file(), "faced": None, "lbp": None}
+    files = {
+        "yunet": yunet.find_file(model_dir),
+        "haar": detectors.haar_file(),
+        "faced": None,
+        "lbp": None,
+    }
     if graphs := faced.find_files(model_dir):
         files["faced"] = graphs[0].parent
     found = {}
     for name in detectors.AUTO_ORDER:
         problem = _why_not(name, model_dir)
-        found[name] = {"available": problem is None, "file": str(files[name]) if files[name] else None, "problem": problem}
-        if problem is not None and files[name]:  # there and wrong; one that was never got is a matter of taste
+        found[name] = {
+            "available": problem is None,
+            "file": str(files[name]) if files[name] else None,
+            "problem": problem,
+        }
+        if (
+            problem is not None and files[name]
+        ):  # there and wrong; one that was never got is a matter of taste
             problems.append(problem)
     return {"detectors": found, "auto": detectors.auto_choice(model_dir)}
 
@@ -159,7 +217,11 @@ def _why_not(name: str, model_dir: str | os.PathLike | None) -> str | None:
 
     if name == "faced":  # to make one loads TensorFlow
         here = faced.find_files(model_dir) is not None
-        return None if here else f"detector faced: {faced.missing(model_dir)}. {faced.how_to_get(model_dir)}"
+        return (
+            None
+            if here
+            else f"detector faced: {faced.missing(model_dir)}. {faced.how_to_get(model_dir)}"
+        )
     try:
         detectors.make_detector(name, None, model_dir)
     except (UserError, ImportError) as error:
@@ -168,28 +230,40 @@ def _why_not(name: str, model_dir: str | os.PathLike | None) -> str | None:
 
 
 def _devices(timeout_s: float, problems: list[str]) -> dict[str, Any]:
-    code = ("import json, jax; d = jax.devices(); print(json.dumps({'platform': d[0].platform, 'n': len(d), "
-            "'kinds': sorted({x.device_kind for x in d})}))")
+    code = (
+        "import json, jax; d = jax.devices(); print(json.dumps({'platform': d[0].platform, 'n': len(d), "
+        "'kinds': sorted({x.device_kind for x in d})}))"
+    )
     unknown: dict[str, Any] = {"platform": None, "n": 0, "kinds": []}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        # Files, not pipes, and no wait after the kill: a process hung in a driver holds pipes open and cannot be reaped.
-        process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        # Files, not pipes, and no wait after the kill: a process hung in a driver holds pipes open
+        # and cannot be reaped.
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=out, stderr=err
+        )
         deadline = time.monotonic() + timeout_s
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         if process.poll() is None:
             process.kill()
-            problems.append(f"JAX did not tell its devices within {timeout_s:g} s: the accelerator's driver hangs or another "
-                            "process holds the device. Restart the machine or end that process; JAX_PLATFORMS=cpu goes without.")
+            problems.append(
+                f"JAX did not tell its devices within {timeout_s:g} s: the accelerator's driver hangs or another "
+                "process holds the device. Restart the machine or end that process; JAX_PLATFORMS=cpu goes without."
+            )
             return unknown | {"error": "timeout"}
         out.seek(0)
         err.seek(0)
         try:
             return json.loads(out.read().decode().strip().splitlines()[-1])
         except (ValueError, IndexError):
-            said = (err.read().decode(errors="replace").strip().splitlines() or [f"exit code {process.returncode}"])[-1]
-            problems.append(f"JAX cannot be used: {said[:300]}. {REINSTALL}, then the jax of your accelerator: "
-                            "https://docs.jax.dev/en/latest/installation.html")
+            said = (
+                err.read().decode(errors="replace").strip().splitlines()
+                or [f"exit code {process.returncode}"]
+            )[-1]
+            problems.append(
+                f"JAX cannot be used: {said[:300]}. {REINSTALL}, then the jax of your accelerator: "
+                "https://docs.jax.dev/en/latest/installation.html"
+            )
             return unknown | {"error": said[:300]}
 
 
@@ -198,18 +272,24 @@ def _disk(problems: list[str]) -> dict[str, Any]:
         folder = os.getcwd()
         free_gb = shutil.disk_usage(folder).free / 1e9
     except OSError as error:
-        problems.append(f"the current folder cannot be asked for its free space ({error.strerror}): go to one that exists.")
+        problems.append(
+            f"the current folder cannot be asked for its free space ({error.strerror}): go to one that exists."
+        )
         return {"folder": None, "free_gb": None}
     if free_gb < LEAST_FREE_GB:
-        problems.append(f"{folder}: {free_gb:.1f} GB are free, and {LEAST_FREE_GB:g} GB are little enough: work in a folder on a "
-                        "larger disk, or make room.")
+        problems.append(
+            f"{folder}: {free_gb:.1f} GB are free, and {LEAST_FREE_GB:g} GB are little enough: work in a folder on a "
+            "larger disk, or make room."
+        )
     return {"folder": folder, "free_gb": round(free_gb, 1)}
 
 
 def _gin_configs(problems: list[str]) -> str | None:
     folder = next((folder for folder in CONFIG_DIRS if any(folder.glob("*.gin"))), None)
     if folder is None:
-        problems.append(f"no gin files in {' or '.join(map(str, CONFIG_DIRS))}: {REINSTALL}; or give --config_file as a path.")
+        problems.append(
+            f"no gin files in {' or '.join(map(str, CONFIG_DIRS))}: {REINSTALL}; or give --config_file as a path."
+        )
     return None if folder is None else str(folder)
 
 

@@ -20,6 +20,7 @@ def progress(label: str, total: int | None = None, unit: str = "it") -> Iterator
     """
     if sys.stderr.isatty():
         from tqdm import tqdm
+
         with tqdm(desc=label, total=total, unit=f" {unit}", dynamic_ncols=True) as bar:
             yield bar
     else:
@@ -52,4 +53,8 @@ class _Lines:
         of_all = f" of {self.total}" if self.total else ""
         counts = "".join(f", {name} {value}" for name, value in self._counts.items())
         seconds = self._last - self._start
-        print(f"{self._label}: {self._done}{of_all} {self._unit}{counts} in {seconds:.1f} s", file=sys.stderr, flush=True)
+        print(
+            f"{self._label}: {self._done}{of_all} {self._unit}{counts} in {seconds:.1f} s",
+            file=sys.stderr,
+            flush=True,
+        )

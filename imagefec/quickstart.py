@@ -22,17 +22,26 @@ from imagefec.progress import progress
 FACES, IDENTITIES, TRIPLETS = 10000, 330, 26700
 TEST_FRACTION, VALIDATION_FRACTION = 0.18, 0.1
 DETECTOR = "haar"  # named, so that a machine that has model files of others gets the same faces
-CSV_NAMES = tuple(f"faceexp-comparison-data-{split}-public.csv" for split in ("train", "test", "validation"))
+CSV_NAMES = tuple(
+    f"faceexp-comparison-data-{split}-public.csv" for split in ("train", "test", "validation")
+)
 
 
-def quickstart(output_dir: str | os.PathLike, seed: int = 0, config_file: str = "quickstart.gin",
-               bindings: Sequence[str] = (), faces: int = FACES, identities: int = IDENTITIES,
-               triplets: int = TRIPLETS) -> dict:
+def quickstart(
+    output_dir: str | os.PathLike,
+    seed: int = 0,
+    config_file: str = "quickstart.gin",
+    bindings: Sequence[str] = (),
+    faces: int = FACES,
+    identities: int = IDENTITIES,
+    triplets: int = TRIPLETS,
+) -> dict:
     """Draws, fetches over a local HTTP server, crops, builds, trains, evaluates and makes a gallery.
 
     Args:
-      output_dir: gets drawn/ (photographs), fec/ (the TFDS builder's manual directory), cache/, data/ (TFDS),
-        run/, gallery/ (PNG and HTML) and summary.json. Stages whose work is there already are quick.
+      output_dir: gets drawn/ (photographs), fec/ (the TFDS builder's manual directory), cache/,
+        data/ (TFDS), run/, gallery/ (PNG and HTML) and summary.json. Stages whose work is there
+        already are quick.
       seed: of the drawn world and the training.
       config_file: gin file of the training.
       bindings: gin bindings over it.
@@ -47,7 +56,9 @@ def quickstart(output_dir: str | os.PathLike, seed: int = 0, config_file: str = 
       UserError: a stage's; also output_dir holding a quickstart with other settings.
     """
     out = pathlib.Path(output_dir)
-    _same_settings(out, {"seed": seed, "faces": faces, "identities": identities, "triplets": triplets})
+    _same_settings(
+        out, {"seed": seed, "faces": faces, "identities": identities, "triplets": triplets}
+    )
     stages = _Stages()
     drawn, manual, data, run = out / "drawn", out / "fec", out / "data", out / "run"
     manual.mkdir(parents=True, exist_ok=True)
@@ -65,22 +76,36 @@ def quickstart(output_dir: str | os.PathLike, seed: int = 0, config_file: str = 
     # Trax and TensorFlow take ten seconds to import; those above do without.
     with stages("train"):
         from imagefec.training import configurables
+
         configurables.run([config_file], [*bindings, f"training.seed = {seed}"], run, data)
     with stages("evaluate"):
         from imagefec.analysis.accuracy import shown_error
         from imagefec.analysis.evaluate import evaluate_run
+
         result = evaluate_run(run, data)
     with stages("gallery"):
         from imagefec.analysis.gallery.build import make_gallery
+
         png, page = make_gallery(run, data, out / "gallery", seed=seed)
-    summary = {**result, "wall_s": stages.seconds, "n_images_fetched": fetched.n_ok, "n_faces": cropped.n_kept,
-               "n_dropped": dict(cropped.dropped), "gallery_png": str(png), "gallery_html": str(page),
-               "data_dir": str(data), "seed": seed}
+    summary = {
+        **result,
+        "wall_s": stages.seconds,
+        "n_images_fetched": fetched.n_ok,
+        "n_faces": cropped.n_kept,
+        "n_dropped": dict(cropped.dropped),
+        "gallery_png": str(png),
+        "gallery_html": str(page),
+        "data_dir": str(data),
+        "seed": seed,
+    }
     partial = out / "summary.json.partial"
     partial.write_text(json.dumps(summary, indent=1) + "\n")
     partial.replace(out / "summary.json")
-    print(f"TPA {result['tpa']:.3f} ± {shown_error(result):.3f} on {result['n_triplets']} triplets of people and photographs "
-          f"never seen; raters themselves {result['human_tpa']:.3f}.\nNeighbours: {page}", file=sys.stderr)
+    print(
+        f"TPA {result['tpa']:.3f} ± {shown_error(result):.3f} on {result['n_triplets']} triplets of people and photographs "
+        f"never seen; raters themselves {result['human_tpa']:.3f}.\nNeighbours: {page}",
+        file=sys.stderr,
+    )
     return summary
 
 
@@ -91,10 +116,17 @@ def build(manual_dir: pathlib.Path, data_dir: pathlib.Path) -> None:
       UserError: it failed; its own words stand on stderr.
     """
     folder = pathlib.Path(importlib.util.find_spec("tfds_builders.fec").origin).parent
-    command = [sys.executable, "-c", "from imagefec.quiet import quiet_imports\nwith quiet_imports():\n"
-               "  from tensorflow_datasets.scripts.cli.main import launch_cli\nlaunch_cli()",
-               "build", str(folder), "--config=triplets", f"--manual_dir={manual_dir.resolve()}",
-               f"--data_dir={data_dir.resolve()}"]
+    command = [
+        sys.executable,
+        "-c",
+        "from imagefec.quiet import quiet_imports\nwith quiet_imports():\n"
+        "  from tensorflow_datasets.scripts.cli.main import launch_cli\nlaunch_cli()",
+        "build",
+        str(folder),
+        "--config=triplets",
+        f"--manual_dir={manual_dir.resolve()}",
+        f"--data_dir={data_dir.resolve()}",
+    ]
     print("build: " + " ".join(["tfds", *command[3:]]), file=sys.stderr, flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
@@ -120,21 +152,42 @@ def _same_settings(out: pathlib.Path, settings: dict) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         if path.is_file() and json.loads(path.read_text()) != settings:
-            raise UserError(f"{out}: holds a quickstart with {path.read_text().strip()}, and now {json.dumps(settings)} is "
-                            "asked for. Choose another --output_dir.")
+            raise UserError(
+                f"{out}: holds a quickstart with {path.read_text().strip()}, and now {json.dumps(settings)} is "
+                "asked for. Choose another --output_dir."
+            )
         path.write_text(json.dumps(settings) + "\n")
     except OSError as error:
-        raise UserError(f"--output_dir={out}: cannot be written ({error.strerror}). Choose a folder you may write to, on a "
-                        "disk with room.") from error
+        raise UserError(
+            f"--output_dir={out}: cannot be written ({error.strerror}). Choose a folder you may write to, on a "
+            "disk with room."
+        ) from error
 
 
-def _draw_once(drawn: pathlib.Path, csv_paths: list[pathlib.Path], url_root: str, bar, faces: int, identities: int,
-               triplets: int, seed: int) -> None:
+def _draw_once(
+    drawn: pathlib.Path,
+    csv_paths: list[pathlib.Path],
+    url_root: str,
+    bar,
+    faces: int,
+    identities: int,
+    triplets: int,
+    seed: int,
+) -> None:
     """Draws unless it is done; the csv files move to the manual directory, where they name the server of the day."""
     if all(path.is_file() for path in csv_paths):
         return
-    draw_world(drawn, faces, identities, triplets, TEST_FRACTION, url_root, seed, progress=bar.update,
-               validation_fraction=VALIDATION_FRACTION)
+    draw_world(
+        drawn,
+        faces,
+        identities,
+        triplets,
+        TEST_FRACTION,
+        url_root,
+        seed,
+        progress=bar.update,
+        validation_fraction=VALIDATION_FRACTION,
+    )
     for path in csv_paths:
         (drawn / path.name).replace(path)
 
@@ -153,14 +206,18 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def _served(folder: pathlib.Path) -> Iterator[str]:
     """A real HTTP server on the loopback interface while the block runs; yields its URL."""
     folder.mkdir(parents=True, exist_ok=True)
-    port_file = folder / ".port"  # a resumed quickstart must find its URLs served where its csv files say
+    port_file = (
+        folder / ".port"
+    )  # a resumed quickstart must find its URLs served where its csv files say
     port = int(port_file.read_text()) if port_file.is_file() else 0
     handler = functools.partial(_Quiet, directory=str(folder))
     try:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as error:
-        raise UserError(f"port {port} of 127.0.0.1, from which the drawn photographs were served, is taken "
-                        f"({error.strerror}). Free it, or choose another --output_dir.") from error
+        raise UserError(
+            f"port {port} of 127.0.0.1, from which the drawn photographs were served, is taken "
+            f"({error.strerror}). Free it, or choose another --output_dir."
+        ) from error
     port_file.write_text(str(server.server_port))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

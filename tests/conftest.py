@@ -29,7 +29,9 @@ def world(tmp_path_factory, no_model_files) -> World:
     from imagefec.faces.synthetic import draw_world
 
     root = tmp_path_factory.mktemp("world")
-    manual = draw_world(root / "fec", faces=300, identities=40, triplets=400, test_fraction=0.4, seed=5, workers=1)
+    manual = draw_world(
+        root / "fec", faces=300, identities=40, triplets=400, test_fraction=0.4, seed=5, workers=1
+    )
     csv_paths = [manual / name for name in quickstart.CSV_NAMES[:2]]
     assert fetch_photos(csv_paths, root / "cache").n_failed == 0
     crop_faces(csv_paths, root / "cache", manual / "faces", workers=1)

@@ -9,7 +9,20 @@ import pytest
 
 from imagefec import cli
 
-VERBS = ("quickstart", "draw", "fetch", "crop", "train", "evaluate", "embed", "gallery", "report", "serve", "export", "doctor")
+VERBS = (
+    "quickstart",
+    "draw",
+    "fetch",
+    "crop",
+    "train",
+    "evaluate",
+    "embed",
+    "gallery",
+    "report",
+    "serve",
+    "export",
+    "doctor",
+)
 ROW = '"{url}",0.1,0.9,0.1,0.9,"{url}",0.1,0.8,0.1,0.9,"{url}",0.2,0.9,0.1,0.9,ONE_CLASS_TRIPLET,r1,1,r2,1\r\n'
 TRAIN = "faceexp-comparison-data-train-public.csv"
 
@@ -35,18 +48,36 @@ def test_an_unknown_verb_or_flag_exits_2():
         assert ended.value.code == 2
 
 
-@pytest.mark.parametrize("content, said", [
-    (None, "no such"),
-    (b"", "empty"),
-    (b"\x00\x01\x02\xff" * 50, "binary|text"),
-    (b'"http://127.0.0.1/a.jpg",0.1,0.9\r\n', "line 1.*3"),
-    (ROW.replace("0.1,0.9,0.1,0.9", "0.9,0.1,0.1,0.9", 1).format(url="http://127.0.0.1/a.jpg").encode(), "line 1.*left"),
-    (ROW.replace("0.1,0.9,0.1,0.9", "0.1,1.9,0.1,0.9", 1).format(url="http://127.0.0.1/a.jpg").encode(), "line 1.*1.9"),
-    (ROW.replace("ONE_CLASS", "FOUR_CLASS").format(url="http://127.0.0.1/a.jpg").encode(), "line 1.*FOUR_CLASS"),
-    (ROW.replace("r2,1", "r2,4").format(url="http://127.0.0.1/a.jpg").encode(), "line 1.*4"),
-])
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (None, "no such"),
+        (b"", "empty"),
+        (b"\x00\x01\x02\xff" * 50, "binary|text"),
+        (b'"http://127.0.0.1/a.jpg",0.1,0.9\r\n', "line 1.*3"),
+        (
+            ROW.replace("0.1,0.9,0.1,0.9", "0.9,0.1,0.1,0.9", 1)
+            .format(url="http://127.0.0.1/a.jpg")
+            .encode(),
+            "line 1.*left",
+        ),
+        (
+            ROW.replace("0.1,0.9,0.1,0.9", "0.1,1.9,0.1,0.9", 1)
+            .format(url="http://127.0.0.1/a.jpg")
+            .encode(),
+            "line 1.*1.9",
+        ),
+        (
+            ROW.replace("ONE_CLASS", "FOUR_CLASS").format(url="http://127.0.0.1/a.jpg").encode(),
+            "line 1.*FOUR_CLASS",
+        ),
+        (ROW.replace("r2,1", "r2,4").format(url="http://127.0.0.1/a.jpg").encode(), "line 1.*4"),
+    ],
+)
 @pytest.mark.parametrize("verb", ["fetch", "crop"])
-def test_a_csv_that_cannot_be_read_is_one_sentence_and_exit_2(verb, content, said, tmp_path, capsys):
+def test_a_csv_that_cannot_be_read_is_one_sentence_and_exit_2(
+    verb, content, said, tmp_path, capsys
+):
     path = tmp_path / TRAIN
     if verb == "crop":  # it looks for the cache first
         path.write_text(ROW.format(url="file:///nowhere/a.jpg"))
@@ -64,25 +95,66 @@ def test_a_csv_that_cannot_be_read_is_one_sentence_and_exit_2(verb, content, sai
 
 
 def test_draw_prints_the_folder_it_wrote_and_fetch_one_json_object(tmp_path, capsys):
-    assert cli.main(["draw", str(tmp_path / "d"), "--faces=200", "--identities=8", "--triplets=12", "--test_fraction=0.5"]) == 0
+    assert (
+        cli.main(
+            [
+                "draw",
+                str(tmp_path / "d"),
+                "--faces=200",
+                "--identities=8",
+                "--triplets=12",
+                "--test_fraction=0.5",
+            ]
+        )
+        == 0
+    )
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "d")
     csv_paths = [str(path) for path in sorted((tmp_path / "d").glob("faceexp*.csv"))]
     assert cli.main(["fetch", *csv_paths, f"--cache={tmp_path / 'cache'}", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["n_ok"] == report["n_urls"] > 0
-    assert cli.main(["crop", *csv_paths, f"--cache={tmp_path / 'cache'}", f"--faces={tmp_path / 'd' / 'faces'}", "--json"]) == 0
+    assert (
+        cli.main(
+            [
+                "crop",
+                *csv_paths,
+                f"--cache={tmp_path / 'cache'}",
+                f"--faces={tmp_path / 'd' / 'faces'}",
+                "--json",
+            ]
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["n_kept"] > 0
 
 
-@pytest.mark.parametrize("argv, said", [
-    (["evaluate", "--run={tmp}/none", "--data_dir={tmp}"], "none"),
-    (["embed", "--run={tmp}/none", "{tmp}/a.png", "--out={tmp}/o.npz"], "none"),
-    (["gallery", "--run={tmp}/none", "--data_dir={tmp}", "--out={tmp}/g"], "none"),
-    (["train", "--config_file=nowhere.gin", "--output_dir={tmp}/r", "--data_dir={tmp}"], "nowhere.gin"),
-    (["train", "--config_file=smoke.gin", "--config=nothing.at.all = 1", "--output_dir={tmp}/r", "--data_dir={tmp}"], "nothing"),
-    (["train", "--config_file=smoke.gin", "--output_dir={tmp}/r", "--data_dir={tmp}"], "tfds build"),
-    (["quickstart", "--output_dir=/proc/nowhere"], "/proc/nowhere"),
-])
+@pytest.mark.parametrize(
+    "argv, said",
+    [
+        (["evaluate", "--run={tmp}/none", "--data_dir={tmp}"], "none"),
+        (["embed", "--run={tmp}/none", "{tmp}/a.png", "--out={tmp}/o.npz"], "none"),
+        (["gallery", "--run={tmp}/none", "--data_dir={tmp}", "--out={tmp}/g"], "none"),
+        (
+            ["train", "--config_file=nowhere.gin", "--output_dir={tmp}/r", "--data_dir={tmp}"],
+            "nowhere.gin",
+        ),
+        (
+            [
+                "train",
+                "--config_file=smoke.gin",
+                "--config=nothing.at.all = 1",
+                "--output_dir={tmp}/r",
+                "--data_dir={tmp}",
+            ],
+            "nothing",
+        ),
+        (
+            ["train", "--config_file=smoke.gin", "--output_dir={tmp}/r", "--data_dir={tmp}"],
+            "tfds build",
+        ),
+        (["quickstart", "--output_dir=/proc/nowhere"], "/proc/nowhere"),
+    ],
+)
 def test_what_the_user_can_mend_is_said_without_a_traceback(argv, said, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes(b"whatever")
     assert cli.main([word.format(tmp=tmp_path) for word in argv]) == 2
@@ -91,5 +163,7 @@ def test_what_the_user_can_mend_is_said_without_a_traceback(argv, said, tmp_path
 
 
 def test_python_m_imagefec_is_imagefec(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "imagefec", "--version"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "imagefec", "--version"], capture_output=True, text=True
+    )
     assert done.returncode == 0 and done.stdout.startswith("imagefec ")

@@ -29,45 +29,73 @@ def no_models(tmp_path, monkeypatch):
 @pytest.fixture
 def quick(monkeypatch):
     """Without the process that asks JAX."""
-    monkeypatch.setattr(doctor, "_devices", lambda timeout_s, problems: {"platform": "cpu", "n": 1, "kinds": ["cpu"]})
+    monkeypatch.setattr(
+        doctor,
+        "_devices",
+        lambda timeout_s, problems: {"platform": "cpu", "n": 1, "kinds": ["cpu"]},
+    )
 
 
 def in_a_process(code, folder, *more_paths):
     """Runs code in a fresh interpreter in `folder`; `more_paths` come first among what it imports from."""
     path = os.pathsep.join([*map(str, more_paths), CHECKOUT])
-    return subprocess.run([sys.executable, "-c", TELL + code], cwd=folder, env={**os.environ, "PYTHONPATH": path},
-                          capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-c", TELL + code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def test_it_answers_for_this_machine_and_imports_nothing_heavy(tmp_path):
     done = in_a_process(
         "report = doctor.examine()\n"
         "heavy = sorted({'tensorflow', 'tensorflow_datasets', 'trax', 'jax'} & sys.modules.keys())\n"
-        "print(json.dumps([report, heavy, doctor.describe(report)]))", tmp_path)
+        "print(json.dumps([report, heavy, doctor.describe(report)]))",
+        tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     report, heavy, text = json.loads(done.stdout)
     assert heavy == []
-    assert report["imagefec"] == imagefec.__version__ and report["opencv"]["version"] == cv2.__version__
+    assert (
+        report["imagefec"] == imagefec.__version__
+        and report["opencv"]["version"] == cv2.__version__
+    )
     assert report["devices"]["n"] >= 1 and report["devices"]["platform"] in ("cpu", "gpu", "tpu")
     assert report["packages"]["trax"] == importlib.metadata.version("trax")
     assert report["disk"]["folder"] == str(tmp_path) and report["disk"]["free_gb"] > 0
     assert set(report["datasets"]) == {"fec", "vggface2"} and report["gin_configs"]
     assert list(report["detectors"]) == ["yunet", "faced", "haar", "lbp"]
     assert report["detectors"]["lbp"]["available"] and report["auto"] in ("haar", "lbp")
-    for part in (cv2.__version__, "yunet: not there", "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
-                 "github.com/opencv/opencv_zoo", "github.com/iitzco/faced", "no_models", "auto means", "GB free"):
+    for part in (
+        cv2.__version__,
+        "yunet: not there",
+        "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+        "github.com/opencv/opencv_zoo",
+        "github.com/iitzco/faced",
+        "no_models",
+        "auto means",
+        "GB free",
+    ):
         assert part in text
 
 
 def test_a_driver_that_hangs_does_not_hang_it(tmp_path):
     (tmp_path / "jax.py").write_text("import time\ntime.sleep(60)\n")
     start = time.monotonic()
-    done = in_a_process("print(json.dumps(doctor.examine(devices_timeout_s=0.5)))", tmp_path, tmp_path)
+    done = in_a_process(
+        "print(json.dumps(doctor.examine(devices_timeout_s=0.5)))", tmp_path, tmp_path
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert time.monotonic() - start < 30
     assert report["devices"]["error"] == "timeout" and report["devices"]["n"] == 0
-    assert any("within 0.5 s" in problem and "JAX_PLATFORMS=cpu" in problem for problem in report["problems"])
+    assert any(
+        "within 0.5 s" in problem and "JAX_PLATFORMS=cpu" in problem
+        for problem in report["problems"]
+    )
 
 
 def test_a_jax_that_fails_is_a_problem_with_its_own_words(tmp_path):
@@ -78,26 +106,51 @@ def test_a_jax_that_fails_is_a_problem_with_its_own_words(tmp_path):
 
 
 def test_an_opencv_that_cannot_be_imported_is_a_problem_and_not_the_end(tmp_path):
-    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')\n")
+    (tmp_path / "cv2.py").write_text(
+        "raise ImportError('libGL.so.1: cannot open shared object file')\n"
+    )
     done = in_a_process("print(doctor.describe(doctor.examine()))", tmp_path, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "libGL.so.1" in done.stdout and "opencv-python-headless" in done.stdout and "auto means nothing" in done.stdout
+    assert (
+        "libGL.so.1" in done.stdout
+        and "opencv-python-headless" in done.stdout
+        and "auto means nothing" in done.stdout
+    )
 
 
 def test_a_missing_package_and_a_wrong_version_are_told_with_the_command(quick, monkeypatch):
-    monkeypatch.setattr(importlib.metadata, "requires", lambda name: [
-        "no-such-package>=2", "numpy<1", "pytest>=1", 'not-asked-for; extra == "test"'])
+    monkeypatch.setattr(
+        importlib.metadata,
+        "requires",
+        lambda name: [
+            "no-such-package>=2",
+            "numpy<1",
+            "pytest>=1",
+            'not-asked-for; extra == "test"',
+        ],
+    )
     report = doctor.examine()
-    assert report["packages"]["no-such-package"] is None and "not-asked-for" not in report["packages"]
+    assert (
+        report["packages"]["no-such-package"] is None and "not-asked-for" not in report["packages"]
+    )
     missing, wrong = report["problems"][:2]
-    assert missing.startswith("package no-such-package is missing: pip install 'no-such-package>=2'")
-    assert wrong.startswith("package numpy is ") and wrong.endswith("numpy<1 is wanted: pip install 'numpy<1'.")
+    assert missing.startswith(
+        "package no-such-package is missing: pip install 'no-such-package>=2'"
+    )
+    assert wrong.startswith("package numpy is ") and wrong.endswith(
+        "numpy<1 is wanted: pip install 'numpy<1'."
+    )
 
 
 def test_two_opencvs_are_told_to_overwrite_each_other(quick, monkeypatch):
     version = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: "4.1" if name == "opencv-contrib-python" else version(name))
-    assert any("overwrite each other's cv2: pip uninstall" in problem for problem in doctor.examine()["problems"])
+    monkeypatch.setattr(
+        doctor, "_version", lambda name: "4.1" if name == "opencv-contrib-python" else version(name)
+    )
+    assert any(
+        "overwrite each other's cv2: pip uninstall" in problem
+        for problem in doctor.examine()["problems"]
+    )
 
 
 def test_a_wrong_model_file_is_a_problem_and_a_missing_one_is_not(quick, tmp_path):
@@ -105,14 +158,22 @@ def test_a_wrong_model_file_is_a_problem_and_a_missing_one_is_not(quick, tmp_pat
     (tmp_path / "face_detection_yunet_2023mar.onnx").write_bytes(b"<html>")
     report = doctor.examine(tmp_path)
     [problem] = [problem for problem in report["problems"] if "yunet" in problem]
-    assert "HTML" in problem and str(tmp_path) in problem and not report["detectors"]["yunet"]["available"]
+    assert (
+        "HTML" in problem
+        and str(tmp_path) in problem
+        and not report["detectors"]["yunet"]["available"]
+    )
 
 
 def test_detectors_whose_files_are_there_are_told_with_their_folder(quick, tmp_path):
     for name in ("face_yolo.pb", "face_corrector.pb"):
         (tmp_path / name).touch()
     report = doctor.examine(tmp_path)
-    assert report["detectors"]["faced"] == {"available": True, "file": str(tmp_path), "problem": None}
+    assert report["detectors"]["faced"] == {
+        "available": True,
+        "file": str(tmp_path),
+        "problem": None,
+    }
     assert report["auto"] == "faced"
     assert f"detector     faced: there, {tmp_path}\n" in doctor.describe(report)
 
@@ -124,15 +185,24 @@ def test_an_opencv_5_has_no_haar_and_says_what_to_do(quick, monkeypatch):
     assert "'opencv-python-headless<5'" in report["detectors"]["haar"]["problem"]
 
 
-def test_little_room_missing_configs_and_missing_builders_are_problems(quick, monkeypatch, tmp_path):
+def test_little_room_missing_configs_and_missing_builders_are_problems(
+    quick, monkeypatch, tmp_path
+):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**12, 10**12, 1_234_000_000))
     monkeypatch.setattr(doctor, "CONFIG_DIRS", (tmp_path,))
     monkeypatch.setattr(doctor, "DATASETS", ("fec", "nothing"))
     report = doctor.examine()
-    assert report["disk"]["free_gb"] == 1.2 and report["gin_configs"] is None and report["datasets"]["nothing"] is None
+    assert (
+        report["disk"]["free_gb"] == 1.2
+        and report["gin_configs"] is None
+        and report["datasets"]["nothing"] is None
+    )
     text = doctor.describe(report)
-    for n, part in enumerate(("1.2 GB are free", f"no gin files in {tmp_path}", "builder of nothing is not found"), start=1):
+    for n, part in enumerate(
+        ("1.2 GB are free", f"no gin files in {tmp_path}", "builder of nothing is not found"),
+        start=1,
+    ):
         assert any(line.startswith(f"problem {n}: ") and part in line for line in text.splitlines())
     assert json.loads(json.dumps(report)) == report
 
@@ -144,8 +214,13 @@ def test_a_machine_that_lacks_nothing_says_so(quick, monkeypatch):
 
 
 def test_gin_configs_are_looked_for_where_training_does():
-    path = pathlib.Path(imagefec.__file__).parent / "training/configurables.py"  # to import it would load Trax
-    [there] = [node.value for node in ast.parse(path.read_text()).body
-               if isinstance(node, ast.Assign) and node.targets[0].id == "CONFIG_DIRS"]
+    path = (
+        pathlib.Path(imagefec.__file__).parent / "training/configurables.py"
+    )  # to import it would load Trax
+    [there] = [
+        node.value
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "CONFIG_DIRS"
+    ]
     names = {"pathlib": pathlib, "sys": sys, "__file__": str(path)}
     assert eval(compile(ast.Expression(there), str(path), "eval"), names) == doctor.CONFIG_DIRS

@@ -35,7 +35,9 @@ def _breaches(path, package):
 def _wrong_floor(name, module, package):
     if not module.startswith("imagefec."):
         return None
-    own, other = (_room(part) for part in (name, module.removeprefix("imagefec.").replace(".", "/")))
+    own, other = (
+        _room(part) for part in (name, module.removeprefix("imagefec.").replace(".", "/"))
+    )
     if own in BASE and other in BASE:
         allowed = BASE.index(other) <= BASE.index(own)
     elif other in BASE:
@@ -59,7 +61,9 @@ def _wrong_outsider(name, module):
         return "imports gin, whose homes are " + " and ".join(sorted(GIN_HOMES))
     if _is_of(module, "trax") and not name.startswith("compat/"):
         return "imports trax; take its names from imagefec.compat, which patches it"
-    if (_is_of(module, "tensorflow_datasets") or _is_of(module, "tensorflow.data")) and name not in TFDS_HOMES:
+    if (
+        _is_of(module, "tensorflow_datasets") or _is_of(module, "tensorflow.data")
+    ) and name not in TFDS_HOMES:
         return f"uses {module}, whose home is data/store/datasets.py"
     return None
 
@@ -83,16 +87,23 @@ def _imports(path, package):
             for alias in node.names:
                 yield node.lineno, alias.name
                 aliases[alias.asname or alias.name.split(".")[0]] = (
-                    alias.name if alias.asname else alias.name.split(".")[0])
+                    alias.name if alias.asname else alias.name.split(".")[0]
+                )
         elif isinstance(node, ast.ImportFrom):
-            base = here[:len(here) - node.level + 1] if node.level else []
+            base = here[: len(here) - node.level + 1] if node.level else []
             base = ".".join([*base, *([node.module] if node.module else [])])
             for alias in node.names:
                 yield node.lineno, _home(f"{base}.{alias.name}")
-        elif isinstance(node, ast.Constant) and re.fullmatch(r"imagefec(\.[a-z_]\w*)+", str(node.value)):
+        elif isinstance(node, ast.Constant) and re.fullmatch(
+            r"imagefec(\.[a-z_]\w*)+", str(node.value)
+        ):
             yield node.lineno, node.value  # of importlib.import_module, or of a table of lazy names
     for node in ast.walk(tree):  # import tensorflow as tf; tf.data.Dataset
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in aliases
+        ):
             full = aliases[node.value.id]
             if full in ("tensorflow", "imagefec"):
                 yield node.lineno, _home(f"{full}.{node.attr}")
@@ -119,51 +130,75 @@ def test_every_file_of_imagefec_imports_only_from_floors_below():
     assert violations(PACKAGE) == []
 
 
-@pytest.mark.parametrize(("name", "text"), [
-    ("maths/losses.py", "from imagefec.faces import crop"),
-    ("maths/losses.py", "from imagefec import model"),
-    ("maths/losses.py", "import imagefec\n\nimagefec.model"),
-    ("maths/losses.py", "import imagefec\n\nimagefec.Embedder"),
-    ("faces/crop.py", "from ..data import fetch"),
-    ("faces/synthetic/world.py", "from ...data.fec_csv import TYPES"),
-    ("faces/crop.py", "from imagefec import Embedder"),
-    ("data/store/datasets.py", "import imagefec.model.resnet as resnet"),
-    ("data/deep/down.py", "def late():\n    from imagefec.model import resnet"),
-    ("model/resnet.py", "from imagefec.data.store import datasets"),
-    ("model/resnet.py", "import importlib\nimportlib.import_module('imagefec.data.store.datasets')"),
-    ("training/loop.py", "from imagefec.analysis import gallery"),
-    ("analysis/gallery.py", "from imagefec.serving.app import serve"),
-    ("serving/app.py", "from imagefec.training import loop"),
-    ("serving/app.py", "from imagefec import cli"),
-    ("errors.py", "from imagefec.maths import geometry"),
-    ("errors.py", "from imagefec import compat"),
-    ("data/new.py", "import tfds_builders.fec"),
-    ("cli.py", "from tfds_builders import fec"),
-    ("model/layers.py", "import gin"),
-    ("cli.py", "from gin import config"),
-    ("data/fec_examples.py", "import tensorflow_datasets as tfds"),
-    ("data/fec_examples.py", "import tensorflow as tf\n\nxs = tf.data.Dataset.range(3)"),
-    ("training/loop.py", "from tensorflow import data"),
-    ("model/resnet.py", "from trax import layers as tl"),
-    ("model/resnet.py", "from imagefec import compat\nimport trax"),
-])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("maths/losses.py", "from imagefec.faces import crop"),
+        ("maths/losses.py", "from imagefec import model"),
+        ("maths/losses.py", "import imagefec\n\nimagefec.model"),
+        ("maths/losses.py", "import imagefec\n\nimagefec.Embedder"),
+        ("faces/crop.py", "from ..data import fetch"),
+        ("faces/synthetic/world.py", "from ...data.fec_csv import TYPES"),
+        ("faces/crop.py", "from imagefec import Embedder"),
+        ("data/store/datasets.py", "import imagefec.model.resnet as resnet"),
+        ("data/deep/down.py", "def late():\n    from imagefec.model import resnet"),
+        ("model/resnet.py", "from imagefec.data.store import datasets"),
+        (
+            "model/resnet.py",
+            "import importlib\nimportlib.import_module('imagefec.data.store.datasets')",
+        ),
+        ("training/loop.py", "from imagefec.analysis import gallery"),
+        ("analysis/gallery.py", "from imagefec.serving.app import serve"),
+        ("serving/app.py", "from imagefec.training import loop"),
+        ("serving/app.py", "from imagefec import cli"),
+        ("errors.py", "from imagefec.maths import geometry"),
+        ("errors.py", "from imagefec import compat"),
+        ("data/new.py", "import tfds_builders.fec"),
+        ("cli.py", "from tfds_builders import fec"),
+        ("model/layers.py", "import gin"),
+        ("cli.py", "from gin import config"),
+        ("data/fec_examples.py", "import tensorflow_datasets as tfds"),
+        ("data/fec_examples.py", "import tensorflow as tf\n\nxs = tf.data.Dataset.range(3)"),
+        ("training/loop.py", "from tensorflow import data"),
+        ("model/resnet.py", "from trax import layers as tl"),
+        ("model/resnet.py", "from imagefec import compat\nimport trax"),
+    ],
+)
 def test_a_planted_breach_is_caught(tmp_path, name, text):
     found = violations(planted(tmp_path, name, text))
     assert len(found) == 1 and found[0].startswith(f"{name}, line ")
 
 
-@pytest.mark.parametrize(("name", "text"), [
-    ("maths/losses.py", "import jax\nfrom imagefec.errors import UserError\nfrom imagefec.maths import geometry"),
-    ("data/fetch.py", "import imagefec\nfrom imagefec.faces import crop\n\nimagefec.__version__"),
-    ("data/fetch.py", "from imagefec import __version__\nfrom . import ledger"),
-    ("data/store/datasets.py", "import tensorflow_datasets\nimport tensorflow as tf\n\ntf.data.Dataset"),
-    ("model/layers.py", "from imagefec.compat import tl"),
-    ("compat/patches.py", "import trax"),
-    ("training/configurables.py", "import gin\nfrom imagefec.data.store import datasets\nfrom imagefec.model import resnet"),
-    ("serving/app.py", "from imagefec.analysis import gallery"),
-    ("cli.py", "from imagefec import quickstart\nfrom imagefec.serving import app"),
-    ("model/layers.py", "import tensorflow as tf\n\ntf.io\n'''Speaks of imagefec.data in a sentence.'''"),
-])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "maths/losses.py",
+            "import jax\nfrom imagefec.errors import UserError\nfrom imagefec.maths import geometry",
+        ),
+        (
+            "data/fetch.py",
+            "import imagefec\nfrom imagefec.faces import crop\n\nimagefec.__version__",
+        ),
+        ("data/fetch.py", "from imagefec import __version__\nfrom . import ledger"),
+        (
+            "data/store/datasets.py",
+            "import tensorflow_datasets\nimport tensorflow as tf\n\ntf.data.Dataset",
+        ),
+        ("model/layers.py", "from imagefec.compat import tl"),
+        ("compat/patches.py", "import trax"),
+        (
+            "training/configurables.py",
+            "import gin\nfrom imagefec.data.store import datasets\nfrom imagefec.model import resnet",
+        ),
+        ("serving/app.py", "from imagefec.analysis import gallery"),
+        ("cli.py", "from imagefec import quickstart\nfrom imagefec.serving import app"),
+        (
+            "model/layers.py",
+            "import tensorflow as tf\n\ntf.io\n'''Speaks of imagefec.data in a sentence.'''",
+        ),
+    ],
+)
 def test_what_the_floors_allow_passes(tmp_path, name, text):
     assert violations(planted(tmp_path, name, text)) == []
 

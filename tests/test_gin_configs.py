@@ -12,6 +12,7 @@ CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "gin_configs").glob("*.gin
 @pytest.fixture
 def configurables(tmp_path, monkeypatch):
     from imagefec.training import configurables
+
     monkeypatch.chdir(tmp_path)  # includes must not lean on the working directory
     yield configurables
     configurables.gin.clear_config()
@@ -23,8 +24,11 @@ def test_every_gin_file_parses_and_names_what_it_is(configurables, path):
     configurables.parse([str(path)])
 
 
-@pytest.mark.parametrize("path", [path for path in CONFIGS if path.name not in ("base.gin", "small.gin")],
-                         ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [path for path in CONFIGS if path.name not in ("base.gin", "small.gin")],
+    ids=lambda path: path.name,
+)
 def test_every_experiment_binds_all_that_training_requires(configurables, path):
     configurables.parse([path.name])  # by bare name, from anywhere
     settings = configurables.settings()
@@ -38,12 +42,15 @@ def test_a_binding_goes_over_the_files(configurables):
     assert configurables.settings()["batch_triplets"] == 7
 
 
-@pytest.mark.parametrize("files, bindings, said", [
-    (["nowhere.gin"], [], "nowhere.gin: there is no such file"),
-    (["smoke.gin"], ["no_such_thing.steps = 1"], "no_such_thing"),
-    (["smoke.gin"], ["training.no_such_argument = 1"], "no_such_argument"),
-    (["smoke.gin"], ["training.steps = = 1"], "training.steps"),
-])
+@pytest.mark.parametrize(
+    "files, bindings, said",
+    [
+        (["nowhere.gin"], [], "nowhere.gin: there is no such file"),
+        (["smoke.gin"], ["no_such_thing.steps = 1"], "no_such_thing"),
+        (["smoke.gin"], ["training.no_such_argument = 1"], "no_such_argument"),
+        (["smoke.gin"], ["training.steps = = 1"], "training.steps"),
+    ],
+)
 def test_what_gin_cannot_read_is_one_clear_sentence(configurables, files, bindings, said):
     with pytest.raises(UserError, match=said):
         configurables.parse(files, bindings)

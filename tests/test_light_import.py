@@ -28,8 +28,13 @@ def heavy_after(statement, *folders):
     """The heavy libraries that a fresh interpreter has loaded after one statement."""
     code = f"import sys\n{statement}\nprint(*({set(HEAVY)!r} & sys.modules.keys()))"
     path = os.pathsep.join([*map(str, folders), CHECKOUT, os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path},
-                          capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout.split()

@@ -8,8 +8,22 @@ import pytest
 from imagefec import quickstart
 from imagefec.errors import UserError
 
-FIELDS = {"tpa", "tpa_se", "n_triplets", "by_type", "human_tpa", "embedding_spread", "run", "step", "dataset", "split",
-          "wall_s", "n_images_fetched", "n_faces", "n_dropped"}
+FIELDS = {
+    "tpa",
+    "tpa_se",
+    "n_triplets",
+    "by_type",
+    "human_tpa",
+    "embedding_spread",
+    "run",
+    "step",
+    "dataset",
+    "split",
+    "wall_s",
+    "n_images_fetched",
+    "n_faces",
+    "n_dropped",
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +37,15 @@ def test_quickstart_leaves_what_the_contract_names(short):
     out, _, summary = short
     assert summary.keys() >= FIELDS
     assert json.loads((out / "summary.json").read_text()) == summary
-    assert list(summary["wall_s"]) == ["draw", "fetch", "crop", "build", "train", "evaluate", "gallery"]
+    assert list(summary["wall_s"]) == [
+        "draw",
+        "fetch",
+        "crop",
+        "build",
+        "train",
+        "evaluate",
+        "gallery",
+    ]
     for key in ("gallery_png", "gallery_html", "run", "data_dir"):
         assert pathlib.Path(summary[key]).exists()
     assert summary["n_faces"] > 700 and 0.7 < summary["human_tpa"] < 1

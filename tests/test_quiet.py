@@ -33,10 +33,12 @@ def test_a_known_notice_is_dropped_and_its_neighbours_are_not(capfd, notice):
 
 def test_what_python_writes_comes_through_in_order():
     # In a process of its own: pytest's sys.stderr does not write to file descriptor 2.
-    done = python("import os, sys\nfrom imagefec.quiet import quiet_imports\nprint('before', file=sys.stderr)\n"
-                  "with quiet_imports():\n    print('from Python', file=sys.stderr, flush=True)\n"
-                  "    os.write(2, b'from C\\n')\n    print('again', file=sys.stderr, end='')\n"
-                  "print(', later', file=sys.stderr)")
+    done = python(
+        "import os, sys\nfrom imagefec.quiet import quiet_imports\nprint('before', file=sys.stderr)\n"
+        "with quiet_imports():\n    print('from Python', file=sys.stderr, flush=True)\n"
+        "    os.write(2, b'from C\\n')\n    print('again', file=sys.stderr, end='')\n"
+        "print(', later', file=sys.stderr)"
+    )
     assert done.stderr == b"before\nfrom Python\nfrom C\nagain, later\n"
 
 
@@ -74,12 +76,19 @@ def test_no_file_descriptor_is_left_open():
 
 
 def test_a_process_without_stderr_can_import_too():
-    done = python("from imagefec.quiet import quiet_imports\nwith quiet_imports():\n    pass\nprint('done')", "2>&-")
+    done = python(
+        "from imagefec.quiet import quiet_imports\nwith quiet_imports():\n    pass\nprint('done')",
+        "2>&-",
+    )
     assert (done.returncode, done.stdout) == (0, b"done\n")
 
 
 def python(code, redirected=""):
     """What a fresh interpreter makes of the code."""
     path = os.pathsep.join([CHECKOUT, os.environ.get("PYTHONPATH", "")])
-    return subprocess.run(["sh", "-c", f'exec "$0" -c "$1" {redirected}', sys.executable, code],
-                          env={**os.environ, "PYTHONPATH": path}, capture_output=True, timeout=60)
+    return subprocess.run(
+        ["sh", "-c", f'exec "$0" -c "$1" {redirected}', sys.executable, code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        timeout=60,
+    )

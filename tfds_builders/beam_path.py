@@ -1,7 +1,8 @@
 """How any builder's examples are made: one after the other here, or by Apache Beam where its user asks for it.
 
-`tfds build` asks with --beam_pipeline_options, Python with DownloadConfig's beam_options or beam_runner; else Beam is not used.
-Functions passed here are then pickled and run on workers: what they hold must be small, and importable there.
+`tfds build` asks with --beam_pipeline_options, Python with DownloadConfig's beam_options or
+beam_runner; else Beam is not used. Functions passed here are then pickled and run on workers: what
+they hold must be small, and importable there.
 """
 
 from __future__ import annotations
@@ -21,12 +22,19 @@ class BeamWhereAsked:
 
     beam: tfds.download.DownloadConfig | None = None
 
-    def _download_and_prepare(self, dl_manager: Any, download_config: tfds.download.DownloadConfig) -> None:
+    def _download_and_prepare(
+        self, dl_manager: Any, download_config: tfds.download.DownloadConfig
+    ) -> None:
         asked = download_config.beam_options is not None or download_config.beam_runner is not None
         self.beam = download_config if asked else None
         super()._download_and_prepare(dl_manager, download_config)
 
-    def examples(self, source: Any, list_work: Callable[[Any], Iterable[Any]], do_work: Callable[[Any], tuple]) -> Any:
+    def examples(
+        self,
+        source: Any,
+        list_work: Callable[[Any], Iterable[Any]],
+        do_work: Callable[[Any], tuple],
+    ) -> Any:
         """The examples of a split, as TFDS takes them: an iterator, or a Beam transform.
 
         Args:
@@ -38,11 +46,17 @@ class BeamWhereAsked:
             return map(do_work, list_work(source))
         import apache_beam as beam
 
-        return (beam.Create([source], reshuffle=False) | "ListWork" >> beam.FlatMap(list_work)
-                | "SpreadWork" >> beam.Reshuffle() | "MakeExamples" >> beam.Map(do_work))
+        return (
+            beam.Create([source], reshuffle=False)
+            | "ListWork" >> beam.FlatMap(list_work)
+            | "SpreadWork" >> beam.Reshuffle()
+            | "MakeExamples" >> beam.Map(do_work)
+        )
 
 
-def run_each(asked: tfds.download.DownloadConfig, do: Callable[[Any], None], items: Iterable[Any]) -> Iterator[None]:
+def run_each(
+    asked: tfds.download.DownloadConfig, do: Callable[[Any], None], items: Iterable[Any]
+) -> Iterator[None]:
     """Does something to every item in a Beam pipeline of its own, and yields once an item when all is done.
 
     Args:
@@ -54,6 +68,8 @@ def run_each(asked: tfds.download.DownloadConfig, do: Callable[[Any], None], ite
     from apache_beam.options.pipeline_options import PipelineOptions
 
     items = list(items)
-    with beam.Pipeline(runner=asked.beam_runner, options=asked.beam_options or PipelineOptions()) as pipeline:
+    with beam.Pipeline(
+        runner=asked.beam_runner, options=asked.beam_options or PipelineOptions()
+    ) as pipeline:
         _ = pipeline | beam.Create(items) | "SpreadWork" >> beam.Reshuffle() | "Do" >> beam.Map(do)
     yield from (None for _ in items)

@@ -18,27 +18,53 @@ ASKED = tfds.download.DownloadConfig(beam_options=PipelineOptions([]))
 
 def build(data_dir, manual_dir=DUMMY, config="triplets", builder_class=FEC, **more):
     builder = builder_class(data_dir=data_dir, config=config)
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, **more))
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, **more)
+    )
     return builder
 
 
-@pytest.mark.parametrize(("builder_class", "config"), [(FEC, "triplets"), (FEC, "faces"), (VGGFACE2, "faces")])
+@pytest.mark.parametrize(
+    ("builder_class", "config"), [(FEC, "triplets"), (FEC, "faces"), (VGGFACE2, "faces")]
+)
 def test_every_file_is_the_same(builder_class, config, tmp_path):
     manual = DUMMY.parents[1] / builder_class.name / "dummy_data"
-    builds = [build(tmp_path / str(asked), manual, config, builder_class, beam_options=asked and PipelineOptions([]))
-              for asked in (None, True)]
-    here, beam = ({path.name: path.read_bytes() for path in Path(builder.data_dir).iterdir()} for builder in builds)
+    builds = [
+        build(
+            tmp_path / str(asked),
+            manual,
+            config,
+            builder_class,
+            beam_options=asked and PipelineOptions([]),
+        )
+        for asked in (None, True)
+    ]
+    here, beam = (
+        {path.name: path.read_bytes() for path in Path(builder.data_dir).iterdir()}
+        for builder in builds
+    )
     assert len([name for name in here if ".tfrecord" in name]) == 2  # train and test
     assert here == beam
 
 
-@pytest.mark.parametrize("asked", [{"beam_options": PipelineOptions([])}, {"beam_runner": "DirectRunner"}])
+@pytest.mark.parametrize(
+    "asked", [{"beam_options": PipelineOptions([])}, {"beam_runner": "DirectRunner"}]
+)
 def test_in_several_shards_the_records_and_their_order_are_the_same(asked, tmp_path):
     """Where shards end is not: TFDS cuts them by number in one process, by hash of the key in Beam."""
-    builds = [build(tmp_path / "here", num_shards=3), build(tmp_path / "beam", num_shards=3, **asked)]
+    builds = [
+        build(tmp_path / "here", num_shards=3),
+        build(tmp_path / "beam", num_shards=3, **asked),
+    ]
     assert [builder.beam is None for builder in builds] == [True, False]
-    here, beam = ([record for shard in sorted(Path(builder.data_dir).glob("fec-train.tfrecord*")) for record in records(shard)]
-                  for builder in builds)
+    here, beam = (
+        [
+            record
+            for shard in sorted(Path(builder.data_dir).glob("fec-train.tfrecord*"))
+            for record in records(shard)
+        ]
+        for builder in builds
+    )
     assert len(here) == 8 and here == beam
 
 

@@ -32,8 +32,21 @@ def tfds_build(name, manual_dir, data_dir, *flags):
     """The command line, as a group of processes that runs."""
     launch = "from tensorflow_datasets.scripts.cli.main import launch_cli; launch_cli()"
     return subprocess.Popen(
-        [sys.executable, "-c", launch, "build", str(FOLDER / name), f"--manual_dir={manual_dir}", f"--data_dir={data_dir}",
-         *flags], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        [
+            sys.executable,
+            "-c",
+            launch,
+            "build",
+            str(FOLDER / name),
+            f"--manual_dir={manual_dir}",
+            f"--data_dir={data_dir}",
+            *flags,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def wait_for(process):
@@ -52,21 +65,36 @@ def kill_when(process, data_dir, pattern):
 
 def build_here(name, manual_dir, data_dir, config):
     builder = BUILDERS[name](data_dir=data_dir, config=config)
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(manual_dir=manual_dir)
+    )
 
 
 def files_of(data_dir, name):
     """All files of a dataset, its records and what tells of them."""
     folder = data_dir / name
-    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    files = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
     # `tfds build` imports the builder by another name than we do.
-    return {path: content.replace(b'"moduleName": "tfds_builders.', b'"moduleName": "') for path, content in files.items()}
+    return {
+        path: content.replace(b'"moduleName": "tfds_builders.', b'"moduleName": "')
+        for path, content in files.items()
+    }
 
 
 @pytest.mark.parametrize(("name", "config"), [("fec", "index"), ("vggface2", "triplets")])
 def test_beam_s_files_are_those_of_a_build_in_one_process(name, config, tmp_path):
     manual = FOLDER / name / "dummy_data"
-    beam = tfds_build(name, manual, tmp_path / "beam", f"--config={config}", "--beam_pipeline_options=runner=DirectRunner")
+    beam = tfds_build(
+        name,
+        manual,
+        tmp_path / "beam",
+        f"--config={config}",
+        "--beam_pipeline_options=runner=DirectRunner",
+    )
     build_here(name, manual, tmp_path / "here", config)
     wait_for(beam)
     first, second = (files_of(tmp_path / way, name) for way in ("here", "beam"))
@@ -79,9 +107,17 @@ def test_a_build_of_fec_killed_twice_ends_as_one_that_never_was(tmp_path):
     shutil.copytree(FOLDER / "fec" / "dummy_data" / "faces", manual / "faces")
     rows = (FOLDER / "fec" / "dummy_data" / TRAIN).read_text()
     (manual / TRAIN).write_text(rows * 300)  # work for some seconds
-    kill_when(tfds_build("fec", manual, data, "--config=triplets"), data, "fec/triplets/incomplete.*")
-    kill_when(tfds_build("fec", manual, data, "--config=triplets"), data, "fec/triplets/incomplete.*/fec-train.tfrecord*")
-    assert len(list(data.glob("fec/triplets/*"))) == 1 and not list(data.glob("fec/triplets/1*"))  # the second's leavings
+    kill_when(
+        tfds_build("fec", manual, data, "--config=triplets"), data, "fec/triplets/incomplete.*"
+    )
+    kill_when(
+        tfds_build("fec", manual, data, "--config=triplets"),
+        data,
+        "fec/triplets/incomplete.*/fec-train.tfrecord*",
+    )
+    assert len(list(data.glob("fec/triplets/*"))) == 1 and not list(
+        data.glob("fec/triplets/1*")
+    )  # the second's leavings
     again = tfds_build("fec", manual, data, "--config=triplets")
     build_here("fec", manual, tmp_path / "whole", "triplets")
     wait_for(again)
@@ -92,24 +128,41 @@ def test_a_build_of_fec_killed_twice_ends_as_one_that_never_was(tmp_path):
 @pytest.fixture
 def many(tmp_path):
     """Eighty people of four photos each, work for a second or two: dummy_data's, lighter and darker."""
-    photos = [cv2.imread(str(path)) for path in sorted((FOLDER / "vggface2" / "dummy_data").glob("t*/*/0001_01.jpg"))]
+    photos = [
+        cv2.imread(str(path))
+        for path in sorted((FOLDER / "vggface2" / "dummy_data").glob("t*/*/0001_01.jpg"))
+    ]
     for person in range(80):
         folder = tmp_path / "many" / "train" / f"Ж{person:02d}"
         folder.mkdir(parents=True)
         for n in range(4):
-            shade = cv2.convertScaleAbs(photos[person % len(photos)], alpha=1 - 0.005 * person, beta=6 * n)
+            shade = cv2.convertScaleAbs(
+                photos[person % len(photos)], alpha=1 - 0.005 * person, beta=6 * n
+            )
             cv2.imwrite(str(folder / f"{n}.png"), shade)
     return tmp_path / "many"
 
 
-def test_a_killed_build_of_vggface2_goes_on_where_it_was_and_ends_as_one_that_never_was(many, tmp_path):
+def test_a_killed_build_of_vggface2_goes_on_where_it_was_and_ends_as_one_that_never_was(
+    many, tmp_path
+):
     config = '--config={"name": "few", "n_triplets": 50, "seed": 3}'
     data = tmp_path / "killed"
-    kill_when(tfds_build("vggface2", many, data, config), data, "downloads/vggface2_faces/*/train/*.json")
-    done = {path: path.stat().st_mtime_ns for path in data.glob("downloads/vggface2_faces/*/train/*.json")}
+    kill_when(
+        tfds_build("vggface2", many, data, config), data, "downloads/vggface2_faces/*/train/*.json"
+    )
+    done = {
+        path: path.stat().st_mtime_ns
+        for path in data.glob("downloads/vggface2_faces/*/train/*.json")
+    }
     assert 0 < len(done) < 80, "killed before or after the cutting"
     again = tfds_build("vggface2", many, data, config)
-    build_here("vggface2", many, tmp_path / "whole", vggface2_dataset_builder.Config(name="few", n_triplets=50, seed=3))
+    build_here(
+        "vggface2",
+        many,
+        tmp_path / "whole",
+        vggface2_dataset_builder.Config(name="few", n_triplets=50, seed=3),
+    )
     wait_for(again)
     assert {path: path.stat().st_mtime_ns for path in done} == done
     first, second = (files_of(tmp_path / way, "vggface2") for way in ("whole", "killed"))

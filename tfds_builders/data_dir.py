@@ -18,7 +18,8 @@ from imagefec.errors import UserError
 class TidyDataDir:
     """Put before tfds.core.GeneratorBasedBuilder, which writes to a folder incomplete.XXXXXX_VERSION and renames it at the end.
 
-    That folder is locked while it is written to; of a build that was killed it would stay, and take as much room as the dataset.
+    That folder is locked while it is written to; of a build that was killed it would stay, and take
+    as much room as the dataset.
     """
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
@@ -38,7 +39,8 @@ class TidyDataDir:
                 raise
             raise UserError(
                 f"{root}: the dataset cannot be written ({reason}). Make room, up to twice the size of the dataset, or give "
-                "another --data_dir. What was half-written is deleted: the same command starts anew.") from error
+                "another --data_dir. What was half-written is deleted: the same command starts anew."
+            ) from error
 
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         folder = Path(self.data_dir)

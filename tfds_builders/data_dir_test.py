@@ -17,14 +17,19 @@ DUMMY = Path(__file__).parent / "fec" / "dummy_data"
 
 def build(data_dir, manual_dir=DUMMY):
     builder = fec_dataset_builder.Builder(data_dir=data_dir, config="triplets")
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(manual_dir=manual_dir)
+    )
 
 
 def test_a_full_disk_is_told_in_a_sentence_and_leaves_nothing_half_written(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # train's file grows larger
     try:
-        with pytest.raises(UserError, match=rf"^{tmp_path}: the dataset cannot be written .*fec-train.*too large.*Make room"):
+        with pytest.raises(
+            UserError,
+            match=rf"^{tmp_path}: the dataset cannot be written .*fec-train.*too large.*Make room",
+        ):
             build(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -34,7 +39,10 @@ def test_a_full_disk_is_told_in_a_sentence_and_leaves_nothing_half_written(tmp_p
 
 def test_a_data_dir_that_cannot_be_is_told_in_a_sentence(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=rf"^{tmp_path}/file: the dataset cannot be written \(Not a directory.*--data_dir"):
+    with pytest.raises(
+        UserError,
+        match=rf"^{tmp_path}/file: the dataset cannot be written \(Not a directory.*--data_dir",
+    ):
         build(tmp_path / "file")
 
 
@@ -44,7 +52,9 @@ def test_an_error_of_other_files_stays_what_it_is(tmp_path):
     with pytest.raises(UserError, match=r"No such file or directory, though faces\.csv lists it"):
         build(tmp_path / "data", tmp_path / "manual")
     (tmp_path / "manual" / "exclude.txt").mkdir()
-    with pytest.raises(UserError, match=r"exclude\.txt: the list of what to exclude cannot be read"):
+    with pytest.raises(
+        UserError, match=r"exclude\.txt: the list of what to exclude cannot be read"
+    ):
         build(tmp_path / "data", tmp_path / "manual")
 
 
@@ -59,4 +69,7 @@ def test_what_a_killed_build_left_is_deleted_and_a_running_one_s_folder_is_not(t
         build(tmp_path)
     finally:
         os.close(running)
-    assert sorted(path.name for path in (tmp_path / "fec" / "triplets").iterdir()) == ["1.1.0", *names[1:]]
+    assert sorted(path.name for path in (tmp_path / "fec" / "triplets").iterdir()) == [
+        "1.1.0",
+        *names[1:],
+    ]

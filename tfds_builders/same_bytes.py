@@ -12,12 +12,16 @@ from tensorflow_datasets.proto import tf_example_pb2
 class SameBytesWriter(writer.ExampleWriter):
     """Writes an example's features in a fixed order.
 
-    TFDS serialises them in the order of protobuf's hash map, which differs from process to process; two
-    builds of the same data would then differ in every file.
+    TFDS serialises them in the order of protobuf's hash map, which differs from process to process;
+    two builds of the same data would then differ in every file.
     """
 
     def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> Any:
         parse = tf_example_pb2.Example.FromString
         return super().write(
-            path, ((key, parse(example).SerializeToString(deterministic=True)) for key, example in examples)
+            path,
+            (
+                (key, parse(example).SerializeToString(deterministic=True))
+                for key, example in examples
+            ),
         )

@@ -26,7 +26,9 @@ def right_triplets(vectors: np.ndarray, data: "Triplets") -> np.ndarray:
     from imagefec.maths import metrics
 
     if vectors.ndim != 2 or len(vectors) != len(data.face_ids):
-        raise ValueError(f"vectors must be [{len(data.face_ids)}, d], one a face; found {vectors.shape}")
+        raise ValueError(
+            f"vectors must be [{len(data.face_ids)}, d], one a face; found {vectors.shape}"
+        )
     return np.asarray(metrics.triplets_right(*metrics.triplet_distances(vectors[data.triplets])))
 
 
@@ -44,8 +46,9 @@ def accuracy(right: np.ndarray, clusters: np.ndarray) -> dict[str, Any]:
       clusters: int [triplets, 3], as `photographs` gives them.
 
     Returns:
-      {"tpa", "tpa_se", "tpa_se_clustered", "n_triplets"}: tpa_se takes the triplets as independent, tpa_se_clustered those
-      that share a photograph as going right or wrong together. None for what no triplet, or one alone, tells.
+      {"tpa", "tpa_se", "tpa_se_clustered", "n_triplets"}: tpa_se takes the triplets as independent,
+      tpa_se_clustered those that share a photograph as going right or wrong together. None for what
+      no triplet, or one alone, tells.
     """
     from imagefec.maths import uncertainty
 
@@ -54,8 +57,12 @@ def accuracy(right: np.ndarray, clusters: np.ndarray) -> dict[str, Any]:
         return {"tpa": None, "tpa_se": None, "tpa_se_clustered": None, "n_triplets": 0}
     tpa = float(np.mean(right))
     clustered = uncertainty.clustered_standard_error(right, clusters)
-    return {"tpa": tpa, "tpa_se": math.sqrt(tpa * (1 - tpa) / n), "tpa_se_clustered": number_or_none(clustered),
-            "n_triplets": n}
+    return {
+        "tpa": tpa,
+        "tpa_se": math.sqrt(tpa * (1 - tpa) / n),
+        "tpa_se_clustered": number_or_none(clustered),
+        "n_triplets": n,
+    }
 
 
 def shown_error(scores: dict[str, Any]) -> float:
@@ -69,16 +76,22 @@ def accuracy_by_type(right: np.ndarray, data: "Triplets") -> dict[str, dict[str,
     from imagefec.maths import metrics
 
     clusters = photographs(data)
-    return {name: {**accuracy(right[data.types == code], clusters[data.types == code]),
-                   "human_tpa": human_accuracy(data.votes[data.types == code])}
-            for code, name in enumerate(metrics.TYPE_NAMES)}
+    return {
+        name: {
+            **accuracy(right[data.types == code], clusters[data.types == code]),
+            "human_tpa": human_accuracy(data.votes[data.types == code]),
+        }
+        for code, name in enumerate(metrics.TYPE_NAMES)
+    }
 
 
 def accuracy_by_agreement(right: np.ndarray, data: "Triplets") -> dict[str, dict[str, Any]]:
     """`accuracy` by how many raters chose the odd face: {"4": …, "5": …, "6": …}; triplets without votes are in none."""
     clusters, agreeing = photographs(data), data.votes[:, 2]
-    return {str(count): accuracy(right[agreeing == count], clusters[agreeing == count])
-            for count in sorted(set(agreeing[data.votes.sum(axis=1) > 0].tolist()))}
+    return {
+        str(count): accuracy(right[agreeing == count], clusters[agreeing == count])
+        for count in sorted(set(agreeing[data.votes.sum(axis=1) > 0].tolist()))
+    }
 
 
 def human_accuracy(votes: np.ndarray) -> float | None:

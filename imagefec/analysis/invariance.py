@@ -12,8 +12,13 @@ N_FACES = 512  # two views each; the ratio is then sure to about 2 %
 BATCH_FACES = 64
 
 
-def augmentation_invariance(embedder: "Embedder", faces: np.ndarray, ranges: dict[str, float] | None = None,
-                            n_faces: int = N_FACES, seed: int = 0) -> dict[str, Any]:
+def augmentation_invariance(
+    embedder: "Embedder",
+    faces: np.ndarray,
+    ranges: dict[str, float] | None = None,
+    n_faces: int = N_FACES,
+    seed: int = 0,
+) -> dict[str, Any]:
     """Sets the distance between two augmented views of a face against the distance between different faces.
 
     Args:
@@ -24,10 +29,11 @@ def augmentation_invariance(embedder: "Embedder", faces: np.ndarray, ranges: dic
       seed: of the faces and of their views: the same for runs to compare.
 
     Returns:
-      {"relative_view_distance", "relative_view_distance_se", "view_distance", "face_distance", "n_faces"}: the mean distance
-      of a face's two views; that of two different faces, one view each; and their ratio, 0 where augmentation changes nothing,
-      1 where a face's view tells no more than any other face, with its standard error over faces. The ratio is None where
-      all faces embed alike, or an embedding is not finite.
+      {"relative_view_distance", "relative_view_distance_se", "view_distance", "face_distance",
+      "n_faces"}: the mean distance of a face's two views; that of two different faces, one view
+      each; and their ratio, 0 where augmentation changes nothing, 1 where a face's view tells no
+      more than any other face, with its standard error over faces. The ratio is None where all
+      faces embed alike, or an embedding is not finite.
 
     Raises:
       ValueError: fewer than 2 faces.
@@ -35,16 +41,23 @@ def augmentation_invariance(embedder: "Embedder", faces: np.ndarray, ranges: dic
     if len(faces) < 2:
         raise ValueError(f"two faces or more are needed, found {len(faces)}")
     chosen = np.sort(np.random.default_rng(seed).permutation(len(faces))[:n_faces])
-    first, second = (embedder.embed(_views(faces[chosen], ranges or {}, seed, view)) for view in (0, 1))
+    first, second = (
+        embedder.embed(_views(faces[chosen], ranges or {}, seed, view)) for view in (0, 1)
+    )
     between_views = np.linalg.norm(first.astype(np.float64) - second, axis=1)
     n = len(chosen)
     view_distance = float(between_views.mean())
     face_distance = _mean_distance(first.astype(np.float64))
     defined = math.isfinite(view_distance) and math.isfinite(face_distance) and face_distance > 1e-6
-    return {"relative_view_distance": view_distance / face_distance if defined else None,
-            "relative_view_distance_se": float(between_views.std(ddof=1) / n ** 0.5 / face_distance) if defined else None,
-            "view_distance": view_distance if math.isfinite(view_distance) else None,
-            "face_distance": face_distance if math.isfinite(face_distance) else None, "n_faces": n}
+    return {
+        "relative_view_distance": view_distance / face_distance if defined else None,
+        "relative_view_distance_se": float(between_views.std(ddof=1) / n**0.5 / face_distance)
+        if defined
+        else None,
+        "view_distance": view_distance if math.isfinite(view_distance) else None,
+        "face_distance": face_distance if math.isfinite(face_distance) else None,
+        "n_faces": n,
+    }
 
 
 def _views(faces: np.ndarray, ranges: dict[str, float], seed: int, view: int) -> np.ndarray:
@@ -54,8 +67,14 @@ def _views(faces: np.ndarray, ranges: dict[str, float], seed: int, view: int) ->
     from imagefec.maths import augment
 
     key = jax.random.fold_in(jax.random.PRNGKey(seed), view)
-    parts = [np.asarray(augment.augment_faces(jax.random.fold_in(key, start), faces[start:start + BATCH_FACES], **ranges))
-             for start in range(0, len(faces), BATCH_FACES)]
+    parts = [
+        np.asarray(
+            augment.augment_faces(
+                jax.random.fold_in(key, start), faces[start : start + BATCH_FACES], **ranges
+            )
+        )
+        for start in range(0, len(faces), BATCH_FACES)
+    ]
     return np.rint(np.concatenate(parts)).astype(np.uint8)
 
 
@@ -63,5 +82,5 @@ def _mean_distance(vectors: np.ndarray) -> float:
     """Mean distance of all pairs of different rows."""
     n, total = len(vectors), 0.0
     for row in range(n - 1):
-        total += np.linalg.norm(vectors[row + 1:] - vectors[row], axis=1).sum()
+        total += np.linalg.norm(vectors[row + 1 :] - vectors[row], axis=1).sum()
     return float(total / (n * (n - 1) / 2))

@@ -16,9 +16,11 @@ class Ordering:
     """What one embedding says of the distances from fixed queries.
 
     Attributes:
-      neighbours: int [q, k], the rows nearest to each query, nearest first, none of the query's own photograph.
-      ranks: float32 [q, m], place of each of m fixed faces by distance from the query, centred and scaled so that the
-        product of two is their rank correlation; 0 for faces of the query's own photograph.
+      neighbours: int [q, k], the rows nearest to each query, nearest first, none of the query's own
+        photograph.
+      ranks: float32 [q, m], place of each of m fixed faces by distance from the query, centred and
+        scaled so that the product of two is their rank correlation; 0 for faces of the query's own
+        photograph.
     """
 
     neighbours: np.ndarray
@@ -32,7 +34,9 @@ def choose_faces(n: int, seed: int = QUERY_SEED) -> tuple[np.ndarray, np.ndarray
     return queries, np.sort(random.permutation(n)[:N_RANKED])
 
 
-def order_faces(vectors: np.ndarray, urls: Sequence[str], queries: np.ndarray, ranked: np.ndarray, k: int = K) -> Ordering:
+def order_faces(
+    vectors: np.ndarray, urls: Sequence[str], queries: np.ndarray, ranked: np.ndarray, k: int = K
+) -> Ordering:
     """Orders faces by their distance from each query, those of its own photograph left out.
 
     Args:
@@ -43,7 +47,8 @@ def order_faces(vectors: np.ndarray, urls: Sequence[str], queries: np.ndarray, r
       k: neighbours of each.
 
     Raises:
-      ValueError: a query has fewer than k faces of other photographs, or an embedding is not finite.
+      ValueError: a query has fewer than k faces of other photographs, or an embedding is not
+        finite.
     """
     vectors = np.asarray(vectors, np.float64)
     if not np.isfinite(vectors).all():
@@ -54,7 +59,9 @@ def order_faces(vectors: np.ndarray, urls: Sequence[str], queries: np.ndarray, r
     for place, query in enumerate(queries):
         foreign = photo != photo[query]
         if foreign.sum() < k:
-            raise ValueError(f"query {query} has {foreign.sum()} faces of other photographs, {k} are asked for")
+            raise ValueError(
+                f"query {query} has {foreign.sum()} faces of other photographs, {k} are asked for"
+            )
         distances = np.where(foreign, np.linalg.norm(vectors - vectors[query], axis=1), np.inf)
         neighbours[place] = np.argsort(distances, kind="stable")[:k]
         ranks[place, foreign[ranked]] = _standard_ranks(distances[ranked][foreign[ranked]])

@@ -11,7 +11,12 @@ from imagefec.errors import UserError
 from imagefec.model.run import find_checkpoint, read_run_info
 
 SEED, START = "training.seed", "training.init_checkpoint"
-RANGES = ("crop", "flip", "brightness", "contrast")  # of Augment, and of imagefec.maths.augment.augment_faces
+RANGES = (
+    "crop",
+    "flip",
+    "brightness",
+    "contrast",
+)  # of Augment, and of imagefec.maths.augment.augment_faces
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,11 @@ class RunFiles:
     @property
     def uda_weight(self) -> float:
         uda = self.info.get("uda")
-        weight = uda.get("weight", 0.0) if isinstance(uda, dict) else self.setting("uda_consistency.weight", 0.0)
+        weight = (
+            uda.get("weight", 0.0)
+            if isinstance(uda, dict)
+            else self.setting("uda_consistency.weight", 0.0)
+        )
         return float(weight) if isinstance(weight, (int, float)) else 0.0
 
     @property
@@ -54,7 +63,9 @@ class RunFiles:
     def augment_ranges(self) -> dict[str, float]:
         """Arguments of augment_faces that the run was trained with; what config.gin leaves out keeps its default."""
         found = {name: self.setting(f"Augment.{name}", None) for name in RANGES}
-        return {name: float(value) for name, value in found.items() if isinstance(value, (int, float))}
+        return {
+            name: float(value) for name, value in found.items() if isinstance(value, (int, float))
+        }
 
     @property
     def images_per_second(self) -> float | None:
@@ -80,8 +91,8 @@ def read_run_files(run_dir: str | os.PathLike) -> RunFiles:
     """Reads run.json, and config.gin and history.json where they are.
 
     Raises:
-      UserError: there is no such run, it holds no checkpoint, a file of it is broken, or it saw faces in another
-        channel order.
+      UserError: there is no such run, it holds no checkpoint, a file of it is broken, or it saw
+        faces in another channel order.
     """
     run_dir = Path(run_dir)
     info = read_run_info(run_dir)
@@ -91,8 +102,10 @@ def read_run_files(run_dir: str | os.PathLike) -> RunFiles:
         settings = parse_settings(config.read_text(encoding="utf-8")) if config.is_file() else {}
         curves = json.loads(history.read_text(encoding="utf-8")) if history.is_file() else {}
     except (OSError, ValueError) as error:
-        raise UserError(f"{run_dir}: config.gin or history.json cannot be read ({error}). Copy the run again from where "
-                        "it came, or leave it out.") from None
+        raise UserError(
+            f"{run_dir}: config.gin or history.json cannot be read ({error}). Copy the run again from where "
+            "it came, or leave it out."
+        ) from None
     return RunFiles(run_dir, info, settings, curves if isinstance(curves, dict) else {})
 
 
@@ -103,8 +116,12 @@ def parse_settings(text: str) -> dict[str, str]:
     for line in text.splitlines():
         if line.startswith("#") or not line.strip():
             name = None
-        elif line[0].isspace() and name:  # gin breaks long values after a backslash or a comma and indents the rest
-            settings[name] = f"{settings[name]} {line.strip().removesuffix(chr(92)).strip()}".strip()
+        elif (
+            line[0].isspace() and name
+        ):  # gin breaks long values after a backslash or a comma and indents the rest
+            settings[name] = (
+                f"{settings[name]} {line.strip().removesuffix(chr(92)).strip()}".strip()
+            )
         elif " = " in f"{line} ":
             name, value = f"{line} ".split(" = ", 1)
             settings[name.strip()] = value.strip().removesuffix("\\").strip()

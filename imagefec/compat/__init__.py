@@ -1,6 +1,6 @@
 """Trax 1.4.1 on today's JAX: patched, then handed on. No other package of Image FEC imports trax.
 
-    from imagefec.compat import ShapeDtype, nested_map, optimizers, shapes, tl, training
+from imagefec.compat import ShapeDtype, nested_map, optimizers, shapes, tl, training
 """
 
 from imagefec.compat import patches
@@ -14,4 +14,13 @@ from trax.shapes import ShapeDtype, signature  # noqa: E402
 from trax.supervised import training  # noqa: E402
 from trax.supervised.history import History  # noqa: E402
 
-__all__ = ["History", "ShapeDtype", "nested_map", "optimizers", "shapes", "signature", "tl", "training"]
+__all__ = [
+    "History",
+    "ShapeDtype",
+    "nested_map",
+    "optimizers",
+    "shapes",
+    "signature",
+    "tl",
+    "training",
+]

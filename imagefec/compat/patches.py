@@ -18,6 +18,7 @@ def import_trax() -> None:
     with quiet_imports(), quick_stack():
         patch_host_count()
         import trax  # noqa: F401
+
         patch_local_device_count()
         patch_on_cpu()
 
@@ -35,9 +36,10 @@ def silence_known_warnings() -> None:
 def quick_stack() -> Iterator[None]:
     """Replaces `inspect.stack` by one that reads no source files.
 
-    `trax.layers.assert_shape` calls it three times at import to learn a caller's file and line. The original looks for
-    the source of every frame, the import system's included, in every loaded module: 20 s of the 26 s that
-    `import trax` took. The frames, files, lines and function names are the same; `code_context` is None.
+    `trax.layers.assert_shape` calls it three times at import to learn a caller's file and line. The
+    original looks for the source of every frame, the import system's included, in every loaded
+    module: 20 s of the 26 s that `import trax` took. The frames, files, lines and function names
+    are the same; `code_context` is None.
     """
     original = inspect.stack
 
@@ -46,7 +48,9 @@ def quick_stack() -> Iterator[None]:
         frames, frame = [], sys._getframe(1)
         while frame is not None:
             code = frame.f_code
-            frames.append(inspect.FrameInfo(frame, code.co_filename, frame.f_lineno, code.co_name, None, None))
+            frames.append(
+                inspect.FrameInfo(frame, code.co_filename, frame.f_lineno, code.co_name, None, None)
+            )
             frame = frame.f_back
         return frames
 
@@ -67,8 +71,8 @@ def patch_host_count() -> None:
 def patch_local_device_count() -> None:
     """Lets Trax see one device: its multi-device path is `pmap`, which today's JAX refuses to feed.
 
-    `jax.device_put_replicated` is gone and `pmap` rejects the arrays that Trax replicates, so on a machine
-    with several devices every Trax Loop would fail at its first step.
+    `jax.device_put_replicated` is gone and `pmap` rejects the arrays that Trax replicates, so on a
+    machine with several devices every Trax Loop would fail at its first step.
     """
     import trax.fastmath.jax as trax_jax
 

@@ -17,7 +17,8 @@ IN_MANUAL_DIR = "exclude.txt"  # where the dataset builders look for a list
 class Exclusion:
     """A set of names: URLs, face ids, identities, or paths relative to a dataset's folder. Empty ones are falsy.
 
-    How accents are coded makes no difference: a list typed on one system must hit a name of another.
+    How accents are coded makes no difference: a list typed on one system must hit a name of
+      another.
     """
 
     def __init__(self, names: Iterable[str] = ()):
@@ -31,18 +32,22 @@ class Exclusion:
           path: of the list; None for an empty one.
 
         Raises:
-          UserError: the file is missing or is no UTF-8 text. A list that cannot be read must stop the work: what it
-            names would be used.
+          UserError: the file is missing or is no UTF-8 text. A list that cannot be read must stop
+            the work: what it names would be used.
         """
         if path is None:
             return cls()
         try:
             lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError:
-            raise UserError(f"{path}: not UTF-8 text; write one URL, face id or identity a line.") from None
+            raise UserError(
+                f"{path}: not UTF-8 text; write one URL, face id or identity a line."
+            ) from None
         except OSError as error:
-            raise UserError(f"{path}: the list of what to exclude cannot be read ({error.strerror}); nothing was done. "
-                            "Give a text file with one URL, face id or identity a line.") from None
+            raise UserError(
+                f"{path}: the list of what to exclude cannot be read ({error.strerror}); nothing was done. "
+                "Give a text file with one URL, face id or identity a line."
+            ) from None
         names = (line.strip() for line in lines)
         return cls(name for name in names if name and not name.startswith("#"))
 

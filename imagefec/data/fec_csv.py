@@ -38,7 +38,8 @@ class FaceRef:
 class Row:
     """One triplet of a csv file with its raters' votes.
 
-    `line` counts from 1. `votes` are 0-based indices of the odd face, one a rater of `annotators` that voted.
+    `line` counts from 1. `votes` are 0-based indices of the odd face, one a rater of `annotators`
+    that voted.
     """
 
     line: int
@@ -77,7 +78,9 @@ class RowReport:
     n_blank: int = 0
     n_ties: int = 0
     n_no_votes: int = 0
-    n_missing_votes: int = 0  # raters named without an annotation; their row stays, with the other votes
+    n_missing_votes: int = (
+        0  # raters named without an annotation; their row stays, with the other votes
+    )
     refused: list[tuple[int, str]] = dataclasses.field(default_factory=list)
     by_type: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(TYPES, 0))
 
@@ -91,18 +94,23 @@ def read_rows(
     """Reads the rows of one of FEC's csv files, one at a time.
 
     Args:
-      path: csv file without header: three times (url, left, right, top, bottom), the triplet's type, then any
-        number of (annotator, annotation) pairs. UTF-8; a byte order mark, CRLF and blank lines are fine.
+      path: csv file without header: three times (url, left, right, top, bottom), the triplet's
+        type, then any number of (annotator, annotation) pairs. UTF-8; a byte order mark, CRLF and
+        blank lines are fine.
       report: counts go here while the rows are read.
-      skip_bad_rows: put a bad row into `report.refused` as (line, reason) and read on, instead of raising.
+      skip_bad_rows: put a bad row into `report.refused` as (line, reason) and read on, instead of
+        raising.
 
     Yields:
-      Row, in the file's order. Ties and rows without votes are counted and yielded; nothing is guessed.
+      Row, in the file's order. Ties and rows without votes are counted and yielded; nothing is
+      guessed.
 
     Raises:
-      UserError: the file is missing, empty, no text or holds no good row; or a row is bad and not skipped.
+      UserError: the file is missing, empty, no text or holds no good row; or a row is bad and not
+        skipped.
 
-    Source: Vemulapalli & Agarwala 2019, arXiv:1811.11283, and the README of Google's FEC_dataset.zip.
+    Source: Vemulapalli & Agarwala 2019, arXiv:1811.11283, and the README of Google's
+      FEC_dataset.zip.
     """
     report = RowReport() if report is None else report
     report.path = str(path)
@@ -118,7 +126,8 @@ def read_rows(
                 if not skip_bad_rows:
                     raise UserError(
                         f"{path}, line {line}: {bad}. Mend or drop the row, get the csv again, or pass "
-                        "--skip_bad_rows.") from None
+                        "--skip_bad_rows."
+                    ) from None
                 report.refused.append((line, str(bad)))
                 continue
             _count(report, row, n_missing_votes)
@@ -127,7 +136,8 @@ def read_rows(
         first = "; the first at line {}: {}".format(*report.refused[0]) if report.refused else ""
         raise UserError(
             f"{path}: found no row of FEC's format ({report.n_blank} blank lines, {len(report.refused)} bad "
-            f"rows{first}), at least one is wanted. Get the csv again.")
+            f"rows{first}), at least one is wanted. Get the csv again."
+        )
 
 
 def write_rows(path: str | os.PathLike, rows: Iterable[Row]) -> None:
@@ -136,7 +146,9 @@ def write_rows(path: str | os.PathLike, rows: Iterable[Row]) -> None:
         for row in rows:
             text = _line_of(row)
             if any(mark in text[:-1] for mark in "\n\r\0"):
-                raise ValueError(f"a row of FEC's csv is one line; found a line end or NUL in {text!r:.300}")
+                raise ValueError(
+                    f"a row of FEC's csv is one line; found a line end or NUL in {text!r:.300}"
+                )
             file.write(text)
 
 
@@ -146,7 +158,8 @@ def split_of(path: str | os.PathLike) -> str:
     if not found:
         raise UserError(
             f"{path}: the file's name does not say its split; allowed are "
-            "faceexp-comparison-data-train-public.csv and faceexp-comparison-data-test-public.csv.")
+            "faceexp-comparison-data-train-public.csv and faceexp-comparison-data-test-public.csv."
+        )
     return found[1]
 
 
@@ -160,7 +173,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _VOTES = {"1": 0, "2": 1, "3": 2}
 _BOM = b"\xef\xbb\xbf"
 _TYPE_COLUMN = 15
-_MAX_LINE_BYTES = 1 << 20  # no row of FEC comes near; a file without line ends must not fill the memory
+_MAX_LINE_BYTES = (
+    1 << 20
+)  # no row of FEC comes near; a file without line ends must not fill the memory
 _SIDES = ("left", "right", "top", "bottom")
 
 
@@ -170,12 +185,16 @@ def _open(path: str | os.PathLike) -> BinaryIO:
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file; give one of FEC's csv files, as in FEC_dataset.zip or made by "
-            "`imagefec draw`.") from None
+            "`imagefec draw`."
+        ) from None
     except IsADirectoryError:
         raise UserError(
-            f"{path}: found a directory where a csv file is wanted; name the file in it.") from None
+            f"{path}: found a directory where a csv file is wanted; name the file in it."
+        ) from None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL byte in it
-        raise UserError(f"{path}: cannot be read ({error}); check the path and its permissions.") from None
+        raise UserError(
+            f"{path}: cannot be read ({error}); check the path and its permissions."
+        ) from None
 
 
 def _check_looks_like_text(path: str | os.PathLike, file: BinaryIO) -> None:
@@ -187,12 +206,14 @@ def _check_looks_like_text(path: str | os.PathLike, file: BinaryIO) -> None:
     if b"\0" in head or head.startswith((b"\xff\xfe", b"\xfe\xff", b"\x1f\x8b")):
         raise UserError(
             f"{path}: found a binary file (or UTF-16 text) where a csv file in UTF-8 is wanted; unpack or "
-            "convert it, or get the csv again.")
+            "convert it, or get the csv again."
+        )
     try:
         file.seek(len(_BOM) if head.startswith(_BOM) else 0)
     except io.UnsupportedOperation:
         raise UserError(
-            f"{path}: found a pipe where a csv file is wanted; save it as a file first.") from None
+            f"{path}: found a pipe where a csv file is wanted; save it as a file first."
+        ) from None
 
 
 def _row_of(line: int, raw: bytes) -> tuple[Row, int]:
@@ -200,7 +221,8 @@ def _row_of(line: int, raw: bytes) -> tuple[Row, int]:
     n_cells = len(cells)
     if n_cells <= _TYPE_COLUMN or n_cells % 2:
         raise _BadRow(
-            f"found {n_cells} columns; allowed are 16 and then (annotator, annotation) pairs: 16, 18, 20, …")
+            f"found {n_cells} columns; allowed are 16 and then (annotator, annotation) pairs: 16, 18, 20, …"
+        )
     kind = cells[_TYPE_COLUMN]
     faces = (_face_of(cells, 0), _face_of(cells, 5), _face_of(cells, 10))
     if kind not in TYPES:
@@ -214,7 +236,8 @@ def _row_of(line: int, raw: bytes) -> tuple[Row, int]:
         elif annotation:
             raise _BadRow(
                 f"unknown annotation {_short(annotation)} in column {column + 2}; allowed are 1, 2, 3 "
-                "(the odd one out)")
+                "(the odd one out)"
+            )
         elif annotator:
             n_missing += 1  # a pair of two empty cells is only padding, as spreadsheets write it
     return Row(line, faces, kind, tuple(annotators), tuple(votes)), n_missing
@@ -227,7 +250,9 @@ def _cells_of(raw: bytes) -> list[str]:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        raise _BadRow(f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} is not UTF-8") from None
+        raise _BadRow(
+            f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} is not UTF-8"
+        ) from None
     if "\0" in text:
         raise _BadRow(f"a NUL byte at column {text.index(chr(0)) + 1} of the line; text is wanted")
     try:
@@ -241,7 +266,8 @@ def _face_of(cells: list[str], column: int) -> FaceRef:
     if not _URL.match(url) or _CONTROL.search(url):
         raise _BadRow(
             f"unsupported url {_short(url)} in column {column + 1}; allowed are http://…, https://… and "
-            "file:///…")
+            "file:///…"
+        )
     try:
         # + 0.0 makes -0.0 a plain 0.0, which would have another face_id.
         left, right = float(cells[column + 1]) + 0.0, float(cells[column + 2]) + 0.0
@@ -261,7 +287,8 @@ def _refuse_number(cells: list[str], column: int) -> None:
         except ValueError:
             raise _BadRow(
                 f"face box has {_SIDES[side]} {_short(cell)} in column {column + side + 2}; a number from 0 "
-                "to 1 is allowed (FEC's files have no header)") from None
+                "to 1 is allowed (FEC's files have no header)"
+            ) from None
 
 
 def _refuse_box(sides: tuple[float, float, float, float], column: int) -> None:
@@ -269,11 +296,13 @@ def _refuse_box(sides: tuple[float, float, float, float], column: int) -> None:
     for name, side in zip(_SIDES, sides):
         if not 0.0 <= side <= 1.0:
             raise _BadRow(
-                f"face box from column {column + 2} has {name} {side:.6g}, outside 0 to 1; {allowed}")
+                f"face box from column {column + 2} has {name} {side:.6g}, outside 0 to 1; {allowed}"
+            )
     first, second = (0, 1) if sides[0] >= sides[1] else (2, 3)
     raise _BadRow(
         f"face box from column {column + 2} has {_SIDES[first]} {sides[first]:.6g} >= {_SIDES[second]} "
-        f"{sides[second]:.6g}; {allowed}")
+        f"{sides[second]:.6g}; {allowed}"
+    )
 
 
 def _short(text: str) -> str:

@@ -1,7 +1,8 @@
 """From FEC's csv rows and crop's face files to the examples of the `fec` dataset; knows nothing of TFDS.
 
-Reading the csv itself is `fec_csv`, making the face files is `face_files`, writing records is the builder's. `list_work` names
-what an example needs, `do_work` makes it, here or anywhere the files are seen.
+Reading the csv itself is `fec_csv`, making the face files is `face_files`, writing records is the
+builder's. `list_work` names what an example needs, `do_work` makes it, here or anywhere the files
+are seen.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ from imagefec.faces.crop import FACE_PX
 
 LAYOUTS = ("triplets", "faces", "index")
 TYPE_NAMES = ("one_class", "two_class", "three_class")  # the order of fec_csv.TYPES
-CSV_NAMES = {split: f"faceexp-comparison-data-{split}-public.csv" for split in ("train", "test", "validation")}
+CSV_NAMES = {
+    split: f"faceexp-comparison-data-{split}-public.csv"
+    for split in ("train", "test", "validation")
+}
 
 HOW_TO_FILL = """\
 The manual directory of `fec` (DIR below) holds FEC's csv files and the faces cut out of their photographs:
@@ -92,11 +96,15 @@ def find_manual_files(manual_dir: str | os.PathLike[str]) -> ManualFiles:
     for split, name in CSV_NAMES.items():
         found = [path for path in (root / name, root / "FEC_dataset" / name) if path.is_file()]
         if len(found) > 1:
-            raise UserError(f"{found[0]} and {found[1]} are both there; keep the one that was cropped.")
+            raise UserError(
+                f"{found[0]} and {found[1]} are both there; keep the one that was cropped."
+            )
         if found:
             csv_paths[split] = found[0]
     if not csv_paths:
-        raise UserError(f"{root} holds neither {CSV_NAMES['train']} nor {CSV_NAMES['test']}.\n{HOW_TO_FILL}")
+        raise UserError(
+            f"{root} holds neither {CSV_NAMES['train']} nor {CSV_NAMES['test']}.\n{HOW_TO_FILL}"
+        )
     faces_dir = root / "faces"
     if not (faces_dir / "faces.csv").is_file():
         raise UserError(
@@ -112,10 +120,14 @@ def read_settings(faces_dir: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: {error}. `imagefec crop` writes it with faces.csv; run it again.") from None
+        raise UserError(
+            f"{path}: {error}. `imagefec crop` writes it with faces.csv; run it again."
+        ) from None
 
 
-def report_on(csv_path: Path, faces: Mapping[str, face_folder.FaceRecord], exclusion: Exclusion) -> SplitReport:
+def report_on(
+    csv_path: Path, faces: Mapping[str, face_folder.FaceRecord], exclusion: Exclusion
+) -> SplitReport:
     """Goes through a csv file once, as `usable_rows` does; its errors come now, before anything is written."""
     report = SplitReport(csv_path.name)
     for _ in usable_rows(csv_path, faces, report, exclusion):
@@ -131,7 +143,8 @@ def usable_rows(
 ) -> Iterator[tuple[fec_csv.Row, tuple[Path, Path, Path]]]:
     """Chooses the rows whose annotators agree on an odd one and whose three faces were kept and are not excluded.
 
-    Rows that cannot be read are dropped and counted too: crop has already refused them, unless its user let
+    Rows that cannot be read are dropped and counted too: crop has already refused them, unless its
+      user let
     them pass.
 
     Args:
@@ -144,7 +157,8 @@ def usable_rows(
       (row, the files of its faces), in the order of the csv file.
 
     Raises:
-      UserError: a face is not in `faces` (crop has not seen this csv), or not a single row was chosen.
+      UserError: a face is not in `faces` (crop has not seen this csv), or not a single row was
+        chosen.
     """
     rows = fec_csv.RowReport(str(csv_path))
     used: set[str] = set()
@@ -173,8 +187,8 @@ def list_work(layout: str, exclusion: Exclusion, files: tuple[Path, Path]) -> It
     """What has to be done for the examples of a split, one after the other.
 
     Args:
-      layout: "triplets", whole ones; "faces", each face of them once, when it is first mentioned; "index", triplets by the ids
-        of their faces.
+      layout: "triplets", whole ones; "faces", each face of them once, when it is first mentioned;
+        "index", triplets by the ids of their faces.
       exclusion: as for `usable_rows`.
       files: the csv file, and the folder of the faces.
 
@@ -185,7 +199,9 @@ def list_work(layout: str, exclusion: Exclusion, files: tuple[Path, Path]) -> It
       UserError: as `usable_rows`.
     """
     csv_path, faces_dir = files
-    rows = usable_rows(csv_path, face_folder.read_faces(faces_dir), SplitReport(csv_path.name), exclusion)
+    rows = usable_rows(
+        csv_path, face_folder.read_faces(faces_dir), SplitReport(csv_path.name), exclusion
+    )
     return _each_face_once(rows) if layout == "faces" else rows
 
 
@@ -193,7 +209,8 @@ def do_work(layout: str, work: tuple) -> tuple[int | str, dict[str, Any]]:
     """Makes the example of an item of `list_work`: all that takes time.
 
     Returns:
-      (key, example): the row's line in the csv file or, of a face, its id; the example is as `make_example`, `face_example`
+      (key, example): the row's line in the csv file or, of a face, its id; the example is as
+        `make_example`, `face_example`
       or `index_example` says.
 
     Raises:
@@ -207,7 +224,9 @@ def do_work(layout: str, work: tuple) -> tuple[int | str, dict[str, Any]]:
     return named.line, make_example(named, tuple(read_png(path) for path in files))
 
 
-def why_dropped(row: fec_csv.Row, records: tuple[face_folder.FaceRecord, ...], exclusion: Exclusion) -> str | None:
+def why_dropped(
+    row: fec_csv.Row, records: tuple[face_folder.FaceRecord, ...], exclusion: Exclusion
+) -> str | None:
     """Why a row makes no example: its votes, else an excluded face, else its first that was not kept; None if it makes one."""
     if row.why_unlabelled is not None:
         return row.why_unlabelled
@@ -224,10 +243,12 @@ def make_example(row: fec_csv.Row, faces: tuple[bytes, bytes, bytes]) -> dict[st
       faces: the PNG files of its three faces, in the row's order; they pass through as they are.
 
     Returns:
-      image_a, image_b, image_c: PNG bytes; type: str of TYPE_NAMES; odd: 0, 1 or 2, the image that most
+      image_a, image_b, image_c: PNG bytes; type: str of TYPE_NAMES; odd: 0, 1 or 2, the image that
+        most
       annotators found least like the others; votes: list of int, the odd one of each annotator;
       annotators: list of str; agreement: share of the votes that the odd one got, in (1/3, 1];
-      face_ids, urls: three str; boxes: float32 [3, 4], (left, right, top, bottom) in fractions of the
+      face_ids, urls: three str; boxes: float32 [3, 4], (left, right, top, bottom) in fractions of
+        the
       photograph; line: of the csv file.
     """
     return {
@@ -253,7 +274,12 @@ def index_example(row: fec_csv.Row) -> dict[str, Any]:
 
 def face_example(face: fec_csv.FaceRef, png: bytes) -> dict[str, Any]:
     """Makes the example of a face: image, PNG bytes; face_id, url: str; box: float32 [4], as in `make_example`."""
-    return {"image": png, "face_id": face.face_id, "url": face.url, "box": np.array(_sides(face), np.float32)}
+    return {
+        "image": png,
+        "face_id": face.face_id,
+        "url": face.url,
+        "box": np.array(_sides(face), np.float32),
+    }
 
 
 def read_png(path: Path) -> bytes:
@@ -262,10 +288,12 @@ def read_png(path: Path) -> bytes:
         png = Path(path).read_bytes()
     except OSError as error:
         raise UserError(
-            f"{path}: {error.strerror}, though faces.csv lists it. Run `imagefec crop` again.") from None
+            f"{path}: {error.strerror}, though faces.csv lists it. Run `imagefec crop` again."
+        ) from None
     if not png.startswith(b"\x89PNG\r\n\x1a\n") or not png.endswith(b"IEND\xaeB`\x82"):
         raise UserError(
-            f"{path}: not a whole PNG file ({len(png)} bytes). Delete it and run `imagefec crop` again.")
+            f"{path}: not a whole PNG file ({len(png)} bytes). Delete it and run `imagefec crop` again."
+        )
     width, height, depth, colour = struct.unpack(">IIBB", png[16:26])
     if (width, height, depth, colour) != (FACE_PX, FACE_PX, 8, 2):
         raise UserError(
@@ -279,7 +307,9 @@ def _sides(face: fec_csv.FaceRef) -> tuple[float, float, float, float]:
     return face.box.left, face.box.right, face.box.top, face.box.bottom
 
 
-def _each_face_once(rows: Iterable[tuple[fec_csv.Row, tuple[Path, ...]]]) -> Iterator[tuple[fec_csv.FaceRef, Path]]:
+def _each_face_once(
+    rows: Iterable[tuple[fec_csv.Row, tuple[Path, ...]]],
+) -> Iterator[tuple[fec_csv.FaceRef, Path]]:
     seen: set[str] = set()
     for row, paths in rows:
         for face, path in zip(row.faces, paths):

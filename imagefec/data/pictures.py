@@ -9,7 +9,11 @@ from typing import BinaryIO
 from PIL import Image
 
 MAX_PIXELS = 100_000_000  # a decoded picture takes three bytes a pixel
-NOT_A_PICTURE, TOO_MANY_PIXELS, TRUNCATED = "not an image: broken header", f"more than {MAX_PIXELS} pixels", "truncated image"
+NOT_A_PICTURE, TOO_MANY_PIXELS, TRUNCATED = (
+    "not an image: broken header",
+    f"more than {MAX_PIXELS} pixels",
+    "truncated image",
+)
 
 _TAIL_BYTES = 4096
 _END = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b";"}
@@ -29,7 +33,8 @@ def what_is_wrong(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> str 
 
     Args:
       path: of a file whose first bytes are a picture's.
-      max_pixels: a header that tells of more is refused: a small file can hold a picture that fills the memory.
+      max_pixels: a header that tells of more is refused: a small file can hold a picture that fills
+        the memory.
 
     Returns:
       NOT_A_PICTURE, TOO_MANY_PIXELS or TRUNCATED; None for a picture that seems whole.
@@ -62,8 +67,8 @@ def _has_end(file: BinaryIO, kind: str) -> bool:
     file.seek(max(0, size - _TAIL_BYTES))
     if _END[kind] in file.read():
         return True
-    # Phones append films and depth maps to whole JPEGs: then the end lies somewhere after the first scan began. The
-    # picture's own data never hold its mark; a thumbnail ahead of the scan may.
+    # Phones append films and depth maps to whole JPEGs: then the end lies somewhere after the first
+    # scan began. The picture's own data never hold its mark; a thumbnail ahead of the scan may.
     if kind != "JPEG":
         return False
     file.seek(0)
@@ -77,5 +82,5 @@ def _first_scan(content: bytes) -> int:
     while at + 4 <= len(content) and content[at] == 0xFF:
         if content[at + 1] == 0xDA:
             return at
-        at += 2 + int.from_bytes(content[at + 2:at + 4], "big")
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
     return len(content)

@@ -22,7 +22,8 @@ class FaceCrop:
     """What became of one box: a face, or the reason why there is none.
 
     `face` is uint8 [128, 128, 3] RGB, None where dropped; `reason` is "" where kept; `score` is the
-    detector's, None where it found nothing; `upscaled` says that the patch's longer side was below 128 px.
+    detector's, None where it found nothing; `upscaled` says that the patch's longer side was below
+    128 px.
     """
 
     face: np.ndarray | None
@@ -107,15 +108,15 @@ def standardise(patch: np.ndarray) -> tuple[np.ndarray, bool]:
     """Scales a patch to 128 px, its aspect kept, and pads what is not square with gaussian noise.
 
     The noise has each channel's own mean and standard deviation in the patch (the latter held in
-    [16, 64], so that even a flat patch gets real noise), and a seed made from the patch's content: the same
-    patch gives the same bytes.
+    [16, 64], so that even a flat patch gets real noise), and a seed made from the patch's content:
+    the same patch gives the same bytes.
 
     Args:
       patch: uint8 [h, w, 3] RGB.
 
     Returns:
-      (face, upscaled): face uint8 [128, 128, 3] RGB; upscaled True where the patch's longer side was
-        below 128.
+      (face, upscaled): face uint8 [128, 128, 3] RGB; upscaled True where the patch's longer side
+        was below 128.
 
     Raises:
       ValueError: patch is not uint8 [h, w, 3] with at least one pixel.

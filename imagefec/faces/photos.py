@@ -19,8 +19,8 @@ def read_photo(source: str | os.PathLike | bytes, upright: bool = False) -> np.n
 
     Args:
       source: a path, or the file's bytes.
-      upright: turn the picture as its EXIF orientation asks. FEC's boxes refer to the pixels as stored, so
-        the dataset leaves them as they are; a photo fresh from a phone wants True.
+      upright: turn the picture as its EXIF orientation asks. FEC's boxes refer to the pixels as
+        stored, so the dataset leaves them as they are; a photo fresh from a phone wants True.
 
     Returns:
       uint8 [height, width, 3] RGB; gray becomes RGB, transparency is left out.
@@ -53,9 +53,17 @@ def encode_png(rgb: np.ndarray) -> bytes:
       ValueError: rgb is not uint8 [height, width, 3] with at least one pixel.
     """
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
-        raise ValueError(f"a picture must be uint8 [height, width, 3], found {rgb.dtype} {list(rgb.shape)}")
-    # Level 1 with run lengths: real faces come out as small as at level 6 (22 kB), in a fifth of its time.
-    options = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+        raise ValueError(
+            f"a picture must be uint8 [height, width, 3], found {rgb.dtype} {list(rgb.shape)}"
+        )
+    # Level 1 with run lengths: real faces come out as small as at level 6 (22 kB), in a fifth of
+    # its time.
+    options = (
+        cv2.IMWRITE_PNG_COMPRESSION,
+        1,
+        cv2.IMWRITE_PNG_STRATEGY,
+        cv2.IMWRITE_PNG_STRATEGY_RLE,
+    )
     done, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
     if not done:
         raise ValueError(f"OpenCV could not encode a picture of {list(rgb.shape)} as PNG")

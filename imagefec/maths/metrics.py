@@ -1,6 +1,7 @@
 """How well embeddings agree with human raters, and how far they are spread out; no loss.
 
-Every function takes NumPy arrays (and then computes in NumPy, untraced) or JAX arrays, unless it says so.
+Every function takes NumPy arrays (and then computes in NumPy, untraced) or JAX arrays, unless it
+says so.
 """
 
 import math
@@ -21,7 +22,8 @@ def triplet_prediction_accuracy(embeddings: Array) -> Array:
       embeddings: float32 [batch, 3, dim], batch >= 1. Axis 1 is (alike, alike, odd).
 
     Returns:
-      float32 scalar in [0, 1]; ties and NaN count as wrong, so a collapsed model scores 0. Chance is 1/3.
+      float32 scalar in [0, 1]; ties and NaN count as wrong, so a collapsed model scores 0. Chance
+      is 1/3.
 
     Raises:
       ValueError: embeddings is not [batch, 3, dim] or the batch is empty.
@@ -45,9 +47,11 @@ def triplet_distances(embeddings: Array) -> tuple[Array, Array, Array]:
     """
     xp = _numpy_of(embeddings)
     first, second, odd = embeddings[:, 0], embeddings[:, 1], embeddings[:, 2]
-    return (xp.sum((first - second) ** 2, axis=-1),
-            xp.sum((first - odd) ** 2, axis=-1),
-            xp.sum((second - odd) ** 2, axis=-1))
+    return (
+        xp.sum((first - second) ** 2, axis=-1),
+        xp.sum((first - odd) ** 2, axis=-1),
+        xp.sum((second - odd) ** 2, axis=-1),
+    )
 
 
 def triplets_right(d12: Array, d13: Array, d23: Array) -> Array:
@@ -69,21 +73,26 @@ def tpa_by_type(right: np.ndarray, types: np.ndarray) -> dict[str, Any]:
 
     Args:
       right: bool [triplets], as triplets_right gives it; at least one triplet.
-      types: int [triplets], 0, 1, 2 for TYPE_NAMES; -1, in none of them, where a dataset has no types.
+      types: int [triplets], 0, 1, 2 for TYPE_NAMES; -1, in none of them, where a dataset has no
+        types.
 
     Returns:
-      {"tpa", "tpa_se", "n_triplets", "by_type": {name: {"tpa", "tpa_se", "n_triplets"}}}, plain Python
-      numbers, fractions; "tpa" and "tpa_se" are None for a type without triplets. The standard error is the
-      binomial sqrt(p (1 - p) / n), which takes the triplets as independent.
+      {"tpa", "tpa_se", "n_triplets", "by_type": {name: {"tpa", "tpa_se", "n_triplets"}}}, plain
+      Python numbers, fractions; "tpa" and "tpa_se" are None for a type without triplets. The
+      standard error is the binomial sqrt(p (1 - p) / n), which takes the triplets as independent.
 
     Raises:
       ValueError: shapes differ, there is no triplet, or a type is not -1, 0, 1 or 2.
     """
     right, types = np.asarray(right, bool), np.asarray(types)
     if right.ndim != 1 or right.shape != types.shape or right.size == 0:
-        raise ValueError(f"right and types must be [triplets >= 1] alike, found {right.shape}, {types.shape}")
+        raise ValueError(
+            f"right and types must be [triplets >= 1] alike, found {right.shape}, {types.shape}"
+        )
     if not np.isin(types, range(-1, len(TYPE_NAMES))).all():
-        raise ValueError(f"types must be -1 for none, or 0, 1, 2 for {', '.join(TYPE_NAMES)}; found {np.unique(types)}")
+        raise ValueError(
+            f"types must be -1 for none, or 0, 1, 2 for {', '.join(TYPE_NAMES)}; found {np.unique(types)}"
+        )
     by_type = {name: _share(right[types == code]) for code, name in enumerate(TYPE_NAMES)}
     return {**_share(right), "by_type": by_type}
 
@@ -91,7 +100,8 @@ def tpa_by_type(right: np.ndarray, types: np.ndarray) -> dict[str, Any]:
 def embedding_spread(embeddings: Array) -> Array:
     """Root mean square distance between two different embeddings of the set: 0 where all have collapsed.
 
-    Computed from the variance, in time linear in n. Unit vectors spread evenly give sqrt(2) for large n.
+    Computed from the variance, in time linear in n. Unit vectors spread evenly give sqrt(2) for
+    large n.
 
     Args:
       embeddings: float32 [n, dim], n >= 2.
@@ -107,14 +117,16 @@ def embedding_spread(embeddings: Array) -> Array:
     xp = _numpy_of(embeddings)
     n = embeddings.shape[0]
     centred = embeddings - xp.mean(embeddings, axis=0, keepdims=True)
-    # The mean over the n (n - 1) ordered pairs of |x - y|^2 is 2 / (n - 1) times the summed squares.
-    return xp.sqrt(xp.sum(centred ** 2) * (2.0 / (n - 1))).astype(xp.float32)
+    # The mean over the n (n - 1) ordered pairs of |x - y|^2 is 2 / (n - 1) times the summed
+    # squares.
+    return xp.sqrt(xp.sum(centred**2) * (2.0 / (n - 1))).astype(xp.float32)
 
 
 def rater_accuracy(votes: np.ndarray) -> float:
     """How often a human rater agrees with the others, the ceiling to hold a TPA against. NumPy only.
 
-    Leave one out: a vote is right when it equals the unique majority of the OTHER votes of its triplet.
+    Leave one out: a vote is right when it equals the unique majority of the OTHER votes of its
+      triplet.
     Votes whose others tie (or that have no others) say nothing and are left out of the count.
 
     Args:

@@ -11,7 +11,8 @@ _STEADY = 100.0  # E[x^2] up to so many times the variance loses no more than tw
 def mean_and_variance(x: jnp.ndarray) -> tuple[jnp.ndarray, jnp.ndarray]:
     """Mean and variance over all axes but the last, in one pass over x.
 
-    Both are taken about one of the values themselves, so that nothing large cancels as in E[x^2] - E[x]^2.
+    Both are taken about one of the values themselves, so that nothing large cancels as in E[x^2] -
+    E[x]^2.
     """
     axes = tuple(range(x.ndim - 1))
     near = jax.lax.stop_gradient(x[(0,) * len(axes)])
@@ -21,13 +22,15 @@ def mean_and_variance(x: jnp.ndarray) -> tuple[jnp.ndarray, jnp.ndarray]:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def batch_norm(x: jnp.ndarray, scale: jnp.ndarray, offset: jnp.ndarray,
-               epsilon: float) -> tuple[jnp.ndarray, jnp.ndarray, jnp.ndarray]:
+def batch_norm(
+    x: jnp.ndarray, scale: jnp.ndarray, offset: jnp.ndarray, epsilon: float
+) -> tuple[jnp.ndarray, jnp.ndarray, jnp.ndarray]:
     """Normalises over all axes but the last, reading x and its gradient as seldom as XLA on a CPU can.
 
-    There a reduction over plain arrays is one pass, while one over x - mean first writes the difference down. So the sums
-    are those of x, x^2 and gradient x, and only where these would cancel (a mean that dwarfs the spread) those of the
-    differences. On GPU and TPU, where XLA fuses the difference and a branch waits for the host, write it plainly instead.
+    There a reduction over plain arrays is one pass, while one over x - mean first writes the
+    difference down. So the sums are those of x, x^2 and gradient x, and only where these would
+    cancel (a mean that dwarfs the spread) those of the differences. On GPU and TPU, where XLA fuses
+    the difference and a branch waits for the host, write it plainly instead.
 
     Args:
       x: float32 [..., channels].
@@ -55,11 +58,18 @@ def _backward(epsilon: float, kept: tuple, gradients: tuple) -> tuple:
     x, scale, mean, variance, steady = kept
     gradient, axes, n = gradients[0], tuple(range(x.ndim - 1)), x.size // x.shape[-1]
     total = jnp.sum(gradient, axis=axes)
-    along = jax.lax.cond(steady, lambda gradient, x: jnp.sum(gradient * x, axis=axes) - mean * total,
-                         lambda gradient, x: jnp.sum(gradient * (x - mean), axis=axes), gradient, x)
+    along = jax.lax.cond(
+        steady,
+        lambda gradient, x: jnp.sum(gradient * x, axis=axes) - mean * total,
+        lambda gradient, x: jnp.sum(gradient * (x - mean), axis=axes),
+        gradient,
+        x,
+    )
     inverse = jax.lax.rsqrt(variance + epsilon)
     slope = scale * inverse
-    of_x = slope * gradient - ((x - mean) * (slope * inverse * inverse * along / n) + slope * total / n)
+    of_x = slope * gradient - (
+        (x - mean) * (slope * inverse * inverse * along / n) + slope * total / n
+    )
     return of_x, inverse * along, total
 
 

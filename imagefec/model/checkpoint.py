@@ -64,7 +64,9 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
         for member in archive.namelist():
             if member != _META:
                 with archive.open(member) as file:
-                    arrays[member.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
+                    arrays[member.removesuffix(".npy")] = np.lib.format.read_array(
+                        file, allow_pickle=False
+                    )
     return arrays, meta
 
 
@@ -84,23 +86,38 @@ def _opened(path: str | os.PathLike) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except FileNotFoundError:
-        raise UserError(f"{path}: there is no such checkpoint. Give the folder of a run that has trained far "
-                        "enough to write one.") from None
+        raise UserError(
+            f"{path}: there is no such checkpoint. Give the folder of a run that has trained far "
+            "enough to write one."
+        ) from None
     except OSError as error:
-        raise UserError(f"{path}: the checkpoint cannot be read: {error.strerror or error}.") from None
-    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, NotImplementedError) as error:
-        raise UserError(f"{path}: no checkpoint of Image FEC, or a broken one ({error}). Copy it again from "
-                        "where it came, take another of the run's checkpoints, or train anew.") from None
+        raise UserError(
+            f"{path}: the checkpoint cannot be read: {error.strerror or error}."
+        ) from None
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        KeyError,
+        EOFError,
+        NotImplementedError,
+    ) as error:
+        raise UserError(
+            f"{path}: no checkpoint of Image FEC, or a broken one ({error}). Copy it again from "
+            "where it came, take another of the run's checkpoints, or train anew."
+        ) from None
 
 
 def named_weights(layer: Any, weights: Any = None, state: Any = None) -> dict[str, np.ndarray]:
     """Names every array of a layer: "weights/…" and "state/…" and the path of sublayers that leads to it.
 
-    Weights that a layer shares with another appear once, under the first; layers without any do not appear.
+    Weights that a layer shares with another appear once, under the first; layers without any do not
+    appear.
 
     Args:
       layer: an initialised Trax layer.
-      weights: weights of the layer's structure, such as a training step's; None for the layer's own.
+      weights: weights of the layer's structure, such as a training step's; None for the layer's
+        own.
       state: likewise.
 
     Returns:
@@ -112,8 +129,9 @@ def named_weights(layer: Any, weights: Any = None, state: Any = None) -> dict[st
     return {name: np.asarray(array) for name, array in named}
 
 
-def set_named_weights(layer: Any, arrays: dict[str, np.ndarray],
-                      source: str | os.PathLike = "checkpoint") -> None:
+def set_named_weights(
+    layer: Any, arrays: dict[str, np.ndarray], source: str | os.PathLike = "checkpoint"
+) -> None:
     """Puts named arrays into an initialised layer, after checking name by name that they are its own.
 
     Args:
@@ -122,15 +140,17 @@ def set_named_weights(layer: Any, arrays: dict[str, np.ndarray],
       source: the file they came from, for the error's text.
 
     Raises:
-      UserError: a name is missing or of another shape, or one is there that the layer knows not; the first
-        is named, and the layer stays as it was.
+      UserError: a name is missing or of another shape, or one is there that the layer knows not;
+        the first is named, and the layer stays as it was.
     """
     wanted = named_weights(layer)
     _compare(wanted, arrays, source)
     for name in arrays:
         if name.startswith(("weights/", "state/")) and name not in wanted:
-            raise UserError(f"{source}: array {name} of shape {list(arrays[name].shape)} has no place in the "
-                            f"model. {_REMEDY}")
+            raise UserError(
+                f"{source}: array {name} of shape {list(arrays[name].shape)} has no place in the "
+                f"model. {_REMEDY}"
+            )
     weights = _fill(layer, layer.weights, "weights", arrays)
     state = _fill(layer, layer.state, "state", arrays)
     layer.weights, layer.state = weights, state
@@ -146,8 +166,9 @@ def named_leaves(tree: Any, prefix: str) -> dict[str, np.ndarray]:
     return {name: np.asarray(leaf) for name, leaf in _walk(None, tree, prefix)}
 
 
-def filled_leaves(like: Any, arrays: dict[str, np.ndarray], prefix: str,
-                  source: str | os.PathLike = "checkpoint") -> Any:
+def filled_leaves(
+    like: Any, arrays: dict[str, np.ndarray], prefix: str, source: str | os.PathLike = "checkpoint"
+) -> Any:
     """A tree built as `like` from what named_leaves named.
 
     Raises:
@@ -157,16 +178,22 @@ def filled_leaves(like: Any, arrays: dict[str, np.ndarray], prefix: str,
     return _fill(None, like, prefix, arrays)
 
 
-_REMEDY = ("The checkpoint was written with other settings: use those of its own run (its run.json), or "
-           "train into a new directory.")
+_REMEDY = (
+    "The checkpoint was written with other settings: use those of its own run (its run.json), or "
+    "train into a new directory."
+)
 
 
-def _compare(wanted: dict[str, Any], arrays: dict[str, np.ndarray], source: str | os.PathLike) -> None:
+def _compare(
+    wanted: dict[str, Any], arrays: dict[str, np.ndarray], source: str | os.PathLike
+) -> None:
     for name, array in wanted.items():
         if name not in arrays or arrays[name].shape != np.shape(array):
             found = f"of shape {list(arrays[name].shape)}" if name in arrays else "missing"
-            raise UserError(f"{source}: array {name} is {found}; the model wants shape "
-                            f"{list(np.shape(array))}. {_REMEDY}")
+            raise UserError(
+                f"{source}: array {name} is {found}; the model wants shape "
+                f"{list(np.shape(array))}. {_REMEDY}"
+            )
 
 
 def _walk(layer: Any, tree: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -184,8 +211,10 @@ def _fill(layer: Any, tree: Any, path: str, arrays: dict[str, Any], as_is: bool 
             return arrays[path]
         # Dtypes are the model's: a checkpoint stored in half precision still makes a float32 model.
         return arrays[path].astype(np.asarray(tree).dtype)
-    filled = {step: _fill(child_layer, child, f"{path}/{step}", arrays, as_is)
-              for step, child_layer, child in _children(layer, tree)}
+    filled = {
+        step: _fill(child_layer, child, f"{path}/{step}", arrays, as_is)
+        for step, child_layer, child in _children(layer, tree)
+    }
     if isinstance(tree, dict):
         return dict(zip(tree, filled.values()))
     if hasattr(tree, "_fields"):
@@ -199,7 +228,10 @@ def _children(layer: Any, tree: Any) -> list[tuple[str, Any, Any]]:
         return [(str(key), None, child) for key, child in tree.items()]
     sublayers = getattr(layer, "sublayers", ())
     if sublayers and len(sublayers) == len(tree):
-        # Without the width that Trax appends ("Dense_16"): another width is a shape to report, no other name.
-        return [(f"{i}.{re.sub(r'_[0-9]+$', '', sublayer._name)}", sublayer, child)
-                for i, (sublayer, child) in enumerate(zip(sublayers, tree))]
+        # Without the width that Trax appends ("Dense_16"): another width is a shape to report, no
+        # other name.
+        return [
+            (f"{i}.{re.sub(r'_[0-9]+$', '', sublayer._name)}", sublayer, child)
+            for i, (sublayer, child) in enumerate(zip(sublayers, tree))
+        ]
     return [(str(i), None, child) for i, child in enumerate(tree)]

@@ -19,7 +19,10 @@ NORMS = ("batch", "group", "frn", "none")
 PADDINGS = ("same", "symmetric")
 SCALINGS = {  # name -> (subtracted, divided by), of values 0..255
     "unit": (127.5, 127.5),
-    "imagenet": (np.array([123.675, 116.28, 103.53], np.float32), np.array([58.395, 57.12, 57.375], np.float32)),
+    "imagenet": (
+        np.array([123.675, 116.28, 103.53], np.float32),
+        np.array([58.395, 57.12, 57.375], np.float32),
+    ),
 }
 
 
@@ -27,8 +30,8 @@ def Normalise(scaling: str = "unit") -> tl.Layer:
     """Turns faces of 0..255 (uint8 or float32) into float32.
 
     Args:
-      scaling: "unit" gives -1..1; "imagenet" takes off ImageNet's mean of each channel and divides by its spread, as
-        torchvision's weights want it.
+      scaling: "unit" gives -1..1; "imagenet" takes off ImageNet's mean of each channel and divides
+        by its spread, as torchvision's weights want it.
     """
     subtracted, divisor = SCALINGS[scaling]
     return tl.Fn("Normalise", lambda faces: (faces.astype(jnp.float32) - subtracted) / divisor)
@@ -37,12 +40,15 @@ def Normalise(scaling: str = "unit") -> tl.Layer:
 def L2Norm(epsilon: float = 1e-12) -> tl.Layer:
     """Scales vectors along the last axis to unit length; one shorter than sqrt(epsilon) stays shorter than 1.
 
-    The gradient is finite everywhere, at the zero vector too. The result is float32 whatever the vectors are.
+    The gradient is finite everywhere, at the zero vector too. The result is float32 whatever the
+    vectors are.
     """
+
     def unit_length(x: jnp.ndarray) -> jnp.ndarray:
         x = x.astype(jnp.float32)
         squared = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
         return x * jax.lax.rsqrt(jnp.maximum(squared, epsilon))
+
     return tl.Fn("L2Norm", unit_length)
 
 
@@ -59,8 +65,10 @@ def GlobalMean() -> tl.Layer:
 def MaxPool(padding: str = "same") -> tl.Layer:
     """Largest value under 3x3 windows of stride 2: [n, h, w, c] -> [n, ceil(h / 2), ceil(w / 2), c].
 
-    Taken as maxima of shifted maps, rows first: the gradient of XLA's own window reduction took a tenth of
-    ResNet-50's whole training step on a CPU, this one's a hundredth. Where values tie they share the gradient.
+    Taken as maxima of shifted maps, rows first: the gradient of XLA's own window reduction took a
+      tenth of
+    ResNet-50's whole training step on a CPU, this one's a hundredth. Where values tie they share
+    the gradient.
     """
     return tl.Fn("MaxPool", lambda x: max_pool(x, padding))
 
@@ -68,12 +76,20 @@ def MaxPool(padding: str = "same") -> tl.Layer:
 class Augment(tl.Layer):
     """Random crop, flip, brightness and contrast of faces on the device; in eval mode faces pass unchanged.
 
-    uint8 [n, h, w, 3] -> float32 [views * n, h, w, 3] of 0..255: first all faces' first view, then all
+    uint8 [n, h, w, 3] -> float32 [views * n, h, w, 3] of 0..255: first all faces' first view, then
+      all
     faces' second, and so on, each drawn anew. In eval mode there is one view whatever `views` says.
     """
 
-    def __init__(self, crop: float = 0.15, flip: float = 0.5, brightness: float = 0.1, contrast: float = 0.1,
-                 views: int = 1, mode: str = "train"):
+    def __init__(
+        self,
+        crop: float = 0.15,
+        flip: float = 0.5,
+        brightness: float = 0.1,
+        contrast: float = 0.1,
+        views: int = 1,
+        mode: str = "train",
+    ):
         super().__init__()
         self._ranges = {"crop": crop, "flip": flip, "brightness": brightness, "contrast": contrast}
         self._views = views
@@ -89,7 +105,8 @@ class Augment(tl.Layer):
 class Conv(tl.Conv):
     """Trax's convolution with the same weights, computed the way the device is quickest at.
 
-    It computes in the kernel's precision: with a bfloat16 kernel what comes in is rounded to bfloat16.
+    It computes in the kernel's precision: with a bfloat16 kernel what comes in is rounded to
+      bfloat16.
 
     Args:
       filters: channels out.
@@ -97,23 +114,39 @@ class Conv(tl.Conv):
       stride: step between kernel positions, both axes.
       gain: variance gain of the normal initialiser: He's 2 ahead of a ReLU, 1 where none follows.
       use_bias: leave it False where a norm follows.
-      padding: "same" as TensorFlow and XLA have it, which at stride 2 begins at the first pixel of an even map;
-        "symmetric" as PyTorch has it: half the kernel on every side.
-      lowering: "lax" is XLA's convolution; "matmul" gathers the kernel's taps into one matrix product (for
-        1x1 kernels there is nothing to gather). "auto" takes lax on GPU and TPU, and on CPU matmul where
-        it measured quicker forward and backward: 1x1 kernels (three times), 3x3 ones that stride, and all that are
-        larger than their map (over fifty times: XLA takes such a map for the kernel, and computes it value by value).
+      padding: "same" as TensorFlow and XLA have it, which at stride 2 begins at the first pixel of
+        an even map; "symmetric" as PyTorch has it: half the kernel on every side.
+      lowering: "lax" is XLA's convolution; "matmul" gathers the kernel's taps into one matrix
+        product (for 1x1 kernels there is nothing to gather). "auto" takes lax on GPU and TPU, and
+        on CPU matmul where it measured quicker forward and backward: 1x1 kernels (three times), 3x3
+        ones that stride, and all that are larger than their map (over fifty times: XLA takes such a
+        map for the kernel, and computes it value by value).
     """
 
-    def __init__(self, filters: int, size: int, stride: int = 1, gain: float = 2.0, use_bias: bool = False,
-                 padding: str = "same", lowering: str = "auto"):
+    def __init__(
+        self,
+        filters: int,
+        size: int,
+        stride: int = 1,
+        gain: float = 2.0,
+        use_bias: bool = False,
+        padding: str = "same",
+        lowering: str = "auto",
+    ):
         if padding not in PADDINGS:
             raise ValueError(f"padding must be one of {', '.join(PADDINGS)}; found {padding!r}")
         if lowering not in LOWERINGS:
             raise ValueError(f"lowering must be one of {', '.join(LOWERINGS)}; found {lowering!r}")
         half = (size // 2, (size - 1) // 2)
-        super().__init__(filters, (size, size), (stride, stride), padding="SAME" if padding == "same" else (half, half),
-                         kernel_initializer=fan_in_normal(gain), bias_initializer=_zeros, use_bias=use_bias)
+        super().__init__(
+            filters,
+            (size, size),
+            (stride, stride),
+            padding="SAME" if padding == "same" else (half, half),
+            kernel_initializer=fan_in_normal(gain),
+            bias_initializer=_zeros,
+            use_bias=use_bias,
+        )
         self._size, self._stride, self._pads, self._lowering = size, stride, padding, lowering
 
     def forward(self, x: jnp.ndarray) -> jnp.ndarray:
@@ -131,7 +164,9 @@ class Conv(tl.Conv):
         return quicker and jax.default_backend() == "cpu"
 
 
-def conv_by_matmul(x: jnp.ndarray, kernel: jnp.ndarray, stride: int, padding: str = "same") -> jnp.ndarray:
+def conv_by_matmul(
+    x: jnp.ndarray, kernel: jnp.ndarray, stride: int, padding: str = "same"
+) -> jnp.ndarray:
     """Convolution as one matrix product over the gathered taps of the kernel.
 
     Args:
@@ -141,14 +176,19 @@ def conv_by_matmul(x: jnp.ndarray, kernel: jnp.ndarray, stride: int, padding: st
       padding: "same" or "symmetric", as Conv has them.
 
     Returns:
-      float32 [n, ceil(h / stride), ceil(w / stride), c_out] (of an odd kernel), what jax.lax.conv_general_dilated gives.
+      float32 [n, ceil(h / stride), ceil(w / stride), c_out] (of an odd kernel), what
+      jax.lax.conv_general_dilated gives.
     """
     size, (n, height, width, c_in) = kernel.shape[0], x.shape
     out_h, pad_h = _padding(height, size, stride, padding)
     out_w, pad_w = _padding(width, size, stride, padding)
     x = jnp.pad(x, ((0, 0), pad_h, pad_w, (0, 0)))
     span_h, span_w = (out_h - 1) * stride + 1, (out_w - 1) * stride + 1
-    taps = [x[:, dy:dy + span_h:stride, dx:dx + span_w:stride] for dy in range(size) for dx in range(size)]
+    taps = [
+        x[:, dy : dy + span_h : stride, dx : dx + span_w : stride]
+        for dy in range(size)
+        for dx in range(size)
+    ]
     gathered = taps[0] if len(taps) == 1 else jnp.concatenate(taps, axis=-1)
     y = gathered.reshape(-1, size * size * c_in) @ kernel.reshape(size * size * c_in, -1)
     return y.reshape(n, out_h, out_w, -1)
@@ -168,9 +208,10 @@ def max_pool(x: jnp.ndarray, padding: str = "same") -> jnp.ndarray:
 class BatchNorm(tl.Layer):
     """Batch normalisation over all axes but the last, with a variance that cannot go negative.
 
-    Trax's own takes the variance as E[x^2] - E[x]^2, which float32 turns into noise, even below zero, where
-    the mean is large against the spread. In eval mode the running statistics are used and nothing changes.
-    Of bfloat16 values the statistics are taken in float32, and the result is bfloat16 again.
+    Trax's own takes the variance as E[x^2] - E[x]^2, which float32 turns into noise, even below
+    zero, where the mean is large against the spread. In eval mode the running statistics are used
+    and nothing changes. Of bfloat16 values the statistics are taken in float32, and the result is
+    bfloat16 again.
 
     Args:
       momentum: share of the running statistics that a batch leaves standing, in [0, 1).
@@ -179,13 +220,18 @@ class BatchNorm(tl.Layer):
       scale: every channel's learned scale at the start.
     """
 
-    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, mode: str = "train", scale: float = 1.0):
+    def __init__(
+        self, momentum: float = 0.9, epsilon: float = 1e-5, mode: str = "train", scale: float = 1.0
+    ):
         super().__init__()
         self._momentum, self._epsilon, self._mode, self._scale = momentum, epsilon, mode, scale
 
     def init_weights_and_state(self, input_signature: Any) -> None:
         channels = input_signature.shape[-1:]
-        self.weights = (jnp.full(channels, self._scale, jnp.float32), jnp.zeros(channels, jnp.float32))
+        self.weights = (
+            jnp.full(channels, self._scale, jnp.float32),
+            jnp.zeros(channels, jnp.float32),
+        )
         self.state = (jnp.zeros(channels, jnp.float32), jnp.ones(channels, jnp.float32))
 
     def forward(self, x: jnp.ndarray) -> jnp.ndarray:
@@ -194,7 +240,10 @@ class BatchNorm(tl.Layer):
         dtype, x = x.dtype, x.astype(jnp.float32)
         if self._mode == "train":
             y, batch_mean, batch_variance = self._by_batch(x, scale, offset)
-            self.state = (self._smoothed(mean, batch_mean), self._smoothed(variance, batch_variance))
+            self.state = (
+                self._smoothed(mean, batch_mean),
+                self._smoothed(variance, batch_variance),
+            )
             return y.astype(dtype)
         return self._scaled(x, mean, variance, scale, offset).astype(dtype)
 
@@ -204,8 +253,14 @@ class BatchNorm(tl.Layer):
         mean, variance = mean_and_variance(x)
         return self._scaled(x, mean, variance, scale, offset), mean, variance
 
-    def _scaled(self, x: jnp.ndarray, mean: jnp.ndarray, variance: jnp.ndarray, scale: jnp.ndarray,
-                offset: jnp.ndarray) -> jnp.ndarray:
+    def _scaled(
+        self,
+        x: jnp.ndarray,
+        mean: jnp.ndarray,
+        variance: jnp.ndarray,
+        scale: jnp.ndarray,
+        offset: jnp.ndarray,
+    ) -> jnp.ndarray:
         return (x - mean) * (scale * jax.lax.rsqrt(variance + self._epsilon)) + offset
 
     def _smoothed(self, old: jnp.ndarray, new: jnp.ndarray) -> jnp.ndarray:
@@ -216,7 +271,8 @@ class GroupNorm(tl.Layer):
     """Normalises each image over groups of channels, so neither batch size nor mode matters.
 
     Args:
-      groups: number of groups; where it does not divide the channels, the largest divisor below it is taken.
+      groups: number of groups; where it does not divide the channels, the largest divisor below it
+        is taken.
       epsilon: added to the variance.
 
     Source: Wu & He 2018, arXiv:1803.08494.
@@ -242,18 +298,20 @@ class GroupNorm(tl.Layer):
         return (normed.reshape(x.shape) * scale + offset).astype(dtype)
 
 
-def norm_and_activation(norm: str, momentum: float,
-                        mode: str) -> tuple[Callable[[], list], Callable[[], list]]:
+def norm_and_activation(
+    norm: str, momentum: float, mode: str
+) -> tuple[Callable[[], list], Callable[[], list]]:
     """Makers of the norm layer and of the activation that belongs to it.
 
     Args:
-      norm: "batch", "group", "frn" (filter response norm, whose activation is a thresholded linear unit
-        instead of a ReLU, arXiv:1911.09737) or "none".
+      norm: "batch", "group", "frn" (filter response norm, whose activation is a thresholded linear
+        unit instead of a ReLU, arXiv:1911.09737) or "none".
       momentum: of the batch norm.
       mode: "train" or "eval".
 
     Returns:
-      (make_norm, make_activation), each giving a fresh list of layers; a batch norm's maker takes its first scale.
+      (make_norm, make_activation), each giving a fresh list of layers; a batch norm's maker takes
+      its first scale.
 
     Raises:
       ValueError: the norm is unknown.
@@ -273,15 +331,19 @@ def norm_and_activation(norm: str, momentum: float,
 def fan_in_normal(gain: float) -> Callable[[tuple[int, ...], jax.Array], jnp.ndarray]:
     """Normal initialiser of variance gain / fan-in for kernels [..., c_in, c_out].
 
-    Trax's own Kaiming initialiser leaves the kernel's area out of the fan-in: 9 times the variance at 3x3.
+    Trax's own Kaiming initialiser leaves the kernel's area out of the fan-in: 9 times the variance
+      at 3x3.
     """
+
     def init(shape: tuple[int, ...], key: jax.Array) -> jnp.ndarray:
         shape = tuple(int(side) for side in shape)
         if isinstance(key, jax.core.Tracer):  # Trax asks for the shape alone
             return jnp.zeros(shape, jnp.float32)
-        # NumPy draws the same on every device, and XLA would compile a program of its own for every shape.
+        # NumPy draws the same on every device, and XLA would compile a program of its own for every
+        # shape.
         drawn = np.random.default_rng(np.asarray(key)).standard_normal(shape, np.float32)
         return jnp.asarray(drawn * np.float32((gain / np.prod(shape[:-1])) ** 0.5))
+
     return init
 
 

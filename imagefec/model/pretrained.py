@@ -1,7 +1,8 @@
 """ResNet weights of torchvision and timm as arrays of an ImageFEC's body; nothing is downloaded.
 
-The network must be built as theirs is: ImageFEC(d_hidden=64, padding="symmetric", scaling="imagenet"); the fully connected
-layers and the embedding keep what they have. torchvision's newer weights and timm's name the arrays alike.
+The network must be built as theirs is: ImageFEC(d_hidden=64, padding="symmetric",
+scaling="imagenet"); the fully connected layers and the embedding keep what they have. torchvision's
+newer weights and timm's name the arrays alike.
 """
 
 import os
@@ -21,8 +22,9 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Reads a PyTorch state dict.
 
     Args:
-      path: `.safetensors` (wants the package safetensors), or `.pth` or `.pt` (wants PyTorch, and is read with weights_only,
-        so that a foreign file runs no code). A dict that holds the weights under "state_dict" or "model" will do.
+      path: `.safetensors` (wants the package safetensors), or `.pth` or `.pt` (wants PyTorch, and
+        is read with weights_only, so that a foreign file runs no code). A dict that holds the
+        weights under "state_dict" or "model" will do.
 
     Returns:
       name -> float32 array.
@@ -32,39 +34,59 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: there is no such file. Give a state dict of a ResNet: .safetensors, .pth or .pt.")
+        raise UserError(
+            f"{path}: there is no such file. Give a state dict of a ResNet: .safetensors, .pth or .pt."
+        )
     readers = {".safetensors": _read_safetensors, ".pth": _read_torch, ".pt": _read_torch}
     if path.suffix not in readers:
-        raise UserError(f"{path}: a state dict is .safetensors, .pth or .pt; found {path.suffix or 'no suffix'!r}.")
-    return {name: np.asarray(array, np.float32) for name, array in readers[path.suffix](path).items()
-            if np.issubdtype(array.dtype, np.floating)}
+        raise UserError(
+            f"{path}: a state dict is .safetensors, .pth or .pt; found {path.suffix or 'no suffix'!r}."
+        )
+    return {
+        name: np.asarray(array, np.float32)
+        for name, array in readers[path.suffix](path).items()
+        if np.issubdtype(array.dtype, np.floating)
+    }
 
 
 def load_body(model: Any, path: str | os.PathLike) -> None:
     """Puts a state dict's ResNet into the body of an initialised ImageFEC.
 
     Args:
-      model: ImageFEC with batch norm and the stem "imagenet", of the same blocks and widths as the file's network.
+      model: ImageFEC with batch norm and the stem "imagenet", of the same blocks and widths as the
+        file's network.
       path: as for `read_state_dict`.
 
     Raises:
       UserError: the file is of another network: the first array that differs is named.
     """
-    theirs = {name: array for name, array in read_state_dict(path).items() if not name.startswith(("fc.", "classifier."))}
+    theirs = {
+        name: array
+        for name, array in read_state_dict(path).items()
+        if not name.startswith(("fc.", "classifier."))
+    }
     arrays = checkpoint.named_weights(model)
     for ours, name in torch_names(arrays).items():
         if name not in theirs:
-            raise UserError(f"{path}: array {name} is missing; it holds {len(theirs)} others, such as "
-                            f"{', '.join(list(theirs)[:3])}. {_REMEDY}")
+            raise UserError(
+                f"{path}: array {name} is missing; it holds {len(theirs)} others, such as "
+                f"{', '.join(list(theirs)[:3])}. {_REMEDY}"
+            )
         array = theirs.pop(name)
-        array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array  # out, in, h, w -> h, w, in, out
+        array = (
+            array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+        )  # out, in, h, w -> h, w, in, out
         if array.shape != arrays[ours].shape:
-            raise UserError(f"{path}: array {name} has shape {list(array.shape)} (height, width, in, out for a kernel); the "
-                            f"model's {ours} is {list(arrays[ours].shape)}. {_REMEDY}")
+            raise UserError(
+                f"{path}: array {name} has shape {list(array.shape)} (height, width, in, out for a kernel); the "
+                f"model's {ours} is {list(arrays[ours].shape)}. {_REMEDY}"
+            )
         arrays[ours] = array
     if theirs:
-        raise UserError(f"{path}: array {next(iter(theirs))} has no place in the model, nor have {len(theirs) - 1} others. "
-                        f"{_REMEDY}")
+        raise UserError(
+            f"{path}: array {next(iter(theirs))} has no place in the model, nor have {len(theirs) - 1} others. "
+            f"{_REMEDY}"
+        )
     checkpoint.set_named_weights(model, arrays, source=path)
 
 
@@ -84,14 +106,20 @@ def torch_names(names: Any) -> dict[str, str]:
             kernel, norm = _torch_layer(block, is_shortcut, index)
             theirs[conv] = f"{kernel}.weight"
             batch_norm = _norm_after(conv)
-            for ours, what in (("weights/{}/0", "weight"), ("weights/{}/1", "bias"), ("state/{}/0", "running_mean"),
-                               ("state/{}/1", "running_var")):
+            for ours, what in (
+                ("weights/{}/0", "weight"),
+                ("weights/{}/1", "bias"),
+                ("state/{}/0", "running_mean"),
+                ("state/{}/1", "running_var"),
+            ):
                 theirs[ours.format(batch_norm)] = f"{norm}.{what}"
     return theirs
 
 
-_REMEDY = ("It is of another network than the model: ResNet-50 is ImageFEC's default; bind ImageFEC.block, stage_blocks and "
-           "d_hidden to the file's, or give another file.")
+_REMEDY = (
+    "It is of another network than the model: ResNet-50 is ImageFEC's default; bind ImageFEC.block, stage_blocks and "
+    "d_hidden to the file's, or give another file."
+)
 
 
 def _branch(name: str) -> tuple[str, bool]:
@@ -120,24 +148,38 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
     except ImportError:
-        raise UserError(f"{path}: reading it wants a package that is not installed: pip install safetensors") from None
+        raise UserError(
+            f"{path}: reading it wants a package that is not installed: pip install safetensors"
+        ) from None
     try:
         return load_file(path)
     except (SafetensorError, ValueError, KeyError, OSError) as error:
-        raise UserError(f"{path}: not a safetensors file, or a broken one ({error}). Get it again.") from None
+        raise UserError(
+            f"{path}: not a safetensors file, or a broken one ({error}). Get it again."
+        ) from None
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
     try:
         import torch
     except ImportError:
-        raise UserError(f"{path}: reading it wants PyTorch: pip install torch. A .safetensors file does without.") from None
+        raise UserError(
+            f"{path}: reading it wants PyTorch: pip install torch. A .safetensors file does without."
+        ) from None
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever unpickling a foreign file may raise
-        raise UserError(f"{path}: PyTorch reads no weights from it ({' '.join(str(error).split())[:200]}).") from None
+        raise UserError(
+            f"{path}: PyTorch reads no weights from it ({' '.join(str(error).split())[:200]})."
+        ) from None
     for key in ("state_dict", "model"):
         found = found.get(key, found) if isinstance(found, dict) else found
-    if not isinstance(found, dict) or not all(isinstance(array, torch.Tensor) for array in found.values()):
-        raise UserError(f"{path}: not a state dict (names with arrays) but {type(found).__name__}. Save model.state_dict().")
-    return {name: array.float().numpy() for name, array in found.items() if array.is_floating_point()}
+    if not isinstance(found, dict) or not all(
+        isinstance(array, torch.Tensor) for array in found.values()
+    ):
+        raise UserError(
+            f"{path}: not a state dict (names with arrays) but {type(found).__name__}. Save model.state_dict()."
+        )
+    return {
+        name: array.float().numpy() for name, array in found.items() if array.is_floating_point()
+    }

@@ -22,14 +22,26 @@ STEMS = ("imagenet", "conv3", "conv3x2")
 POOLS = ("mean", "flatten")
 
 
-def ImageFEC(d_hidden: int = 64, d_embedding: int = 16, fc_widths: Sequence[int] = (512,),
-             block: str = "bottleneck", stage_blocks: Sequence[int] = (3, 4, 6, 3), stem: str = "imagenet",
-             pool: str = "mean", norm: str = "batch", norm_momentum: float = 0.9, zero_init_residual: bool = False,
-             padding: str = "same", scaling: str = "unit", mode: str = "train") -> tl.Serial:
+def ImageFEC(
+    d_hidden: int = 64,
+    d_embedding: int = 16,
+    fc_widths: Sequence[int] = (512,),
+    block: str = "bottleneck",
+    stage_blocks: Sequence[int] = (3, 4, 6, 3),
+    stem: str = "imagenet",
+    pool: str = "mean",
+    norm: str = "batch",
+    norm_momentum: float = 0.9,
+    zero_init_residual: bool = False,
+    padding: str = "same",
+    scaling: str = "unit",
+    mode: str = "train",
+) -> tl.Serial:
     """Trax layer from faces, uint8 or float32 [n, h, w, 3] of 0..255, to embeddings, float32 [n, d].
 
-    The defaults are ResNet-50 in its "v1.5" form (a stage's stride sits in the 3x3 convolution, as in
-    torchvision), then one fully connected layer of 512 and the embedding. Stage k has d_hidden * 2^k filters.
+    The defaults are ResNet-50 in its "v1.5" form (a stage's stride sits in the 3x3 convolution, as
+    in torchvision), then one fully connected layer of 512 and the embedding. Stage k has d_hidden *
+    2^k filters.
 
     Args:
       d_hidden: filters of the stem and of the first stage.
@@ -37,14 +49,16 @@ def ImageFEC(d_hidden: int = 64, d_embedding: int = 16, fc_widths: Sequence[int]
       fc_widths: widths of the ReLU layers between body and embedding; () for none.
       block: "bottleneck" (1x1, 3x3, 1x1 of four times the filters) or "basic" (3x3, 3x3).
       stage_blocks: number of blocks in each stage; every stage but the first halves the map.
-      stem: "imagenet" (7x7 stride 2, then 3x3 max pool stride 2), "conv3" (3x3 stride 2) or "conv3x2"
-        (two 3x3, stride 2 each).
-      pool: "mean" over the map, for any input size; "flatten" keeps where things are, for one input size.
+      stem: "imagenet" (7x7 stride 2, then 3x3 max pool stride 2), "conv3" (3x3 stride 2) or
+        "conv3x2" (two 3x3, stride 2 each).
+      pool: "mean" over the map, for any input size; "flatten" keeps where things are, for one input
+        size.
       norm: "batch", "group", "frn" (with thresholded linear units for ReLUs) or "none".
       norm_momentum: share of the batch norm's running statistics that a batch leaves standing.
-      zero_init_residual: start the last batch norm of every block at scale 0, so that each block begins as its shortcut
-        alone and joins in as it learns.
-      padding: "same" (TensorFlow's, XLA's) or "symmetric" (PyTorch's; for its weights, see pretrained.py).
+      zero_init_residual: start the last batch norm of every block at scale 0, so that each block
+        begins as its shortcut alone and joins in as it learns.
+      padding: "same" (TensorFlow's, XLA's) or "symmetric" (PyTorch's; for its weights, see
+        pretrained.py).
       scaling: "unit" (values of -1..1) or "imagenet" (what torchvision's weights want).
       mode: "train" or "eval"; it matters to batch norm alone.
 
@@ -54,9 +68,12 @@ def ImageFEC(d_hidden: int = 64, d_embedding: int = 16, fc_widths: Sequence[int]
     Raises:
       ValueError: an argument is not among those named here.
 
-    Source: He et al. 2015, arXiv:1512.03385; v1.5 and the zero scale: Goyal et al. 2017, arXiv:1706.02677, section 5.1.
+    Source: He et al. 2015, arXiv:1512.03385; v1.5 and the zero scale: Goyal et al. 2017,
+      arXiv:1706.02677, section 5.1.
     """
-    _check(d_hidden, d_embedding, fc_widths, block, stage_blocks, stem, pool, padding, scaling, mode)
+    _check(
+        d_hidden, d_embedding, fc_widths, block, stage_blocks, stem, pool, padding, scaling, mode
+    )
     make_norm, make_activation = norm_and_activation(norm, norm_momentum, mode)
     if zero_init_residual and norm != "batch":
         raise ValueError(f"zero_init_residual needs norm 'batch'; found {norm!r}")
@@ -66,11 +83,13 @@ def ImageFEC(d_hidden: int = 64, d_embedding: int = 16, fc_widths: Sequence[int]
     layers = [Normalise(scaling), tl.Serial(_stem(parts, stem, d_hidden), name="Stem")]
     channels = d_hidden
     for stage, n_blocks in enumerate(stage_blocks):
-        filters = d_hidden * 2 ** stage
+        filters = d_hidden * 2**stage
         for index in range(n_blocks):
             stride = 2 if stage > 0 and index == 0 else 1
             residual, channels = make_block(parts, channels, filters, stride)
-            layers += [tl.Serial(residual, make_activation(), name=f"Stage{stage + 1}Block{index + 1}")]
+            layers += [
+                tl.Serial(residual, make_activation(), name=f"Stage{stage + 1}Block{index + 1}")
+            ]
     layers += [GlobalMean() if pool == "mean" else tl.Flatten()]
     for width in fc_widths:
         layers += [tl.Dense(width, kernel_initializer=fan_in_normal(2.0)), Relu()]
@@ -81,9 +100,19 @@ def ImageFEC(d_hidden: int = 64, d_embedding: int = 16, fc_widths: Sequence[int]
 class _Parts:
     """A convolution with its norm, and with its activation: what all blocks repeat."""
 
-    def __init__(self, make_norm: Callable[[], list], make_last_norm: Callable[[], list],
-                 make_activation: Callable[[], list], padding: str, use_bias: bool):
-        self.make_norm, self.make_last_norm, self.make_activation = make_norm, make_last_norm, make_activation
+    def __init__(
+        self,
+        make_norm: Callable[[], list],
+        make_last_norm: Callable[[], list],
+        make_activation: Callable[[], list],
+        padding: str,
+        use_bias: bool,
+    ):
+        self.make_norm, self.make_last_norm, self.make_activation = (
+            make_norm,
+            make_last_norm,
+            make_activation,
+        )
         self.padding, self.use_bias = padding, use_bias
 
     def conv(self, filters: int, size: int, stride: int = 1, gain: float = 2.0) -> list:
@@ -94,7 +123,10 @@ class _Parts:
 
     def conv_last(self, filters: int, size: int) -> list:
         """The last of a block, whose outcome is added to the shortcut."""
-        return [Conv(filters, size, use_bias=self.use_bias, padding=self.padding), self.make_last_norm()]
+        return [
+            Conv(filters, size, use_bias=self.use_bias, padding=self.padding),
+            self.make_last_norm(),
+        ]
 
 
 def _stem(parts: _Parts, stem: str, filters: int) -> list:
@@ -111,28 +143,52 @@ def _basic(parts: _Parts, channels_in: int, filters: int, stride: int) -> tuple[
 
 
 def _bottleneck(parts: _Parts, channels_in: int, filters: int, stride: int) -> tuple[tl.Layer, int]:
-    main = [parts.conv_activated(filters, 1), parts.conv_activated(filters, 3, stride),
-            parts.conv_last(4 * filters, 1)]
+    main = [
+        parts.conv_activated(filters, 1),
+        parts.conv_activated(filters, 3, stride),
+        parts.conv_last(4 * filters, 1),
+    ]
     return _residual(parts, main, channels_in, 4 * filters, stride), 4 * filters
 
 
-def _residual(parts: _Parts, main: list, channels_in: int, channels_out: int, stride: int) -> tl.Layer:
+def _residual(
+    parts: _Parts, main: list, channels_in: int, channels_out: int, stride: int
+) -> tl.Layer:
     if stride == 1 and channels_in == channels_out:
         return tl.Residual(main)
     # No ReLU follows the projection itself, so it need not make up for one.
     return tl.Residual(main, shortcut=tl.Serial(parts.conv(channels_out, 1, stride, gain=1.0)))
 
 
-def _check(d_hidden: int, d_embedding: int, fc_widths: Sequence[int], block: str, stage_blocks: Sequence[int],
-           stem: str, pool: str, padding: str, scaling: str, mode: str) -> None:
+def _check(
+    d_hidden: int,
+    d_embedding: int,
+    fc_widths: Sequence[int],
+    block: str,
+    stage_blocks: Sequence[int],
+    stem: str,
+    pool: str,
+    padding: str,
+    scaling: str,
+    mode: str,
+) -> None:
     for name, value, allowed in (
-            ("block", block, BLOCKS), ("stem", stem, STEMS), ("pool", pool, POOLS), ("padding", padding, PADDINGS),
-            ("scaling", scaling, tuple(SCALINGS)), ("mode", mode, ("train", "eval", "predict"))):
+        ("block", block, BLOCKS),
+        ("stem", stem, STEMS),
+        ("pool", pool, POOLS),
+        ("padding", padding, PADDINGS),
+        ("scaling", scaling, tuple(SCALINGS)),
+        ("mode", mode, ("train", "eval", "predict")),
+    ):
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}; found {value!r}")
     if not stage_blocks:
         raise ValueError("stage_blocks must name at least one stage; found none")
-    for name, values in (("d_hidden", [d_hidden]), ("d_embedding", [d_embedding]), ("fc_widths", fc_widths),
-                         ("stage_blocks", stage_blocks)):
+    for name, values in (
+        ("d_hidden", [d_hidden]),
+        ("d_embedding", [d_embedding]),
+        ("fc_widths", fc_widths),
+        ("stage_blocks", stage_blocks),
+    ):
         if any(value < 1 for value in values):
             raise ValueError(f"{name} must be 1 or more; found {values}")

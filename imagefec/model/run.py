@@ -16,27 +16,36 @@ def read_run_info(run_dir: Path) -> dict[str, Any]:
     """The contents of a run's run.json.
 
     Raises:
-      UserError: there is no such run, or its run.json is broken, of another format or of another channel order.
+      UserError: there is no such run, or its run.json is broken, of another format or of another
+        channel order.
     """
     if not run_dir.is_dir():
-        raise UserError(f"{run_dir}: there is no such run directory. Give a training run's --output_dir.")
+        raise UserError(
+            f"{run_dir}: there is no such run directory. Give a training run's --output_dir."
+        )
     path = run_dir / "run.json"
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
         found, size, model = info.get("format"), info.get("image_size"), info.get("model")
     except FileNotFoundError:
-        raise UserError(f"{run_dir}: no run.json there, so it is no run directory. Give a training run's "
-                        "--output_dir.") from None
+        raise UserError(
+            f"{run_dir}: no run.json there, so it is no run directory. Give a training run's "
+            "--output_dir."
+        ) from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
     except (ValueError, AttributeError) as error:
         raise UserError(f"{path}: broken ({error}). {_GET_ANOTHER}") from None
     if found != RUN_FORMAT:
-        raise UserError(f"{path}: format {found!r}; this version reads format {RUN_FORMAT}. Use the version "
-                        "of Image FEC that made the run.")
+        raise UserError(
+            f"{path}: format {found!r}; this version reads format {RUN_FORMAT}. Use the version "
+            "of Image FEC that made the run."
+        )
     if not isinstance(size, int) or size < 1 or not isinstance(model, dict):
-        raise UserError(f"{path}: image_size (a number of pixels) or model (its settings) is missing or "
-                        f"broken: found {size!r} and {model!r}. {_GET_ANOTHER}")
+        raise UserError(
+            f"{path}: image_size (a number of pixels) or model (its settings) is missing or "
+            f"broken: found {size!r} and {model!r}. {_GET_ANOTHER}"
+        )
     check_channel_order(path, info)
     return info
 
@@ -51,8 +60,10 @@ def check_channel_order(path: Path, info: dict[str, Any]) -> None:
     """
     found = info.get("channel_order", CHANNEL_ORDER)
     if found != CHANNEL_ORDER:
-        raise UserError(f"{path}: channel_order {found!r}; faces are {CHANNEL_ORDER!r} here, and the run's weights would "
-                        f"take one colour for another. Give a run trained on {CHANNEL_ORDER.upper()} faces, or train anew.")
+        raise UserError(
+            f"{path}: channel_order {found!r}; faces are {CHANNEL_ORDER!r} here, and the run's weights would "
+            f"take one colour for another. Give a run trained on {CHANNEL_ORDER.upper()} faces, or train anew."
+        )
 
 
 def find_checkpoint(run_dir: Path) -> Path:
@@ -64,5 +75,7 @@ def find_checkpoint(run_dir: Path) -> Path:
     for name in CHECKPOINTS:
         if (run_dir / name).is_file():
             return run_dir / name
-    raise UserError(f"{run_dir}: no checkpoint there ({' or '.join(CHECKPOINTS)}). Let the run train until its first "
-                    "evaluation, or give another run.")
+    raise UserError(
+        f"{run_dir}: no checkpoint there ({' or '.join(CHECKPOINTS)}). Let the run train until its first "
+        "evaluation, or give another run."
+    )

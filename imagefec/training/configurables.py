@@ -19,8 +19,10 @@ from imagefec.training import schedules, trainer
 from imagefec.training.monitor import divergence
 from imagefec.training.step import mesh, mesh_trainer, objectives
 
-CONFIG_DIRS = (pathlib.Path(__file__).parents[2] / "gin_configs",
-               pathlib.Path(sys.prefix) / "share" / "imagefec" / "gin_configs")
+CONFIG_DIRS = (
+    pathlib.Path(__file__).parents[2] / "gin_configs",
+    pathlib.Path(sys.prefix) / "share" / "imagefec" / "gin_configs",
+)
 
 ImageFEC = gin.external_configurable(resnet.ImageFEC, "ImageFEC", denylist=["mode"])
 Augment = gin.external_configurable(layers.Augment, "Augment", denylist=["mode"])
@@ -29,7 +31,8 @@ ChoiceLoss = gin.external_configurable(objectives.ChoiceLoss, "ChoiceLoss")
 IdentityLoss = gin.external_configurable(objectives.IdentityLoss, "IdentityLoss")
 warmup_cosine = gin.external_configurable(schedules.warmup_cosine, "warmup_cosine")
 for _optimizer in (optimizers.Adam, optimizers.Adafactor, optimizers.Momentum, optimizers.SGD):
-    # Trax registers its optimizers itself, under trax.optimizers; a short name reads better in a gin file.
+    # Trax registers its optimizers itself, under trax.optimizers; a short name reads better in a
+    # gin file.
     gin.external_configurable(_optimizer, f"imagefec.{_optimizer.__name__}")
 
 
@@ -38,12 +41,35 @@ guard_values = gin.external_configurable(divergence.Guards, "guards")
 
 
 @gin.configurable("training")
-def settings(model=gin.REQUIRED, loss=gin.REQUIRED, optimizer=gin.REQUIRED, learning_rate=gin.REQUIRED, steps=gin.REQUIRED,
-             batch_triplets=0, batch_people=0, faces_each=4, image_size=128, dataset="fec", train_dataset=None,
-             train_split="train", eval_split="test", balanced=False, augment=Augment, steps_per_eval=500,
-             steps_per_checkpoint=500, stop_at_tpa=0.0, seed=0, layer_rates=None, init_checkpoint=None, init_part="whole",
-             precision="float32", rematerialise=False, accumulate=1, faces_on_device=False,
-             cores_as_devices=False) -> dict[str, Any]:
+def settings(
+    model=gin.REQUIRED,
+    loss=gin.REQUIRED,
+    optimizer=gin.REQUIRED,
+    learning_rate=gin.REQUIRED,
+    steps=gin.REQUIRED,
+    batch_triplets=0,
+    batch_people=0,
+    faces_each=4,
+    image_size=128,
+    dataset="fec",
+    train_dataset=None,
+    train_split="train",
+    eval_split="test",
+    balanced=False,
+    augment=Augment,
+    steps_per_eval=500,
+    steps_per_checkpoint=500,
+    stop_at_tpa=0.0,
+    seed=0,
+    layer_rates=None,
+    init_checkpoint=None,
+    init_part="whole",
+    precision="float32",
+    rematerialise=False,
+    accumulate=1,
+    faces_on_device=False,
+    cores_as_devices=False,
+) -> dict[str, Any]:
     """What gin binds of `trainer.train`; it runs outside of gin, which would add its own words to every error."""
     return locals()
 
@@ -62,22 +88,29 @@ def parse(config_files: Sequence[str], bindings: Sequence[str] = ()) -> None:
       bindings: such as "training.steps = 10"; they go over the files.
 
     Raises:
-      UserError: a file is missing, or a file or binding is not understood; gin's own words are quoted.
+      UserError: a file is missing, or a file or binding is not understood; gin's own words are
+        quoted.
     """
     gin.clear_config()
     for folder in CONFIG_DIRS:
         gin.add_config_file_search_path(str(folder))
     for name in config_files:
-        if not any(os.path.isfile(path) for path in (name, *(folder / name for folder in CONFIG_DIRS))):
-            raise UserError(f"--config_file={name}: there is no such file, neither here nor among "
-                            f"{', '.join(known_configs()) or 'the installed ones (none found: ' + _no_configs() + ')'}.")
+        if not any(
+            os.path.isfile(path) for path in (name, *(folder / name for folder in CONFIG_DIRS))
+        ):
+            raise UserError(
+                f"--config_file={name}: there is no such file, neither here nor among "
+                f"{', '.join(known_configs()) or 'the installed ones (none found: ' + _no_configs() + ')'}."
+            )
     try:
         with _gin_searches_silently():
             gin.parse_config_files_and_bindings(list(config_files), list(bindings))
     except (ValueError, SyntaxError, OSError, TypeError, LookupError) as error:
         said = " ".join(str(error).split())
-        raise UserError(f"gin cannot read {', '.join([*config_files, *bindings])}: {said} "
-                        "Mend the file or binding; `imagefec train --help` shows one that works.") from error
+        raise UserError(
+            f"gin cannot read {', '.join([*config_files, *bindings])}: {said} "
+            "Mend the file or binding; `imagefec train --help` shows one that works."
+        ) from error
 
 
 def known_configs() -> list[str]:
@@ -85,8 +118,12 @@ def known_configs() -> list[str]:
     return sorted({path.name for folder in CONFIG_DIRS for path in folder.glob("*.gin")})
 
 
-def run(config_files: Sequence[str], bindings: Sequence[str], output_dir: str | os.PathLike,
-        data_dir: str | os.PathLike) -> pathlib.Path:
+def run(
+    config_files: Sequence[str],
+    bindings: Sequence[str],
+    output_dir: str | os.PathLike,
+    data_dir: str | os.PathLike,
+) -> pathlib.Path:
     """Parses gin and trains; the run directory gets config.gin, the operative configuration.
 
     Raises:
@@ -97,20 +134,33 @@ def run(config_files: Sequence[str], bindings: Sequence[str], output_dir: str | 
         bound = settings()
     except RuntimeError as error:  # gin's word for a parameter that is REQUIRED and not bound
         if "Required bindings" in str(error):
-            raise UserError(f"{' '.join(str(error).split())} Give --config_file, or bind it with --config.") from error
+            raise UserError(
+                f"{' '.join(str(error).split())} Give --config_file, or bind it with --config."
+            ) from error
         raise
     hosts()
-    engine = {field.name: bound.pop(field.name) for field in dataclasses.fields(mesh_trainer.Engine)}
-    return trainer.train(output_dir, data_dir, model_arguments=dict(gin.get_bindings("ImageFEC")),
-                         recipe=pathlib.Path(config_files[0]).stem if config_files else None,
-                         engine=mesh_trainer.Engine(**engine), uda=uda_consistency(), guards=guard_values(), **bound)
+    engine = {
+        field.name: bound.pop(field.name) for field in dataclasses.fields(mesh_trainer.Engine)
+    }
+    return trainer.train(
+        output_dir,
+        data_dir,
+        model_arguments=dict(gin.get_bindings("ImageFEC")),
+        recipe=pathlib.Path(config_files[0]).stem if config_files else None,
+        engine=mesh_trainer.Engine(**engine),
+        uda=uda_consistency(),
+        guards=guard_values(),
+        **bound,
+    )
 
 
 @contextlib.contextmanager
 def _gin_searches_silently() -> Iterator[None]:
     """gin logs an error for each folder that lacks a file before the one that has it."""
+
     def keep(record: logging.LogRecord) -> bool:
         return "Path not found" not in record.getMessage()
+
     logging.getLogger().addFilter(keep)
     try:
         yield

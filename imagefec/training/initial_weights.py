@@ -19,14 +19,14 @@ def take_weights(model: Any, source: str | os.PathLike, part: str = "whole") -> 
 
     Args:
       model: ImageFEC.
-      source: a run directory (its best.npz, else model.npz), a checkpoint, or a state dict that `pretrained.load_body`
-        reads, which has a body only.
-      part: "whole", or "body": stem and blocks alone; the dense layers stay as they are, and those of the checkpoint
-        may be of any number and shape.
+      source: a run directory (its best.npz, else model.npz), a checkpoint, or a state dict that
+        `pretrained.load_body` reads, which has a body only.
+      part: "whole", or "body": stem and blocks alone; the dense layers stay as they are, and those
+        of the checkpoint may be of any number and shape.
 
     Raises:
-      UserError: there is no such checkpoint, run.json beside it is broken or of another format or channel order, the
-        part is unknown, or a name or shape differs; the first is named.
+      UserError: there is no such checkpoint, run.json beside it is broken or of another format or
+        channel order, the part is unknown, or a name or shape differs; the first is named.
     """
     if part not in PARTS:
         raise UserError(f"training.init_part must be one of {', '.join(PARTS)}; found {part!r}.")
@@ -40,6 +40,8 @@ def take_weights(model: Any, source: str | os.PathLike, part: str = "whole") -> 
     arrays, _ = checkpoint.load(path)
     if part == "body":
         own = checkpoint.named_weights(model)
-        arrays = {**{name: array for name, array in own.items() if not _BODY.match(name)},
-                  **{name: array for name, array in arrays.items() if _BODY.match(name)}}
+        arrays = {
+            **{name: array for name, array in own.items() if not _BODY.match(name)},
+            **{name: array for name, array in arrays.items() if _BODY.match(name)},
+        }
     checkpoint.set_named_weights(model, arrays, source=path)

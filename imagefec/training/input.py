@@ -20,7 +20,8 @@ _AHEAD = 2  # batches that wait, placed, for their step
 class FaceInput:
     """Batches of labelled faces, with faces for UDA alone behind them, as MeshTrainer takes them.
 
-    The order is that of `draws` and of a seeded shuffle of the extra faces: the same for any number of devices, and after a
+    The order is that of `draws` and of a seeded shuffle of the extra faces: the same for any number
+      of devices, and after a
     resume.
 
     Args:
@@ -28,20 +29,30 @@ class FaceInput:
       seed: of the order of the extra faces.
       mesh: of all devices; a process sends its own devices their share and no more.
       uda: its weight comes with the batches where it has one.
-      extra_faces: uint8 [m, size, size, 3], of which uda.batch_faces come behind each batch's own; None for none.
+      extra_faces: uint8 [m, size, size, 3], of which uda.batch_faces come behind each batch's own;
+        None for none.
       on_device: put all faces on every device, as `resident`, and send row numbers.
 
     Raises:
       UserError: the extra faces are too few, or the faces do not fit on a device.
     """
 
-    def __init__(self, draws: Any, seed: int, mesh: Mesh, uda: Uda, extra_faces: np.ndarray | None = None,
-                 on_device: bool = False):
+    def __init__(
+        self,
+        draws: Any,
+        seed: int,
+        mesh: Mesh,
+        uda: Uda,
+        extra_faces: np.ndarray | None = None,
+        on_device: bool = False,
+    ):
         self._draws, self._faces, self._seed, self._mesh = draws, draws.faces, seed, mesh
         self._uda, self._extra_faces = uda, extra_faces
         if extra_faces is not None and len(extra_faces) < uda.batch_faces:
-            raise UserError(f"uda_consistency.batch_faces is {uda.batch_faces}, and {uda.split!r} of {uda.dataset!r} holds "
-                            f"{len(extra_faces)} faces. Take fewer, or a larger split.")
+            raise UserError(
+                f"uda_consistency.batch_faces is {uda.batch_faces}, and {uda.split!r} of {uda.dataset!r} holds "
+                f"{len(extra_faces)} faces. Take fewer, or a larger split."
+            )
         self.faces_per_step = draws.faces_per_step + uda.batch_faces
         self.resident = self._all_faces() if on_device else None
 
@@ -52,10 +63,15 @@ class FaceInput:
 
     def batches(self, done_steps: int) -> "Prefetched":
         """Placed batches, from that of step done_steps + 1 on."""
-        return Prefetched((self._placed(batch) for batch in self._host_batches(skip=done_steps)), _AHEAD)
+        return Prefetched(
+            (self._placed(batch) for batch in self._host_batches(skip=done_steps)), _AHEAD
+        )
 
     def _host_batches(self, skip: int) -> Iterator[tuple]:
-        n, n_extra = self._uda.batch_faces, 0 if self._extra_faces is None else len(self._extra_faces)
+        n, n_extra = (
+            self._uda.batch_faces,
+            0 if self._extra_faces is None else len(self._extra_faces),
+        )
         extras = shuffled_for_ever(np.arange(n_extra), n, np.random.default_rng((self._seed, 1)))
         for _ in range(skip if n else 0):
             next(extras)
@@ -68,7 +84,12 @@ class FaceInput:
     def _placed(self, batch: tuple) -> tuple:
         rows, *others = batch
         own = rows[own_share(len(rows), self._mesh)]
-        return (place_share(self._pictures(own) if self.resident is None else own, len(rows), self._mesh), *others)
+        return (
+            place_share(
+                self._pictures(own) if self.resident is None else own, len(rows), self._mesh
+            ),
+            *others,
+        )
 
     def _pictures(self, rows: np.ndarray) -> np.ndarray:
         faces, extra = self._faces, self._extra_faces
@@ -81,15 +102,23 @@ class FaceInput:
         return pictures
 
     def _all_faces(self) -> jax.Array:
-        faces = self._faces if self._extra_faces is None else np.concatenate([self._faces, self._extra_faces])
+        faces = (
+            self._faces
+            if self._extra_faces is None
+            else np.concatenate([self._faces, self._extra_faces])
+        )
         try:
-            placed = jax.make_array_from_callback(faces.shape, whole(self._mesh), lambda index: np.asarray(faces[index]))
+            placed = jax.make_array_from_callback(
+                faces.shape, whole(self._mesh), lambda index: np.asarray(faces[index])
+            )
             return jax.block_until_ready(placed)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            raise UserError(f"training.faces_on_device: {len(faces)} faces take {faces.nbytes / 2**30:.1f} GiB, more than a "
-                            "device has free. Turn it off: faces then travel with each batch.") from error
+            raise UserError(
+                f"training.faces_on_device: {len(faces)} faces take {faces.nbytes / 2**30:.1f} GiB, more than a "
+                "device has free. Turn it off: faces then travel with each batch."
+            ) from error
 
 
 class Prefetched:
@@ -103,7 +132,9 @@ class Prefetched:
     def __init__(self, items: Iterator[Any], depth: int):
         self._waiting: queue.Queue = queue.Queue(depth)
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._work, args=(items,), name="prefetch", daemon=True)
+        self._thread = threading.Thread(
+            target=self._work, args=(items,), name="prefetch", daemon=True
+        )
         self._thread.start()
 
     def __iter__(self) -> "Prefetched":

@@ -30,7 +30,8 @@ class Timetable:
     """When things happen: the length of the run and how often it evaluates and saves, in steps.
 
     Attributes:
-      stop_at_tpa: end the run at the first evaluation with such a TPA; 0 for not before the last step.
+      stop_at_tpa: end the run at the first evaluation with such a TPA; 0 for not before the last
+        step.
     """
 
     steps: int
@@ -51,8 +52,8 @@ class FaceLoop(training.Loop):
     """`training.Loop` whose steps run over a mesh, that evaluates a whole split and saves what resuming needs in one file.
 
     Args:
-      model: Trax layer from faces to embeddings; its first sublayer is the augmentation, its last the ImageFEC whose
-        weights are saved.
+      model: Trax layer from faces to embeddings; its first sublayer is the augmentation, its last
+        the ImageFEC whose weights are saved.
       task: the TrainTask; its batches are placed on the mesh.
       eval_model: the same in eval mode.
       evaluation: called with the eval model; returns name -> measure, "tpa" among them.
@@ -69,32 +70,70 @@ class FaceLoop(training.Loop):
       stop: asked ahead of each step.
     """
 
-    def __init__(self, model: Any, task: training.TrainTask, eval_model: Any,
-                 evaluation: Callable[[Any], dict[str, float]], output_dir: str | os.PathLike, timetable: Timetable,
-                 seed: int, mesh: Mesh, engine: Engine, watch: Watch, resident: jax.Array | None = None,
-                 initialise: Callable[[Any], None] | None = None, layer_rates: Mapping[str, float] | None = None,
-                 report: Callable[[int, dict[str, float]], None] | None = None, stop: StopRequest | None = None):
+    def __init__(
+        self,
+        model: Any,
+        task: training.TrainTask,
+        eval_model: Any,
+        evaluation: Callable[[Any], dict[str, float]],
+        output_dir: str | os.PathLike,
+        timetable: Timetable,
+        seed: int,
+        mesh: Mesh,
+        engine: Engine,
+        watch: Watch,
+        resident: jax.Array | None = None,
+        initialise: Callable[[Any], None] | None = None,
+        layer_rates: Mapping[str, float] | None = None,
+        report: Callable[[int, dict[str, float]], None] | None = None,
+        stop: StopRequest | None = None,
+    ):
         self._evaluation, self._report, self._timetable = evaluation, report, timetable
         self._mesh, self._engine, self._resident, self._watch = mesh, engine, resident, watch
-        self._initialise, self._stop, self._layer_rates = initialise, stop or StopRequest(), layer_rates
+        self._initialise, self._stop, self._layer_rates = (
+            initialise,
+            stop or StopRequest(),
+            layer_rates,
+        )
         self._run_dir = pathlib.Path(output_dir)
         self._evaluated_last: int | None = None
         super().__init__(
-            model, [task], eval_model=eval_model, eval_tasks=[_WholeSplit()],
-            output_dir=str(output_dir) if is_chief() else None, eval_at=timetable.evaluates, checkpoint_at=timetable.saves,
-            permanent_checkpoint_at=lambda step: False, random_seed=seed)
+            model,
+            [task],
+            eval_model=eval_model,
+            eval_tasks=[_WholeSplit()],
+            output_dir=str(output_dir) if is_chief() else None,
+            eval_at=timetable.evaluates,
+            checkpoint_at=timetable.saves,
+            permanent_checkpoint_at=lambda step: False,
+            random_seed=seed,
+        )
         # From here on it is the run's key, from which each step draws its own by number.
         self._rng = np.asarray(self._rng)
 
     def _init_trainer(self, task: Any) -> MeshTrainer:
-        plain = super()._init_trainer(task)  # it compiles nothing before its first step, which never comes
+        plain = super()._init_trainer(
+            task
+        )  # it compiles nothing before its first step, which never comes
         network = self._model.sublayers[-1]
         rates = None
         if self._layer_rates:
-            ones = jax.tree.map(lambda weight: 1.0, tuple(layer.weights for layer in self._model.sublayers[:-1]))
-            rates = ((*ones, rate_factors(network, self._layer_rates)), *plain.model_with_loss.weights[1:])
-        return MeshTrainer(plain.model_with_loss, task.optimizer, self._mesh, self._engine, self._resident,
-                           faces_a_label(task.loss_layer), rates)
+            ones = jax.tree.map(
+                lambda weight: 1.0, tuple(layer.weights for layer in self._model.sublayers[:-1])
+            )
+            rates = (
+                (*ones, rate_factors(network, self._layer_rates)),
+                *plain.model_with_loss.weights[1:],
+            )
+        return MeshTrainer(
+            plain.model_with_loss,
+            task.optimizer,
+            self._mesh,
+            self._engine,
+            self._resident,
+            faces_a_label(task.loss_layer),
+            rates,
+        )
 
     def _init_evaluator(self, eval_task: Any) -> None:
         """Trax would compile its metric layers here; `evaluation` compiles what it needs itself."""
@@ -129,12 +168,21 @@ class FaceLoop(training.Loop):
             self._save_latest()
             raise KeyboardInterrupt(f"saved at step {self._step}")
         task, trainer = self._tasks[task_index], self._trainer_per_task[task_index]
-        _, statistics = trainer.one_step(task.next_batch(), self._rng, self.step, task.learning_rate(self.step))
+        _, statistics = trainer.one_step(
+            task.next_batch(), self._rng, self.step, task.learning_rate(self.step)
+        )
         self._watch.push(self.step, statistics)
         return self._watch.last_loss, {}
 
-    def _log_training_progress(self, task: Any, total_loss: float, n_steps: int, elapsed_time: float,
-                               optimizer_metrics: dict, summary_writer: Any) -> None:
+    def _log_training_progress(
+        self,
+        task: Any,
+        total_loss: float,
+        n_steps: int,
+        elapsed_time: float,
+        optimizer_metrics: dict,
+        summary_writer: Any,
+    ) -> None:
         """Logs the means of all steps since the last report, each with its terms, in place of Trax's own sums."""
         del total_loss, optimizer_metrics
         self._watch.drain()
@@ -143,7 +191,12 @@ class FaceLoop(training.Loop):
         means["images_per_second"] = speed * len(task.sample_batch[0])
         super()._log_training_progress(task, loss, 1, 1 / speed, means, summary_writer)
         if self.step == 1 and is_chief():
-            views.write(self._model.sublayers[0], task.sample_batch[0], self._run_dir / "views.png", summary_writer)
+            views.write(
+                self._model.sublayers[0],
+                task.sample_batch[0],
+                self._run_dir / "views.png",
+                summary_writer,
+            )
 
     def run_evals(self, summary_writers: Any = None) -> None:
         """Evaluates the whole split, logs, and saves: best.npz where TPA has not been higher, then model.npz."""
@@ -154,7 +207,9 @@ class FaceLoop(training.Loop):
         self._watch.check_spread(self.step, measures["embedding_spread"])
         measures["steps_per_second"] = means["steps_per_second"]
         earlier = [value for _, value in self.history.get("eval", "metrics/tpa")]
-        self.log_summary(measures, summary_writers[0] if summary_writers else None, "metrics/", "eval")
+        self.log_summary(
+            measures, summary_writers[0] if summary_writers else None, "metrics/", "eval"
+        )
         if measures["tpa"] >= max(earlier, default=0.0):
             self._save(BEST, self._model_arrays())
         self._save_latest()
@@ -217,9 +272,11 @@ class FaceLoop(training.Loop):
         try:
             checkpoint.save(self._run_dir / name, arrays, {"step": self.step, "history": history})
         except OSError as error:
-            raise UserError(f"{self._run_dir / name}: cannot be written at step {self.step} ({error.strerror}); the "
-                            "checkpoint before it is whole. Make room or mend the rights, then run again: "
-                            "training goes on from there.") from error
+            raise UserError(
+                f"{self._run_dir / name}: cannot be written at step {self.step} ({error.strerror}); the "
+                "checkpoint before it is whole. Make room or mend the rights, then run again: "
+                "training goes on from there."
+            ) from error
 
     def _reached(self) -> bool:
         measured = self.history.get("eval", "metrics/tpa")

@@ -22,7 +22,9 @@ class TripletDraws:
       UserError: the batch does not fit the data.
     """
 
-    def __init__(self, data: datasets.Triplets, batch_triplets: int, seed: int, balanced: bool = False):
+    def __init__(
+        self, data: datasets.Triplets, batch_triplets: int, seed: int, balanced: bool = False
+    ):
         self._data, self._order = data, (batch_triplets, seed, balanced)
         self.faces = data.faces
         self.faces_per_step = 3 * batch_triplets
@@ -34,8 +36,11 @@ class TripletDraws:
 
     def _batches(self, numbers: Iterator[np.ndarray]) -> Iterator[tuple]:
         for chosen in numbers:
-            yield (self._data.triplets[chosen].reshape(-1).astype(np.int32), self._data.types[chosen],
-                   self._data.votes[chosen].astype(np.int32))
+            yield (
+                self._data.triplets[chosen].reshape(-1).astype(np.int32),
+                self._data.types[chosen],
+                self._data.votes[chosen].astype(np.int32),
+            )
 
 
 class IdentityDraws:
@@ -61,4 +66,7 @@ class IdentityDraws:
 
     def batches(self, skip: int) -> Iterator[tuple]:
         """(rows int32 [P * K], labels int32 [P * K]) of each step after the first `skip`."""
-        return ((rows, self._labels[rows]) for rows in identity_batches(self._labels, *self._order, skip=skip))
+        return (
+            (rows, self._labels[rows])
+            for rows in identity_batches(self._labels, *self._order, skip=skip)
+        )

@@ -16,9 +16,14 @@ def made(n=200, n_photos=12, seed=3):
     triplets = np.array([random.choice(N_FACES, 3, replace=False) for _ in range(n)], np.int32)
     votes = random.multinomial(6, [0.15, 0.15, 0.7], n).astype(np.int32)
     return Triplets(
-        faces=np.zeros((N_FACES, 1, 1, 3), np.uint8), face_ids=[f"f{i}" for i in range(N_FACES)],
-        urls=[f"u{i % n_photos}" for i in range(N_FACES)], triplets=triplets, types=random.integers(0, 3, n).astype(np.int8),
-        votes=votes, agreement=(votes[:, 2] / 6).astype(np.float32))
+        faces=np.zeros((N_FACES, 1, 1, 3), np.uint8),
+        face_ids=[f"f{i}" for i in range(N_FACES)],
+        urls=[f"u{i % n_photos}" for i in range(N_FACES)],
+        triplets=triplets,
+        types=random.integers(0, 3, n).astype(np.int8),
+        votes=votes,
+        agreement=(votes[:, 2] / 6).astype(np.float32),
+    )
 
 
 @pytest.fixture
@@ -34,9 +39,13 @@ def right():
 def naive_error(values, photos):
     """Sums the products of residuals of all pairs of triplets that show a photograph in common."""
     residuals = np.asarray(values, float) - np.mean(values)
-    total = sum(residuals[i] * residuals[j] for i in range(len(values)) for j in range(len(values))
-                if photos[i] & photos[j])
-    return (max(total, np.sum(residuals ** 2)) / (len(values) * (len(values) - 1))) ** 0.5
+    total = sum(
+        residuals[i] * residuals[j]
+        for i in range(len(values))
+        for j in range(len(values))
+        if photos[i] & photos[j]
+    )
+    return (max(total, np.sum(residuals**2)) / (len(values) * (len(values) - 1))) ** 0.5
 
 
 def photos_of(data, chosen):
@@ -48,7 +57,9 @@ def test_both_errors_stand_beside_the_accuracy(data, right):
     share = right.sum() / 200
     assert found["tpa"] == pytest.approx(share) and found["n_triplets"] == 200
     assert found["tpa_se"] == pytest.approx((share * (1 - share) / 200) ** 0.5)
-    assert found["tpa_se_clustered"] == pytest.approx(naive_error(right, photos_of(data, slice(None))))
+    assert found["tpa_se_clustered"] == pytest.approx(
+        naive_error(right, photos_of(data, slice(None)))
+    )
 
 
 def test_types_have_their_own_accuracy_errors_and_ceiling(data, right):
@@ -58,7 +69,9 @@ def test_types_have_their_own_accuracy_errors_and_ceiling(data, right):
         own = [place for place in range(200) if data.types[place] == code]
         assert part["n_triplets"] == len(own) > 40
         assert part["tpa"] == pytest.approx(sum(right[own]) / len(own))
-        assert part["tpa_se_clustered"] == pytest.approx(naive_error(right[own], photos_of(data, own)))
+        assert part["tpa_se_clustered"] == pytest.approx(
+            naive_error(right[own], photos_of(data, own))
+        )
         assert part["human_tpa"] == pytest.approx(metrics.rater_accuracy(data.votes[own]))
 
 
@@ -70,15 +83,23 @@ def test_triplets_are_sorted_by_how_many_raters_chose_the_odd_face(data, right):
         if sum(votes):
             counts.setdefault(str(votes[2]), []).append(is_right)
     assert {key: (part["tpa"], part["n_triplets"]) for key, part in found.items()} == {
-        key: (pytest.approx(np.mean(own)), len(own)) for key, own in counts.items()}
+        key: (pytest.approx(np.mean(own)), len(own)) for key, own in counts.items()
+    }
     assert sum(part["n_triplets"] for part in found.values()) == 196
 
 
 def test_triplets_without_types_and_votes_have_an_accuracy_and_no_parts(data, right):
-    bare = dataclasses.replace(data, types=np.full(200, -1, np.int8), votes=np.zeros((200, 3), np.int32))
-    assert accuracy.accuracy_by_agreement(right, bare) == {} and accuracy.human_accuracy(bare.votes) is None
-    assert all(part["tpa"] is None and part["n_triplets"] == 0 and part["human_tpa"] is None
-               for part in accuracy.accuracy_by_type(right, bare).values())
+    bare = dataclasses.replace(
+        data, types=np.full(200, -1, np.int8), votes=np.zeros((200, 3), np.int32)
+    )
+    assert (
+        accuracy.accuracy_by_agreement(right, bare) == {}
+        and accuracy.human_accuracy(bare.votes) is None
+    )
+    assert all(
+        part["tpa"] is None and part["n_triplets"] == 0 and part["human_tpa"] is None
+        for part in accuracy.accuracy_by_type(right, bare).values()
+    )
 
 
 def test_a_single_triplet_has_no_clustered_error(data):

@@ -37,10 +37,13 @@ def two_faces(faces_dir):
 
 
 def test_faces_that_crop_wrote_keep_their_ids_and_urls_and_are_embedded_as_they_are(
-        run, embedder, faces_dir, tmp_path):
+    run, embedder, faces_dir, tmp_path
+):
     out = embed_paths(run, [faces_dir], tmp_path / "made" / "faces.npz")
     assert out == tmp_path / "made" / "faces.npz"
-    book = {line["face_id"]: line["url"] for line in csv.DictReader((faces_dir / "faces.csv").open())}
+    book = {
+        line["face_id"]: line["url"] for line in csv.DictReader((faces_dir / "faces.csv").open())
+    }
     paths = sorted(faces_dir.glob("*/*.png"))
     with np.load(out) as found:
         assert found["ids"].tolist() == [path.stem for path in paths]
@@ -52,7 +55,9 @@ def test_faces_that_crop_wrote_keep_their_ids_and_urls_and_are_embedded_as_they_
         np.testing.assert_allclose(found["vectors"], embedder.embed(paths), atol=1e-6)
 
 
-def test_a_photograph_gives_a_row_for_each_face_found_cropped_as_the_datasets(run, embedder, faces_dir, tmp_path):
+def test_a_photograph_gives_a_row_for_each_face_found_cropped_as_the_datasets(
+    run, embedder, faces_dir, tmp_path
+):
     photo = save(tmp_path / "a photo.png", two_faces(faces_dir))
     with np.load(embed_paths(run, photo, tmp_path / "out.npz")) as found:
         wanted = embedder.embed_photo(photo)
@@ -78,8 +83,12 @@ def test_a_photograph_without_a_face_is_taken_whole_as_a_face_is_made(run, embed
     picture = np.full((300, 200, 3), 90, np.uint8)
     path = save(tmp_path / "wall.png", picture)
     with np.load(embed_paths(run, path, tmp_path / "out.npz")) as found:
-        assert found["ids"].tolist() == [str(path)] and found["boxes"].tolist() == [[0, 200, 0, 300]]
-        np.testing.assert_allclose(found["vectors"], embedder.embed([crop.standardise(picture)[0]]), atol=1e-6)
+        assert found["ids"].tolist() == [str(path)] and found["boxes"].tolist() == [
+            [0, 200, 0, 300]
+        ]
+        np.testing.assert_allclose(
+            found["vectors"], embedder.embed([crop.standardise(picture)[0]]), atol=1e-6
+        )
 
 
 def test_a_photograph_without_a_face_can_be_refused_or_skipped(run, faces_dir, tmp_path):
@@ -89,7 +98,9 @@ def test_a_photograph_without_a_face_can_be_refused_or_skipped(run, faces_dir, t
     with pytest.raises(UserError, match=r"wall\.png: detector \w+ found no face"):
         embed_paths(run, [face, wall], tmp_path / "out.npz", on_no_face="raise")
     assert not (tmp_path / "out.npz").exists()
-    with np.load(embed_paths(run, [wall, face, tmp_path / "torn.jpg"], tmp_path / "out.npz", "skip")) as found:
+    with np.load(
+        embed_paths(run, [wall, face, tmp_path / "torn.jpg"], tmp_path / "out.npz", "skip")
+    ) as found:
         assert found["ids"].tolist() == [face.stem] and len(found["vectors"]) == 1
     with pytest.raises(UserError, match="none of 1 pictures shows a face"):
         embed_paths(run, wall, tmp_path / "none.npz", "skip")
@@ -125,7 +136,10 @@ def test_parquet_holds_the_same(run, faces_dir, tmp_path):
     table = parquet.read_table(out)
     with np.load(embed_paths(run, faces_dir, tmp_path / "out.npz")) as same:
         assert set(table.column_names) == set(same.files)
-        assert str(table.schema.field("vectors").type).startswith("fixed_size_list<") and table.num_rows == 9
+        assert (
+            str(table.schema.field("vectors").type).startswith("fixed_size_list<")
+            and table.num_rows == 9
+        )
         for name in same.files:
             np.testing.assert_array_equal(np.array(table[name].to_pylist()), same[name])
 
@@ -141,7 +155,12 @@ def test_pictures_of_folders_come_sorted_once_and_by_suffix(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     found = find_pictures([tmp_path / "b" / "2.JPG", tmp_path, tmp_path / "notes.txt"])
-    assert [str(path.relative_to(tmp_path)) for path in found] == ["b/2.JPG", "a.webp", "b/1.png", "notes.txt"]
+    assert [str(path.relative_to(tmp_path)) for path in found] == [
+        "b/2.JPG",
+        "a.webp",
+        "b/1.png",
+        "notes.txt",
+    ]
 
 
 def test_paths_that_name_nothing_are_refused(tmp_path):
@@ -157,8 +176,11 @@ def test_paths_that_name_nothing_are_refused(tmp_path):
 def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path):
     face = save(tmp_path / "face.png", noise(128, 128))
     (tmp_path / "folder.npz").mkdir()
-    for out, text in (("out.csv", r"allowed are \.npz and \.parquet"), ("folder.npz", "is a folder"),
-                      ("face.png/out.npz", "cannot be written")):
+    for out, text in (
+        ("out.csv", r"allowed are \.npz and \.parquet"),
+        ("folder.npz", "is a folder"),
+        ("face.png/out.npz", "cannot be written"),
+    ):
         with pytest.raises(UserError, match=text):
             embed_paths(tmp_path / "no run is looked for", face, tmp_path / out)
 

@@ -23,7 +23,9 @@ def naive_tpa(vectors, data, kind=None):
     for (a, b, odd), type_ in zip(data.triplets, data.types):
         if kind is None or TYPES[type_] == kind:
             near = math.dist(vectors[a], vectors[b])
-            n_right += near < math.dist(vectors[a], vectors[odd]) and near < math.dist(vectors[b], vectors[odd])
+            n_right += near < math.dist(vectors[a], vectors[odd]) and near < math.dist(
+                vectors[b], vectors[odd]
+            )
             n += 1
     return n_right / n, n
 
@@ -33,16 +35,22 @@ def result(run, data_dir):
     return evaluate_run(run, data_dir, split="train")
 
 
-def test_a_run_is_evaluated_on_the_whole_split_with_its_weights_in_evaluation_mode(result, embedder, data):
+def test_a_run_is_evaluated_on_the_whole_split_with_its_weights_in_evaluation_mode(
+    result, embedder, data
+):
     vectors = embedder.embed(data.faces)
     assert (result["tpa"], result["n_triplets"]) == naive_tpa(vectors, data)
     assert result["n_triplets"] == len(data) >= 6
     assert set(result["by_type"]) == set(TYPES)
     for kind, scores in result["by_type"].items():
         assert (scores["tpa"], scores["n_triplets"]) == naive_tpa(vectors, data, kind)
-    assert result["tpa_se"] == pytest.approx(math.sqrt(result["tpa"] * (1 - result["tpa"]) / len(data)))
+    assert result["tpa_se"] == pytest.approx(
+        math.sqrt(result["tpa"] * (1 - result["tpa"]) / len(data))
+    )
     squares = [math.dist(a, b) ** 2 for a, b in itertools.combinations(vectors, 2)]
-    assert result["embedding_spread"] == pytest.approx(math.sqrt(sum(squares) / len(squares)), rel=1e-4)
+    assert result["embedding_spread"] == pytest.approx(
+        math.sqrt(sum(squares) / len(squares)), rel=1e-4
+    )
     assert 0 < result["human_tpa"] <= 1
 
 
@@ -57,7 +65,9 @@ def test_each_distinct_face_is_embedded_once(run, data_dir, data, monkeypatch):
 
     embedded = []
     embed = Embedder.embed
-    monkeypatch.setattr(Embedder, "embed", lambda self, faces: (embedded.append(faces), embed(self, faces))[1])
+    monkeypatch.setattr(
+        Embedder, "embed", lambda self, faces: (embedded.append(faces), embed(self, faces))[1]
+    )
     evaluate_run(run, data_dir, split="train")
     [faces] = embedded
     np.testing.assert_array_equal(faces, data.faces)
@@ -83,30 +93,51 @@ def test_what_is_missing_is_refused(run, data_dir, tmp_path):
         evaluate_run(tmp_path, data_dir)
 
 
-@pytest.mark.parametrize("verb", [
-    ["evaluate", "--run=BGR"], ["evaluate", "--run=RUN", "--against=BGR"], ["gallery", "--run=BGR", "--out=OUT"],
-    ["report", "--runs", "BGR", "--out=OUT"], ["report", "--runs", "RUN", "BGR", "--out=OUT"],
-    ["embed", "--run=BGR", "FACE", "--out=OUT.npz"]])
-def test_every_verb_refuses_a_run_of_another_channel_order(verb, run, data_dir, faces_dir, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["evaluate", "--run=BGR"],
+        ["evaluate", "--run=RUN", "--against=BGR"],
+        ["gallery", "--run=BGR", "--out=OUT"],
+        ["report", "--runs", "BGR", "--out=OUT"],
+        ["report", "--runs", "RUN", "BGR", "--out=OUT"],
+        ["embed", "--run=BGR", "FACE", "--out=OUT.npz"],
+    ],
+)
+def test_every_verb_refuses_a_run_of_another_channel_order(
+    verb, run, data_dir, faces_dir, tmp_path, capsys
+):
     other, out = tmp_path / "bgr", tmp_path / "out"
     shutil.copytree(run, other)
-    (other / "run.json").write_text(json.dumps({**json.loads((run / "run.json").read_text()), "channel_order": "bgr"}))
+    (other / "run.json").write_text(
+        json.dumps({**json.loads((run / "run.json").read_text()), "channel_order": "bgr"})
+    )
     words = {"RUN": run, "BGR": other, "OUT": out, "FACE": next(faces_dir.rglob("*.png"))}
     command = [re.sub("RUN|BGR|OUT|FACE", lambda word: str(words[word[0]]), part) for part in verb]
     rest = [] if verb[0] == "embed" else [f"--data_dir={data_dir}", "--split=train"]
     assert cli.main(command + rest) == 2
     printed = capsys.readouterr()
-    assert not printed.out and f"{other / 'run.json'}: channel_order 'bgr'; faces are 'rgb' here" in printed.err
-    assert {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path.is_file()} == {"bgr"}
+    assert (
+        not printed.out
+        and f"{other / 'run.json'}: channel_order 'bgr'; faces are 'rgb' here" in printed.err
+    )
+    assert {
+        path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path.is_file()
+    } == {"bgr"}
 
 
 def made_triplets(n=120, n_faces=30):
     random = np.random.default_rng(3)
     triplets = np.array([random.choice(n_faces, 3, replace=False) for _ in range(n)], np.int32)
     return Triplets(
-        faces=np.zeros((n_faces, 1, 1, 3), np.uint8), face_ids=[f"f{i}" for i in range(n_faces)],
-        urls=[f"u{i}" for i in range(n_faces)], triplets=triplets, types=np.zeros(n, np.int8),
-        votes=np.tile([0, 1, 4], (n, 1)).astype(np.int32), agreement=np.full(n, 0.8, np.float32))
+        faces=np.zeros((n_faces, 1, 1, 3), np.uint8),
+        face_ids=[f"f{i}" for i in range(n_faces)],
+        urls=[f"u{i}" for i in range(n_faces)],
+        triplets=triplets,
+        types=np.zeros(n, np.int8),
+        votes=np.tile([0, 1, 4], (n, 1)).astype(np.int32),
+        agreement=np.full(n, 0.8, np.float32),
+    )
 
 
 def made_vectors(n_faces=30):
@@ -117,10 +148,14 @@ def made_vectors(n_faces=30):
 def test_a_type_without_triplets_has_no_accuracy_and_enough_triplets_no_warning():
     data, vectors = made_triplets(), made_vectors()
     scores = score_triplets(vectors, data)
-    assert scores["by_type"]["two_class"]["tpa"] is None and scores["by_type"]["two_class"]["n_triplets"] == 0
+    assert (
+        scores["by_type"]["two_class"]["tpa"] is None
+        and scores["by_type"]["two_class"]["n_triplets"] == 0
+    )
     assert (scores["tpa"], scores["n_triplets"]) == naive_tpa(vectors, data)
     assert "warning" not in scores
-    # 5 votes, 4 of them alike: leave one out, and the 4 agree with the majority of the others, the 1 does not.
+    # 5 votes, 4 of them alike: leave one out, and the 4 agree with the majority of the others, the
+    # 1 does not.
     assert scores["human_tpa"] == pytest.approx(0.8)
 
 
@@ -152,19 +187,31 @@ def test_a_wrong_number_of_embeddings_is_a_callers_bug():
 
 def test_the_clustered_error_and_the_parts_stand_beside_the_old_fields(result):
     assert result["tpa_se_clustered"] > 0
-    assert sum(part["n_triplets"] for part in result["by_agreement"].values()) == result["n_triplets"]
-    assert set(result["by_type"]["one_class"]) == {"tpa", "tpa_se", "tpa_se_clustered", "n_triplets", "human_tpa"}
+    assert (
+        sum(part["n_triplets"] for part in result["by_agreement"].values()) == result["n_triplets"]
+    )
+    assert set(result["by_type"]["one_class"]) == {
+        "tpa",
+        "tpa_se",
+        "tpa_se_clustered",
+        "n_triplets",
+        "human_tpa",
+    }
     assert not {"against", "disjoint", "invariance"} & set(result)
 
 
-def test_a_run_is_compared_with_another_on_the_same_triplets(run, data_dir, data, embedder, result, tmp_path):
+def test_a_run_is_compared_with_another_on_the_same_triplets(
+    run, data_dir, data, embedder, result, tmp_path
+):
     from imagefec.model import checkpoint
 
     other = tmp_path / "other"
     other.mkdir()
     (other / "run.json").write_text((run / "run.json").read_text())
     arrays, _ = checkpoint.load(run / "best.npz")
-    checkpoint.save(other / "best.npz", {name: array[..., ::-1] for name, array in arrays.items()}, {})
+    checkpoint.save(
+        other / "best.npz", {name: array[..., ::-1] for name, array in arrays.items()}, {}
+    )
     found = evaluate_run(run, data_dir, split="train", against=other)["against"]
     alone = evaluate_run(other, data_dir, split="train")["tpa"]
     assert found["run"] == str(other) and found["tpa"] == alone
@@ -174,7 +221,9 @@ def test_a_run_is_compared_with_another_on_the_same_triplets(run, data_dir, data
     assert (same["difference"], same["standard_error"]) == (0, 0)
 
 
-def test_triplets_that_show_no_photograph_of_another_split_are_counted_alone(run, data_dir, data, embedder):
+def test_triplets_that_show_no_photograph_of_another_split_are_counted_alone(
+    run, data_dir, data, embedder
+):
     from imagefec.analysis.accuracy import apart_from, right_triplets
     from imagefec.data.store import datasets
 
@@ -189,14 +238,18 @@ def test_triplets_that_show_no_photograph_of_another_split_are_counted_alone(run
     assert (itself["tpa"], itself["n_triplets"], itself["n_left_out"]) == (None, 0, len(data))
 
 
-def test_invariance_is_measured_with_the_runs_own_augmentation(run, data_dir, data, embedder, tmp_path):
+def test_invariance_is_measured_with_the_runs_own_augmentation(
+    run, data_dir, data, embedder, tmp_path
+):
     import shutil
 
     from imagefec.analysis.invariance import augmentation_invariance
 
     shutil.copytree(run, tmp_path / "run")
     ranges = {"crop": 0.3, "flip": 0.0, "brightness": 0.4, "contrast": 0.0}
-    (tmp_path / "run" / "config.gin").write_text("".join(f"Augment.{name} = {value}\n" for name, value in ranges.items()))
+    (tmp_path / "run" / "config.gin").write_text(
+        "".join(f"Augment.{name} = {value}\n" for name, value in ranges.items())
+    )
     found = evaluate_run(tmp_path / "run", data_dir, split="train", invariance=True)["invariance"]
     assert found == augmentation_invariance(embedder, data.faces, ranges)
     assert found != augmentation_invariance(embedder, data.faces)

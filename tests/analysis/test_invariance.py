@@ -19,17 +19,29 @@ class MeanColour:
 
 @pytest.fixture
 def faces():
-    return np.random.default_rng(0).integers(0, 200, (40, 1, 1, 3), np.uint8) * np.ones((1, 16, 16, 1), np.uint8)
+    return np.random.default_rng(0).integers(0, 200, (40, 1, 1, 3), np.uint8) * np.ones(
+        (1, 16, 16, 1), np.uint8
+    )
 
 
 def naive_distance(vectors):
-    return np.mean([np.linalg.norm(a - b) for a, b in itertools.combinations(vectors.astype(float), 2)])
+    return np.mean(
+        [np.linalg.norm(a - b) for a, b in itertools.combinations(vectors.astype(float), 2)]
+    )
 
 
 def test_without_augmentation_two_views_are_one(faces):
     found = augmentation_invariance(MeanColour(), faces, STILL)
-    assert found["view_distance"] == found["relative_view_distance"] == found["relative_view_distance_se"] == 0
-    assert found["face_distance"] == pytest.approx(naive_distance(MeanColour().embed(faces))) and found["n_faces"] == 40
+    assert (
+        found["view_distance"]
+        == found["relative_view_distance"]
+        == found["relative_view_distance_se"]
+        == 0
+    )
+    assert (
+        found["face_distance"] == pytest.approx(naive_distance(MeanColour().embed(faces)))
+        and found["n_faces"] == 40
+    )
 
 
 def test_what_an_embedding_does_not_see_does_not_move_it(faces):
@@ -38,17 +50,26 @@ def test_what_an_embedding_does_not_see_does_not_move_it(faces):
 
 
 def test_the_ratio_grows_with_the_ranges_and_its_error_is_that_of_a_mean(faces):
-    small, large = (augmentation_invariance(MeanColour(), faces, {**STILL, "brightness": size}) for size in (0.1, 0.3))
+    small, large = (
+        augmentation_invariance(MeanColour(), faces, {**STILL, "brightness": size})
+        for size in (0.1, 0.3)
+    )
     # Factors even in 1 +- b differ by 2 b / 3 on average.
     lengths = np.linalg.norm(MeanColour().embed(faces), axis=1)
     assert small["view_distance"] == pytest.approx(lengths.mean() * 0.2 / 3, rel=0.35)
-    assert large["relative_view_distance"] == pytest.approx(3 * small["relative_view_distance"], rel=0.1)
-    assert small["relative_view_distance"] == pytest.approx(small["view_distance"] / small["face_distance"])
+    assert large["relative_view_distance"] == pytest.approx(
+        3 * small["relative_view_distance"], rel=0.1
+    )
+    assert small["relative_view_distance"] == pytest.approx(
+        small["view_distance"] / small["face_distance"]
+    )
     assert 0 < small["relative_view_distance_se"] < 0.3 * small["relative_view_distance"]
 
 
 def test_the_same_seed_gives_the_same_views_and_no_more_faces_than_asked_for(faces):
-    found = [augmentation_invariance(MeanColour(), faces, n_faces=20, seed=seed) for seed in (1, 1, 2)]
+    found = [
+        augmentation_invariance(MeanColour(), faces, n_faces=20, seed=seed) for seed in (1, 1, 2)
+    ]
     assert found[0] == found[1] != found[2] and found[0]["n_faces"] == 20
 
 

@@ -18,7 +18,9 @@ def unit_vectors(n, dim, seed=0):
 def brute_force(vectors, queries, k, max_distance, banned):
     """By (distance, row), from scikit-learn's table of all distances."""
     found = []
-    for distances, out in zip(pairwise_distances(queries.astype(float), vectors.astype(float)), banned):
+    for distances, out in zip(
+        pairwise_distances(queries.astype(float), vectors.astype(float)), banned
+    ):
         rows = [row for row in np.lexsort((np.arange(len(vectors)), distances)) if row not in out]
         found.append([row for row in rows[:k] if distances[row] <= max_distance])
     return found
@@ -36,7 +38,10 @@ def test_neighbours_are_those_of_brute_force(dim):
     table = pairwise_distances(queries.astype(float), vectors.astype(float))
     for query, neighbours in enumerate(found):
         np.testing.assert_allclose(
-            [near.distance for near in neighbours], table[query, [near.row for near in neighbours]], atol=1e-7)
+            [near.distance for near in neighbours],
+            table[query, [near.row for near in neighbours]],
+            atol=1e-7,
+        )
 
 
 @settings(deadline=None, max_examples=60)
@@ -107,13 +112,16 @@ def test_a_limit_that_is_no_distance_is_refused(limit):
         index.query(index.vectors, 1, limit)
 
 
-@pytest.mark.parametrize(("vectors", "ids", "text"), [
-    (np.zeros((2, 3)), ["a", "a"], "distinct, found 1 repeated"),
-    (np.zeros((2, 3)), ["a"], "2, 3.* and 1 ids"),
-    (np.zeros((0, 3)), [], "n >= 1"),
-    (np.zeros(3), ["a"], "finite"),
-    (np.array([[np.nan]]), ["a"], "finite"),
-])
+@pytest.mark.parametrize(
+    ("vectors", "ids", "text"),
+    [
+        (np.zeros((2, 3)), ["a", "a"], "distinct, found 1 repeated"),
+        (np.zeros((2, 3)), ["a"], "2, 3.* and 1 ids"),
+        (np.zeros((0, 3)), [], "n >= 1"),
+        (np.zeros(3), ["a"], "finite"),
+        (np.array([[np.nan]]), ["a"], "finite"),
+    ],
+)
 def test_what_makes_no_index_is_a_callers_bug(vectors, ids, text):
     with pytest.raises(ValueError, match=text):
         NeighbourIndex(vectors, ids)

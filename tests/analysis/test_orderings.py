@@ -24,7 +24,9 @@ def foreign(query):
 
 
 def naive_neighbours(vectors, query, k=4):
-    return sorted(foreign(query), key=lambda row: (np.linalg.norm(vectors[row] - vectors[query]), row))[:k]
+    return sorted(
+        foreign(query), key=lambda row: (np.linalg.norm(vectors[row] - vectors[query]), row)
+    )[:k]
 
 
 def test_neighbours_come_from_other_photographs_nearest_first():
@@ -36,7 +38,10 @@ def test_neighbours_come_from_other_photographs_nearest_first():
 def test_overlap_is_the_share_of_neighbours_that_both_have():
     a, b = embedded(0), embedded(0) + 0.2 * embedded(1)
     found = orderings.overlap(ordered(a), ordered(b))
-    naive = [len(set(naive_neighbours(a, query)) & set(naive_neighbours(b, query))) / 4 for query in range(0, N, 3)]
+    naive = [
+        len(set(naive_neighbours(a, query)) & set(naive_neighbours(b, query))) / 4
+        for query in range(0, N, 3)
+    ]
     np.testing.assert_allclose(found, naive)
     assert 0.2 < found.mean() < 0.95
     assert (orderings.overlap(ordered(a), ordered(a)) == 1).all()
@@ -56,7 +61,9 @@ def test_turning_and_stretching_an_embedding_changes_no_order():
     a = embedded(0)
     turn = np.linalg.qr(np.random.default_rng(2).normal(size=(4, 4)))[0]
     np.testing.assert_allclose(orderings.overlap(ordered(a), ordered(3 * a @ turn)), 1)
-    np.testing.assert_allclose(orderings.rank_correlation(ordered(a), ordered(3 * a @ turn)), 1, atol=1e-5)
+    np.testing.assert_allclose(
+        orderings.rank_correlation(ordered(a), ordered(3 * a @ turn)), 1, atol=1e-5
+    )
 
 
 def test_faces_that_all_embed_alike_correlate_with_nothing():
@@ -67,7 +74,10 @@ def test_the_same_faces_are_chosen_every_time_and_none_twice():
     queries, ranked = orderings.choose_faces(10_000)
     again, _ = orderings.choose_faces(10_000)
     assert queries.tolist() == again.tolist()
-    assert len(set(queries.tolist())) == orderings.N_QUERIES and len(set(ranked.tolist())) == orderings.N_RANKED
+    assert (
+        len(set(queries.tolist())) == orderings.N_QUERIES
+        and len(set(ranked.tolist())) == orderings.N_RANKED
+    )
     assert orderings.choose_faces(7)[0].tolist() == list(range(7))
 
 

@@ -34,7 +34,9 @@ uda_consistency.weight = 0.5
 
 def write_run(folder, config=CONFIG, history=None, **info):
     folder.mkdir(exist_ok=True)
-    (folder / "run.json").write_text(json.dumps({"format": 1, "model": {}, "image_size": 48, "dataset": "fec", **info}))
+    (folder / "run.json").write_text(
+        json.dumps({"format": 1, "model": {}, "image_size": 48, "dataset": "fec", **info})
+    )
     (folder / "best.npz").write_bytes(b"only looked for")
     if config is not None:
         (folder / "config.gin").write_text(config)
@@ -53,7 +55,12 @@ def test_settings_are_read_as_written_with_broken_lines_joined():
 
 def test_a_run_tells_its_seed_ranges_split_and_uda_weight(tmp_path):
     run = read_run_files(write_run(tmp_path / "a_seed3"))
-    assert (run.name, run.seed, run.uda_weight, run.train_split) == ("a_seed3", 3, 0.5, "train[:50%]")
+    assert (run.name, run.seed, run.uda_weight, run.train_split) == (
+        "a_seed3",
+        3,
+        0.5,
+        "train[:50%]",
+    )
     assert run.augment_ranges == {"crop": 0.25, "brightness": 0.2}
     assert run.setting("training.loss", "none") == "none"  # no plain value
 
@@ -65,13 +72,25 @@ def test_run_json_goes_over_config_gin(tmp_path):
 
 def test_a_run_without_config_or_history_is_read_as_well(tmp_path):
     run = read_run_files(write_run(tmp_path / "run", config=None))
-    assert (run.settings, run.history, run.seed, run.uda_weight, run.measures("tpa")) == ({}, {}, 0, 0.0, [])
+    assert (run.settings, run.history, run.seed, run.uda_weight, run.measures("tpa")) == (
+        {},
+        {},
+        0,
+        0.0,
+        [],
+    )
     assert run.augment_ranges == {} and run.images_per_second is None
 
 
 def test_curves_and_speed_come_from_the_history(tmp_path):
-    history = json.dumps({"eval": {"metrics/tpa": [[1, 0.3], [50, 0.5]],
-                                   "metrics/steps_per_second": [[1, 0.1], [50, 10.0], [100, 12.0], [150, 14.0]]}})
+    history = json.dumps(
+        {
+            "eval": {
+                "metrics/tpa": [[1, 0.3], [50, 0.5]],
+                "metrics/steps_per_second": [[1, 0.1], [50, 10.0], [100, 12.0], [150, 14.0]],
+            }
+        }
+    )
     run = read_run_files(write_run(tmp_path / "run", history=history, images_per_step=96))
     assert run.measures("tpa") == [(1, 0.3), (50, 0.5)]
     assert run.images_per_second == 12.0 * 96

@@ -28,17 +28,29 @@ def benchmark():
 
 def rows(folder, *flags):
     """The cells of the printed table's rows, by their first two."""
-    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1]), "IMAGEFEC_MODELS": str(folder / "none")}
-    done = subprocess.run([sys.executable, SCRIPT, folder, *flags], env=environment, capture_output=True, text=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(SCRIPT.parents[1]),
+        "IMAGEFEC_MODELS": str(folder / "none"),
+    }
+    done = subprocess.run(
+        [sys.executable, SCRIPT, folder, *flags], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines() if "|" in line]
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in done.stdout.splitlines()
+        if "|" in line
+    ]
     return {(row[0], row[1]): row[2:] for row in cells[2:]}, done.stderr
 
 
 def test_scenes_are_counted_by_size_with_their_false_alarms(tmp_path):
     Image.fromarray(skimage.data.astronaut()).save(tmp_path / "a.png")
     # the face is 120 of 512 px; a second box, of 40 px on the wall, is no face and cannot be found
-    (tmp_path / "boxes.csv").write_text("image,x1,y1,x2,y2\na.png,170,60,275,180\na.png,10,10,50,50\n")
+    (tmp_path / "boxes.csv").write_text(
+        "image,x1,y1,x2,y2\na.png,170,60,275,180\na.png,10,10,50,50\n"
+    )
     found, left_out = rows(tmp_path)
     assert found["haar", "all"][:5] == ["0 of 1", "1 of 1", "0 of 0", "50%", "0.00"]
     assert found["haar", "57"][1] in ("0 of 1", "1 of 1") and ("lbp", "all") in found
@@ -56,7 +68,11 @@ def test_portraits_are_counted_whole_and_cut(tmp_path):
 def test_each_face_is_found_once_by_the_surest_detection(benchmark):
     first, second = Box(0, 10, 0, 10), Box(100, 110, 0, 10)
     # of 10 x 10: shifted by 1 is an IoU of 90 / 110, by 5 of 50 / 150
-    found = [Detection(Box(1, 11, 0, 10), 0.9), Detection(Box(0, 10, 0, 10), 0.8), Detection(Box(105, 115, 0, 10), 0.7)]
+    found = [
+        Detection(Box(1, 11, 0, 10), 0.9),
+        Detection(Box(0, 10, 0, 10), 0.8),
+        Detection(Box(105, 115, 0, 10), 0.7),
+    ]
     assert benchmark.match(found, [first, second], 0.4) == ([first], 2)
     assert benchmark.match(found, [first, second], 0.3) == ([first, second], 1)
 
@@ -65,7 +81,9 @@ def test_a_mirrored_box_lies_over_the_mirrored_pixels(benchmark):
     photo = skimage.data.astronaut()[:100, :200].copy()
     photo[20:40, 30:60] = (255, 0, 0)
     mirrored, [box] = benchmark.jitter(photo, [Box(30, 60, 20, 40)], 1, True)
-    assert (mirrored[int(box.top):int(box.bottom), int(box.left):int(box.right)] == (255, 0, 0)).all()
+    assert (
+        mirrored[int(box.top) : int(box.bottom), int(box.left) : int(box.right)] == (255, 0, 0)
+    ).all()
     assert (box.left, box.right) == (140, 170)
     half, [box] = benchmark.jitter(photo, [Box(30, 60, 20, 40)], 0.5, False)
     assert half.shape == (50, 100, 3) and box == Box(15, 30, 10, 20)

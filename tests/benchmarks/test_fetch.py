@@ -10,14 +10,23 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "fetch.py"
 
 
-@pytest.mark.parametrize(("case", "options"), [
-    ("speed", ["--photos=40", "--kilobytes=20"]),
-    ("limit", ["--photos=60", "--kilobytes=5", "--rate=40", "--capacity=30"]),
-    ("memory", ["--photos=40"])])
+@pytest.mark.parametrize(
+    ("case", "options"),
+    [
+        ("speed", ["--photos=40", "--kilobytes=20"]),
+        ("limit", ["--photos=60", "--kilobytes=5", "--rate=40", "--capacity=30"]),
+        ("memory", ["--photos=40"]),
+    ],
+)
 def test_a_small_run_tells_its_figures_and_loses_nothing(case, options, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(SCRIPT.parents[1])}
-    done = subprocess.run([sys.executable, SCRIPT, case, *options, f"--folder={tmp_path}"], env=environment,
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, SCRIPT, case, *options, f"--folder={tmp_path}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     cells = done.stdout.splitlines()[-1].strip("| ").split(" | ")
     photos, kilobytes, seconds, a_second, n_throttled, lost, memory = map(float, cells)
     assert (photos, lost) == (float(options[0].removeprefix("--photos=")), 0)

@@ -17,7 +17,8 @@ def train_step():
 
 
 def test_the_products_of_resnet_50_are_those_of_the_literature(train_step):
-    # 4.09 G products forward at 224 px with 1,000 classes (torchvision: 4.089); the head here is 512 and 16.
+    # 4.09 G products forward at 224 px with 1,000 classes (torchvision: 4.089); the head here is
+    # 512 and 16.
     forward = train_step.training_flops(224, 64) / 6
     assert forward - 2048 * 512 - 512 * 16 + 2048 * 1000 == pytest.approx(4.089e9, rel=2e-4)
 
@@ -31,7 +32,14 @@ def test_rates_are_medians_and_ratios_go_round_by_round(train_step):
     assert "| ours | 4.0 | 2.0 .. 8.0 | 50.0 % | 1.00 |" in with_share
 
 
-@pytest.mark.parametrize("device, tflops", [("NVIDIA H100 80GB HBM3", 989.4), ("NVIDIA H100 PCIe", 756), ("TPU v5 lite", 197),
-                                            ("cpu", None)])
+@pytest.mark.parametrize(
+    "device, tflops",
+    [
+        ("NVIDIA H100 80GB HBM3", 989.4),
+        ("NVIDIA H100 PCIe", 756),
+        ("TPU v5 lite", 197),
+        ("cpu", None),
+    ],
+)
 def test_the_matrix_rate_is_the_devices(train_step, device, tflops):
     assert train_step._peak_tflops(device) == tflops

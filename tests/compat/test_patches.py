@@ -57,11 +57,20 @@ print(json.dumps({{
 @pytest.fixture(scope="module")
 def fresh():
     """(facts, stderr of the import, stderr of the run) of the process above."""
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu",
-                   "PYTHONPATH": os.pathsep.join([CHECKOUT, os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": os.pathsep.join([CHECKOUT, os.environ.get("PYTHONPATH", "")]),
+    }
     environment.pop("PYTHONWARNINGS", None)
-    done = subprocess.run([sys.executable, "-c", ON_TWO_DEVICES], env=environment,
-                          capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", ON_TWO_DEVICES],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     at_import, _, at_run = done.stderr.partition(f"{IMPORTED}\n")
     return json.loads(done.stdout.splitlines()[-1]), at_import, at_run
@@ -104,6 +113,7 @@ def test_jax_has_host_count_as_trax_calls_it(fresh, monkeypatch):
 
 def test_trax_is_told_of_one_device_whatever_there_is(monkeypatch):
     import trax.fastmath.jax as trax_jax
+
     monkeypatch.setitem(trax_jax.JAX_BACKEND, "local_device_count", lambda: 8)
     patches.patch_local_device_count()
     assert trax_jax.JAX_BACKEND["local_device_count"]() == 1
@@ -111,7 +121,9 @@ def test_trax_is_told_of_one_device_whatever_there_is(monkeypatch):
 
 def test_the_counter_of_trax_batch_norm_draws_no_warning():
     assert shown(lambda: jnp.zeros((), np.int64)) == []
-    assert len(shown(lambda: jnp.zeros((), np.float64))) == 1  # a float64 cut short is for the user to know
+    assert (
+        len(shown(lambda: jnp.zeros((), np.float64))) == 1
+    )  # a float64 cut short is for the user to know
 
 
 def test_warnings_of_trax_code_being_old_are_silenced_and_those_of_others_show():
@@ -138,8 +150,10 @@ def test_a_trax_layer_still_says_where_its_shapes_are_declared():
     message = relu.sublayers[0]._message
     file, line = message.removeprefix("Defined at ").removesuffix(" function input").rsplit(":", 1)
     assert pathlib.Path(file).name == "activation_fns.py"
-    declared = pathlib.Path(file).read_text().splitlines()[int(line) - 1:][:2]
-    assert declared[0].startswith("@assert_shape('...->...')") and declared[1].startswith("def Relu")
+    declared = pathlib.Path(file).read_text().splitlines()[int(line) - 1 :][:2]
+    assert declared[0].startswith("@assert_shape('...->...')") and declared[1].startswith(
+        "def Relu"
+    )
 
 
 def test_the_quick_stack_names_the_frames_of_the_original():

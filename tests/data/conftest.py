@@ -49,7 +49,12 @@ class PhotoServer(http.server.ThreadingHTTPServer):
         self.times = collections.defaultdict(list)
         self.agents = set()
         self.gate = threading.Event()  # /held/ waits for it
-        self.lock, self.limit, self.tokens, self.filled_at = threading.Lock(), 50.0, 50.0, time.monotonic()  # of /bucket/
+        self.lock, self.limit, self.tokens, self.filled_at = (
+            threading.Lock(),
+            50.0,
+            50.0,
+            time.monotonic(),
+        )  # of /bucket/
 
     def url(self, path):
         return f"http://127.0.0.1:{self.server_port}/{path}"
@@ -74,7 +79,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def answer(self, status, body=b"", **headers):
         self.send_response(status)
-        for key, value in ({"Content_Length": len(body), "Content_Type": "image/jpeg"} | headers).items():
+        for key, value in (
+            {"Content_Length": len(body), "Content_Type": "image/jpeg"} | headers
+        ).items():
             self.send_header(key.replace("_", "-"), str(value))
         self.end_headers()
         self.wfile.write(body)
@@ -125,7 +132,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with self.server.lock:
             now = time.monotonic()
             self.server.tokens = min(
-                self.server.limit, self.server.tokens + (now - self.server.filled_at) * self.server.limit)
+                self.server.limit,
+                self.server.tokens + (now - self.server.filled_at) * self.server.limit,
+            )
             self.server.filled_at = now
             served = self.server.tokens >= 1
             self.server.tokens -= served
@@ -181,7 +190,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = name == "cut"
 
     def way_html(self, name):
-        self.answer(200, b"<!doctype html>" + b"gone " * 50, Content_Type="Text/HTML; charset=utf-8")
+        self.answer(
+            200, b"<!doctype html>" + b"gone " * 50, Content_Type="Text/HTML; charset=utf-8"
+        )
 
     def way_odd_type(self, name):
         self.answer(200, b"nothing to see here, really", Content_Type="\x1b[31m" + "x" * 300)
@@ -252,7 +263,9 @@ def other_server():
 @contextlib.contextmanager
 def running_server():
     server = PhotoServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
     thread.start()
     try:
         yield server
@@ -272,7 +285,8 @@ def csv_of_urls(tmp_path):
         faces = [FaceRef(url, Box(0.1, 0.9, 0.1, 0.9)) for url in urls]
         rows = [
             Row(n // 3 + 1, tuple(faces[n : n + 3]), "ONE_CLASS_TRIPLET", ("a",), (2,))
-            for n in range(0, len(faces), 3)]
+            for n in range(0, len(faces), 3)
+        ]
         write_rows(tmp_path / name, rows)
         return tmp_path / name
 
@@ -291,7 +305,11 @@ class SmallDisk:
         self.path = path
 
     def mount(self, options):
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", self.path], check=True, capture_output=True)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "none", self.path],
+            check=True,
+            capture_output=True,
+        )
 
     def resize(self, size):
         self.mount(f"remount,size={size}")

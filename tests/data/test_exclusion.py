@@ -10,7 +10,10 @@ from imagefec.errors import UserError
 
 def test_a_list_is_one_name_a_line_with_comments_and_empty_lines(tmp_path):
     path = tmp_path / "list.txt"
-    path.write_text("# asked for on 3 May\n\nhttp://a/1.jpg\r\n  n000002  \nn000003/0001_01.jpg\n", encoding="utf-8")
+    path.write_text(
+        "# asked for on 3 May\n\nhttp://a/1.jpg\r\n  n000002  \nn000003/0001_01.jpg\n",
+        encoding="utf-8",
+    )
     exclusion = Exclusion.load(path)
     assert len(exclusion) == 3
     assert exclusion.excludes("http://a/1.jpg")
@@ -26,7 +29,11 @@ def test_no_list_excludes_nothing():
 
 
 def test_the_digest_knows_the_names_whatever_their_order():
-    assert Exclusion(["b", "a"]).digest == Exclusion(["a", "b"]).digest == hashlib.sha256(b"a\nb").hexdigest()
+    assert (
+        Exclusion(["b", "a"]).digest
+        == Exclusion(["a", "b"]).digest
+        == hashlib.sha256(b"a\nb").hexdigest()
+    )
     assert Exclusion(["a"]).digest != Exclusion(["b"]).digest
 
 
@@ -44,7 +51,9 @@ def test_a_byte_order_mark_does_not_hide_the_first_name(tmp_path):
     assert Exclusion.load(path).excludes("n000001")
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), (b"\xff\xfe\x00a", "not UTF-8")])
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "No such file"), (b"\xff\xfe\x00a", "not UTF-8")]
+)
 def test_a_list_that_cannot_be_read_stops_the_work(tmp_path, content, said):
     path = tmp_path / "list.txt"
     if content is not None:

@@ -35,13 +35,15 @@ def row_with(votes):
 def test_a_row_keeps_urls_with_commas_boxes_in_fec_order_and_votes_from_zero(csv_of):
     path = csv_of(
         '"http://a.example/1,2.jpg",0.1,0.2,0.3,0.4,"https://b.example/é ""q"".png",0,1,0,1,"file:///p/3.jpg",'
-        "0.5,0.6,0.7,0.8,TWO_CLASS_TRIPLET,ann,3,bob,1,cy,3\n")
+        "0.5,0.6,0.7,0.8,TWO_CLASS_TRIPLET,ann,3,bob,1,cy,3\n"
+    )
     (row,) = read_rows(path)
     assert row.line == 1 and row.type == "TWO_CLASS_TRIPLET"
     assert row.faces == (
         FaceRef("http://a.example/1,2.jpg", Box(left=0.1, right=0.2, top=0.3, bottom=0.4)),
         FaceRef('https://b.example/é "q".png', Box(left=0, right=1, top=0, bottom=1)),
-        FaceRef("file:///p/3.jpg", Box(left=0.5, right=0.6, top=0.7, bottom=0.8)))
+        FaceRef("file:///p/3.jpg", Box(left=0.5, right=0.6, top=0.7, bottom=0.8)),
+    )
     assert row.annotators == ("ann", "bob", "cy") and row.votes == (2, 0, 2)
     assert row.odd == 2 and row.agreement == pytest.approx(2 / 3) and row.why_unlabelled is None
 
@@ -65,13 +67,19 @@ def test_ties_and_missing_votes_are_counted_and_not_guessed(csv_of):
     assert [row.why_unlabelled for row in rows] == ["tie", "no votes", None, "no votes"]
     assert [row.odd for row in rows] == [None, None, 2, None]
     assert (report.n_ties, report.n_no_votes, report.n_missing_votes, report.n_rows) == (1, 2, 2, 4)
-    assert report.by_type == {"ONE_CLASS_TRIPLET": 4, "TWO_CLASS_TRIPLET": 0, "THREE_CLASS_TRIPLET": 0}
+    assert report.by_type == {
+        "ONE_CLASS_TRIPLET": 4,
+        "TWO_CLASS_TRIPLET": 0,
+        "THREE_CLASS_TRIPLET": 0,
+    }
 
 
 @given(st.lists(st.integers(0, 2), max_size=9))
 def test_the_odd_one_is_the_one_with_strictly_more_votes_than_each_other(votes):
     row = row_with(votes)
-    winners = [a for a in range(3) if all(votes.count(a) > votes.count(b) for b in range(3) if b != a)]
+    winners = [
+        a for a in range(3) if all(votes.count(a) > votes.count(b) for b in range(3) if b != a)
+    ]
     assert row.odd == (winners[0] if winners else None)
     if winners:
         assert row.agreement == sum(vote == winners[0] for vote in votes) / len(votes)
@@ -81,7 +89,9 @@ def test_the_odd_one_is_the_one_with_strictly_more_votes_than_each_other(votes):
 
 def test_a_face_is_named_by_url_and_box():
     first, second = Box(0.1, 0.2, 0.3, 0.4), Box(0.1, 0.2, 0.3, 0.5)
-    ids = {FaceRef(url, box).face_id for url in ("http://a/1", "http://a/2") for box in (first, second)}
+    ids = {
+        FaceRef(url, box).face_id for url in ("http://a/1", "http://a/2") for box in (first, second)
+    }
     assert len(ids) == 4 and all(re.fullmatch(r"[0-9a-f]{20}", face_id) for face_id in ids)
     nearly = Box(0.1 + 1e-12, 0.2, 0.3, 0.4)
     assert FaceRef("http://a/1", first).face_id == FaceRef("http://a/1", nearly).face_id
@@ -96,20 +106,41 @@ def test_minus_zero_names_the_same_face_as_zero(csv_of):
 BAD_ROWS = {
     "too few columns": ("a,b,c", "found 3 columns; allowed are 16 and then"),
     "half a pair": (GOOD + ",a", "found 17 columns"),
-    "no url": (GOOD.replace('"http://a.example/1,2_b.jpg"', "", 1), "unsupported url '' in column 1"),
-    "ftp": (GOOD.replace("http:", "ftp:", 1), "unsupported url 'ftp://a.example/1,2_b.jpg' in column 1"),
-    "a bare path": (GOOD.replace('"http://a.example/1,2_b.jpg"', "/etc/x.jpg", 1), "allowed are http://"),
+    "no url": (
+        GOOD.replace('"http://a.example/1,2_b.jpg"', "", 1),
+        "unsupported url '' in column 1",
+    ),
+    "ftp": (
+        GOOD.replace("http:", "ftp:", 1),
+        "unsupported url 'ftp://a.example/1,2_b.jpg' in column 1",
+    ),
+    "a bare path": (
+        GOOD.replace('"http://a.example/1,2_b.jpg"', "/etc/x.jpg", 1),
+        "allowed are http://",
+    ),
     "no host": (GOOD.replace("http://a.example", "http://", 1), "unsupported url"),
-    "left not below right": (GOOD.replace("0.1,0.5", "0.5,0.1", 1), "left 0.5 >= right 0.1; boxes are"),
+    "left not below right": (
+        GOOD.replace("0.1,0.5", "0.5,0.1", 1),
+        "left 0.5 >= right 0.1; boxes are",
+    ),
     "no width": (GOOD.replace("0.1,0.5", "0.5,0.5", 1), "left 0.5 >= right 0.5"),
     "top not above bottom": (GOOD.replace("0.25,0.75", "0.75,0.25", 1), "top 0.75 >= bottom 0.25"),
     "pixels": (GOOD.replace("0.1,0.5", "10,500", 1), "left 10, outside 0 to 1"),
     "negative": (GOOD.replace("0.1,0.5", "-0.1,0.5", 1), "left -0.1, outside 0 to 1"),
     "nan": (GOOD.replace("0.1,0.5", "0.1,nan", 1), "right nan, outside 0 to 1"),
     "infinite": (GOOD.replace("0.25,0.75", "0.25,inf", 1), "bottom inf, outside 0 to 1"),
-    "no number": (GOOD.replace("0.1,0.5", "left,0.5", 1), "left 'left' in column 2; a number from 0 to 1"),
-    "an unknown type": (GOOD.replace("ONE_", "FOUR_"), "unknown type 'FOUR_CLASS_TRIPLET' in column 16"),
-    "an unknown vote": (GOOD + ",a,1,b,4", "unknown annotation '4' in column 20; allowed are 1, 2, 3"),
+    "no number": (
+        GOOD.replace("0.1,0.5", "left,0.5", 1),
+        "left 'left' in column 2; a number from 0 to 1",
+    ),
+    "an unknown type": (
+        GOOD.replace("ONE_", "FOUR_"),
+        "unknown type 'FOUR_CLASS_TRIPLET' in column 16",
+    ),
+    "an unknown vote": (
+        GOOD + ",a,1,b,4",
+        "unknown annotation '4' in column 20; allowed are 1, 2, 3",
+    ),
     "a vote of zero": (GOOD + ",a,0", "unknown annotation '0' in column 18"),
     "an open quote": (GOOD + ',"a,1', "broken csv"),
     "a NUL": (GOOD + ",a\0,1", "a NUL byte at column"),
@@ -128,7 +159,9 @@ def test_a_bad_row_is_refused_with_file_line_reason_and_remedy(csv_of, bad, reas
     assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 600
 
 
-@pytest.mark.parametrize("bad, reason", [case for case in BAD_ROWS.values() if len(case[0]) < 2**20])
+@pytest.mark.parametrize(
+    "bad, reason", [case for case in BAD_ROWS.values() if len(case[0]) < 2**20]
+)
 def test_a_skipped_row_is_reported_and_spoils_no_other(csv_of, bad, reason):
     bad = bad if isinstance(bad, bytes) else bad.encode()
     report = RowReport()
@@ -140,15 +173,19 @@ def test_a_skipped_row_is_reported_and_spoils_no_other(csv_of, bad, reason):
     assert report.as_json()["refused"] == [[201, found]] and report.as_json()["path"] == str(path)
 
 
-@pytest.mark.parametrize("content, found", [
-    (b"", "the file is empty"),
-    (b"\xef\xbb\xbf", "the file is empty"),
-    (b"\n\n \n", "no row of FEC's format (3 blank lines, 0 bad rows)"),
-    (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary file"),
-    (GOOD.encode("utf-16"), "binary file"),
-    (b"PK\x03\x04\x14\x00", "zip archive"),
-    (b"\x1f\x8b\x08abc", "binary file"),
-], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    "content, found",
+    [
+        (b"", "the file is empty"),
+        (b"\xef\xbb\xbf", "the file is empty"),
+        (b"\n\n \n", "no row of FEC's format (3 blank lines, 0 bad rows)"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary file"),
+        (GOOD.encode("utf-16"), "binary file"),
+        (b"PK\x03\x04\x14\x00", "zip archive"),
+        (b"\x1f\x8b\x08abc", "binary file"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 @pytest.mark.parametrize("skip_bad_rows", [False, True])
 def test_a_file_that_is_no_csv_is_refused_even_when_skipping(csv_of, content, found, skip_bad_rows):
     path = csv_of(content)
@@ -158,7 +195,9 @@ def test_a_file_that_is_no_csv_is_refused_even_when_skipping(csv_of, content, fo
 
 
 def test_a_file_of_bad_rows_only_is_refused_with_the_first_reason(csv_of):
-    with pytest.raises(UserError, match=r"0 blank lines, 2 bad rows; the first at line 1: found 3 columns"):
+    with pytest.raises(
+        UserError, match=r"0 blank lines, 2 bad rows; the first at line 1: found 3 columns"
+    ):
         list(read_rows(csv_of("a,b,c\nd,e,f\n"), skip_bad_rows=True))
 
 
@@ -191,23 +230,39 @@ def test_the_split_is_in_the_files_name(split):
 
 
 def test_another_name_has_no_split():
-    with pytest.raises(UserError, match=r"train\.csv: .* allowed are faceexp-comparison-data-train"):
+    with pytest.raises(
+        UserError, match=r"train\.csv: .* allowed are faceexp-comparison-data-train"
+    ):
         split_of("train.csv")
 
 
-sides = st.tuples(st.floats(0, 1), st.floats(0, 1)).filter(lambda pair: pair[0] != pair[1]).map(sorted)
+sides = (
+    st.tuples(st.floats(0, 1), st.floats(0, 1)).filter(lambda pair: pair[0] != pair[1]).map(sorted)
+)
 urls = st.tuples(
     st.sampled_from(["http://h/", "https://h.example/", "HTTP://H/", "file:///"]),
-    st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from(',"\' ;\u2028'), min_size=1),
+    st.text(
+        st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from(",\"' ;\u2028"), min_size=1
+    ),
 ).map("".join)
 faces = st.builds(
     lambda url, across, down: FaceRef(url, Box(across[0] + 0.0, across[1], down[0] + 0.0, down[1])),
-    urls, sides, sides)
+    urls,
+    sides,
+    sides,
+)
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n\r"), max_size=8)
 ballots = st.lists(st.tuples(names, st.integers(0, 2)), max_size=9)
-many_rows = st.lists(st.builds(
-    lambda three, kind, ballot: (three, kind, *(tuple(b[n] for b in ballot) for n in (0, 1))),
-    st.tuples(faces, faces, faces), st.sampled_from(fec_csv.TYPES), ballots), min_size=1, max_size=6)
+many_rows = st.lists(
+    st.builds(
+        lambda three, kind, ballot: (three, kind, *(tuple(b[n] for b in ballot) for n in (0, 1))),
+        st.tuples(faces, faces, faces),
+        st.sampled_from(fec_csv.TYPES),
+        ballots,
+    ),
+    min_size=1,
+    max_size=6,
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -227,7 +282,8 @@ def test_a_line_end_inside_a_row_is_a_callers_bug(tmp_path):
 
 pieces = st.one_of(
     st.binary(max_size=40),
-    st.sampled_from([GOOD.encode(), b",a,1", b"\n", b"\r\n", b'"', b",", b"nan", b"\0"]))
+    st.sampled_from([GOOD.encode(), b",a,1", b"\n", b"\r\n", b'"', b",", b"nan", b"\0"]),
+)
 
 
 @settings(max_examples=300, deadline=None)

@@ -17,7 +17,9 @@ TEST = "faceexp-comparison-data-test-public.csv"
 
 
 def png(size=(128, 128, 3), seed=0) -> bytes:
-    return cv2.imencode(".png", np.random.default_rng(seed).integers(0, 256, size, np.uint8))[1].tobytes()
+    return cv2.imencode(".png", np.random.default_rng(seed).integers(0, 256, size, np.uint8))[
+        1
+    ].tobytes()
 
 
 def face(number: int) -> fec_csv.FaceRef:
@@ -40,7 +42,9 @@ def make(tmp_path):
             file.write(extra_text)
         write_faces(tmp_path / "faces", faces)
         exclusion = Exclusion(exclude)
-        report = fec_examples.report_on(csv_path, face_folder.read_faces(tmp_path / "faces"), exclusion)
+        report = fec_examples.report_on(
+            csv_path, face_folder.read_faces(tmp_path / "faces"), exclusion
+        )
         work = fec_examples.list_work(layout, exclusion, (csv_path, tmp_path / "faces"))
         return [fec_examples.do_work(layout, item) for item in work], report
 
@@ -56,8 +60,18 @@ def write_faces(folder: Path, numbers) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not lost:
             path.write_bytes(png(seed=n))
-        lines.append(face_folder.book_line(face(n).face_id, face(n).url, face(n).box, not lost,
-                                           "no face found" if lost else "", "none", None, False))
+        lines.append(
+            face_folder.book_line(
+                face(n).face_id,
+                face(n).url,
+                face(n).box,
+                not lost,
+                "no face found" if lost else "",
+                "none",
+                None,
+                False,
+            )
+        )
     (folder / "faces.csv").write_text("".join(lines))
 
 
@@ -66,11 +80,17 @@ def test_an_example_holds_the_row_and_the_files_of_its_faces(make):
     boxes = example.pop("boxes")
     assert key == 1
     assert example == {
-        "image_a": png(seed=4), "image_b": png(seed=0), "image_c": png(seed=8),
-        "type": "two_class", "odd": 2, "votes": [2, 2, 0, 2],
-        "annotators": ["rater 0", "rater 1", "rater 2", "rater 3"], "agreement": 0.75,
+        "image_a": png(seed=4),
+        "image_b": png(seed=0),
+        "image_c": png(seed=8),
+        "type": "two_class",
+        "odd": 2,
+        "votes": [2, 2, 0, 2],
+        "annotators": ["rater 0", "rater 1", "rater 2", "rater 3"],
+        "agreement": 0.75,
         "face_ids": [face(n).face_id for n in (4, 0, 8)],
-        "urls": [f"http://photos/{n},large.jpg" for n in (4, 0, 8)], "line": 1,
+        "urls": [f"http://photos/{n},large.jpg" for n in (4, 0, 8)],
+        "line": 1,
     }
     assert boxes.dtype == np.float32
     np.testing.assert_array_equal(boxes, [[0.125, 0.5, 0.25, 0.75]] * 3)
@@ -78,12 +98,19 @@ def test_an_example_holds_the_row_and_the_files_of_its_faces(make):
 
 def test_only_labelled_triplets_of_three_kept_faces_become_examples(make):
     examples, report = make(
-        row(), row(votes=(0, 0, 1, 1)), row(votes=()), row(numbers=(0, 9, 2)), row(numbers=(3, 1, 0)),
+        row(),
+        row(votes=(0, 0, 1, 1)),
+        row(votes=()),
+        row(numbers=(0, 9, 2)),
+        row(numbers=(3, 1, 0)),
         extra_text="not,a,row\n",
     )
     assert [key for key, _ in examples] == [1, 5]
     assert report.as_json() == {
-        "csv": TRAIN, "rows": 6, "examples": 2, "faces": 4,
+        "csv": TRAIN,
+        "rows": 6,
+        "examples": 2,
+        "faces": 4,
         "dropped": {"bad row": 1, "no face found": 1, "no votes": 1, "tie": 1},
     }
 
@@ -108,33 +135,64 @@ def test_the_index_holds_a_triplet_without_its_images(make):
     whole, _ = make(*rows)
     index, _ = make(*rows, layout="index")
     left_out = {"image_a", "image_b", "image_c", "urls", "boxes"}
-    assert index == [(key, {name: value for name, value in example.items() if name not in left_out}) for key, example in whole]
+    assert index == [
+        (key, {name: value for name, value in example.items() if name not in left_out})
+        for key, example in whole
+    ]
 
 
 def test_each_face_of_a_usable_triplet_comes_once_when_it_is_first_mentioned(make):
-    faces, report = make(row(numbers=(4, 0, 8)), row(numbers=(1, 9, 2)), row(numbers=(8, 4, 3)), layout="faces")
+    faces, report = make(
+        row(numbers=(4, 0, 8)), row(numbers=(1, 9, 2)), row(numbers=(8, 4, 3)), layout="faces"
+    )
     assert [key for key, _ in faces] == [face(n).face_id for n in (4, 0, 8, 3)]
     for (key, example), n in zip(faces, (4, 0, 8, 3)):
-        np.testing.assert_array_equal(example.pop("box"), np.array([0.125, 0.5, 0.25, 0.75], np.float32))
-        assert example == {"image": png(seed=n), "face_id": key, "url": f"http://photos/{n},large.jpg"}
+        np.testing.assert_array_equal(
+            example.pop("box"), np.array([0.125, 0.5, 0.25, 0.75], np.float32)
+        )
+        assert example == {
+            "image": png(seed=n),
+            "face_id": key,
+            "url": f"http://photos/{n},large.jpg",
+        }
     assert (report.examples, report.faces) == (2, 4)
 
 
 @pytest.mark.parametrize("name", [face(1).url, face(1).face_id])
 @pytest.mark.parametrize("layout", fec_examples.LAYOUTS)
 def test_an_excluded_face_takes_its_triplets_along_and_is_counted(make, layout, name):
-    made, report = make(row(numbers=(0, 1, 2)), row(numbers=(3, 4, 5)), row(numbers=(1, 9, 2)), layout=layout, exclude=[name])
-    assert report.as_json() | {"csv": ""} == {"csv": "", "rows": 3, "examples": 1, "faces": 3, "dropped": {"excluded": 2}}
-    assert [key for key, _ in made] == ([face(n).face_id for n in (3, 4, 5)] if layout == "faces" else [2])
+    made, report = make(
+        row(numbers=(0, 1, 2)),
+        row(numbers=(3, 4, 5)),
+        row(numbers=(1, 9, 2)),
+        layout=layout,
+        exclude=[name],
+    )
+    assert report.as_json() | {"csv": ""} == {
+        "csv": "",
+        "rows": 3,
+        "examples": 1,
+        "faces": 3,
+        "dropped": {"excluded": 2},
+    }
+    assert [key for key, _ in made] == (
+        [face(n).face_id for n in (3, 4, 5)] if layout == "faces" else [2]
+    )
 
 
 @pytest.mark.parametrize("layout", ["triplets", "faces"])
-def test_a_face_file_that_was_damaged_since_the_crop_stops_the_build_by_name(make, tmp_path, layout):
+def test_a_face_file_that_was_damaged_since_the_crop_stops_the_build_by_name(
+    make, tmp_path, layout
+):
     make(row())
     path = face_folder.face_path(tmp_path / "faces", face(1).face_id)
     path.write_bytes(png(seed=1)[:-20])
-    with pytest.raises(UserError, match=rf"{face(1).face_id}\.png: not a whole PNG file .*imagefec crop"):
-        for work in fec_examples.list_work(layout, Exclusion(), (tmp_path / TRAIN, tmp_path / "faces")):
+    with pytest.raises(
+        UserError, match=rf"{face(1).face_id}\.png: not a whole PNG file .*imagefec crop"
+    ):
+        for work in fec_examples.list_work(
+            layout, Exclusion(), (tmp_path / TRAIN, tmp_path / "faces")
+        ):
             fec_examples.do_work(layout, work)
 
 

@@ -42,7 +42,9 @@ def test_a_cut_is_the_photos_pixels_and_no_view_of_them():
     assert not np.shares_memory(patch, photo)
 
 
-@pytest.mark.parametrize("box", [Box(-1, 5, 0, 5), Box(0, 31, 0, 5), Box(4, 4, 0, 5), Box(0, 5, 0, 21)])
+@pytest.mark.parametrize(
+    "box", [Box(-1, 5, 0, 5), Box(0, 31, 0, 5), Box(4, 4, 0, 5), Box(0, 5, 0, 21)]
+)
 def test_a_cut_outside_the_photo_is_a_callers_bug(box):
     with pytest.raises(ValueError, match="leaves the photo of 30 x 20"):
         crop.cut(noise_patch(20, 30), box)
@@ -102,7 +104,8 @@ def test_every_patch_becomes_a_face(height, width):
 
 
 @pytest.mark.parametrize(
-    "patch", [np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3))])
+    "patch", [np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3))]
+)
 def test_what_is_no_patch_is_a_callers_bug(patch):
     with pytest.raises(ValueError, match="patch must be uint8"):
         crop.standardise(patch)
@@ -115,13 +118,25 @@ def test_a_face_is_cut_where_one_is_found():
 
 
 def test_a_box_without_a_face_is_dropped():
-    found = crop.crop_face(skimage.data.astronaut(), Box(0.6, 0.9, 0.65, 0.95), make_detector("auto"))
+    found = crop.crop_face(
+        skimage.data.astronaut(), Box(0.6, 0.9, 0.65, 0.95), make_detector("auto")
+    )
     assert found == crop.FaceCrop(None, "no face found", None, False)
 
 
 def test_a_detection_is_cut_as_the_datasets_boxes_are():
     photo = skimage.data.astronaut()
-    box = Box(*(side * 512 for side in (ASTRONAUT_FACE.left, ASTRONAUT_FACE.right, ASTRONAUT_FACE.top, ASTRONAUT_FACE.bottom)))
+    box = Box(
+        *(
+            side * 512
+            for side in (
+                ASTRONAUT_FACE.left,
+                ASTRONAUT_FACE.right,
+                ASTRONAUT_FACE.top,
+                ASTRONAUT_FACE.bottom,
+            )
+        )
+    )
     found = crop.crop_detection(photo, Detection(box, 0.75))
     expected = crop.crop_face(photo, ASTRONAUT_FACE, make_detector("none"))
     np.testing.assert_array_equal(found.face, expected.face)

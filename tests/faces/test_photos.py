@@ -13,7 +13,9 @@ RED = (255, 0, 0)
 def test_a_red_face_is_red_in_the_file_and_back(tmp_path):
     face, _ = standardise(np.full((200, 200, 3), RED, np.uint8))
     write_png(tmp_path / "red.png", face)
-    assert Image.open(tmp_path / "red.png").getpixel((64, 64)) == RED  # another reader than the writer
+    assert (
+        Image.open(tmp_path / "red.png").getpixel((64, 64)) == RED
+    )  # another reader than the writer
     np.testing.assert_array_equal(read_photo(tmp_path / "red.png"), face)
 
 
@@ -41,7 +43,9 @@ def test_stored_pixels_stay_as_they_are_unless_upright_is_asked_for(tmp_path):
     assert read_photo(tmp_path / "turned.jpg", upright=True).shape == (30, 20, 3)
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>gone</html>", b"\xff\xd8\xff\xe0 no", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"<html>gone</html>", b"\xff\xd8\xff\xe0 no", b"\x89PNG\r\n\x1a\n"]
+)
 def test_what_is_no_photo_says_so(data):
     with pytest.raises(NotAPhoto):
         read_photo(data)

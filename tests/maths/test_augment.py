@@ -20,8 +20,9 @@ def bilinear_at(image: np.ndarray, row: float, column: float) -> np.ndarray:
     top, left = int(row), int(column)
     low, right = min(top + 1, height - 1), min(left + 1, width - 1)
     down, along = row - top, column - left
-    return ((1 - down) * ((1 - along) * image[top, left] + along * image[top, right])
-            + down * ((1 - along) * image[low, left] + along * image[low, right]))
+    return (1 - down) * ((1 - along) * image[top, left] + along * image[top, right]) + down * (
+        (1 - along) * image[low, left] + along * image[low, right]
+    )
 
 
 def augmented_by_loop(image, side, top, left, flip, brightness, contrast) -> np.ndarray:
@@ -41,9 +42,13 @@ def augmented_by_loop(image, side, top, left, flip, brightness, contrast) -> np.
 
 def test_each_pixel_equals_the_numpy_oracle_for_given_draws(faces):
     draws = augment.Draws(
-        side=np.float32([1, 0.9, 0.9, 0.81, 0.7, 0.95]), top=np.float32([0, 0, 1, 0.3, 0.5, 0.77]),
-        left=np.float32([0, 1, 0, 0.6, 0.5, 0.1]), flip=np.array([1, 0, 0, 1, 1, 0], bool),
-        brightness=np.float32([1, 1, 1, 1.1, 0.9, 1.05]), contrast=np.float32([1, 1, 0.9, 1.1, 0.9, 1.1]))
+        side=np.float32([1, 0.9, 0.9, 0.81, 0.7, 0.95]),
+        top=np.float32([0, 0, 1, 0.3, 0.5, 0.77]),
+        left=np.float32([0, 1, 0, 0.6, 0.5, 0.1]),
+        flip=np.array([1, 0, 0, 1, 1, 0], bool),
+        brightness=np.float32([1, 1, 1, 1.1, 0.9, 1.05]),
+        contrast=np.float32([1, 1, 0.9, 1.1, 0.9, 1.1]),
+    )
     found = augment.apply_draws(faces, jax.tree.map(jnp.asarray, draws))
     for i, face in enumerate(faces):
         expected = augmented_by_loop(face, *(float(values[i]) for values in draws))
@@ -62,13 +67,17 @@ def test_crop_equals_tensorflows_crop_and_resize_away_from_the_border():
 
 
 def test_ranges_of_zero_change_nothing_at_all(faces):
-    found = augment.augment_faces(jax.random.key(0), faces, crop=0, flip=0, brightness=0, contrast=0)
+    found = augment.augment_faces(
+        jax.random.key(0), faces, crop=0, flip=0, brightness=0, contrast=0
+    )
     assert found.dtype == jnp.float32
     np.testing.assert_array_equal(found, faces)
 
 
 def test_a_certain_flip_mirrors_exactly(faces):
-    found = augment.augment_faces(jax.random.key(0), faces, crop=0, flip=1, brightness=0, contrast=0)
+    found = augment.augment_faces(
+        jax.random.key(0), faces, crop=0, flip=1, brightness=0, contrast=0
+    )
     np.testing.assert_array_equal(found, faces[:, :, ::-1])
 
 
@@ -83,16 +92,23 @@ def test_uint8_and_float_faces_give_the_same_and_the_key_decides(faces):
 def test_values_stay_within_0_to_255():
     extremes = np.stack([np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)] * 20)
     extremes[:, ::2] = 255 - extremes[:, ::2]
-    found = np.asarray(augment.augment_faces(jax.random.key(0), extremes, brightness=0.5, contrast=0.5))
+    found = np.asarray(
+        augment.augment_faces(jax.random.key(0), extremes, brightness=0.5, contrast=0.5)
+    )
     assert found.min() >= 0 and found.max() <= 255 and found.max() > 250
 
 
 def test_draws_cover_their_ranges_evenly():
     draws = jax.tree.map(np.asarray, augment.draw(jax.random.key(0), 20_000))
-    cut = 1 - draws.side ** 2
+    cut = 1 - draws.side**2
     assert cut.min() >= -1e-6 and cut.max() <= 0.3 + 1e-6
-    for values, low, high in ((cut, 0, 0.3), (draws.top, 0, 1), (draws.left, 0, 1),
-                              (draws.brightness, 0.9, 1.1), (draws.contrast, 0.9, 1.1)):
+    for values, low, high in (
+        (cut, 0, 0.3),
+        (draws.top, 0, 1),
+        (draws.left, 0, 1),
+        (draws.brightness, 0.9, 1.1),
+        (draws.contrast, 0.9, 1.1),
+    ):
         np.testing.assert_allclose(np.histogram(values, 10, (low, high))[0], 2000, atol=200)
     assert abs(draws.flip.mean() - 0.5) < 0.02
 
@@ -104,15 +120,18 @@ def test_draws_are_independent_of_one_another():
 
 
 def test_images_of_one_batch_get_different_draws():
-    same = np.repeat(np.random.default_rng(2).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8), 8, axis=0)
+    same = np.repeat(
+        np.random.default_rng(2).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8), 8, axis=0
+    )
     found = np.asarray(augment.augment_faces(jax.random.key(0), same))
     for i in range(8):
         for j in range(i):
             assert np.abs(found[i] - found[j]).max() > 1
 
 
-@pytest.mark.parametrize("wrong", [
-    {"crop": 0.7}, {"crop": -0.1}, {"flip": 1.5}, {"brightness": 1}, {"contrast": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"crop": 0.7}, {"crop": -0.1}, {"flip": 1.5}, {"brightness": 1}, {"contrast": -1}]
+)
 def test_ranges_out_of_bounds_are_refused_by_name(faces, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         augment.augment_faces(jax.random.key(0), faces, **wrong)

@@ -86,7 +86,8 @@ def test_whole_pixels_are_ints_inside_the_image_and_keep_squares_square(box, wid
     whole = geometry.whole_pixels(squared, width, height)
     assert all(isinstance(side, int) for side in (whole.left, whole.right, whole.top, whole.bottom))
     assert inside(whole, width, height) and whole.width >= 1 and whole.height >= 1
-    # half a pixel for the corner, another for the side, and half of the one pixel given to an empty box
+    # half a pixel for the corner, another for the side, and half of the one pixel given to an empty
+    # box
     assert abs(whole.left - squared.left) <= 1.5 and abs(whole.bottom - squared.bottom) <= 1.5
     if max(px.width, px.height) <= min(width, height):
         assert abs(whole.width - whole.height) <= (1 if squared.width != squared.height else 0)

@@ -8,7 +8,7 @@ from sklearn.metrics.pairwise import paired_distances
 
 from imagefec.maths import losses
 
-ROOT2 = 2 ** 0.5
+ROOT2 = 2**0.5
 
 
 def on_circle(*degrees: float) -> np.ndarray:
@@ -33,13 +33,19 @@ def hinge_by_loop(embeddings: np.ndarray, margins: np.ndarray, power: int) -> li
 
 
 def test_hinge_charges_each_violated_gap():
-    triplet = on_circle(0, 90, 90)[None]  # distances: alike sqrt 2, gaps sqrt 2 and 0 -> 0.1 + (sqrt 2 + 0.1)
+    triplet = on_circle(0, 90, 90)[
+        None
+    ]  # distances: alike sqrt 2, gaps sqrt 2 and 0 -> 0.1 + (sqrt 2 + 0.1)
     np.testing.assert_allclose(losses.odd_one_out_hinge(triplet, 0.1), [0.2 + ROOT2], rtol=1e-6)
 
 
 def test_hinge_on_squared_distances_is_worked_by_hand():
-    triplet = on_circle(0, 90, 90)[None]  # squared: alike 2, to the odd one 2 and 0 -> 0.1 + (2 + 0.1)
-    np.testing.assert_allclose(losses.odd_one_out_hinge(triplet, 0.1, "squared_l2"), [2.2], rtol=1e-6)
+    triplet = on_circle(0, 90, 90)[
+        None
+    ]  # squared: alike 2, to the odd one 2 and 0 -> 0.1 + (2 + 0.1)
+    np.testing.assert_allclose(
+        losses.odd_one_out_hinge(triplet, 0.1, "squared_l2"), [2.2], rtol=1e-6
+    )
 
 
 def test_hinge_is_zero_where_both_gaps_hold():
@@ -49,7 +55,9 @@ def test_hinge_is_zero_where_both_gaps_hold():
 def test_hinge_of_a_collapsed_model_is_twice_the_margin():
     collapsed = np.broadcast_to(on_circle(30), (4, 3, 2))
     for distance in losses.DISTANCES:
-        np.testing.assert_allclose(losses.odd_one_out_hinge(collapsed, 0.1, distance), [0.2] * 4, rtol=1e-6)
+        np.testing.assert_allclose(
+            losses.odd_one_out_hinge(collapsed, 0.1, distance), [0.2] * 4, rtol=1e-6
+        )
 
 
 @pytest.mark.parametrize(("distance", "power"), [("l2", 1), ("squared_l2", 2)])
@@ -58,13 +66,18 @@ def test_hinge_equals_a_naive_loop_with_one_margin_a_triplet(distance, power):
     margins = np.random.default_rng(1).uniform(0.1, 0.5, 40).astype(np.float32)
     expected = hinge_by_loop(embeddings, margins, power)
     assert min(expected) == 0 < max(expected)
-    np.testing.assert_allclose(losses.odd_one_out_hinge(embeddings, margins, distance), expected, atol=2e-6)
+    np.testing.assert_allclose(
+        losses.odd_one_out_hinge(embeddings, margins, distance), expected, atol=2e-6
+    )
 
 
 def test_hinge_treats_both_alike_faces_the_same():
     embeddings = random_triplets(20)
-    np.testing.assert_allclose(losses.odd_one_out_hinge(embeddings),
-                               losses.odd_one_out_hinge(embeddings[:, [1, 0, 2]]), rtol=1e-6)
+    np.testing.assert_allclose(
+        losses.odd_one_out_hinge(embeddings),
+        losses.odd_one_out_hinge(embeddings[:, [1, 0, 2]]),
+        rtol=1e-6,
+    )
 
 
 @pytest.mark.parametrize("distance", losses.DISTANCES)
@@ -88,7 +101,9 @@ def test_hinge_gradient_equals_central_differences(distance):
 def test_gradients_are_finite_where_embeddings_coincide(distance, degrees):
     triplet = jnp.asarray(on_circle(*degrees))[None]
     for margin in (0.1, 1.9):
-        gradient = jax.grad(lambda e, m=margin: losses.odd_one_out_hinge(e, m, distance).sum())(triplet)
+        gradient = jax.grad(lambda e, m=margin: losses.odd_one_out_hinge(e, m, distance).sum())(
+            triplet
+        )
         assert np.isfinite(gradient).all()
     gradient = jax.grad(lambda e: losses.uda_consistency(e[0], e[0], distance).sum())(triplet)
     assert np.isfinite(gradient).all()
@@ -153,7 +168,7 @@ def test_choice_cross_entropy_agrees_with_a_naive_loop(distance):
     expected = []
     for first, second, odd in embeddings.astype(float):
         pairs = [np.linalg.norm(x - y) for x, y in ((first, second), (first, odd), (second, odd))]
-        pairs = [d ** 2 for d in pairs] if distance == "squared_l2" else pairs
+        pairs = [d**2 for d in pairs] if distance == "squared_l2" else pairs
         likely = [np.exp(-d / 0.3) for d in pairs]
         expected.append(-np.log(likely[0] / sum(likely)))
     found = losses.odd_one_out_cross_entropy(embeddings, 0.3, distance)
@@ -162,10 +177,12 @@ def test_choice_cross_entropy_agrees_with_a_naive_loop(distance):
 
 def test_choice_cross_entropy_of_a_collapsed_triplet_is_log_3_with_a_finite_gradient():
     import jax
+
     together = np.tile(np.float32([[1, 0]]), (3, 1))[None]
     for distance in ("l2", "squared_l2"):
         value, slope = jax.value_and_grad(
-            lambda e, d=distance: losses.odd_one_out_cross_entropy(e, 0.05, d).sum())(together)
+            lambda e, d=distance: losses.odd_one_out_cross_entropy(e, 0.05, d).sum()
+        )(together)
         assert float(value) == pytest.approx(np.log(3), rel=1e-6)
         assert np.isfinite(slope).all()
 

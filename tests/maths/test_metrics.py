@@ -39,7 +39,9 @@ def test_tpa_equals_a_naive_loop_over_scikit_learns_distances():
     expected = tpa_by_loop(embeddings)
     assert 0.2 < expected < 0.5
     np.testing.assert_allclose(metrics.triplet_prediction_accuracy(embeddings), expected, rtol=1e-6)
-    np.testing.assert_allclose(jax.jit(metrics.triplet_prediction_accuracy)(embeddings), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.jit(metrics.triplet_prediction_accuracy)(embeddings), expected, rtol=1e-6
+    )
 
 
 def test_ties_are_wrong_so_a_collapsed_model_scores_nothing():
@@ -76,7 +78,10 @@ def test_tpa_by_type_is_worked_by_hand():
     assert found["tpa"] == 0.5 and found["n_triplets"] == 8
     assert found["tpa_se"] == pytest.approx(math.sqrt(0.25 / 8))
     assert found["by_type"]["one_class"] == {
-        "tpa": 0.75, "tpa_se": pytest.approx(math.sqrt(0.75 * 0.25 / 4)), "n_triplets": 4}
+        "tpa": 0.75,
+        "tpa_se": pytest.approx(math.sqrt(0.75 * 0.25 / 4)),
+        "n_triplets": 4,
+    }
     assert found["by_type"]["two_class"]["tpa"] == 0.25
     assert found["by_type"]["three_class"] == {"tpa": None, "tpa_se": None, "n_triplets": 0}
 
@@ -103,12 +108,16 @@ def test_spread_is_the_rms_of_scikit_learns_distances_between_different_embeddin
     distances = euclidean_distances(embeddings.astype(np.float64))
     expected = np.sqrt(np.mean(distances[~np.eye(50, dtype=bool)] ** 2))
     np.testing.assert_allclose(metrics.embedding_spread(embeddings), expected, rtol=1e-5)
-    np.testing.assert_allclose(metrics.embedding_spread(jnp.asarray(embeddings)), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        metrics.embedding_spread(jnp.asarray(embeddings)), expected, rtol=1e-5
+    )
 
 
 def test_spread_of_two_opposite_embeddings_is_two_and_of_a_collapsed_set_nothing():
     assert metrics.embedding_spread(on_circle(0, 180)) == pytest.approx(2)
-    assert metrics.embedding_spread(np.repeat(on_circle(30), 9, axis=0)) == pytest.approx(0, abs=1e-6)
+    assert metrics.embedding_spread(np.repeat(on_circle(30), 9, axis=0)) == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 def test_spread_of_a_lone_embedding_is_refused():
@@ -121,25 +130,33 @@ def rater_accuracy_by_loop(votes: list[list[int]]) -> float:
     for counts in votes:
         ballots = [face for face in range(3) for _ in range(counts[face])]
         for voter, ballot in enumerate(ballots):
-            others = ballots[:voter] + ballots[voter + 1:]
+            others = ballots[:voter] + ballots[voter + 1 :]
             tally = sorted((others.count(face) for face in range(3)), reverse=True)
             if tally[0] > tally[1]:
                 right.append(others.count(ballot) == tally[0])
     return sum(right) / len(right) if right else math.nan
 
 
-@pytest.mark.parametrize(("votes", "expected"), [
-    ([[0, 0, 6]], 1.0),             # each of six agrees with the other five
-    ([[1, 0, 5]], 5 / 6),           # the dissenter sees 0-0-5 and is wrong, the five see 1-0-4 and are right
-    ([[3, 0, 3]], 0.0),             # whoever leaves makes the other side the majority
-    ([[0, 2, 1]], 0.0),             # the two see 0-1-1, a tie, and are left out; the third sees 0-2-0
-    ([[0, 0, 6], [1, 0, 5]], 11 / 12),
-])
+@pytest.mark.parametrize(
+    ("votes", "expected"),
+    [
+        ([[0, 0, 6]], 1.0),  # each of six agrees with the other five
+        (
+            [[1, 0, 5]],
+            5 / 6,
+        ),  # the dissenter sees 0-0-5 and is wrong, the five see 1-0-4 and are right
+        ([[3, 0, 3]], 0.0),  # whoever leaves makes the other side the majority
+        ([[0, 2, 1]], 0.0),  # the two see 0-1-1, a tie, and are left out; the third sees 0-2-0
+        ([[0, 0, 6], [1, 0, 5]], 11 / 12),
+    ],
+)
 def test_rater_accuracy_is_worked_by_hand(votes, expected):
     assert metrics.rater_accuracy(np.array(votes)) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("votes", [np.zeros((0, 3), int), np.zeros((4, 3), int), np.eye(3, dtype=int)])
+@pytest.mark.parametrize(
+    "votes", [np.zeros((0, 3), int), np.zeros((4, 3), int), np.eye(3, dtype=int)]
+)
 def test_rater_accuracy_without_a_vote_to_compare_with_is_nan(votes):
     assert math.isnan(metrics.rater_accuracy(votes))
 

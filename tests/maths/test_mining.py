@@ -16,7 +16,9 @@ def on_circle(*degrees):
 
 
 def distances(embeddings, squared):
-    apart = np.array([[np.sum((a.astype(np.float64) - b) ** 2) for b in embeddings] for a in embeddings])
+    apart = np.array(
+        [[np.sum((a.astype(np.float64) - b) ** 2) for b in embeddings] for a in embeddings]
+    )
     return apart if squared else np.sqrt(apart)
 
 
@@ -38,33 +40,48 @@ def naive_semi_hard(apart, labels, margin):
             if positive == anchor or labels[positive] != labels[anchor] or not other:
                 continue
             farther = [d for d in other if d > apart[anchor, positive]]
-            losses[anchor, positive] = max(0, apart[anchor, positive] - (min(farther) if farther else max(other)) + margin)
+            losses[anchor, positive] = max(
+                0, apart[anchor, positive] - (min(farther) if farther else max(other)) + margin
+            )
     return losses
 
 
 @pytest.mark.parametrize("distance", ["l2", "squared_l2"])
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**31), labels=st.lists(st.integers(0, 3), min_size=2, max_size=9), margin=st.floats(0.01, 1.5))
+@given(
+    seed=st.integers(0, 2**31),
+    labels=st.lists(st.integers(0, 3), min_size=2, max_size=9),
+    margin=st.floats(0.01, 1.5),
+)
 def test_both_equal_loops_over_every_triplet(distance, seed, labels, margin):
     embeddings = np.random.default_rng(seed).normal(size=(len(labels), 3)).astype(np.float32)
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     apart = distances(embeddings, distance == "squared_l2")
     labels = np.array(labels)
     np.testing.assert_allclose(
-        mining.batch_hard_triplet(embeddings, labels, margin, distance), naive_batch_hard(apart, labels, margin), atol=1e-5)
+        mining.batch_hard_triplet(embeddings, labels, margin, distance),
+        naive_batch_hard(apart, labels, margin),
+        atol=1e-5,
+    )
     np.testing.assert_allclose(
-        mining.semi_hard_triplet(embeddings, labels, margin, distance), naive_semi_hard(apart, labels, margin), atol=1e-5)
+        mining.semi_hard_triplet(embeddings, labels, margin, distance),
+        naive_semi_hard(apart, labels, margin),
+        atol=1e-5,
+    )
 
 
 def test_semi_hard_passes_over_the_nearer_and_takes_the_next():
-    # From 0 degrees: the positive at 60 (distance 1), strangers at 30 (0.518), 90 (1.414) and 180 (2).
-    loss = mining.semi_hard_triplet(on_circle(0, 60, 30, 90, 180), np.array([0, 0, 1, 2, 3]), margin=0.5)
-    np.testing.assert_allclose(loss[0, 1], 1 - 2 ** 0.5 + 0.5, atol=1e-6)
+    # From 0 degrees: the positive at 60 (distance 1), strangers at 30 (0.518), 90 (1.414) and 180
+    # (2).
+    loss = mining.semi_hard_triplet(
+        on_circle(0, 60, 30, 90, 180), np.array([0, 0, 1, 2, 3]), margin=0.5
+    )
+    np.testing.assert_allclose(loss[0, 1], 1 - 2**0.5 + 0.5, atol=1e-6)
 
 
 def test_semi_hard_takes_the_farthest_where_all_strangers_are_nearer():
     loss = mining.semi_hard_triplet(on_circle(0, 180, 30, 90), np.array([0, 0, 1, 1]), margin=0.1)
-    np.testing.assert_allclose(loss[0, 1], 2 - 2 ** 0.5 + 0.1, atol=1e-6)
+    np.testing.assert_allclose(loss[0, 1], 2 - 2**0.5 + 0.1, atol=1e-6)
 
 
 def test_pairs_are_counted_in_both_directions():
@@ -74,14 +91,18 @@ def test_pairs_are_counted_in_both_directions():
 @pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2], [0, 0, 1]])
 @pytest.mark.parametrize("loss", [mining.batch_hard_triplet, mining.semi_hard_triplet])
 def test_gradients_are_finite_where_faces_coincide_or_triplets_lack(loss, labels):
-    slope = jax.grad(lambda e: jnp.sum(loss(e, np.array(labels))))(jnp.asarray(on_circle(10, 10, 10)))
+    slope = jax.grad(lambda e: jnp.sum(loss(e, np.array(labels))))(
+        jnp.asarray(on_circle(10, 10, 10))
+    )
     assert np.isfinite(slope).all()
 
 
 def test_a_gradient_pulls_the_pair_together_and_the_stranger_away():
     embeddings = jnp.asarray(on_circle(0, 40, 50))
     labels = np.array([0, 0, 1])
-    step = embeddings - 0.05 * jax.grad(lambda e: jnp.sum(mining.batch_hard_triplet(e, labels)))(embeddings)
+    step = embeddings - 0.05 * jax.grad(lambda e: jnp.sum(mining.batch_hard_triplet(e, labels)))(
+        embeddings
+    )
     before, after = distances(np.asarray(embeddings), False), distances(np.asarray(step), False)
     assert after[0, 1] < before[0, 1]
     assert after[1, 2] > before[1, 2]

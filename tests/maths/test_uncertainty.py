@@ -11,30 +11,44 @@ from imagefec.maths import uncertainty
 
 def naive_error(values, clusters):
     residuals = np.array(values, float) - np.mean(values)
-    total = sum(residuals[i] * residuals[j] for i in range(len(values)) for j in range(len(values))
-                if set(clusters[i]) & set(clusters[j]))
-    return (max(total, np.sum(residuals ** 2)) / (len(values) * (len(values) - 1))) ** 0.5
+    total = sum(
+        residuals[i] * residuals[j]
+        for i in range(len(values))
+        for j in range(len(values))
+        if set(clusters[i]) & set(clusters[j])
+    )
+    return (max(total, np.sum(residuals**2)) / (len(values) * (len(values) - 1))) ** 0.5
 
 
 @settings(max_examples=60, deadline=None)
-@given(clusters=hnp.arrays(np.int64, st.tuples(st.integers(2, 12), st.integers(1, 3)), elements=st.integers(0, 6)),
-       seed=st.integers(0, 2**31))
+@given(
+    clusters=hnp.arrays(
+        np.int64, st.tuples(st.integers(2, 12), st.integers(1, 3)), elements=st.integers(0, 6)
+    ),
+    seed=st.integers(0, 2**31),
+)
 def test_the_error_equals_a_loop_over_all_pairs_that_share(clusters, seed):
     values = np.random.default_rng(seed).random(len(clusters)) < 0.6
-    assert uncertainty.clustered_standard_error(values, clusters) == pytest.approx(naive_error(values, clusters.tolist()))
+    assert uncertainty.clustered_standard_error(values, clusters) == pytest.approx(
+        naive_error(values, clusters.tolist())
+    )
 
 
 def test_without_shared_clusters_it_is_the_textbooks_error():
     values = np.array([1, 0, 1, 1, 0, 1, 0, 1])
-    expected = values.std(ddof=1) / 8 ** 0.5
-    assert uncertainty.clustered_standard_error(values, np.arange(24).reshape(8, 3)) == pytest.approx(expected)
+    expected = values.std(ddof=1) / 8**0.5
+    assert uncertainty.clustered_standard_error(
+        values, np.arange(24).reshape(8, 3)
+    ) == pytest.approx(expected)
 
 
 def test_copies_of_each_triplet_do_not_make_it_surer():
     values = np.random.default_rng(0).random(200) < 0.7
     clusters = np.arange(600).reshape(200, 3)
     once = uncertainty.clustered_standard_error(values, clusters)
-    fivefold = uncertainty.clustered_standard_error(np.repeat(values, 5), np.repeat(clusters, 5, axis=0))
+    fivefold = uncertainty.clustered_standard_error(
+        np.repeat(values, 5), np.repeat(clusters, 5, axis=0)
+    )
     assert fivefold == pytest.approx(once, rel=0.01)
 
 
@@ -64,7 +78,13 @@ def test_a_clear_gain_is_clear_and_none_is_none():
     assert found.p_not_higher == 0
     assert found.high - found.low == pytest.approx(2 * 1.96 * found.standard_error, rel=0.1)
     same = uncertainty.paired_bootstrap(first, first, clusters)
-    assert (same.difference, same.standard_error, same.low, same.high, same.p_not_higher) == (0, 0, 0, 0, 1)
+    assert (same.difference, same.standard_error, same.low, same.high, same.p_not_higher) == (
+        0,
+        0,
+        0,
+        0,
+        1,
+    )
 
 
 def test_what_is_paired_makes_the_error_smaller_than_of_two_separate_samples():
@@ -72,7 +92,9 @@ def test_what_is_paired_makes_the_error_smaller_than_of_two_separate_samples():
     first = random.random(1000) < 0.7
     second = np.where(random.random(1000) < 0.05, ~first, first)
     clusters = np.arange(3000).reshape(1000, 3)
-    apart = (sum(uncertainty.clustered_standard_error(x, clusters) ** 2 for x in (first, second))) ** 0.5
+    apart = (
+        sum(uncertainty.clustered_standard_error(x, clusters) ** 2 for x in (first, second))
+    ) ** 0.5
     assert uncertainty.paired_bootstrap(first, second, clusters).standard_error < apart / 2
 
 

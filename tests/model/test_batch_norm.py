@@ -23,12 +23,20 @@ def test_values_and_gradients_are_those_of_the_formula(mean, spread):
     found, pull = jax.vjp(jax.jit(lambda *arrays: batch_norm(*arrays, 1e-5)[0]), x, scale, offset)
     np.testing.assert_allclose(found, expected, atol=1e-3)
     for gradient, expected_gradient in zip(pull(slope), expected_pull(slope)):
-        np.testing.assert_allclose(gradient, expected_gradient, rtol=2e-3, atol=1e-4 * np.abs(expected_gradient).max())
+        np.testing.assert_allclose(
+            gradient, expected_gradient, rtol=2e-3, atol=1e-4 * np.abs(expected_gradient).max()
+        )
 
 
-@pytest.mark.parametrize("x, mean, variance", [
-    ([[1.0, 2.0, 6.0]], 3.0, 14 / 3), ([[0.0, 0.0]], 0.0, 0.0), ([[1000.5, 1000.5]], 1000.5, 0.0),
-    ([[4096.0, 4098.0]], 4097.0, 1.0)])
+@pytest.mark.parametrize(
+    "x, mean, variance",
+    [
+        ([[1.0, 2.0, 6.0]], 3.0, 14 / 3),
+        ([[0.0, 0.0]], 0.0, 0.0),
+        ([[1000.5, 1000.5]], 1000.5, 0.0),
+        ([[4096.0, 4098.0]], 4097.0, 1.0),
+    ],
+)
 def test_statistics_are_those_worked_by_hand(x, mean, variance):
     x = jnp.asarray(x, jnp.float32).T
     for found in (batch_norm(x, jnp.ones(1), jnp.zeros(1), 1e-5)[1:], mean_and_variance(x)):

@@ -20,15 +20,22 @@ def small_model(filters: int = 4, seed: int = 0) -> tl.Serial:
     model = tl.Serial(
         tl.Serial(layers.Conv(filters, 3), layers.BatchNorm(), layers.Relu(), name="Stem"),
         tl.Residual(layers.Conv(filters, 1)),
-        layers.GlobalMean(), tl.Dense(2))
+        layers.GlobalMean(),
+        tl.Dense(2),
+    )
     model.init(FACE, rng=jax.random.PRNGKey(seed))
     return model
 
 
 def test_arrays_and_meta_come_back_as_they_went_in(tmp_path):
-    arrays = {"weights/0.Conv": np.arange(6, dtype=np.float32).reshape(2, 3), "step": np.array(7),
-              "empty": np.zeros((0, 4), np.int8), "flags": np.array([True, False]),
-              "half": np.ones(3, np.float16), "meta.json": np.ones(2)}
+    arrays = {
+        "weights/0.Conv": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "step": np.array(7),
+        "empty": np.zeros((0, 4), np.int8),
+        "flags": np.array([True, False]),
+        "half": np.ones(3, np.float16),
+        "meta.json": np.ones(2),
+    }
     meta = {"step": 7, "tpa": 0.5, "names": ["ä", None]}
     checkpoint.save(tmp_path / "model.npz", arrays, meta)
     found, found_meta = checkpoint.load(tmp_path / "model.npz")
@@ -113,9 +120,15 @@ def test_other_zip_files_and_pickles_are_refused(tmp_path):
 
 def test_names_tell_the_way_through_the_layers():
     assert list(checkpoint.named_weights(small_model())) == [
-        "weights/0.Stem/0.Conv", "weights/0.Stem/1.BatchNorm/0", "weights/0.Stem/1.BatchNorm/1",
-        "weights/1.Serial/0.Branch/1.Parallel/1.Conv", "weights/3.Dense/0", "weights/3.Dense/1",
-        "state/0.Stem/1.BatchNorm/0", "state/0.Stem/1.BatchNorm/1"]
+        "weights/0.Stem/0.Conv",
+        "weights/0.Stem/1.BatchNorm/0",
+        "weights/0.Stem/1.BatchNorm/1",
+        "weights/1.Serial/0.Branch/1.Parallel/1.Conv",
+        "weights/3.Dense/0",
+        "weights/3.Dense/1",
+        "state/0.Stem/1.BatchNorm/0",
+        "state/0.Stem/1.BatchNorm/1",
+    ]
 
 
 def test_weights_and_state_go_into_another_model_through_a_file(tmp_path):
@@ -125,7 +138,9 @@ def test_weights_and_state_go_into_another_model_through_a_file(tmp_path):
     checkpoint.save(tmp_path / "model.npz", checkpoint.named_weights(first), {})
     checkpoint.set_named_weights(second, checkpoint.load(tmp_path / "model.npz")[0])
     assert jax.tree.structure(second.weights) == jax.tree.structure(first.weights)
-    jax.tree.map(np.testing.assert_array_equal, (second.weights, second.state), (first.weights, first.state))
+    jax.tree.map(
+        np.testing.assert_array_equal, (second.weights, second.state), (first.weights, first.state)
+    )
     np.testing.assert_array_equal(second(x), first(x))
 
 
@@ -133,7 +148,9 @@ def test_weights_of_a_training_step_can_be_named_in_place_of_the_layers_own():
     model = small_model()
     doubled = jax.tree.map(lambda w: 2 * w, model.weights)
     found = checkpoint.named_weights(model, weights=doubled)
-    np.testing.assert_array_equal(found["weights/0.Stem/0.Conv"], 2 * np.asarray(model.weights[0][0]))
+    np.testing.assert_array_equal(
+        found["weights/0.Stem/0.Conv"], 2 * np.asarray(model.weights[0][0])
+    )
 
 
 def test_weights_shared_by_two_layers_are_stored_once():
@@ -142,6 +159,7 @@ def test_weights_shared_by_two_layers_are_stored_once():
         model = tl.Serial(dense, tl.Relu(), dense)
         model.init(ShapeDtype((1, 3), np.float32), rng=jax.random.PRNGKey(seed))
         return model
+
     first, second = shared(0), shared(1)
     arrays = checkpoint.named_weights(first)
     assert list(arrays) == ["weights/0.Dense/0", "weights/0.Dense/1"]
@@ -156,7 +174,13 @@ def test_the_first_array_of_another_shape_is_named_with_both_shapes_and_the_reme
     before = checkpoint.named_weights(model)
     with pytest.raises(UserError) as error:
         checkpoint.set_named_weights(model, arrays, source="runs/a/best.npz")
-    for part in ("runs/a/best.npz", "weights/0.Stem/0.Conv", "[3, 3, 3, 5]", "[3, 3, 3, 4]", "run.json"):
+    for part in (
+        "runs/a/best.npz",
+        "weights/0.Stem/0.Conv",
+        "[3, 3, 3, 5]",
+        "[3, 3, 3, 4]",
+        "run.json",
+    ):
         assert part in str(error.value)
     after = checkpoint.named_weights(model)
     for name in before:
@@ -193,5 +217,7 @@ def test_nested_leaves_come_back_in_their_own_containers():
     filled = checkpoint.filled_leaves(like, named, "slots")
     assert jax.tree.structure(filled) == jax.tree.structure(tree) and isinstance(filled[2], Slot)
     jax.tree.map(np.testing.assert_array_equal, filled, tree)
-    with pytest.raises(UserError, match=r"slots/0/0 is of shape \[2\]; the model wants shape \[4\]"):
+    with pytest.raises(
+        UserError, match=r"slots/0/0 is of shape \[2\]; the model wants shape \[4\]"
+    ):
         checkpoint.filled_leaves([(np.ones(4),)], named, "slots")

@@ -16,8 +16,15 @@ from imagefec.errors import UserError
 from imagefec.faces import crop
 from imagefec.model import Embedder, ImageFEC, checkpoint
 
-SETTINGS = {"d_hidden": 4, "d_embedding": 6, "fc_widths": [8], "block": "basic", "stage_blocks": [1, 1],
-            "stem": "conv3", "pool": "flatten"}
+SETTINGS = {
+    "d_hidden": 4,
+    "d_embedding": 6,
+    "fc_widths": [8],
+    "block": "basic",
+    "stage_blocks": [1, 1],
+    "stem": "conv3",
+    "pool": "flatten",
+}
 SIZE = 32
 
 
@@ -48,7 +55,9 @@ def embedder(run):
 
 
 def some_faces(n, height, width=None):
-    return np.random.default_rng(n).integers(0, 256, (n, height, width or height, 3), dtype=np.uint8)
+    return np.random.default_rng(n).integers(
+        0, 256, (n, height, width or height, 3), dtype=np.uint8
+    )
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +94,14 @@ def test_paths_pictures_arrays_and_generators_give_the_same(embedder, tmp_path):
     for path, face in zip(paths, faces):
         Image.fromarray(face).save(path)
     wanted = embedder.embed(faces)
-    for same in (paths, [str(path) for path in paths], [Image.fromarray(face) for face in faces], list(faces),
-                 (face for face in faces), [paths[0], Image.fromarray(faces[1]), faces[2]]):
+    for same in (
+        paths,
+        [str(path) for path in paths],
+        [Image.fromarray(face) for face in faces],
+        list(faces),
+        (face for face in faces),
+        [paths[0], Image.fromarray(faces[1]), faces[2]],
+    ):
         np.testing.assert_allclose(embedder.embed(same), wanted, atol=1e-6)
     for one in (paths[0], str(paths[0]), Image.fromarray(faces[0])):
         np.testing.assert_allclose(embedder.embed(one), wanted[:1], atol=1e-6)
@@ -115,9 +130,13 @@ def test_no_faces_give_no_embeddings(embedder):
 
 def test_faces_of_the_datasets_size_are_resized_by_area(embedder, expected):
     faces = some_faces(2, 128)
-    small = faces.reshape(2, SIZE, 4, SIZE, 4, 3).mean((2, 4)).round().astype(np.uint8)  # area, by hand
+    small = (
+        faces.reshape(2, SIZE, 4, SIZE, 4, 3).mean((2, 4)).round().astype(np.uint8)
+    )  # area, by hand
     np.testing.assert_allclose(embedder.embed(faces), expected(small), atol=0.02)
-    exact = np.stack([cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for face in faces])
+    exact = np.stack(
+        [cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for face in faces]
+    )
     np.testing.assert_allclose(embedder.embed(faces), expected(exact), atol=1e-5)
 
 
@@ -129,13 +148,23 @@ def test_faces_that_are_not_square_are_padded_as_the_datasets_are(embedder):
 
 def test_smaller_faces_are_enlarged_as_the_pipeline_enlarges(embedder, expected):
     small = some_faces(3, SIZE // 2)
-    smooth = np.stack([cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC) for face in small])
+    smooth = np.stack(
+        [cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC) for face in small]
+    )
     np.testing.assert_allclose(embedder.embed(small), expected(smooth), atol=1e-5)
 
 
-@pytest.mark.parametrize("wrong", [
-    np.zeros((2, SIZE, SIZE, 3), np.float32), np.zeros((SIZE, SIZE, 3), np.uint8),
-    np.zeros((2, SIZE, SIZE, 4), np.uint8), [np.zeros((SIZE, SIZE), np.uint8)], [3.0], 7])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((2, SIZE, SIZE, 3), np.float32),
+        np.zeros((SIZE, SIZE, 3), np.uint8),
+        np.zeros((2, SIZE, SIZE, 4), np.uint8),
+        [np.zeros((SIZE, SIZE), np.uint8)],
+        [3.0],
+        7,
+    ],
+)
 def test_what_are_no_faces_are_refused_with_what_was_found(embedder, wrong):
     with pytest.raises(ValueError, match="must be uint8"):
         embedder.embed(wrong)
@@ -192,14 +221,26 @@ def test_a_directory_that_is_no_run_is_told_what_it_lacks(run, tmp_path):
         Embedder.load(tmp_path)
 
 
-@pytest.mark.parametrize(("text", "reason"), [
-    ("{broken", "broken"), ("[1, 2]", "broken"), ('{"format": 2}', "format 2; this version reads format 1"),
-    ('{"format": 1}', "image_size"), ('{"format": 1, "image_size": "64", "model": {}}', "image_size"),
-    ('{"format": 1, "image_size": 32, "model": {}, "channel_order": "bgr"}', r"run\.json: channel_order 'bgr'; faces are 'rgb'"),
-    ('{"format": 1, "image_size": 32, "model": {}, "channel_order": null}', "channel_order None"),
-    ('{"format": 1, "image_size": 32, "model": {"layers": 9}}', "fit no model of this version"),
-    ('{"format": 1, "image_size": 32, "model": {"block": "wide"}}', "bottleneck, basic"),
-])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{broken", "broken"),
+        ("[1, 2]", "broken"),
+        ('{"format": 2}', "format 2; this version reads format 1"),
+        ('{"format": 1}', "image_size"),
+        ('{"format": 1, "image_size": "64", "model": {}}', "image_size"),
+        (
+            '{"format": 1, "image_size": 32, "model": {}, "channel_order": "bgr"}',
+            r"run\.json: channel_order 'bgr'; faces are 'rgb'",
+        ),
+        (
+            '{"format": 1, "image_size": 32, "model": {}, "channel_order": null}',
+            "channel_order None",
+        ),
+        ('{"format": 1, "image_size": 32, "model": {"layers": 9}}', "fit no model of this version"),
+        ('{"format": 1, "image_size": 32, "model": {"block": "wide"}}', "bottleneck, basic"),
+    ],
+)
 def test_a_broken_or_foreign_run_json_is_explained(run, tmp_path, text, reason):
     shutil.copy(run / "best.npz", tmp_path)
     (tmp_path / "run.json").write_text(text)
@@ -215,14 +256,19 @@ def test_a_checkpoint_of_another_model_is_refused_by_the_first_array_that_differ
 
 
 def test_importing_the_package_loads_neither_trax_nor_jax():
-    program = ("import sys, imagefec.model\n"
-               "print([name for name in ('trax', 'jax', 'tensorflow') if name in sys.modules])")
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    program = (
+        "import sys, imagefec.model\n"
+        "print([name for name in ('trax', 'jax', 'tensorflow') if name in sys.modules])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert found.stdout.strip() == "[]"
 
 
 def test_a_name_the_package_lacks_is_an_attribute_error():
     import imagefec.model
+
     with pytest.raises(AttributeError, match="Classifier"):
         _ = imagefec.model.Classifier
     assert {"ImageFEC", "Embedder"} <= set(dir(imagefec.model))

@@ -14,12 +14,14 @@ def numbers(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def lax_conv(x, kernel, stride):
-    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), "SAME",
-                                        dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
-@pytest.mark.parametrize(("size", "stride"), [
-    (1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3), (7, 2)])
+@pytest.mark.parametrize(
+    ("size", "stride"), [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3), (7, 2)]
+)
 def test_convolution_by_matmul_equals_laxs_with_both_gradients(size, stride):
     # 9 and 8: odd and even maps are padded differently.
     x, kernel = numbers(2, 9, 8, 3), numbers(size, size, 3, 5, seed=1)
@@ -31,7 +33,9 @@ def test_convolution_by_matmul_equals_laxs_with_both_gradients(size, stride):
         np.testing.assert_allclose(gradient, expected_gradient, atol=1e-4)
 
 
-@pytest.mark.parametrize(("size", "stride", "use_bias"), [(1, 2, True), (3, 1, True), (3, 2, False)])
+@pytest.mark.parametrize(
+    ("size", "stride", "use_bias"), [(1, 2, True), (3, 1, True), (3, 2, False)]
+)
 def test_every_lowering_has_traxs_weights_and_gives_traxs_result(size, stride, use_bias):
     x = numbers(2, 8, 8, 3)
     reference = tl.Conv(4, (size, size), (stride, stride), "SAME", use_bias=use_bias)
@@ -68,7 +72,7 @@ def test_convolutions_keep_the_variance_through_a_relu():
     conv = layers.Conv(64, 3)
     x = np.maximum(numbers(4, 16, 16, 32), 0)
     conv.init(signature(x), rng=jax.random.PRNGKey(0))
-    second_moment = (x ** 2).mean() * 32 * 9 * np.asarray(conv.weights).var()
+    second_moment = (x**2).mean() * 32 * 9 * np.asarray(conv.weights).var()
     assert second_moment == pytest.approx(1.0, rel=0.05)  # E[relu(z)^2] is 1/2, He's gain is 2
 
 
@@ -81,10 +85,16 @@ def norm_by_numpy(x, axes, epsilon=1e-5):
 def test_max_pool_and_its_gradient_equal_xlas_window_reduction(shape):
     def xlas(x):
         return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
-    x = jnp.asarray(np.random.default_rng(0).permutation(np.prod(shape)).reshape(shape).astype(np.float32))  # no ties
+
+    x = jnp.asarray(
+        np.random.default_rng(0).permutation(np.prod(shape)).reshape(shape).astype(np.float32)
+    )  # no ties
     np.testing.assert_array_equal(layers.max_pool(x), xlas(x))
     weights = jnp.arange(xlas(x).size, dtype=jnp.float32).reshape(xlas(x).shape)
-    ours, theirs = (jax.grad(lambda x, pool=pool: jnp.sum(pool(x) * weights))(x) for pool in (layers.max_pool, xlas))
+    ours, theirs = (
+        jax.grad(lambda x, pool=pool: jnp.sum(pool(x) * weights))(x)
+        for pool in (layers.max_pool, xlas)
+    )
     np.testing.assert_array_equal(ours, theirs)
 
 
@@ -108,7 +118,9 @@ def test_batch_norm_in_evaluation_uses_the_running_statistics_and_leaves_them():
     expected = (x - [1, 2, 3]) / np.sqrt(np.array([4, 9, 16]) + 1e-5)
     np.testing.assert_allclose(norm(x), expected, atol=1e-5)
     np.testing.assert_array_equal(norm.state[0], [1, 2, 3])
-    np.testing.assert_allclose(norm(x[:1]), expected[:1], atol=1e-5)  # whatever else is in the batch
+    np.testing.assert_allclose(
+        norm(x[:1]), expected[:1], atol=1e-5
+    )  # whatever else is in the batch
 
 
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # of Trax's own batch norm
@@ -119,14 +131,18 @@ def test_batch_norm_equals_traxs_in_values_and_gradients():
     theirs.init(signature(x))
 
     def pulled(norm):
-        return jax.grad(lambda x: jnp.sum(norm.pure_fn(x, norm.weights, norm.state, norm.rng)[0] * slope))(x)
+        return jax.grad(
+            lambda x: jnp.sum(norm.pure_fn(x, norm.weights, norm.state, norm.rng)[0] * slope)
+        )(x)
 
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
     np.testing.assert_allclose(pulled(ours), pulled(theirs), atol=1e-5)
 
 
 def test_batch_norm_holds_where_the_mean_dwarfs_the_spread():
-    x = numbers(64, 8, 8, 1) * 0.1 + 10_000  # as E[x^2] - E[x]^2 the variance would be rounding alone
+    x = (
+        numbers(64, 8, 8, 1) * 0.1 + 10_000
+    )  # as E[x^2] - E[x]^2 the variance would be rounding alone
     norm = layers.BatchNorm()
     norm.init(signature(x))
     found = np.asarray(norm(x))

@@ -17,7 +17,13 @@ WIDTH, BLOCKS = 4, (1, 2)
 
 
 def initialised(**settings):
-    theirs = {"d_hidden": WIDTH, "stage_blocks": BLOCKS, "padding": "symmetric", "scaling": "imagenet", "mode": "eval"}
+    theirs = {
+        "d_hidden": WIDTH,
+        "stage_blocks": BLOCKS,
+        "padding": "symmetric",
+        "scaling": "imagenet",
+        "mode": "eval",
+    }
     model = ImageFEC(**theirs | settings)
     model.init(ShapeDtype((1, 32, 32, 3), np.uint8), rng=jax.random.PRNGKey(0))
     return model
@@ -29,15 +35,23 @@ def torch_state_dict(seed=0, width=WIDTH, blocks=BLOCKS):
     state = {}
 
     def conv(name, norm, c_out, c_in, size):
-        state[f"{name}.weight"] = random.normal(size=(c_out, c_in, size, size)) * (2 / (c_in * size * size)) ** 0.5
-        state[f"{norm}.weight"], state[f"{norm}.bias"] = random.uniform(0.5, 1.5, c_out), random.normal(size=c_out)
-        state[f"{norm}.running_mean"], state[f"{norm}.running_var"] = random.normal(size=c_out), random.uniform(0.5, 2, c_out)
+        state[f"{name}.weight"] = (
+            random.normal(size=(c_out, c_in, size, size)) * (2 / (c_in * size * size)) ** 0.5
+        )
+        state[f"{norm}.weight"], state[f"{norm}.bias"] = (
+            random.uniform(0.5, 1.5, c_out),
+            random.normal(size=c_out),
+        )
+        state[f"{norm}.running_mean"], state[f"{norm}.running_var"] = (
+            random.normal(size=c_out),
+            random.uniform(0.5, 2, c_out),
+        )
         state[f"{norm}.num_batches_tracked"] = np.array(7)
 
     conv("conv1", "bn1", width, 3, 7)
     channels = width
     for stage, n_blocks in enumerate(blocks):
-        filters = width * 2 ** stage
+        filters = width * 2**stage
         for block in range(n_blocks):
             where = f"layer{stage + 1}.{block}"
             conv(f"{where}.conv1", f"{where}.bn1", filters, channels, 1)
@@ -46,25 +60,40 @@ def torch_state_dict(seed=0, width=WIDTH, blocks=BLOCKS):
             if block == 0:
                 conv(f"{where}.downsample.0", f"{where}.downsample.1", 4 * filters, channels, 1)
             channels = 4 * filters
-    state["fc.weight"], state["fc.bias"] = random.normal(size=(10, channels)), random.normal(size=10)
-    return {name: array.astype(np.int64 if name.endswith("tracked") else np.float32) for name, array in state.items()}
+    state["fc.weight"], state["fc.bias"] = (
+        random.normal(size=(10, channels)),
+        random.normal(size=10),
+    )
+    return {
+        name: array.astype(np.int64 if name.endswith("tracked") else np.float32)
+        for name, array in state.items()
+    }
 
 
 def torch_features(state, faces, blocks=BLOCKS):
     """What torchvision's body gives after global pooling: [n, channels]; convolutions window by window, NCHW."""
+
     def windows(x, size, stride, fill):
         half = size // 2
         x = np.pad(x, ((0, 0), (0, 0), (half, half), (half, half)), constant_values=fill)
-        return np.lib.stride_tricks.sliding_window_view(x, (size, size), (2, 3))[:, :, ::stride, ::stride]
+        return np.lib.stride_tricks.sliding_window_view(x, (size, size), (2, 3))[
+            :, :, ::stride, ::stride
+        ]
 
     def conv(x, name, norm, stride=1):
         kernel = state[f"{name}.weight"].astype(np.float64)
         x = np.einsum("nchwij,ocij->nohw", windows(x, kernel.shape[-1], stride, 0), kernel)
         scale, offset, mean, variance = (
-            state[f"{norm}.{what}"][:, None, None] for what in ("weight", "bias", "running_mean", "running_var"))
+            state[f"{norm}.{what}"][:, None, None]
+            for what in ("weight", "bias", "running_mean", "running_var")
+        )
         return (x - mean) / np.sqrt(variance + 1e-5) * scale + offset
 
-    x = (faces / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]  # as torchvision's transforms have it
+    x = (faces / 255 - [0.485, 0.456, 0.406]) / [
+        0.229,
+        0.224,
+        0.225,
+    ]  # as torchvision's transforms have it
     x = np.maximum(conv(x.transpose(0, 3, 1, 2), "conv1", "bn1", 2), 0)
     x = windows(x, 3, 2, -np.inf).max((4, 5))
     for stage, n_blocks in enumerate(blocks):
@@ -73,7 +102,15 @@ def torch_features(state, faces, blocks=BLOCKS):
             y = np.maximum(conv(x, f"{where}.conv1", f"{where}.bn1"), 0)
             y = np.maximum(conv(y, f"{where}.conv2", f"{where}.bn2", stride), 0)
             y = conv(y, f"{where}.conv3", f"{where}.bn3")
-            x = np.maximum(y + (conv(x, f"{where}.downsample.0", f"{where}.downsample.1", stride) if not block else x), 0)
+            x = np.maximum(
+                y
+                + (
+                    conv(x, f"{where}.downsample.0", f"{where}.downsample.1", stride)
+                    if not block
+                    else x
+                ),
+                0,
+            )
     return x.mean((2, 3))
 
 
@@ -95,7 +132,9 @@ def test_features_equal_torchvisions(tmp_path, side):
     before = checkpoint.named_weights(model)
     pretrained.load_body(model, tmp_path / "resnet.safetensors")
     faces = np.random.default_rng(1).integers(0, 256, (3, side, side, 3), dtype=np.uint8)
-    np.testing.assert_allclose(our_features(model, faces), torch_features(state, faces), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        our_features(model, faces), torch_features(state, faces), rtol=1e-4, atol=1e-4
+    )
     after = checkpoint.named_weights(model)
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     assert changed == {name for name in before if "Dense" not in name}
@@ -109,12 +148,15 @@ def test_the_whole_of_resnet_50_finds_its_names():
     assert sorted(names.values()) == sorted(body)
 
 
-@pytest.mark.parametrize(("settings", "said"), [
-    ({"d_hidden": 8}, r"conv1\.weight has shape \[7, 7, 3, 4\].*\[7, 7, 3, 8\]"),
-    ({"stage_blocks": (1, 3)}, r"layer2\.2\.conv1\.weight is missing"),
-    ({"stage_blocks": (1, 1)}, r"layer2\.1\..*has no place"),
-    ({"block": "basic"}, r"layer1\.0\.conv1\.weight|downsample"),
-])
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"d_hidden": 8}, r"conv1\.weight has shape \[7, 7, 3, 4\].*\[7, 7, 3, 8\]"),
+        ({"stage_blocks": (1, 3)}, r"layer2\.2\.conv1\.weight is missing"),
+        ({"stage_blocks": (1, 1)}, r"layer2\.1\..*has no place"),
+        ({"block": "basic"}, r"layer1\.0\.conv1\.weight|downsample"),
+    ],
+)
 def test_a_state_dict_of_another_network_is_refused_and_the_model_stays(tmp_path, settings, said):
     save_file(torch_state_dict(), tmp_path / "resnet.safetensors")
     model = initialised(**settings)
@@ -125,12 +167,15 @@ def test_a_state_dict_of_another_network_is_refused_and_the_model_stays(tmp_path
     assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize(("name", "content", "said"), [
-    ("absent.safetensors", None, "no such file"),
-    ("weights.bin", b"x", r"found '\.bin'"),
-    ("broken.safetensors", b"\x10\0\0\0\0\0\0\0nonsense", "not a safetensors file"),
-    ("empty.safetensors", b"", "not a safetensors file"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("absent.safetensors", None, "no such file"),
+        ("weights.bin", b"x", r"found '\.bin'"),
+        ("broken.safetensors", b"\x10\0\0\0\0\0\0\0nonsense", "not a safetensors file"),
+        ("empty.safetensors", b"", "not a safetensors file"),
+    ],
+)
 def test_what_is_no_state_dict_gets_a_sentence(tmp_path, name, content, said):
     if content is not None:
         (tmp_path / name).write_bytes(content)
@@ -155,5 +200,7 @@ try:
 except UserError as error:
     print("refused", error)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
     assert "refused" in done.stdout

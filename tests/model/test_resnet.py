@@ -19,7 +19,9 @@ def initialised(size_px: int = 32, seed: int = 0, **settings):
 
 
 def some_faces(n: int, height: int, width: int | None = None) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (n, height, width or height, 3), dtype=np.uint8)
+    return np.random.default_rng(0).integers(
+        0, 256, (n, height, width or height, 3), dtype=np.uint8
+    )
 
 
 class NaiveNet:
@@ -41,8 +43,16 @@ class NaiveNet:
         x = np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
         for dy in range(size):
             for dx in range(size):
-                yield dy, dx, np.stack([[x[:, i * stride + dy, j * stride + dx] for j in range(outs[1])]
-                                        for i in range(outs[0])]).transpose(2, 0, 1, 3)
+                yield (
+                    dy,
+                    dx,
+                    np.stack(
+                        [
+                            [x[:, i * stride + dy, j * stride + dx] for j in range(outs[1])]
+                            for i in range(outs[0])
+                        ]
+                    ).transpose(2, 0, 1, 3),
+                )
 
     def conv_norm(self, x, stride):
         kernel, scale, offset = (self.weights.pop(0) for _ in range(3))
@@ -95,20 +105,33 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-@pytest.mark.parametrize(("block", "stem", "pool", "stage_blocks", "fc_widths"), [
-    ("bottleneck", "imagenet", "mean", (2, 1), (10,)),
-    ("basic", "conv3", "flatten", (1, 2), (12, 10)),
-    ("basic", "conv3x2", "mean", (2, 1), ()),
-])
-def test_network_equals_a_naive_forward_pass_in_both_modes(block, stem, pool, stage_blocks, fc_widths):
-    settings = dict(d_hidden=4, d_embedding=6, fc_widths=fc_widths, block=block, stage_blocks=stage_blocks,
-                    stem=stem, pool=pool)
+@pytest.mark.parametrize(
+    ("block", "stem", "pool", "stage_blocks", "fc_widths"),
+    [
+        ("bottleneck", "imagenet", "mean", (2, 1), (10,)),
+        ("basic", "conv3", "flatten", (1, 2), (12, 10)),
+        ("basic", "conv3x2", "mean", (2, 1), ()),
+    ],
+)
+def test_network_equals_a_naive_forward_pass_in_both_modes(
+    block, stem, pool, stage_blocks, fc_widths
+):
+    settings = dict(
+        d_hidden=4,
+        d_embedding=6,
+        fc_widths=fc_widths,
+        block=block,
+        stage_blocks=stage_blocks,
+        stem=stem,
+        pool=pool,
+    )
     faces = some_faces(3, 22)  # 22, 11, 6: odd maps, so that SAME pads unevenly
     generator = np.random.default_rng(1)
     model = initialised(22, **settings, mode="train")
     # Neither scale 1 nor offset 0 nor bias 0: an oracle must see each of them at work.
     model.weights = jax.tree.map(
-        lambda w: (w + generator.normal(size=w.shape) * 0.1).astype(np.float32), model.weights)
+        lambda w: (w + generator.normal(size=w.shape) * 0.1).astype(np.float32), model.weights
+    )
     naive = NaiveNet(model.weights, model.state, training=True)
     key = jax.random.PRNGKey(0)
     found, state = jax.jit(model.pure_fn)(faces, model.weights, model.state, key)
@@ -125,16 +148,26 @@ def test_network_equals_a_naive_forward_pass_in_both_modes(block, stem, pool, st
 
 @pytest.mark.parametrize("block", ["bottleneck", "basic"])
 def test_zero_init_residual_begins_as_the_shortcuts_alone_and_learns_the_rest(block):
-    settings = dict(d_hidden=4, block=block, stage_blocks=(2, 2), zero_init_residual=True, mode="eval")
+    settings = dict(
+        d_hidden=4, block=block, stage_blocks=(2, 2), zero_init_residual=True, mode="eval"
+    )
     faces = some_faces(3, 22)
     model = initialised(22, **settings)
     alone = ShortcutsAlone(model.weights, model.state, training=False)
-    np.testing.assert_allclose(model(faces), alone(faces, block, (2, 2), "imagenet", "mean"), atol=1e-4)
+    np.testing.assert_allclose(
+        model(faces), alone(faces, block, (2, 2), "imagenet", "mean"), atol=1e-4
+    )
 
     def first_values(weights):
         return model.pure_fn(faces, weights, model.state, jax.random.PRNGKey(0))[0][:, 0].sum()
-    weights, slopes = jax.tree.leaves(model.weights), jax.tree.leaves(jax.grad(first_values)(model.weights))
-    scales = [index + 1 for index, weight in enumerate(weights) if weight.ndim == 4]  # each follows its kernel
+
+    weights, slopes = (
+        jax.tree.leaves(model.weights),
+        jax.tree.leaves(jax.grad(first_values)(model.weights)),
+    )
+    scales = [
+        index + 1 for index, weight in enumerate(weights) if weight.ndim == 4
+    ]  # each follows its kernel
     closed = [index for index in scales if not weights[index].any()]
     assert len(closed) == 4  # blocks
     assert all((weights[index] == 1).all() for index in set(scales) - set(closed))
@@ -155,11 +188,15 @@ def test_default_body_has_the_parameters_of_the_textbook_resnet_50():
 def test_one_network_takes_faces_of_any_size_when_it_pools_by_mean(stem, size_px):
     model = ImageFEC(d_hidden=4, stage_blocks=(1, 1, 1, 1), stem=stem, fc_widths=(8,))
     at_64, _ = model.weights_and_state_signature(ShapeDtype((1, 64, 64, 3), np.uint8))
-    weights, state = model.weights_and_state_signature(ShapeDtype((2, size_px, size_px, 3), np.uint8))
+    weights, state = model.weights_and_state_signature(
+        ShapeDtype((2, size_px, size_px, 3), np.uint8)
+    )
     assert jax.tree.map(lambda s: s.shape, weights) == jax.tree.map(lambda s: s.shape, at_64)
     faces = ShapeDtype((2, size_px, size_px, 3), np.uint8)
     shapes = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype), (weights, state, faces))
-    found = jax.eval_shape(lambda w, s, f: model.pure_fn(f, w, s, jax.random.PRNGKey(0))[0], *shapes)
+    found = jax.eval_shape(
+        lambda w, s, f: model.pure_fn(f, w, s, jax.random.PRNGKey(0))[0], *shapes
+    )
     assert (found.shape, found.dtype) == ((2, 16), np.float32)
 
 
@@ -183,7 +220,10 @@ def test_float_faces_of_the_same_values_embed_the_same():
 
 def test_training_one_batch_brings_the_alike_pair_together():
     from imagefec.maths import losses, metrics
-    model = initialised(24, d_hidden=8, stage_blocks=(1, 1), stem="conv3", block="basic", pool="flatten")
+
+    model = initialised(
+        24, d_hidden=8, stage_blocks=(1, 1), stem="conv3", block="basic", pool="flatten"
+    )
     faces = some_faces(24, 24)
 
     @jax.jit
@@ -191,6 +231,7 @@ def test_training_one_batch_brings_the_alike_pair_together():
         def loss(weights):
             vectors, new_state = model.pure_fn(faces, weights, state, jax.random.PRNGKey(0))
             return losses.odd_one_out_hinge(vectors.reshape(8, 3, -1)).mean(), (new_state, vectors)
+
         gradient, (new_state, vectors) = jax.grad(loss, has_aux=True)(weights)
         return jax.tree.map(lambda w, g: w - 0.05 * g, weights, gradient), new_state, vectors
 
@@ -200,17 +241,23 @@ def test_training_one_batch_brings_the_alike_pair_together():
     assert metrics.triplet_prediction_accuracy(vectors.reshape(8, 3, -1)) == 1
 
 
-@pytest.mark.parametrize(("wrong", "text"), [
-    ({"block": "wide"}, "block must be one of bottleneck, basic; found 'wide'"),
-    ({"stem": "patch"}, "stem must be one of imagenet, conv3, conv3x2"),
-    ({"pool": "max"}, "pool must be one of mean, flatten"),
-    ({"norm": "layer"}, "norm must be one of batch, group, frn, none"),
-    ({"mode": "test"}, "mode must be one of train, eval"),
-    ({"d_hidden": 0}, "d_hidden must be 1 or more"),
-    ({"fc_widths": (512, 0)}, "fc_widths must be 1 or more"),
-    ({"zero_init_residual": True, "norm": "group"}, "zero_init_residual needs norm 'batch'; found 'group'"),
-    ({"stage_blocks": ()}, "stage_blocks must name at least one stage"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"block": "wide"}, "block must be one of bottleneck, basic; found 'wide'"),
+        ({"stem": "patch"}, "stem must be one of imagenet, conv3, conv3x2"),
+        ({"pool": "max"}, "pool must be one of mean, flatten"),
+        ({"norm": "layer"}, "norm must be one of batch, group, frn, none"),
+        ({"mode": "test"}, "mode must be one of train, eval"),
+        ({"d_hidden": 0}, "d_hidden must be 1 or more"),
+        ({"fc_widths": (512, 0)}, "fc_widths must be 1 or more"),
+        (
+            {"zero_init_residual": True, "norm": "group"},
+            "zero_init_residual needs norm 'batch'; found 'group'",
+        ),
+        ({"stage_blocks": ()}, "stage_blocks must name at least one stage"),
+    ],
+)
 def test_unknown_settings_are_refused_with_those_allowed(wrong, text):
     with pytest.raises(ValueError, match=text):
         ImageFEC(**wrong)
@@ -226,5 +273,7 @@ def test_bfloat16_weights_give_float32_embeddings_near_float32s_and_statistics_i
     embeddings, state = model.pure_fn(faces, rounded, model.state, key)
     assert embeddings.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-6)
-    np.testing.assert_allclose(np.sum(embeddings * exact, axis=1), 1, atol=0.02)  # 8 bits of each factor
+    np.testing.assert_allclose(
+        np.sum(embeddings * exact, axis=1), 1, atol=0.02
+    )  # 8 bits of each factor
     assert {leaf.dtype for leaf in jax.tree.leaves(state)} <= {np.dtype(np.float32)}

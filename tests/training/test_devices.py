@@ -14,14 +14,27 @@ import pytest
 from imagefec.model import checkpoint
 
 ROOT = pathlib.Path(__file__).parents[2]
-# 8 triplets, 24 images, which 1, 2 and 8 devices can share; a schedule that does not depend on where a run is cut.
-BINDINGS = ("training.batch_triplets = 8", "training.steps_per_eval = 1", "uda_consistency.weight = 0.5",
-            "warmup_cosine.steps = 20")
+# 8 triplets, 24 images, which 1, 2 and 8 devices can share; a schedule that does not depend on
+# where a run is cut.
+BINDINGS = (
+    "training.batch_triplets = 8",
+    "training.steps_per_eval = 1",
+    "uda_consistency.weight = 0.5",
+    "warmup_cosine.steps = 20",
+)
 
 
 def command(run_dir, data_dir, steps, *bindings):
-    return [sys.executable, "-m", "imagefec", "train", "--config_file=smoke.gin", f"--output_dir={run_dir}",
-            f"--data_dir={data_dir}", *(f"--config={binding}" for binding in (*BINDINGS, f"steps = {steps}", *bindings))]
+    return [
+        sys.executable,
+        "-m",
+        "imagefec",
+        "train",
+        "--config_file=smoke.gin",
+        f"--output_dir={run_dir}",
+        f"--data_dir={data_dir}",
+        *(f"--config={binding}" for binding in (*BINDINGS, f"steps = {steps}", *bindings)),
+    ]
 
 
 def environment(devices):
@@ -29,15 +42,21 @@ def environment(devices):
 
 
 def train(devices, *arguments):
-    done = subprocess.run(command(*arguments), env=environment(devices), cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        command(*arguments), env=environment(devices), cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return done
 
 
 def losses_of(run_dir):
     history = json.loads((run_dir / "history.json").read_text())["train"]
-    assert [step for step, _ in history["metrics/loss"]] == list(range(1, len(history["metrics/loss"]) + 1))
-    return [np.array([value for _, value in history[name]]) for name in ("metrics/loss", "training/uda")]
+    assert [step for step, _ in history["metrics/loss"]] == list(
+        range(1, len(history["metrics/loss"]) + 1)
+    )
+    return [
+        np.array([value for _, value in history[name]]) for name in ("metrics/loss", "training/uda")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +75,9 @@ def test_the_losses_of_20_steps_are_those_of_one_device(on_one_device, world, tm
 
 
 @pytest.mark.parametrize("first, second", [(8, 1), pytest.param(1, 8, marks=pytest.mark.slow)])
-def test_a_run_begun_on_some_devices_goes_on_on_others(on_one_device, world, tmp_path, first, second):
+def test_a_run_begun_on_some_devices_goes_on_on_others(
+    on_one_device, world, tmp_path, first, second
+):
     train(first, tmp_path / "run", world.data_dir, 10)
     done = train(second, tmp_path / "run", world.data_dir, 20)
     assert "going on from step 10" in done.stderr
@@ -65,22 +86,42 @@ def test_a_run_begun_on_some_devices_goes_on_on_others(on_one_device, world, tmp
 
 
 def test_a_batch_that_the_devices_cannot_share_is_refused_in_a_sentence(world, tmp_path):
-    done = subprocess.run(command(tmp_path / "run", world.data_dir, 2, "training.batch_triplets = 3"), cwd=ROOT,
-                          env=environment(8), capture_output=True, text=True)
+    done = subprocess.run(
+        command(tmp_path / "run", world.data_dir, 2, "training.batch_triplets = 3"),
+        cwd=ROOT,
+        env=environment(8),
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2 and "8 devices cannot share evenly the 9 images" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(world, tmp_path):
     run_dir = tmp_path / "run"
-    arguments = command(run_dir, world.data_dir, 100000, "training.steps_per_eval = 100000",
-                        "training.steps_per_checkpoint = 100000")
-    training = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    arguments = command(
+        run_dir,
+        world.data_dir,
+        100000,
+        "training.steps_per_eval = 100000",
+        "training.steps_per_checkpoint = 100000",
+    )
+    training = subprocess.Popen(
+        arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 180
-    while not (run_dir / "model.npz").is_file() and training.poll() is None and time.monotonic() < deadline:
+    while (
+        not (run_dir / "model.npz").is_file()
+        and training.poll() is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.05)  # step 1 is evaluated and saved
     time.sleep(0.5)
     training.send_signal(signal.SIGINT)
     _, said = training.communicate(timeout=120)
-    assert training.returncode == 130 and "stopping after this step" in said and "run the same command again" in said
+    assert (
+        training.returncode == 130
+        and "stopping after this step" in said
+        and "run the same command again" in said
+    )
     assert checkpoint.load_meta(run_dir / "model.npz")["step"] > 1

@@ -19,12 +19,29 @@ STEPS = 4
 
 
 def start(run_dir, data_dir, *bindings, devices=1):
-    bindings = ("training.batch_triplets = 4", "training.steps_per_eval = 1", "uda_consistency.weight = 0.5", *bindings)
+    bindings = (
+        "training.batch_triplets = 4",
+        "training.steps_per_eval = 1",
+        "uda_consistency.weight = 0.5",
+        *bindings,
+    )
     return subprocess.Popen(
-        [sys.executable, "-m", "imagefec", "train", "--config_file=smoke.gin", f"--output_dir={run_dir}",
-         f"--data_dir={data_dir}", *(f"--config={binding}" for binding in bindings)], cwd=ROOT, text=True,
-        env={**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE)
+        [
+            sys.executable,
+            "-m",
+            "imagefec",
+            "train",
+            "--config_file=smoke.gin",
+            f"--output_dir={run_dir}",
+            f"--data_dir={data_dir}",
+            *(f"--config={binding}" for binding in bindings),
+        ],
+        cwd=ROOT,
+        text=True,
+        env={**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def finish(*processes):
@@ -37,12 +54,31 @@ def train_on_two_hosts(run_dir, data_dir, *bindings, devices=1):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    return finish(*(start(run_dir, data_dir, f"hosts.coordinator = '127.0.0.1:{port}'", "hosts.processes = 2",
-                          f"hosts.process = {process}", *bindings, devices=devices) for process in range(2)))
+    return finish(
+        *(
+            start(
+                run_dir,
+                data_dir,
+                f"hosts.coordinator = '127.0.0.1:{port}'",
+                "hosts.processes = 2",
+                f"hosts.process = {process}",
+                *bindings,
+                devices=devices,
+            )
+            for process in range(2)
+        )
+    )
 
 
 def losses_of(run_dir):
-    return np.array([value for _, value in json.loads((run_dir / "history.json").read_text())["train"]["metrics/loss"]])
+    return np.array(
+        [
+            value
+            for _, value in json.loads((run_dir / "history.json").read_text())["train"][
+                "metrics/loss"
+            ]
+        ]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,24 +90,29 @@ def on_one_host(world, tmp_path_factory):
 
 @pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_two_hosts_train_the_model_that_one_trains_and_the_first_alone_writes_and_speaks(
-        on_one_host, world, tmp_path, devices):
+    on_one_host, world, tmp_path, devices
+):
     first, second = train_on_two_hosts(tmp_path / "two", world.data_dir, devices=devices)
     np.testing.assert_allclose(losses_of(tmp_path / "two"), losses_of(on_one_host), atol=1e-4)
     assert len(losses_of(tmp_path / "two")) == STEPS and not list((tmp_path / "two").rglob("*.tmp"))
     assert f"step {STEPS}/{STEPS}" in first[1] and "step" not in second[1]
-    here, there = (checkpoint.load(run_dir / "model.npz")[0] for run_dir in (tmp_path / "two", on_one_host))
+    here, there = (
+        checkpoint.load(run_dir / "model.npz")[0] for run_dir in (tmp_path / "two", on_one_host)
+    )
     assert here.keys() == there.keys()
 
 
 @pytest.mark.slow
 def test_a_run_of_two_hosts_goes_on_on_one(on_one_host, world, tmp_path):
     train_on_two_hosts(tmp_path / "run", world.data_dir, "training.steps = 2")
-    (_, said), = finish(start(tmp_path / "run", world.data_dir))
+    ((_, said),) = finish(start(tmp_path / "run", world.data_dir))
     assert "going on from step 2" in said
     np.testing.assert_allclose(losses_of(tmp_path / "run"), losses_of(on_one_host), atol=1e-4)
 
 
 @pytest.mark.parametrize("processes, process", [(None, 0), (2, None), (2, 2), (2, -1)])
-def test_numbers_of_processes_that_do_not_fit_are_refused_ahead_of_waiting_for_anyone(processes, process):
+def test_numbers_of_processes_that_do_not_fit_are_refused_ahead_of_waiting_for_anyone(
+    processes, process
+):
     with pytest.raises(UserError, match="each process needs the number of all and its own"):
         mesh.join_hosts("127.0.0.1:1", processes, process)

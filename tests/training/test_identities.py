@@ -24,15 +24,22 @@ def data_dir(tmp_path_factory):
             person, folder = sample_person(random), root / "manual" / split / f"{split}{number}"
             folder.mkdir(parents=True)
             for k in range(PHOTOS):
-                picture, _ = photo.draw_photo(random, [(person, sample_expression(random, random.integers(len(WORDS))))])
+                picture, _ = photo.draw_photo(
+                    random, [(person, sample_expression(random, random.integers(len(WORDS))))]
+                )
                 (folder / f"{k}.jpg").write_bytes(photo.encode_jpeg(random, picture))
     import tensorflow_datasets as tfds
 
     from tfds_builders.vggface2.vggface2_dataset_builder import Builder, Config
-    for config in (Config(name="few_triplets", n_triplets=40, detector="none"),
-                   Config(name="whole_faces", layout="faces", detector="none")):
+
+    for config in (
+        Config(name="few_triplets", n_triplets=40, detector="none"),
+        Config(name="whole_faces", layout="faces", detector="none"),
+    ):
         builder = Builder(data_dir=root / "data", config=config)
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=root / "manual"))
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=root / "manual")
+        )
     return root / "data"
 
 
@@ -47,9 +54,16 @@ def test_faces_come_with_their_people(data_dir):
 
 def test_identity_triplets_have_no_types_and_no_votes(data_dir):
     data = datasets.load_triplets(data_dir, "vggface2/few_triplets", "test", 64)
-    assert len(data) == 40 and (data.types == -1).all() and not data.votes.any() and (data.agreement == 1).all()
+    assert (
+        len(data) == 40
+        and (data.types == -1).all()
+        and not data.votes.any()
+        and (data.agreement == 1).all()
+    )
     who = np.array([url.split("/")[1] for url in data.urls])[data.triplets]
-    assert (who[:, 0] == who[:, 1]).all() and (who[:, 0] != who[:, 2]).all()  # the other person comes last
+    assert (who[:, 0] == who[:, 1]).all() and (
+        who[:, 0] != who[:, 2]
+    ).all()  # the other person comes last
     assert (data.triplets[:, 0] != data.triplets[:, 1]).all()
 
 
@@ -61,22 +75,59 @@ def test_what_holds_no_identities_is_refused(data_dir, world):
 
 
 @pytest.mark.parametrize("select", ["semi_hard", "batch_hard"])
-def test_identity_gin_trains_on_people_and_expressions_go_on_from_there(data_dir, world, tmp_path, select):
+def test_identity_gin_trains_on_people_and_expressions_go_on_from_there(
+    data_dir, world, tmp_path, select
+):
     from imagefec.training import configurables
-    small = ["training.image_size = 48", "ImageFEC.d_hidden = 4", "ImageFEC.stage_blocks = (1, 1)", "ImageFEC.block = 'basic'",
-             "ImageFEC.stem = 'conv3x2'", "ImageFEC.fc_widths = (8,)", "ImageFEC.d_embedding = 4"]
+
+    small = [
+        "training.image_size = 48",
+        "ImageFEC.d_hidden = 4",
+        "ImageFEC.stage_blocks = (1, 1)",
+        "ImageFEC.block = 'basic'",
+        "ImageFEC.stem = 'conv3x2'",
+        "ImageFEC.fc_widths = (8,)",
+        "ImageFEC.d_embedding = 4",
+    ]
     people = tmp_path / "people"
-    configurables.run(["identity.gin"], [*small, "steps = 6", "training.batch_people = 4", "training.faces_each = 3",
-                                         "training.dataset = 'vggface2/few_triplets'",
-                                         "training.train_dataset = 'vggface2/whole_faces'", f"IdentityLoss.select = '{select}'",
-                                         "training.stop_at_tpa = 0.0"], people, data_dir)
+    configurables.run(
+        ["identity.gin"],
+        [
+            *small,
+            "steps = 6",
+            "training.batch_people = 4",
+            "training.faces_each = 3",
+            "training.dataset = 'vggface2/few_triplets'",
+            "training.train_dataset = 'vggface2/whole_faces'",
+            f"IdentityLoss.select = '{select}'",
+            "training.stop_at_tpa = 0.0",
+        ],
+        people,
+        data_dir,
+    )
     history = json.loads((people / "history.json").read_text())["eval"]
     assert history["metrics/tpa"][-1][0] == 6 and "metrics/tpa_one_class" not in history
     if select == "semi_hard":
-        configurables.run(["smoke.gin"], ["steps = 1", f"training.init_checkpoint = '{people}'", "training.init_part = 'body'",
-                                          "warmup_cosine.learning_rate = 0.0"], tmp_path / "fec", world.data_dir)
-        before, after = (checkpoint.load(path)[0] for path in (people / "best.npz", tmp_path / "fec" / "model.npz"))
-        body = [name for name in after if name.startswith("weights/") and ("Stem" in name or "Stage" in name)]
+        configurables.run(
+            ["smoke.gin"],
+            [
+                "steps = 1",
+                f"training.init_checkpoint = '{people}'",
+                "training.init_part = 'body'",
+                "warmup_cosine.learning_rate = 0.0",
+            ],
+            tmp_path / "fec",
+            world.data_dir,
+        )
+        before, after = (
+            checkpoint.load(path)[0]
+            for path in (people / "best.npz", tmp_path / "fec" / "model.npz")
+        )
+        body = [
+            name
+            for name in after
+            if name.startswith("weights/") and ("Stem" in name or "Stage" in name)
+        ]
         assert body
         for name in body:  # Trax's Adam decays weights by 1e-5 even at a rate of 0
             np.testing.assert_allclose(after[name], before[name], rtol=1e-4, err_msg=name)

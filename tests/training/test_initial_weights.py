@@ -11,8 +11,14 @@ from imagefec.training.initial_weights import take_weights
 
 
 def network(seed, d_embedding=4, d_hidden=4):
-    layer = ImageFEC(d_hidden=d_hidden, block="basic", stage_blocks=(1, 1), stem="conv3x2", fc_widths=(8,),
-                     d_embedding=d_embedding)
+    layer = ImageFEC(
+        d_hidden=d_hidden,
+        block="basic",
+        stage_blocks=(1, 1),
+        stem="conv3x2",
+        fc_widths=(8,),
+        d_embedding=d_embedding,
+    )
     layer.rng = jax.random.PRNGKey(seed)
     layer.init(signature(np.zeros((2, 48, 48, 3), np.uint8)))
     return layer
@@ -22,7 +28,11 @@ def network(seed, d_embedding=4, d_hidden=4):
 def run_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("source") / "run"
     folder.mkdir()
-    checkpoint.save(folder / "model.npz", {**checkpoint.named_weights(network(1)), "slots/0": np.ones(2)}, {"step": 3})
+    checkpoint.save(
+        folder / "model.npz",
+        {**checkpoint.named_weights(network(1)), "slots/0": np.ones(2)},
+        {"step": 3},
+    )
     return folder
 
 
@@ -33,7 +43,9 @@ def named(layer):
 def test_a_runs_weights_are_taken_whole(run_dir):
     layer = network(2)
     take_weights(layer, run_dir)
-    assert all(np.array_equal(array, named(network(1))[name]) for name, array in named(layer).items())
+    assert all(
+        np.array_equal(array, named(network(1))[name]) for name, array in named(layer).items()
+    )
 
 
 def test_the_best_checkpoint_goes_before_the_latest(run_dir, tmp_path):
@@ -41,7 +53,9 @@ def test_the_best_checkpoint_goes_before_the_latest(run_dir, tmp_path):
         checkpoint.save(tmp_path / name, named(network(seed)), {"step": 3})
     layer = network(2)
     take_weights(layer, tmp_path)
-    assert all(np.array_equal(array, named(network(5))[name]) for name, array in named(layer).items())
+    assert all(
+        np.array_equal(array, named(network(5))[name]) for name, array in named(layer).items()
+    )
 
 
 def test_a_body_goes_under_another_head(run_dir):
@@ -51,13 +65,23 @@ def test_a_body_goes_under_another_head(run_dir):
     body = {name for name in after if "Stem" in name or "Stage" in name}
     assert body and body != set(after)
     for name, array in after.items():
-        np.testing.assert_array_equal(array, source[name] if name in body else before[name], err_msg=name)
+        np.testing.assert_array_equal(
+            array, source[name] if name in body else before[name], err_msg=name
+        )
 
 
-@pytest.mark.parametrize("layer, source, part, said", [
-    (dict(d_embedding=7), "", "whole", "wants shape"), (dict(d_hidden=8), "", "body", "wants shape"),
-    ({}, "", "head", "must be one of whole, body"), ({}, "nowhere", "whole", "there is no such checkpoint")])
-def test_what_does_not_fit_is_refused_and_leaves_the_network_as_it_was(run_dir, layer, source, part, said):
+@pytest.mark.parametrize(
+    "layer, source, part, said",
+    [
+        (dict(d_embedding=7), "", "whole", "wants shape"),
+        (dict(d_hidden=8), "", "body", "wants shape"),
+        ({}, "", "head", "must be one of whole, body"),
+        ({}, "nowhere", "whole", "there is no such checkpoint"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_leaves_the_network_as_it_was(
+    run_dir, layer, source, part, said
+):
     target = network(2, **layer)
     before = named(target)
     with pytest.raises(UserError, match=said):

@@ -16,14 +16,25 @@ from imagefec.training.step.objectives import Uda
 @pytest.fixture(scope="module")
 def data():
     random = np.random.default_rng(0)
-    faces = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)  # face i is all i
+    faces = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones(
+        (1, 4, 4, 3), np.uint8
+    )  # face i is all i
     triplets = np.array([random.choice(20, 3, replace=False) for _ in range(30)], np.int32)
-    return datasets.Triplets(faces, [str(i) for i in range(20)], ["u"] * 20, triplets, (np.arange(30) % 3).astype(np.int8),
-                             random.integers(0, 7, (30, 3)).astype(np.int32), np.ones(30, np.float32))
+    return datasets.Triplets(
+        faces,
+        [str(i) for i in range(20)],
+        ["u"] * 20,
+        triplets,
+        (np.arange(30) % 3).astype(np.int8),
+        random.integers(0, 7, (30, 3)).astype(np.int32),
+        np.ones(30, np.float32),
+    )
 
 
 def made(data, uda=None, extra=None, on_device=False, seed=5):
-    return FaceInput(TripletDraws(data, 4, seed), seed, all_devices(), uda or Uda(), extra, on_device)
+    return FaceInput(
+        TripletDraws(data, 4, seed), seed, all_devices(), uda or Uda(), extra, on_device
+    )
 
 
 def take(source, n, skip=0):
@@ -36,13 +47,20 @@ def take(source, n, skip=0):
 
 def same(some, others):
     return len(some) == len(others) and all(
-        np.array_equal(a, b) for batch, other in zip(some, others) for a, b in zip(batch, other, strict=True))
+        np.array_equal(a, b)
+        for batch, other in zip(some, others)
+        for a, b in zip(batch, other, strict=True)
+    )
 
 
 def test_batches_are_those_of_the_pipeline_with_votes(data):
     expected = itertools.islice(datasets.triplet_batches(data, 4, seed=5), 20)
-    votes_of = {tuple(row): votes for row, votes in zip(data.triplets.tolist(), data.votes.tolist())}
-    for (faces, types, votes), (their_faces, their_types) in zip(take(made(data), 20), expected, strict=True):
+    votes_of = {
+        tuple(row): votes for row, votes in zip(data.triplets.tolist(), data.votes.tolist())
+    }
+    for (faces, types, votes), (their_faces, their_types) in zip(
+        take(made(data), 20), expected, strict=True
+    ):
         np.testing.assert_array_equal(faces, their_faces)
         np.testing.assert_array_equal(types, their_types)
         rows = faces[:, 0, 0, 0].reshape(-1, 3).tolist()
@@ -50,7 +68,10 @@ def test_batches_are_those_of_the_pipeline_with_votes(data):
 
 
 def test_a_resumed_run_gets_the_batches_that_it_would_have_got(data):
-    uda, extra = Uda(weight=1.0, ramp_steps=10, dataset="x", batch_faces=2), data.faces[::-1].copy() + 100
+    uda, extra = (
+        Uda(weight=1.0, ramp_steps=10, dataset="x", batch_faces=2),
+        data.faces[::-1].copy() + 100,
+    )
     whole = take(made(data, uda, extra), 12)
     assert same(whole[7:], take(made(data, uda, extra), 5, skip=7))
     assert not same(whole[:5], take(made(data, uda, extra, seed=6), 5))
@@ -68,7 +89,9 @@ def test_faces_on_the_device_give_the_same_pictures_by_row(data):
     uda, extra = Uda(weight=1.0, dataset="x", batch_faces=2), data.faces + 100
     resident = made(data, uda, extra, on_device=True)
     held = np.asarray(resident.resident)
-    for (rows, *others), (faces, *theirs) in zip(take(resident, 6), take(made(data, uda, extra), 6), strict=True):
+    for (rows, *others), (faces, *theirs) in zip(
+        take(resident, 6), take(made(data, uda, extra), 6), strict=True
+    ):
         assert rows.dtype == np.int32
         np.testing.assert_array_equal(held[rows], faces)
         assert all(np.array_equal(a, b) for a, b in zip(others, theirs, strict=True))
@@ -83,6 +106,7 @@ def test_what_the_thread_meets_is_raised_where_the_batch_was_due():
     def broken():
         yield 1
         raise OSError("the disk is gone")
+
     batches = Prefetched(broken(), 2)
     assert next(batches) == 1
     for _ in range(2):

@@ -28,7 +28,9 @@ class Config(tfds.core.BuilderConfig):
 
     def __post_init__(self) -> None:
         if self.layout not in fec_examples.LAYOUTS:
-            raise UserError(f"config {self.name}: layout is {self.layout!r}; allowed are {', '.join(fec_examples.LAYOUTS)}.")
+            raise UserError(
+                f"config {self.name}: layout is {self.layout!r}; allowed are {', '.join(fec_examples.LAYOUTS)}."
+            )
 
 
 class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
@@ -43,11 +45,19 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
     BUILDER_CONFIGS = [  # noqa: RUF012
         Config(name="triplets", description="Triplets with their three faces, self-contained."),
         Config(name="faces", layout="faces", description="Each face of the triplets once."),
-        Config(name="index", layout="index", description="Triplets by the ids of their faces, which config faces holds."),
+        Config(
+            name="index",
+            layout="index",
+            description="Triplets by the ids of their faces, which config faces holds.",
+        ),
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:
-        features = {"triplets": _triplet_features, "faces": _face_features, "index": _index_features}
+        features = {
+            "triplets": _triplet_features,
+            "faces": _face_features,
+            "index": _index_features,
+        }
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(features[self.builder_config.layout]()),
             homepage="https://ai.google/tools/datasets/google-facial-expression/",
@@ -58,7 +68,11 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
         files = fec_examples.find_manual_files(dl_manager.manual_dir)
         for split in ("train", "test"):  # FEC has no more, drawn worlds may
             if split not in files.csv_paths:
-                logging.warning("No %s in the manual directory: split %s is not built.", fec_examples.CSV_NAMES[split], split)
+                logging.warning(
+                    "No %s in the manual directory: split %s is not built.",
+                    fec_examples.CSV_NAMES[split],
+                    split,
+                )
         exclusion = Exclusion.of_manual_dir(dl_manager.manual_dir)
         self.info.metadata["faces"] = fec_examples.read_settings(files.faces_dir)
         self.info.metadata["excluded"] = {"names": len(exclusion), "digest": exclusion.digest}
@@ -68,13 +82,18 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
             report = fec_examples.report_on(csv_path, faces, exclusion)
             self.info.metadata["splits"][split] = report.as_json()
             logging.info("fec, split %s: %s", split, report)
-        return {split: self._generate_examples((csv_path, files.faces_dir), exclusion)
-                for split, csv_path in files.csv_paths.items()}
+        return {
+            split: self._generate_examples((csv_path, files.faces_dir), exclusion)
+            for split, csv_path in files.csv_paths.items()
+        }
 
     def _generate_examples(self, files: tuple[Path, Path], exclusion: Exclusion) -> Any:
         layout = self.builder_config.layout
-        return self.examples(files, functools.partial(fec_examples.list_work, layout, exclusion),
-                             functools.partial(fec_examples.do_work, layout))
+        return self.examples(
+            files,
+            functools.partial(fec_examples.list_work, layout, exclusion),
+            functools.partial(fec_examples.do_work, layout),
+        )
 
     def _example_writer(self) -> SameBytesWriter:
         return SameBytesWriter(self.info.file_format)
@@ -91,7 +110,9 @@ def _triplet_features() -> dict[str, Any]:
 
 def _face_features() -> dict[str, Any]:
     return {
-        "image": _image(), "face_id": tfds.features.Text(), "url": tfds.features.Text(),
+        "image": _image(),
+        "face_id": tfds.features.Text(),
+        "url": tfds.features.Text(),
         "box": tfds.features.Tensor(shape=(4,), dtype=np.float32),
     }
 

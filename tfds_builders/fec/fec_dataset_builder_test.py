@@ -54,7 +54,9 @@ def builder(tmp_path_factory):
 
 def build(manual_dir, data_dir, config=None):
     builder = fec_dataset_builder.Builder(data_dir=data_dir, config=config)
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(manual_dir=manual_dir)
+    )
     return builder
 
 
@@ -69,7 +71,9 @@ def test_another_process_builds_the_same_files_byte_for_byte_and_without_beam(bu
         f"download_config=tfds.download.DownloadConfig(manual_dir={str(DUMMY)!r})); "
         "import sys; print('apache_beam' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, check=True, capture_output=True, text=True
+    )
     assert done.stdout.split()[-1] == "False"  # Beam is for who asks for it
     first, second = files_of(builder.data_dir), files_of(tmp_path / "fec" / "triplets" / "1.1.0")
     assert len(first) == 2
@@ -82,7 +86,9 @@ def test_the_dataset_loads_where_the_builder_is_not_imported(builder):
         f"ds = tfds.load('fec', data_dir={str(builder.data_dir_root)!r}, split='test'); "
         "ex = next(iter(ds)); print(len(ds), ex['image_a'].shape, 'tfds_builders' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd="/", check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd="/", check=True, capture_output=True, text=True
+    )
     assert done.stdout.strip() == "3 (128, 128, 3) False"
 
 
@@ -92,11 +98,17 @@ def test_metadata_say_what_was_dropped_and_which_detector_chose_the_faces(builde
     assert read_back["faces"] == settings
     assert read_back["splits"] == {
         "train": {
-            "csv": "faceexp-comparison-data-train-public.csv", "rows": 11, "examples": 8, "faces": 9,
+            "csv": "faceexp-comparison-data-train-public.csv",
+            "rows": 11,
+            "examples": 8,
+            "faces": 9,
             "dropped": {"no face found": 1, "no votes": 1, "tie": 1},
         },
         "test": {
-            "csv": "faceexp-comparison-data-test-public.csv", "rows": 3, "examples": 3, "faces": 9,
+            "csv": "faceexp-comparison-data-test-public.csv",
+            "rows": 3,
+            "examples": 3,
+            "faces": 9,
             "dropped": {},
         },
     }
@@ -111,7 +123,10 @@ def test_the_images_are_crops_files_unchanged(builder):
 
 
 def test_labels_are_those_of_the_csv(builder):
-    rows = {row.line: row for row in fec_csv.read_rows(DUMMY / "faceexp-comparison-data-train-public.csv")}
+    rows = {
+        row.line: row
+        for row in fec_csv.read_rows(DUMMY / "faceexp-comparison-data-train-public.csv")
+    }
     info = builder.info.features
     for example in builder.as_dataset(split="train").as_numpy_iterator():
         row = rows[example["line"]]
@@ -120,7 +135,9 @@ def test_labels_are_those_of_the_csv(builder):
         assert tuple(example["votes"]) == row.votes
         assert tuple(name.decode() for name in example["annotators"]) == row.annotators
         assert example["agreement"] == pytest.approx(row.agreement)
-        boxes = [[face.box.left, face.box.right, face.box.top, face.box.bottom] for face in row.faces]
+        boxes = [
+            [face.box.left, face.box.right, face.box.top, face.box.bottom] for face in row.faces
+        ]
         np.testing.assert_allclose(example["boxes"], boxes, rtol=1e-6)
     assert max(len(row.votes) for row in rows.values()) > 6
 
@@ -128,13 +145,21 @@ def test_labels_are_those_of_the_csv(builder):
 def test_faces_and_index_together_are_the_triplets(builder, tmp_path):
     faces, index = (build(DUMMY, tmp_path, config) for config in ("faces", "index"))
     for split in ("train", "test"):
-        face_of = {face["face_id"]: face for face in faces.as_dataset(split=split).as_numpy_iterator()}
-        by_line = {example["line"]: example for example in index.as_dataset(split=split).as_numpy_iterator()}
+        face_of = {
+            face["face_id"]: face for face in faces.as_dataset(split=split).as_numpy_iterator()
+        }
+        by_line = {
+            example["line"]: example
+            for example in index.as_dataset(split=split).as_numpy_iterator()
+        }
         for example in builder.as_dataset(split=split).as_numpy_iterator():
             three = [face_of[face_id] for face_id in example["face_ids"]]
-            whole = {**by_line.pop(example["line"]), **{f"image_{x}": face["image"] for x, face in zip("abc", three)},
-                     "urls": np.array([face["url"] for face in three], object),
-                     "boxes": np.stack([face["box"] for face in three])}
+            whole = {
+                **by_line.pop(example["line"]),
+                **{f"image_{x}": face["image"] for x, face in zip("abc", three)},
+                "urls": np.array([face["url"] for face in three], object),
+                "boxes": np.stack([face["box"] for face in three]),
+            }
             assert whole.keys() == example.keys()
             for name, value in example.items():
                 np.testing.assert_array_equal(whole[name], value, name)
@@ -144,12 +169,18 @@ def test_faces_and_index_together_are_the_triplets(builder, tmp_path):
 @pytest.mark.parametrize("config", ["triplets", "faces", "index"])
 def test_exclude_txt_is_honoured_and_counted_but_not_repeated_in_the_dataset(config, tmp_path):
     url, face_id = "https://photos.example/3,large.jpg", "56679fd8900a9c5c946a"  # 0,large.jpg
-    shutil.copytree(DUMMY, tmp_path / "Kürzel 李", ignore=shutil.ignore_patterns("*test-public.csv"))  # all of it is excluded
+    shutil.copytree(
+        DUMMY, tmp_path / "Kürzel 李", ignore=shutil.ignore_patterns("*test-public.csv")
+    )  # all of it is excluded
     (tmp_path / "Kürzel 李" / "exclude.txt").write_text(f"# asked us to\n{url}\n{face_id}\n")
     built = build(tmp_path / "Kürzel 李", tmp_path / "data", config)
     ids = {face.face_id for face in faces_of(url)} | {face_id}
-    named = [name.decode() for split in built.info.splits for example in built.as_dataset(split=split).as_numpy_iterator()
-             for name in np.atleast_1d(example["face_id" if config == "faces" else "face_ids"])]
+    named = [
+        name.decode()
+        for split in built.info.splits
+        for example in built.as_dataset(split=split).as_numpy_iterator()
+        for name in np.atleast_1d(example["face_id" if config == "faces" else "face_ids"])
+    ]
     assert named and not ids.intersection(named)
     assert built.info.metadata["splits"]["train"]["dropped"]["excluded"] > 0
     assert built.info.metadata["excluded"]["names"] == 2
@@ -163,18 +194,26 @@ def faces_of(url):
 
 
 @pytest.mark.parametrize("config", ["triplets", "faces", "index"])
-def test_a_csv_that_changed_since_the_crop_stops_the_build_before_anything_is_written(config, tmp_path):
+def test_a_csv_that_changed_since_the_crop_stops_the_build_before_anything_is_written(
+    config, tmp_path
+):
     shutil.copytree(DUMMY, tmp_path / "manual")
     path = tmp_path / "manual" / "faceexp-comparison-data-test-public.csv"
-    path.write_text(path.read_text().replace("https://photos.example/2,", "https://moved.example/2,"))
-    with pytest.raises(UserError, match=rf"{path}, line \d: faces\.csv says nothing of face .*run `imagefec crop"):
+    path.write_text(
+        path.read_text().replace("https://photos.example/2,", "https://moved.example/2,")
+    )
+    with pytest.raises(
+        UserError, match=rf"{path}, line \d: faces\.csv says nothing of face .*run `imagefec crop"
+    ):
         build(tmp_path / "manual", tmp_path / "data", config)
     assert not list((tmp_path / "data" / "fec" / config).iterdir())
 
 
 def test_an_empty_manual_directory_is_an_error_that_says_what_to_put_there(tmp_path):
     (tmp_path / "manual").mkdir()
-    with pytest.raises(Exception, match=r"(?s)faceexp-comparison-data-train-public\.csv.*imagefec crop"):
+    with pytest.raises(
+        Exception, match=r"(?s)faceexp-comparison-data-train-public\.csv.*imagefec crop"
+    ):
         build(tmp_path / "manual", tmp_path / "data")
     (tmp_path / "manual" / "notes.txt").touch()
     with pytest.raises(UserError, match=r"(?s)holds neither.*imagefec crop"):

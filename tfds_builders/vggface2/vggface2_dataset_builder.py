@@ -28,8 +28,10 @@ class Config(tfds.core.BuilderConfig):
       layout: "triplets" or "faces".
       n_triplets: of each split; None for four a face, 500,000 at most.
       seed: of the triplets.
-      detector, min_score: of `imagefec crop`: "auto", "haar", "lbp", ...; "none" takes whole pictures.
-      boxes: "detector", or "loose_bb" for VGGFace2's own boxes, in which the detector must see a face.
+      detector, min_score: of `imagefec crop`: "auto", "haar", "lbp", ...; "none" takes whole
+        pictures.
+      boxes: "detector", or "loose_bb" for VGGFace2's own boxes, in which the detector must see a
+        face.
     """
 
     layout: str = "triplets"
@@ -41,26 +43,37 @@ class Config(tfds.core.BuilderConfig):
 
     def __post_init__(self) -> None:
         if self.layout not in identity_examples.LAYOUTS:
-            raise UserError(f"config {self.name}: layout is {self.layout!r}; allowed are {', '.join(identity_examples.LAYOUTS)}.")
+            raise UserError(
+                f"config {self.name}: layout is {self.layout!r}; allowed are {', '.join(identity_examples.LAYOUTS)}."
+            )
         for name, least in (("n_triplets", 1), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < least):
-                raise UserError(f"config {self.name}: {name} is {value!r}; it must be a whole number of {least} or more.")
+                raise UserError(
+                    f"config {self.name}: {name} is {value!r}; it must be a whole number of {least} or more."
+                )
 
 
 class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
     """Builds triplets of identity, or faces with their identities, from a manual directory of identity folders."""
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "Seeded identity triplets, and faces with identities; lossless 128 px PNG."}  # noqa: RUF012
+    RELEASE_NOTES = {
+        "1.0.0": "Seeded identity triplets, and faces with identities; lossless 128 px PNG."
+    }  # noqa: RUF012
     MANUAL_DOWNLOAD_INSTRUCTIONS = identity_examples.HOW_TO_FILL
     BUILDER_CONFIGS = [  # noqa: RUF012
-        Config(name="triplets", description="Two photos of one person and one of another, self-contained."),
+        Config(
+            name="triplets",
+            description="Two photos of one person and one of another, self-contained.",
+        ),
         Config(name="faces", layout="faces", description="Each face once, with its identity."),
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:
-        features = _triplet_features() if self.builder_config.layout == "triplets" else _face_features()
+        features = (
+            _triplet_features() if self.builder_config.layout == "triplets" else _face_features()
+        )
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(features),
             homepage="https://arxiv.org/abs/1710.08092",  # the data set's own page is gone
@@ -70,11 +83,15 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         config = self.builder_config
         settings = identity_examples.Settings.of(config.detector, config.min_score, config.boxes)
-        # Beside the output, so that a build that was killed, and the other config, find the faces that are cut.
+        # Beside the output, so that a build that was killed, and the other config, find the faces
+        # that are cut.
         scratch = Path(self.data_dir_root) / "downloads" / "vggface2_faces"
         manual = identity_examples.ManualDir(dl_manager.manual_dir, scratch, settings)
         self.info.metadata["faces"] = settings.as_json()
-        self.info.metadata["excluded"] = {"names": len(manual.exclusion), "digest": manual.exclusion.digest}
+        self.info.metadata["excluded"] = {
+            "names": len(manual.exclusion),
+            "digest": manual.exclusion.digest,
+        }
         if config.layout == "triplets":
             self.info.metadata["seed"] = config.seed
         self.info.metadata["splits"] = {}
@@ -83,14 +100,21 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, split: str, manual: identity_examples.ManualDir) -> Any:
         """Cuts the split's faces at once and reports on them; the examples are made when TFDS asks for them."""
         config, report = self.builder_config, manual.report(split)
-        with progress(f"cut {split} faces", total=len(manual.splits[split].people), unit="people") as bar:
-            faces = manual.faces(split, report, bar, functools.partial(run_each, self.beam) if self.beam else None)
+        with progress(
+            f"cut {split} faces", total=len(manual.splits[split].people), unit="people"
+        ) as bar:
+            faces = manual.faces(
+                split, report, bar, functools.partial(run_each, self.beam) if self.beam else None
+            )
         draw = (config.layout, config.n_triplets, config.seed)
         identity_examples.draw_rows(*draw, faces, report)
         self.info.metadata["splits"][split] = report.as_json()
         logging.info("vggface2, split %s: %s", split, report)
-        return self.examples(faces, functools.partial(identity_examples.list_work, *draw),
-                             functools.partial(identity_examples.do_work, config.layout, faces.read))
+        return self.examples(
+            faces,
+            functools.partial(identity_examples.list_work, *draw),
+            functools.partial(identity_examples.do_work, config.layout, faces.read),
+        )
 
     def _example_writer(self) -> SameBytesWriter:
         return SameBytesWriter(self.info.file_format)
@@ -100,15 +124,22 @@ def _triplet_features() -> dict[str, Any]:
     images = {f"image_{x}": _image() for x in "abc"}
     three_texts = tfds.features.Sequence(tfds.features.Text(), length=3)
     return {
-        **images, "odd": tfds.features.ClassLabel(names=tuple(images)), "face_ids": three_texts, "urls": three_texts,
+        **images,
+        "odd": tfds.features.ClassLabel(names=tuple(images)),
+        "face_ids": three_texts,
+        "urls": three_texts,
         "identities": three_texts,
     }
 
 
 def _face_features() -> dict[str, Any]:
     return {
-        "image": _image(), "face_id": tfds.features.Text(), "url": tfds.features.Text(), "identity": tfds.features.Text(),
-        "label": tfds.features.Scalar(np.int64), "box": tfds.features.Tensor(shape=(4,), dtype=np.float32),
+        "image": _image(),
+        "face_id": tfds.features.Text(),
+        "url": tfds.features.Text(),
+        "identity": tfds.features.Text(),
+        "label": tfds.features.Scalar(np.int64),
+        "box": tfds.features.Tensor(shape=(4,), dtype=np.float32),
     }
 
 

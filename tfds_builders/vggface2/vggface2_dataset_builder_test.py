@@ -2,18 +2,17 @@
 
 dummy_data was drawn, no face in it is real:
 
-  import pathlib, cv2, numpy as np
-  from imagefec.faces.synthetic import expressions, people, photo
-  folders = {"train/n000002": 3, "train/n000003": 3, "train/n000004": 1, "test/n000001": 2, "test/n000009": 2}
-  for number, (folder, n) in enumerate(folders.items()):
+  import pathlib, cv2, numpy as np from imagefec.faces.synthetic import expressions, people, photo
+  folders = {"train/n000002": 3, "train/n000003": 3, "train/n000004": 1, "test/n000001": 2,
+  "test/n000009": 2} for number, (folder, n) in enumerate(folders.items()):
       rng = np.random.default_rng(300 + number)
       person = people.sample_person(rng)
       (pathlib.Path("dummy_data") / folder).mkdir(parents=True)
       for i in range(n):
-          word = int(rng.integers(len(expressions.WORDS)))
-          picture, _ = photo.draw_photo(rng, [(person, expressions.sample_expression(rng, word))])
-          small = cv2.resize(picture[..., ::-1], (112, 112), interpolation=cv2.INTER_AREA)
-          cv2.imwrite(f"dummy_data/{folder}/{i + 1:04d}_01.jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
+          word = int(rng.integers(len(expressions.WORDS))) picture, _ = photo.draw_photo(rng,
+          [(person, expressions.sample_expression(rng, word))]) small = cv2.resize(picture[...,
+          ::-1], (112, 112), interpolation=cv2.INTER_AREA) cv2.imwrite(f"dummy_data/{folder}/{i +
+          1:04d}_01.jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
   cv2.imwrite("dummy_data/train/n000004/0002_01.jpg", np.full((64, 64, 3), 128, np.uint8))
   pathlib.Path("dummy_data/train/n000004/0003_01.jpg").write_text("no picture")
 """
@@ -35,7 +34,8 @@ from tfds_builders.vggface2.vggface2_dataset_builder import Config
 
 FOLDER = Path(__file__).parent
 DUMMY = FOLDER / "dummy_data"
-# 4 triplets a face are more than there are: n000002 and n000003 make 3 pairs x 4 others each, test's two 1 x 2 each.
+# 4 triplets a face are more than there are: n000002 and n000003 make 3 pairs x 4 others each,
+# test's two 1 x 2 each.
 N_TRIPLETS = {"train": 24, "test": 4}
 N_FACES = {"train": 7, "test": 4}
 
@@ -75,7 +75,9 @@ def data_dir(tmp_path_factory):
 
 def build(manual_dir, data_dir, config):
     builder = vggface2_dataset_builder.Builder(data_dir=data_dir, config=config)
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(manual_dir=manual_dir)
+    )
     return builder
 
 
@@ -88,14 +90,18 @@ def read(data_dir, config, split):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_triplets_are_two_photos_of_one_person_and_one_of_another_and_hold_the_faces_of_the_faces_config(data_dir, split):
+def test_triplets_are_two_photos_of_one_person_and_one_of_another_and_hold_the_faces_of_the_faces_config(
+    data_dir, split
+):
     faces = {example["face_id"]: example for example in read(data_dir, "faces", split)}
     seen = set()
     for example in read(data_dir, "triplets", split):
         one, two, other = (faces[face_id] for face_id in example["face_ids"])
         assert one["label"] == two["label"] != other["label"] and one["url"] != two["url"]
         assert example["odd"] == 2
-        assert [example[f"image_{x}"] for x in "abc"] == [face["image"] for face in (one, two, other)]
+        assert [example[f"image_{x}"] for x in "abc"] == [
+            face["image"] for face in (one, two, other)
+        ]
         assert list(example["urls"]) == [face["url"] for face in (one, two, other)]
         assert list(example["identities"]) == [face["identity"] for face in (one, two, other)]
         seen.add(tuple(example["face_ids"]))
@@ -105,19 +111,28 @@ def test_triplets_are_two_photos_of_one_person_and_one_of_another_and_hold_the_f
 def test_labels_are_the_places_of_the_people_by_name_and_urls_lie_in_the_manual_directory(data_dir):
     people = sorted(path.name for path in (DUMMY / "train").iterdir())
     for face in read(data_dir, "faces", "train"):
-        assert people[face["label"]] == face["identity"].decode() == face["url"].decode().split("/")[1]
+        assert (
+            people[face["label"]] == face["identity"].decode() == face["url"].decode().split("/")[1]
+        )
         assert (DUMMY / face["url"].decode()).is_file()
         assert face["box"][0] < face["box"][1] and face["box"][2] < face["box"][3]
 
 
 def test_metadata_say_what_was_dropped_and_which_detector_chose_the_faces(data_dir):
-    metadata = tfds.builder_from_directory(data_dir / "vggface2" / "triplets" / "1.0.0").info.metadata
-    assert metadata["faces"]["detector"] in ("haar", "lbp") and metadata["faces"]["boxes"] == "detector"
+    metadata = tfds.builder_from_directory(
+        data_dir / "vggface2" / "triplets" / "1.0.0"
+    ).info.metadata
+    assert (
+        metadata["faces"]["detector"] in ("haar", "lbp")
+        and metadata["faces"]["boxes"] == "detector"
+    )
     assert metadata["seed"] == 0 and metadata["excluded"] == {"names": 0, "digest": ""}
     train = metadata["splits"]["train"]
     assert train["dropped"] == {"no face found": 1, "not a photo": 1}
-    assert {name: train[name] for name in ("photos", "faces", "people", "people_with_one_face", "examples")} == {
-        "photos": 9, "faces": 7, "people": 3, "people_with_one_face": 1, "examples": 24}
+    assert {
+        name: train[name]
+        for name in ("photos", "faces", "people", "people_with_one_face", "examples")
+    } == {"photos": 9, "faces": 7, "people": 3, "people_with_one_face": 1, "examples": 24}
     assert str(DUMMY) not in json.dumps(dict(metadata))
 
 
@@ -136,7 +151,9 @@ def test_both_datasets_load_where_the_builder_is_not_imported(data_dir):
         f"ds = [tfds.load('vggface2' + c, data_dir={str(data_dir)!r}, split='test') for c in ('', '/triplets', '/faces')]; "
         "print([len(d) for d in ds], next(iter(ds[0]))['image_c'].shape, 'tfds_builders' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd="/", check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd="/", check=True, capture_output=True, text=True
+    )
     assert done.stdout.strip() == "[4, 4, 4] (128, 128, 3) False"
 
 
@@ -149,12 +166,15 @@ def test_an_empty_manual_directory_is_an_error_that_says_what_to_put_there(tmp_p
         build(tmp_path / "manual", tmp_path / "data", "triplets")
 
 
-@pytest.mark.parametrize(("wrong", "said"), [
-    ({"layout": "pairs"}, "layout is 'pairs'; allowed are triplets, faces"),
-    ({"n_triplets": 0}, "n_triplets is 0; it must be a whole number of 1 or more"),
-    ({"n_triplets": 1.5}, r"n_triplets is 1\.5"),
-    ({"seed": -1}, "seed is -1; it must be a whole number of 0 or more"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"layout": "pairs"}, "layout is 'pairs'; allowed are triplets, faces"),
+        ({"n_triplets": 0}, "n_triplets is 0; it must be a whole number of 1 or more"),
+        ({"n_triplets": 1.5}, r"n_triplets is 1\.5"),
+        ({"seed": -1}, "seed is -1; it must be a whole number of 0 or more"),
+    ],
+)
 def test_a_config_of_ones_own_is_checked_at_once(wrong, said):
     with pytest.raises(UserError, match=f"config mine: {said}"):
         Config(name="mine", **wrong)

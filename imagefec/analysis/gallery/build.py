@@ -26,9 +26,16 @@ Queries = int | str | Sequence[int | str]
 
 
 def make_gallery(
-    run_dir: str | os.PathLike, data_dir: str | os.PathLike, out: str | os.PathLike, dataset: str = "fec",
-    split: str = "test", queries: Queries = 12, k: int = 4, max_distance: float | None = TOP_DISTANCE,
-    exclude: str | os.PathLike | None = None, seed: int = 0,
+    run_dir: str | os.PathLike,
+    data_dir: str | os.PathLike,
+    out: str | os.PathLike,
+    dataset: str = "fec",
+    split: str = "test",
+    queries: Queries = 12,
+    k: int = 4,
+    max_distance: float | None = TOP_DISTANCE,
+    exclude: str | os.PathLike | None = None,
+    seed: int = 0,
 ) -> tuple[Path, Path]:
     """Shows query faces with the faces of other photographs that the run finds nearest.
 
@@ -36,24 +43,26 @@ def make_gallery(
 
     Args:
       run_dir: a training run's directory.
-      data_dir, dataset, split: as in imagefec.data.store.datasets.load_triplets; about 50 kB of memory a face.
-      out: a folder, which gets gallery.png and gallery.html; or the name of one of the two, ending in .png or
-        .html, and the other goes beside it.
-      queries: how many, drawn at random (all, where there are fewer); or which: face ids or rows of the
-        split's faces, as a sequence or as text with commas.
+      data_dir, dataset, split: as in imagefec.data.store.datasets.load_triplets; about 50 kB of
+        memory a face.
+      out: a folder, which gets gallery.png and gallery.html; or the name of one of the two, ending
+        in .png or .html, and the other goes beside it.
+      queries: how many, drawn at random (all, where there are fewer); or which: face ids or rows of
+        the split's faces, as a sequence or as text with commas.
       k: neighbours of each.
-      max_distance: neighbours farther away are not shown, so that a query whose nearest is beyond it shows
-        none; None for no limit. Embeddings lie 0 to 2 apart.
-      exclude: file of face ids, URLs of photographs and identities, one a line, that must not appear, neither as query
-        nor as neighbour; blank lines and lines that start with # are passed over.
+      max_distance: neighbours farther away are not shown, so that a query whose nearest is beyond
+        it shows none; None for no limit. Embeddings lie 0 to 2 apart.
+      exclude: file of face ids, URLs of photographs and identities, one a line, that must not
+        appear, neither as query nor as neighbour; blank lines and lines that start with # are
+        passed over.
       seed: of the queries drawn.
 
     Returns:
       (png, html): the two paths.
 
     Raises:
-      UserError: no such run, dataset or split; k, max_distance or queries out of range or unknown; the file
-        of exclusions cannot be read; or `out` cannot be written.
+      UserError: no such run, dataset or split; k, max_distance or queries out of range or unknown;
+        the file of exclusions cannot be read; or `out` cannot be written.
     """
     png_path, html_path = _checked_out(out)
     check_max_distance(max_distance)
@@ -74,13 +83,21 @@ def make_gallery(
     chosen = choose_queries(queries, data.face_ids, allowed, seed)
     vectors = embedder.embed(data.faces)
     if not np.isfinite(vectors).all():
-        raise UserError(f"{run_dir}: its embeddings are not finite, so it has diverged. Give another run, or "
-                        "train again with a smaller learning rate.")
+        raise UserError(
+            f"{run_dir}: its embeddings are not finite, so it has diverged. Give another run, or "
+            "train again with a smaller learning rate."
+        )
     strips = find_strips(data, vectors, chosen, allowed, k, max_distance)
     scores = score_triplets(vectors, data)
     limit = "" if max_distance is None else f" within {max_distance:g}"
-    heading = _heading(run_dir, embedder.info.get("step"), scores, f"{dataset}, {split}",
-                       f"{len(allowed):,} faces, {k} nearest{limit}", limit)
+    heading = _heading(
+        run_dir,
+        embedder.info.get("step"),
+        scores,
+        f"{dataset}, {split}",
+        f"{len(allowed):,} faces, {k} nearest{limit}",
+        limit,
+    )
     try:
         write_whole(png_path, draw_sheet(heading, strips))
         write_whole(html_path, make_page(heading, strips, EXPLANATION).encode())
@@ -92,11 +109,18 @@ def make_gallery(
 EXPLANATION = (
     "Each query face stands beside the faces whose expressions the run finds most alike, nearest first. They come "
     "from other photographs than the query. The number is the Euclidean distance between the two embeddings, which "
-    "have unit length: 0 is the same, 2 is opposite. Point at a face, or tab to it, to see its id.")
+    "have unit length: 0 is the same, 2 is opposite. Point at a face, or tab to it, to see its id."
+)
 
 
-def find_strips(data: Triplets, vectors: np.ndarray, chosen: Sequence[int], allowed: np.ndarray, k: int,
-                max_distance: float | None) -> list[Strip]:
+def find_strips(
+    data: Triplets,
+    vectors: np.ndarray,
+    chosen: Sequence[int],
+    allowed: np.ndarray,
+    k: int,
+    max_distance: float | None,
+) -> list[Strip]:
     """Finds the neighbours of the chosen faces, among the allowed ones and outside their own photographs.
 
     Args:
@@ -119,11 +143,18 @@ def find_strips(data: Triplets, vectors: np.ndarray, chosen: Sequence[int], allo
         return Tile(data.faces[row], data.face_ids[row], distance)
 
     return [
-        Strip(tile(row, 0.0), tuple(tile(near.id, near.distance) for near in neighbours), k - len(neighbours))
-        for row, neighbours in zip(chosen, found)]
+        Strip(
+            tile(row, 0.0),
+            tuple(tile(near.id, near.distance) for near in neighbours),
+            k - len(neighbours),
+        )
+        for row, neighbours in zip(chosen, found)
+    ]
 
 
-def choose_queries(queries: Queries, face_ids: Sequence[str], allowed: np.ndarray, seed: int) -> list[int]:
+def choose_queries(
+    queries: Queries, face_ids: Sequence[str], allowed: np.ndarray, seed: int
+) -> list[int]:
     """The rows of the query faces.
 
     Args:
@@ -136,7 +167,9 @@ def choose_queries(queries: Queries, face_ids: Sequence[str], allowed: np.ndarra
       UserError: none is asked for, or one is unknown, comes twice or is excluded.
     """
     if isinstance(queries, str):
-        queries = int(queries) if _is_number(queries) and queries not in face_ids else queries.split(",")
+        queries = (
+            int(queries) if _is_number(queries) and queries not in face_ids else queries.split(",")
+        )
     if isinstance(queries, (int, np.integer)):
         if queries < 1:
             raise UserError(f"queries = {queries}: ask for 1 or more, or name face ids.")
@@ -149,8 +182,10 @@ def choose_queries(queries: Queries, face_ids: Sequence[str], allowed: np.ndarra
     may = set(allowed.tolist())
     for query, row in zip(queries, rows):
         if row not in may:
-            raise UserError(f"query {query}: the file of exclusions excludes this face. Take it out of there "
-                            "or out of the queries.")
+            raise UserError(
+                f"query {query}: the file of exclusions excludes this face. Take it out of there "
+                "or out of the queries."
+            )
         if rows.count(row) > 1:
             raise UserError(f"query {query}: named twice. Name each face once.")
     return rows
@@ -171,12 +206,20 @@ def allowed_rows(data: Triplets, unwanted: Exclusion, path: str | os.PathLike | 
     rows = [row for row, of_face in enumerate(names) if not unwanted.excludes(*of_face)]
     unknown = unwanted.without(name for of_face in names for name in of_face)
     if unknown:
-        logging.warning("%s: %d of its %d lines name nothing in this split, such as %s",
-                        path, len(unknown), len(unwanted), unknown[0])
+        logging.warning(
+            "%s: %d of its %d lines name nothing in this split, such as %s",
+            path,
+            len(unknown),
+            len(unwanted),
+            unknown[0],
+        )
     if len(rows) < 2:
-        raise UserError(f"{len(rows)} of {len(data.face_ids)} faces are left to show"
-                        + (f" after the exclusions of {path}" if unwanted else "") + "; a gallery needs two "
-                        "or more. Exclude fewer or take a larger part of the dataset.")
+        raise UserError(
+            f"{len(rows)} of {len(data.face_ids)} faces are left to show"
+            + (f" after the exclusions of {path}" if unwanted else "")
+            + "; a gallery needs two "
+            "or more. Exclude fewer or take a larger part of the dataset."
+        )
     return np.array(rows)
 
 
@@ -186,16 +229,19 @@ def _query_row(query: int | str, row_of: dict[str, int]) -> int:
         return row_of[text]
     if _is_number(text) and int(text) < len(row_of):
         return int(text)
-    raise UserError(f"query {text!r}: the split has no such face. Give face ids such as {next(iter(row_of))}, "
-                    f"or rows from 0 to {len(row_of) - 1}.")
+    raise UserError(
+        f"query {text!r}: the split has no such face. Give face ids such as {next(iter(row_of))}, "
+        f"or rows from 0 to {len(row_of) - 1}."
+    )
 
 
 def _is_number(text: str) -> bool:
     return text.strip().isascii() and text.strip().isdigit()
 
 
-def _heading(run_dir: str | os.PathLike, step: int | None, scores: dict, where: str, what: str,
-             limit: str) -> Heading:
+def _heading(
+    run_dir: str | os.PathLike, step: int | None, scores: dict, where: str, what: str, limit: str
+) -> Heading:
     from imagefec.analysis.accuracy import shown_error
     from imagefec.analysis.gallery.sheet import Heading
 
@@ -204,7 +250,8 @@ def _heading(run_dir: str | os.PathLike, step: int | None, scores: dict, where: 
     return Heading(
         title=f"Faces of like expression: {Path(run_dir).resolve().name}",
         facts=f"{where} · {tpa} on {scores['n_triplets']:,} triplets{at_step} · {what}",
-        none_left=f"no other{limit}")
+        none_left=f"no other{limit}",
+    )
 
 
 def _checked_out(out: str | os.PathLike) -> tuple[Path, Path]:
@@ -212,7 +259,9 @@ def _checked_out(out: str | os.PathLike) -> tuple[Path, Path]:
     out = Path(out)
     suffix = out.suffix.lower()
     if suffix in (".htm", ".jpg", ".jpeg", ".pdf", ".svg", ".webp", ".gif") and not out.is_dir():
-        raise UserError(f"{out}: a gallery is a .png and a .html. Give a name with one of these, or a folder.")
+        raise UserError(
+            f"{out}: a gallery is a .png and a .html. Give a name with one of these, or a folder."
+        )
     if suffix in (".png", ".html"):
         png, page = out.with_suffix(".png"), out.with_suffix(".html")
     else:
@@ -223,12 +272,16 @@ def _checked_out(out: str | os.PathLike) -> tuple[Path, Path]:
         raise _unwritable(out, error) from None
     for path in (png, page):
         if path.is_dir():
-            raise UserError(f"{path}: is a folder, where a file is to be written. Give --out elsewhere.")
+            raise UserError(
+                f"{path}: is a folder, where a file is to be written. Give --out elsewhere."
+            )
     if not os.access(png.parent, os.W_OK):
         raise UserError(f"{png.parent}: no permission to write here. Give --out elsewhere.")
     return png, page
 
 
 def _unwritable(out: str | os.PathLike, error: OSError) -> UserError:
-    return UserError(f"{out}: cannot be written ({error.strerror or error}). Give --out where there is free "
-                     "space and write permission.")
+    return UserError(
+        f"{out}: cannot be written ({error.strerror or error}). Give --out where there is free "
+        "space and write permission."
+    )

@@ -22,30 +22,44 @@ def make_page(heading: Heading, strips: list[Strip], explanation: str) -> str:
       HTML 5 text: the same for the same input.
     """
     return _PAGE.substitute(
-        title=html.escape(heading.title), facts=html.escape(heading.facts), style=_STYLE,
+        title=html.escape(heading.title),
+        facts=html.escape(heading.facts),
+        style=_STYLE,
         explanation=html.escape(explanation),
         k=max(len(strip.neighbours) + strip.missing for strip in strips),
-        strips="\n".join(_strip(number, strip, heading) for number, strip in enumerate(strips, start=1)))
+        strips="\n".join(
+            _strip(number, strip, heading) for number, strip in enumerate(strips, start=1)
+        ),
+    )
 
 
 def _strip(number: int, strip: Strip, heading: Heading) -> str:
-    places = [_figure(tile, f"neighbour {place} of query {number}, at distance {tile.distance:.2f}",
-                      f"{tile.distance:.3f}")
-              for place, tile in enumerate(strip.neighbours, start=1)]
+    places = [
+        _figure(
+            tile,
+            f"neighbour {place} of query {number}, at distance {tile.distance:.2f}",
+            f"{tile.distance:.3f}",
+        )
+        for place, tile in enumerate(strip.neighbours, start=1)
+    ]
     if strip.missing:
         places.append(f'<p class="none">{html.escape(heading.none_left)}</p>')
     items = "".join(f"<li>{place}</li>" for place in places)
     query = _figure(strip.query, f"query {number}", "query")
-    return (f'<section aria-labelledby="q{number}"><h2 id="q{number}">Query {number}</h2>'
-            f'<div class="query">{query}</div><ol role="list">{items}</ol></section>')
+    return (
+        f'<section aria-labelledby="q{number}"><h2 id="q{number}">Query {number}</h2>'
+        f'<div class="query">{query}</div><ol role="list">{items}</ol></section>'
+    )
 
 
 def _figure(tile: Tile, what: str, caption: str) -> str:
     face_id = html.escape(tile.face_id)
     # tabindex: the keyboard shows the id as the mouse does
-    return (f'<figure tabindex="0"><div><img src="{_jpeg_url(tile)}" '
-            f'alt="Face, {what}" width="128" height="128"><code>{face_id}</code></div>'
-            f"<figcaption>{caption}</figcaption></figure>")
+    return (
+        f'<figure tabindex="0"><div><img src="{_jpeg_url(tile)}" '
+        f'alt="Face, {what}" width="128" height="128"><code>{face_id}</code></div>'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
 
 
 def _jpeg_url(tile: Tile) -> str:

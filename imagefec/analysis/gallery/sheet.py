@@ -8,7 +8,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 TILE_PX = 160
-MAX_STRIPS_A_COLUMN = 6  # more queries than that go into two columns, so that the sheet fits a screen
+MAX_STRIPS_A_COLUMN = (
+    6  # more queries than that go into two columns, so that the sheet fits a screen
+)
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,19 @@ def draw_sheet(heading: Heading, strips: list[Strip]) -> bytes:
     k = max(len(strip.neighbours) + strip.missing for strip in strips)
     strip_width = (k + 1) * TILE_PX + k * _GAP + _QUERY_GAP
     body_width = n_columns * strip_width + (n_columns - 1) * _COLUMN_GAP
-    title, facts = _wrapped(heading.title, _TITLE_PX, body_width), _wrapped(heading.facts, _FACTS_PX, body_width)
+    title, facts = (
+        _wrapped(heading.title, _TITLE_PX, body_width),
+        _wrapped(heading.facts, _FACTS_PX, body_width),
+    )
     top = _MARGIN + len(title) * _TITLE_LINE + len(facts) * _FACTS_LINE + 30
     size = body_width + 2 * _MARGIN, top + n_lines * _STRIP_HEIGHT - _STRIP_GAP + _MARGIN
     sheet = Image.new("RGB", size, _GROUND)
     draw = ImageDraw.Draw(sheet)
     y = _MARGIN
-    for lines, px, height, ink, bold in ((title, _TITLE_PX, _TITLE_LINE, _INK, True),
-                                         (facts, _FACTS_PX, _FACTS_LINE, _FAINT, False)):
+    for lines, px, height, ink, bold in (
+        (title, _TITLE_PX, _TITLE_LINE, _INK, True),
+        (facts, _FACTS_PX, _FACTS_LINE, _FAINT, False),
+    ):
         for line in lines:
             draw.text((_MARGIN, y), line, ink, _font(px, bold))
             y += height
@@ -78,8 +85,9 @@ _CORNER = 14  # radius of a tile's, in pixels
 _SMOOTH = 4  # edges are drawn so many times larger, then averaged
 
 
-def _draw_strip(sheet: Image.Image, draw: ImageDraw.ImageDraw, at: tuple[int, int], strip: Strip,
-                none_left: str) -> None:
+def _draw_strip(
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, at: tuple[int, int], strip: Strip, none_left: str
+) -> None:
     x, y = at
     _paste(sheet, (x, y), strip.query.face)
     _ring(sheet, (x, y))
@@ -94,7 +102,9 @@ def _draw_strip(sheet: Image.Image, draw: ImageDraw.ImageDraw, at: tuple[int, in
         if number == 0:
             middle = x + TILE_PX // 2, y + TILE_PX // 2
             text = "\n".join(_wrapped(none_left, _CAPTION_PX, TILE_PX - 24))
-            draw.multiline_text(middle, text, _FAINT, _font(_CAPTION_PX), "mm", spacing=6, align="center")
+            draw.multiline_text(
+                middle, text, _FAINT, _font(_CAPTION_PX), "mm", spacing=6, align="center"
+            )
         x += TILE_PX + _GAP
 
 
@@ -103,7 +113,9 @@ def _paste(sheet: Image.Image, at: tuple[int, int], face: np.ndarray) -> None:
     sheet.paste(picture, at, _corners())
 
 
-def _caption(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, ink: str, bold: bool = False) -> None:
+def _caption(
+    draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, ink: str, bold: bool = False
+) -> None:
     middle = at[0] + TILE_PX // 2, at[1] + TILE_PX + _CAPTION_HEIGHT // 2 + 3
     draw.text(middle, text, ink, _font(_CAPTION_PX, bold), "mm")
 
@@ -139,7 +151,11 @@ def _wrapped(text: str, px: int, width: int) -> list[str]:
             continue
         lines += [line] if line else []
         while font.getlength(word) > width and len(word) > 1:
-            n = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or font.getlength(word[:n]) <= width)
+            n = next(
+                n
+                for n in range(len(word) - 1, 0, -1)
+                if n == 1 or font.getlength(word[:n]) <= width
+            )
             lines.append(word[:n])
             word = word[n:]
         line = word

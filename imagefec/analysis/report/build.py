@@ -12,11 +12,18 @@ from imagefec.errors import UserError
 PAGE, MARKDOWN, CACHE = "report.html", "report.md", "embeddings"
 
 
-def make_report(run_dirs: Sequence[str | os.PathLike], data_dir: str | os.PathLike, out: str | os.PathLike,
-                dataset: str = "fec", split: str = "test", progress: Callable[[int], object] | None = None) -> Path:
+def make_report(
+    run_dirs: Sequence[str | os.PathLike],
+    data_dir: str | os.PathLike,
+    out: str | os.PathLike,
+    dataset: str = "fec",
+    split: str = "test",
+    progress: Callable[[int], object] | None = None,
+) -> Path:
     """Compares runs on a split and writes report.md, report.html and plots.
 
-    Each run's embeddings are computed once and kept in OUT/embeddings; called again, only what is new is embedded.
+    Each run's embeddings are computed once and kept in OUT/embeddings; called again, only what is
+    new is embedded.
 
     Args:
       run_dirs: training runs; those that differ in their seed alone make one condition.
@@ -28,8 +35,9 @@ def make_report(run_dirs: Sequence[str | os.PathLike], data_dir: str | os.PathLi
       The path of report.md.
 
     Raises:
-      UserError: no run is given, a run is missing, broken, without a checkpoint or named twice, the runs differ in dataset or
-        dimension, there is no such dataset or split, or `out` cannot be written.
+      UserError: no run is given, a run is missing, broken, without a checkpoint or named twice, the
+        runs differ in dataset or dimension, there is no such dataset or split, or `out` cannot be
+        written.
     """
     from imagefec.analysis.report.conditions import read_runs, sort_into_conditions, uda_series
 
@@ -77,7 +85,9 @@ def _queries(urls: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     from imagefec.analysis import orderings
 
     queries, ranked = orderings.choose_faces(len(urls))
-    _, photo, sizes = np.unique(np.array(urls, dtype=object), return_inverse=True, return_counts=True)
+    _, photo, sizes = np.unique(
+        np.array(urls, dtype=object), return_inverse=True, return_counts=True
+    )
     return queries[len(urls) - sizes[photo.reshape(-1)[queries]] >= orderings.K], ranked
 
 
@@ -88,8 +98,10 @@ def _ranges(runs: Sequence) -> tuple[dict[str, float], str]:
         said = ", ".join(f"{name} {value:g}" for name, value in found[0].items())
         return found[0], f"the runs' own augmentation: {said}"
     if any(one != found[0] for one in found):
-        logging.warning("The runs were trained with different augmentations; their invariance is measured with the defaults "
-                        "of augment_faces.")
+        logging.warning(
+            "The runs were trained with different augmentations; their invariance is measured with the defaults "
+            "of augment_faces."
+        )
         return {}, "the default augmentation for all, as the runs were trained with different ones"
     return {}, "the default augmentation"
 
@@ -102,12 +114,24 @@ def _gallery(measures: object, faces: np.ndarray, queries: np.ndarray) -> object
     if best is worst or best.ordering is None or worst.ordering is None or not len(queries):
         return None
     places = np.linspace(0, len(queries) - 1, min(N_QUERIES, len(queries))).astype(int)
-    titles = tuple(f"{one.name} ({100 * run.scores['tpa']:.1f} %)"
-                   for one, run in ((measures.best, best), (measures.worst, worst)))
-    picture = side_by_side(faces, queries[places], best.ordering.neighbours[places], worst.ordering.neighbours[places], titles)
-    return Picture("side_by_side.jpg", picture, "Query faces with their nearest neighbours by the best and the worst condition",
-                   "Nearest neighbours of the same faces, nearest first, by a run of the best condition and one of the worst. "
-                   "Framed: found by both.")
+    titles = tuple(
+        f"{one.name} ({100 * run.scores['tpa']:.1f} %)"
+        for one, run in ((measures.best, best), (measures.worst, worst))
+    )
+    picture = side_by_side(
+        faces,
+        queries[places],
+        best.ordering.neighbours[places],
+        worst.ordering.neighbours[places],
+        titles,
+    )
+    return Picture(
+        "side_by_side.jpg",
+        picture,
+        "Query faces with their nearest neighbours by the best and the worst condition",
+        "Nearest neighbours of the same faces, nearest first, by a run of the best condition and one of the worst. "
+        "Framed: found by both.",
+    )
 
 
 def _shown_px() -> int:
@@ -121,7 +145,9 @@ def _writable(out: str | os.PathLike) -> Path:
     out = Path(out).expanduser()
     try:
         (out / CACHE).mkdir(parents=True, exist_ok=True)
-        (out / CACHE / ".gitignore").write_text("*\n")  # a report may well be committed, what it was computed from not
+        (out / CACHE / ".gitignore").write_text(
+            "*\n"
+        )  # a report may well be committed, what it was computed from not
     except OSError as error:
         raise _unwritable(out, error.strerror or str(error)) from None
     if not os.access(out, os.W_OK):
@@ -144,4 +170,6 @@ def _write(out: Path, title: str, blocks: Sequence) -> None:
 
 
 def _unwritable(out: Path, why: str) -> UserError:
-    return UserError(f"{out}: cannot be written ({why}). Give --out where there is free space and write permission.")
+    return UserError(
+        f"{out}: cannot be written ({why}). Give --out where there is free space and write permission."
+    )

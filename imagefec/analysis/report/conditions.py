@@ -40,35 +40,45 @@ def read_runs(run_dirs: Sequence[str | os.PathLike]) -> list[RunFiles]:
     """Reads runs that can stand in one report.
 
     Raises:
-      UserError: none is given, one comes twice, lacks a checkpoint or is broken, or they differ in dataset or dimension.
+      UserError: none is given, one comes twice, lacks a checkpoint or is broken, or they differ in
+        dataset or dimension.
     """
     if not run_dirs:
-        raise UserError("no run is given. Name run directories after --runs, such as --runs runs/*.")
+        raise UserError(
+            "no run is given. Name run directories after --runs, such as --runs runs/*."
+        )
     runs = [read_run_files(path) for path in run_dirs]
     where: dict[str, RunFiles] = {}
     for run in runs:
         other = where.setdefault(os.path.realpath(run.path), run)
         if other is not run:
             raise UserError(f"{run.path}: the same run as {other.path}. Name each run once.")
-    for what, values in (("dataset", [str(run.info.get("dataset", "fec")) for run in runs]),
-                         ("d_embedding", [_dimension(run) for run in runs])):
+    for what, values in (
+        ("dataset", [str(run.info.get("dataset", "fec")) for run in runs]),
+        ("d_embedding", [_dimension(run) for run in runs]),
+    ):
         for run, value in zip(runs, values):
             if value != values[0]:
-                raise UserError(f"{run.path}: its {what} is {value}, that of {runs[0].path} is {values[0]}. One report holds "
-                                f"runs of one {what}; make one report for each.")
+                raise UserError(
+                    f"{run.path}: its {what} is {value}, that of {runs[0].path} is {values[0]}. One report holds "
+                    f"runs of one {what}; make one report for each."
+                )
     return runs
 
 
 def sort_into_conditions(runs: Sequence[RunFiles]) -> list[Condition]:
     """Puts runs together whose settings are equal but for the seed and the path of the run that they began from.
 
-    A run without config.gin is a condition of its own. The conditions come in the order of their first runs.
+    A run without config.gin is a condition of its own. The conditions come in the order of their
+    first runs.
     """
     groups: dict[tuple, list[RunFiles]] = {}
     for run in runs:
         key = tuple(sorted(comparable(run).items())) if run.settings else (run.path,)
         groups.setdefault(key, []).append(run)
-    members = [tuple(sorted(group, key=lambda run: (run.seed, run.name))) for group in groups.values()]
+    members = [
+        tuple(sorted(group, key=lambda run: (run.seed, run.name))) for group in groups.values()
+    ]
     return [Condition(name, group) for name, group in zip(_distinct(_names(members)), members)]
 
 
@@ -83,7 +93,11 @@ def comparable(run: RunFiles, without_uda: bool = False) -> dict[str, str]:
     if settings.get(START, "None") != "None":
         settings[START] = "given"
     if without_uda:
-        settings = {name: value for name, value in settings.items() if not name.startswith(UDA) and name != "Augment.views"}
+        settings = {
+            name: value
+            for name, value in settings.items()
+            if not name.startswith(UDA) and name != "Augment.views"
+        }
     elif run.uda_weight == 0:  # without weight the term's other settings do nothing
         settings = {name: value for name, value in settings.items() if not name.startswith(UDA)}
     return settings
@@ -100,8 +114,11 @@ def uda_series(conditions: Sequence[Condition]) -> list[list[Condition]]:
                 without[key] = condition
             else:
                 series.setdefault((key, condition.uda_term), []).append(condition)
-    return [[without[key], *sorted(found, key=lambda one: one.uda_weight)]
-            for (key, _), found in series.items() if key in without]
+    return [
+        [without[key], *sorted(found, key=lambda one: one.uda_weight)]
+        for (key, _), found in series.items()
+        if key in without
+    ]
 
 
 def _names(members: Sequence[Sequence[RunFiles]]) -> list[str]:
@@ -113,14 +130,22 @@ def _names(members: Sequence[Sequence[RunFiles]]) -> list[str]:
         beside = [comparable(other[0]) for other, its in zip(members, recipes) if its == recipe]
         own = comparable(group[0])
         every = {name for settings in beside for name in settings}
-        differing = sorted(name for name in every if len({settings.get(name) for settings in beside}) > 1)
+        differing = sorted(
+            name for name in every if len({settings.get(name) for settings in beside}) > 1
+        )
         beyond = [name for name in differing if not name.startswith(UDA)]
         beyond = [name for name in beyond if name not in _BOOKKEEPING] or beyond
         parts = [f"{_short(name)} {own[name]}" for name in beyond if name in own]
         if f"{UDA}weight" in differing:
-            terms = {_uda_term(other[0]) for other, its in zip(members, recipes) if its == recipe and other[0].uda_weight}
-            parts.append(f"UDA {group[0].uda_weight:g}"
-                         + (f" ({_uda_term(group[0])})" if len(terms) > 1 and group[0].uda_weight else ""))
+            terms = {
+                _uda_term(other[0])
+                for other, its in zip(members, recipes)
+                if its == recipe and other[0].uda_weight
+            }
+            parts.append(
+                f"UDA {group[0].uda_weight:g}"
+                + (f" ({_uda_term(group[0])})" if len(terms) > 1 and group[0].uda_weight else "")
+            )
         name = ", ".join([*([recipe] if recipe and not (one_recipe and parts) else []), *parts])
         if name and len(beyond) <= _MOST_SETTINGS_IN_A_NAME and len(name) <= _LONGEST_NAME:
             names.append(name)
@@ -131,19 +156,29 @@ def _names(members: Sequence[Sequence[RunFiles]]) -> list[str]:
 
 def _uda_term(run: RunFiles) -> str:
     found = {name.replace("_", " "): run.settings.get(UDA + name, "0") for name in _UDA_TERM}
-    return ", ".join(f"{name} {value.strip(chr(39))}" for name, value in found.items() if value not in ("None", "False", "0"))
+    return ", ".join(
+        f"{name} {value.strip(chr(39))}"
+        for name, value in found.items()
+        if value not in ("None", "False", "0")
+    )
 
 
 def _short(setting: str) -> str:
     """`TripletLoss.margin` -> margin; what says little alone keeps its owner."""
     owner, _, name = setting.rpartition(".")
-    return name.replace("_", " ") if owner in ("training", "") or name in ("margin", "temperature") else f"{owner} {name}"
+    return (
+        name.replace("_", " ")
+        if owner in ("training", "") or name in ("margin", "temperature")
+        else f"{owner} {name}"
+    )
 
 
 def _distinct(names: list[str]) -> list[str]:
     """Names as they are where they differ, else numbered."""
-    return [name if names.count(name) == 1 else f"{name} ({names[:place + 1].count(name)})"
-            for place, name in enumerate(names)]
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: place + 1].count(name)})"
+        for place, name in enumerate(names)
+    ]
 
 
 def _dimension(run: RunFiles) -> int:

@@ -43,11 +43,16 @@ class Split:
     def at(self, image_size: int) -> datasets.Triplets:
         if self._held is None or self._held[0] != image_size:
             self._held = None
-            self._held = image_size, datasets.load_triplets(self.data_dir, self.dataset, self.name, image_size)
+            self._held = (
+                image_size,
+                datasets.load_triplets(self.data_dir, self.dataset, self.name, image_size),
+            )
         return self._held[1]
 
 
-def embed_split(run: RunFiles, split: Split, faces_digest: str, ranges: dict[str, float], cache: Path) -> Embedded:
+def embed_split(
+    run: RunFiles, split: Split, faces_digest: str, ranges: dict[str, float], cache: Path
+) -> Embedded:
     """Embeds a split with a run, or reads what an earlier call kept.
 
     Args:
@@ -64,9 +69,15 @@ def embed_split(run: RunFiles, split: Split, faces_digest: str, ranges: dict[str
     from imagefec.analysis.invariance import N_FACES, augmentation_invariance
     from imagefec.model import Embedder, checkpoint
 
-    asked = {"format": FORMAT, "checkpoint": digest_of_checkpoint(run.path), "faces": faces_digest,
-             "model": run.info["model"], "image_size": run.info["image_size"],
-             "ranges": sorted(ranges.items()), "n_faces": N_FACES}
+    asked = {
+        "format": FORMAT,
+        "checkpoint": digest_of_checkpoint(run.path),
+        "faces": faces_digest,
+        "model": run.info["model"],
+        "image_size": run.info["image_size"],
+        "ranges": sorted(ranges.items()),
+        "n_faces": N_FACES,
+    }
     path = cache / f"{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:24]}.npz"
     if path.is_file():
         with contextlib.suppress(UserError, KeyError):  # torn, or no such file: computed anew
@@ -74,8 +85,14 @@ def embed_split(run: RunFiles, split: Split, faces_digest: str, ranges: dict[str
             return Embedded(arrays["vectors"], meta["invariance"], meta["step"])
     embedder = Embedder.load(run.path)
     faces = split.at(embedder.image_size).faces
-    found = Embedded(embedder.embed(faces), augmentation_invariance(embedder, faces, ranges), embedder.info.get("step"))
-    checkpoint.save(path, {"vectors": found.vectors}, {"invariance": found.invariance, "step": found.step})
+    found = Embedded(
+        embedder.embed(faces),
+        augmentation_invariance(embedder, faces, ranges),
+        embedder.info.get("step"),
+    )
+    checkpoint.save(
+        path, {"vectors": found.vectors}, {"invariance": found.invariance, "step": found.step}
+    )
     return found
 
 

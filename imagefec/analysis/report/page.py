@@ -68,11 +68,16 @@ def _markdown(block: Block) -> str:
             return "\n".join(["```", *block.lines, "```"])
         case Table():
             rows = [block.header, *block.rows]
-            lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+            lines = [
+                f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+                for row in rows
+            ]
             ruler = "|".join(["---", *["---:"] * (len(block.header) - 1)])
             return "\n".join([lines[0], f"|{ruler}|", *lines[1:]])
         case Picture():
-            return f"![{block.alt}]({block.name})" + (f"\n\n{block.caption}" if block.caption else "")
+            return f"![{block.alt}]({block.name})" + (
+                f"\n\n{block.caption}" if block.caption else ""
+            )
 
 
 def _html(block: Block) -> str:
@@ -85,9 +90,13 @@ def _html(block: Block) -> str:
             return f"<pre><code>{html.escape(chr(10).join(block.lines))}</code></pre>"
         case Table():
             head = "".join(f'<th scope="col">{_inline(cell)}</th>' for cell in block.header)
-            rows = "\n".join(f'<tr><th scope="row">{_inline(row[0])}</th>'
-                             + "".join(f"<td>{_inline(cell)}</td>" for cell in row[1:]) + "</tr>" for row in block.rows)
-            return (f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>')
+            rows = "\n".join(
+                f'<tr><th scope="row">{_inline(row[0])}</th>'
+                + "".join(f"<td>{_inline(cell)}</td>" for cell in row[1:])
+                + "</tr>"
+                for row in block.rows
+            )
+            return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>'
         case Picture():
             kind = "jpeg" if block.name.endswith(".jpg") else "png"
             url = f"data:image/{kind};base64,{base64.b64encode(block.data).decode()}"

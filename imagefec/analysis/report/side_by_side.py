@@ -10,8 +10,13 @@ TILE_PX = 80
 QUALITY = 82
 
 
-def side_by_side(faces: np.ndarray, queries: Sequence[int], first: np.ndarray, second: np.ndarray,
-                 titles: tuple[str, str]) -> bytes:
+def side_by_side(
+    faces: np.ndarray,
+    queries: Sequence[int],
+    first: np.ndarray,
+    second: np.ndarray,
+    titles: tuple[str, str],
+) -> bytes:
     """Draws a row a query: the face, its neighbours by one model, its neighbours by the other; what both find is framed.
 
     Args:
@@ -45,7 +50,12 @@ def side_by_side(faces: np.ndarray, queries: Sequence[int], first: np.ndarray, s
                 at = left + place * step, top
                 _paste(sheet, faces[neighbour], at)
                 if neighbour in shared:
-                    draw.rectangle((at[0] - 3, at[1] - 3, at[0] + TILE_PX + 2, at[1] + TILE_PX + 2), None, _ACCENT, 3)
+                    draw.rectangle(
+                        (at[0] - 3, at[1] - 3, at[0] + TILE_PX + 2, at[1] + TILE_PX + 2),
+                        None,
+                        _ACCENT,
+                        3,
+                    )
     file = io.BytesIO()
     sheet.save(file, "JPEG", quality=QUALITY, optimize=True)
     return file.getvalue()

@@ -29,7 +29,8 @@ FORMAT = 1  # goes up when the same photo and settings would give another face f
 class FaceRecord:
     """What became of one face: `path` is its PNG, None where dropped; `score` None where nothing was found.
 
-    `reason` says why it was dropped, "" where kept; `upscaled` says that its patch was smaller than 128 px.
+    `reason` says why it was dropped, "" where kept; `upscaled` says that its patch was smaller than
+    128 px.
     """
 
     kept: bool
@@ -50,7 +51,8 @@ def read_faces(faces_dir: str | os.PathLike) -> dict[str, FaceRecord]:
     if not (faces_dir / BOOK).is_file():
         raise UserError(
             f"{faces_dir}: found no {BOOK}, so no faces were cut here; give the --faces folder that "
-            "`imagefec crop` wrote, or run `imagefec crop` first.")
+            "`imagefec crop` wrote, or run `imagefec crop` first."
+        )
     return {face_id: record for face_id, record, _ in read_book(faces_dir)}
 
 
@@ -74,7 +76,8 @@ def book_line(
     text = io.StringIO()
     score_text = "" if score is None else f"{score:.4f}"
     csv.writer(text, lineterminator="\n").writerow(
-        [face_id, url, *sides, int(kept), reason, detector, score_text, int(upscaled)])
+        [face_id, url, *sides, int(kept), reason, detector, score_text, int(upscaled)]
+    )
     return text.getvalue()
 
 
@@ -91,7 +94,9 @@ def read_book(faces_dir: Path) -> Iterator[tuple[str, FaceRecord, str]]:
                     return
                 if number == 1:
                     if line.rstrip("\r\n") != HEADER:
-                        raise _damaged(path, number, f"the header {line.strip()[:80]!r}, not {HEADER!r}")
+                        raise _damaged(
+                            path, number, f"the header {line.strip()[:80]!r}, not {HEADER!r}"
+                        )
                     continue
                 yield *_parsed(faces_dir, path, number, line), line
     except UnicodeDecodeError:
@@ -150,7 +155,8 @@ def check_settings(faces_dir: Path, settings: dict, compared: Iterable[str]) -> 
         if (faces_dir / BOOK).exists():
             raise UserError(
                 f"{faces_dir}: found {BOOK} but no {SETTINGS}, so how its faces were cut is not known; give "
-                "another --faces folder, or delete this one and crop again.")
+                "another --faces folder, or delete this one and crop again."
+            )
         _replace(path, (json.dumps(settings, indent=2) + "\n",))
         return
     try:
@@ -160,10 +166,13 @@ def check_settings(faces_dir: Path, settings: dict, compared: Iterable[str]) -> 
         raise UserError(f"{path}: damaged; delete the folder {faces_dir} and crop again.") from None
     if differing:
         was, wanted = (
-            ", ".join(f"{name} {values.get(name)}" for name in differing) for values in (found, settings))
+            ", ".join(f"{name} {values.get(name)}" for name in differing)
+            for values in (found, settings)
+        )
         raise UserError(
             f"{faces_dir}: its faces were cut with {was}, and now {wanted} is asked for; faces of both must "
-            "not be mixed. Give another --faces folder, or ask for the same settings.")
+            "not be mixed. Give another --faces folder, or ask for the same settings."
+        )
 
 
 def write_report(faces_dir: Path, report: dict) -> None:
@@ -180,8 +189,12 @@ def locked(faces_dir: Path) -> Iterator[None]:
         except BlockingIOError:
             raise UserError(
                 f"{faces_dir}: another crop is at work on this folder, and one at a time is allowed. Wait "
-                "for it, stop it, or give another --faces.") from None
-        for passing in (*faces_dir.glob(".*.tmp"), *faces_dir.glob("??/.*.tmp")):  # of a killed crop
+                "for it, stop it, or give another --faces."
+            ) from None
+        for passing in (
+            *faces_dir.glob(".*.tmp"),
+            *faces_dir.glob("??/.*.tmp"),
+        ):  # of a killed crop
             passing.unlink(missing_ok=True)
         yield
 
@@ -193,8 +206,13 @@ def _parsed(faces_dir: Path, path: Path, number: int, line: str) -> tuple[str, F
         if kept not in ("0", "1") or upscaled not in ("0", "1") or len(face_id) < 3:
             raise ValueError
         record = FaceRecord(
-            kept == "1", reason, detector, float(score) if score else None, upscaled == "1",
-            face_path(faces_dir, face_id) if kept == "1" else None)
+            kept == "1",
+            reason,
+            detector,
+            float(score) if score else None,
+            upscaled == "1",
+            face_path(faces_dir, face_id) if kept == "1" else None,
+        )
     except (ValueError, csv.Error):
         raise _damaged(path, number, f"{line.strip()[:80]!r}, no line of {HEADER}") from None
     return face_id, record
@@ -204,7 +222,8 @@ def _damaged(path: Path, number: int | None, found: str) -> UserError:
     where = path if number is None else f"{path}, line {number}"
     return UserError(
         f"{where}: found {found}. Delete that line, or the file, and run `imagefec crop` again: it cuts what "
-        "is not listed.")
+        "is not listed."
+    )
 
 
 def _replace(path: Path, lines: Iterable[str]) -> None:

@@ -13,9 +13,10 @@ from imagefec.data.fec_csv import TYPES, RowReport, read_rows
 class CropReport:
     """What became of the csv files' distinct faces and of their triplets.
 
-    `n_faces` = `n_kept` + the sum of `dropped`, which counts by reason; `n_upscaled` of the kept had fewer
-    than 128 px. `triplets` has, by split, n_triplets = whole + the sum of `lost` by reason; each lost triplet
-    counts once: for its votes ('tie', 'no votes') or else for its first face that was dropped.
+    `n_faces` = `n_kept` + the sum of `dropped`, which counts by reason; `n_upscaled` of the kept
+    had fewer than 128 px. `triplets` has, by split, n_triplets = whole + the sum of `lost` by
+    reason; each lost triplet counts once: for its votes ('tie', 'no votes') or else for its first
+    face that was dropped.
     """
 
     n_faces: int
@@ -46,14 +47,22 @@ def make_report(
     triplets: dict[str, dict] = {}
     for split, path in zip(splits, csv_paths):
         rows = RowReport()
-        counts = triplets.setdefault(split, {
-            "n_triplets": 0, "whole": 0, "lost": Counter(), "rows_refused": 0,
-            "by_type": {_type_name(kind): {"n_triplets": 0, "whole": 0} for kind in TYPES}})
+        counts = triplets.setdefault(
+            split,
+            {
+                "n_triplets": 0,
+                "whole": 0,
+                "lost": Counter(),
+                "rows_refused": 0,
+                "by_type": {_type_name(kind): {"n_triplets": 0, "whole": 0} for kind in TYPES},
+            },
+        )
         for row in read_rows(path, rows, skip_bad_rows):
             ids = [face.face_id for face in row.faces]
             seen.update(ids)
             lost = row.why_unlabelled or next(
-                (records[face_id].reason for face_id in ids if not records[face_id].kept), None)
+                (records[face_id].reason for face_id in ids if not records[face_id].kept), None
+            )
             for place in (counts, counts["by_type"][_type_name(row.type)]):
                 place["n_triplets"] += 1
                 place["whole"] += lost is None
@@ -65,8 +74,12 @@ def make_report(
     kept = [records[face_id] for face_id in seen if records[face_id].kept]
     dropped = Counter(records[face_id].reason for face_id in seen if not records[face_id].kept)
     return CropReport(
-        len(seen), len(kept), sum(record.upscaled for record in kept), _most_first(dropped),
-        dict(sorted(triplets.items())))
+        len(seen),
+        len(kept),
+        sum(record.upscaled for record in kept),
+        _most_first(dropped),
+        dict(sorted(triplets.items())),
+    )
 
 
 def _type_name(kind: str) -> str:

@@ -1,6 +1,7 @@
 """The crop stage: from cached photos to 128 px face files, and why each face or triplet was lost.
 
-One photo's work is in worker.py, the folder of faces in face_folder.py, the counts in face_report.py.
+One photo's work is in worker.py, the folder of faces in face_folder.py, the counts in
+face_report.py.
 """
 
 from __future__ import annotations
@@ -51,36 +52,41 @@ def crop_faces(
 ) -> CropReport:
     """Cuts the faces of FEC's csv files out of the cached photos; run again, it goes on where it was.
 
-    The finished folder has the same bytes for any number of workers, however often it was interrupted.
+    The finished folder has the same bytes for any number of workers, however often it was
+    interrupted.
 
     Args:
       csv_paths: one or both of FEC's csv files, named as Google names them.
       cache_dir: what `fetch_photos` filled.
-      faces_dir: made if missing; gets `ab/<face_id>.png`, faces.csv, settings.json and report.json. Faces of
-        other csv files that were cut there before stay.
-      detector, min_score, model_dir: of `make_detector`; a folder takes faces of one detector (and version of it)
-        and score only.
-      workers: processes; None for one a CPU core, fewer for little work. 1 works in this very process. In a
-        script of your own more than one wants the usual `if __name__ == "__main__":` guard.
+      faces_dir: made if missing; gets `ab/<face_id>.png`, faces.csv, settings.json and report.json.
+        Faces of other csv files that were cut there before stay.
+      detector, min_score, model_dir: of `make_detector`; a folder takes faces of one detector (and
+        version of it) and score only.
+      workers: processes; None for one a CPU core, fewer for little work. 1 works in this very
+        process. In a script of your own more than one wants the usual `if __name__ == "__main__":`
+        guard.
       skip_bad_rows: leave out the csv files' bad rows instead of stopping at the first.
       progress: told of every face done, and of counts; None is silent.
-      exclude: a list of URLs and face ids (as `Exclusion.load` reads it). Their faces are dropped as "excluded":
-        their photos are not opened, and what an earlier crop cut of them is deleted, in the whole folder. The list
-        counts for this call: what a later one does not name is cut again.
+      exclude: a list of URLs and face ids (as `Exclusion.load` reads it). Their faces are dropped
+        as "excluded": their photos are not opened, and what an earlier crop cut of them is deleted,
+        in the whole folder. The list counts for this call: what a later one does not name is cut
+        again.
 
     Returns:
       CropReport, also written to faces_dir/report.json.
 
     Raises:
-      UserError: a csv file or the list is bad, there is no cache, the detector is not available or another than
-        the folder's, the folder cannot be written (or the disk is full), or another crop is at work on it.
+      UserError: a csv file or the list is bad, there is no cache, the detector is not available or
+        another than the folder's, the folder cannot be written (or the disk is full), or another
+        crop is at work on it.
       ValueError: workers < 1 or no csv file.
     """
     if isinstance(csv_paths, (str, os.PathLike)):
         csv_paths = [csv_paths]
     if not csv_paths or (workers is not None and workers < 1):
         raise ValueError(
-            f"crop_faces wants at least one csv file and workers >= 1, found {csv_paths=}, {workers=}")
+            f"crop_faces wants at least one csv file and workers >= 1, found {csv_paths=}, {workers=}"
+        )
     splits = [split_of(path) for path in csv_paths]
     exclusion = Exclusion.load(exclude)
     finder = make_detector(detector, min_score, model_dir)
@@ -132,10 +138,12 @@ class _Tally:
 
 def _check_settings(faces_dir: Path, finder: Detector) -> None:
     compared = {
-        "format": face_folder.FORMAT, "detector": finder.name, "detector_version": finder.version,
-        "min_score": finder.min_score}
-    noted = {
-        "imagefec_version": imagefec.__version__, "opencv_version": cv2.__version__}
+        "format": face_folder.FORMAT,
+        "detector": finder.name,
+        "detector_version": finder.version,
+        "min_score": finder.min_score,
+    }
+    noted = {"imagefec_version": imagefec.__version__, "opencv_version": cv2.__version__}
     face_folder.check_settings(faces_dir, compared | noted, compared)
 
 
@@ -151,11 +159,16 @@ def _faces_by_photo(
 
 
 def _exclude(
-    faces_of: dict[str, dict[str, Box]], faces_dir: Path, exclusion: Exclusion, detector: str, tally: _Tally
+    faces_of: dict[str, dict[str, Box]],
+    faces_dir: Path,
+    exclusion: Exclusion,
+    detector: str,
+    tally: _Tally,
 ) -> list[str]:
     """Takes what is excluded out of the work and deletes its PNGs; returns the book's lines that say so.
 
-    Deleted before they are written: a crop killed in between leaves no face of the excluded, and the next one sees
+    Deleted before they are written: a crop killed in between leaves no face of the excluded, and
+      the next one sees
     that a face it may cut is missing.
     """
     if not exclusion:
@@ -164,11 +177,15 @@ def _exclude(
     for url in list(faces_of):
         faces = faces_of[url]
         for face_id in [face_id for face_id in faces if exclusion.excludes(url, face_id)]:
-            lines[face_id] = face_folder.book_line(face_id, url, faces.pop(face_id), False, EXCLUDED, detector, None, False)
+            lines[face_id] = face_folder.book_line(
+                face_id, url, faces.pop(face_id), False, EXCLUDED, detector, None, False
+            )
         if not faces:
             del faces_of[url]
     tally.note(Counter({False: len(lines)}))
-    for face_id, _, line in face_folder.read_book(faces_dir):  # those cut before for other csv files, too
+    for face_id, _, line in face_folder.read_book(
+        faces_dir
+    ):  # those cut before for other csv files, too
         if face_id not in lines and exclusion.excludes(face_folder.url_of(line), face_id):
             lines[face_id] = face_folder.excluded_line(line)
     for face_id in lines:
@@ -193,8 +210,11 @@ def _drop_done(faces_of: dict[str, dict[str, Box]], faces_dir: Path, tally: _Tal
 
 def _is_done(record: FaceRecord) -> bool:
     if not record.kept:
-        # A later fetch may have brought the photo; and whom no list names any more is not excluded any more.
-        return not record.reason.startswith((NOT_FETCHED, NOT_A_PHOTO)) and record.reason != EXCLUDED
+        # A later fetch may have brought the photo; and whom no list names any more is not excluded
+        # any more.
+        return (
+            not record.reason.startswith((NOT_FETCHED, NOT_A_PHOTO)) and record.reason != EXCLUDED
+        )
     try:
         return record.path.stat().st_size > 0  # a power cut may leave an empty file
     except FileNotFoundError:
@@ -205,14 +225,17 @@ def _jobs(faces_of: dict[str, dict[str, Box]], cache: Cache, faces_dir: Path) ->
     for url, faces in faces_of.items():
         wanted = [
             Wanted(face_id, url, box, face_folder.face_path(faces_dir, face_id))
-            for face_id, box in faces.items()]
+            for face_id, box in faces.items()
+        ]
         yield cache.photo_path(url) or f"{NOT_FETCHED}: {cache.reason(url)}", wanted
 
 
 def _n_workers(workers: int | None, faces_of: dict[str, dict[str, Box]]) -> int:
     if workers is not None:
         return workers
-    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    n_cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return max(min(n_cores, sum(map(len, faces_of.values())) // _FACES_A_WORKER), 1)
 
 
@@ -225,9 +248,14 @@ def _all_cuts(
             for photo, faces in jobs:
                 yield _without_photo(photo, faces) or worker.crop_photo(photo, faces, finder)
         return
-    # Spawned, never forked: the caller may run TF's or JAX's threads, which a fork does not survive.
+    # Spawned, never forked: the caller may run TF's or JAX's threads, which a fork does not
+    # survive.
     pool = ProcessPoolExecutor(
-        n_workers, multiprocessing.get_context("spawn"), worker.set_up, (finder.name, finder.min_score, model_dir))
+        n_workers,
+        multiprocessing.get_context("spawn"),
+        worker.set_up,
+        (finder.name, finder.min_score, model_dir),
+    )
     try:
         running: deque = deque()
         for batch in _batches(jobs):
@@ -245,7 +273,8 @@ def _all_cuts(
         raise UserError(
             "a worker process of crop ended before its work was done: killed for lack of memory, or the "
             'script that called it lacks the `if __name__ == "__main__":` guard. Run again with fewer '
-            "--workers (1 needs no other process). What is cut stays.") from None
+            "--workers (1 needs no other process). What is cut stays."
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -280,7 +309,15 @@ def _one_opencv_thread() -> Iterator[None]:
 def _line_of(cut: Cut, detector: str) -> str:
     wanted = cut.wanted
     return face_folder.book_line(
-        wanted.face_id, wanted.url, wanted.box, not cut.reason, cut.reason, detector, cut.score, cut.upscaled)
+        wanted.face_id,
+        wanted.url,
+        wanted.box,
+        not cut.reason,
+        cut.reason,
+        detector,
+        cut.score,
+        cut.upscaled,
+    )
 
 
 @contextmanager
@@ -291,4 +328,5 @@ def _folder_errors(faces_dir: Path) -> Iterator[None]:
         raise UserError(
             f"{faces_dir}: cannot write the faces ({error.filename or 'disk'}: {error.strerror or error}). "
             "Give --faces on a disk with free space and write permission, or make room. What is cut stays: "
-            "the same command goes on from there.") from error
+            "the same command goes on from there."
+        ) from error

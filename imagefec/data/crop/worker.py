@@ -60,7 +60,9 @@ def crop_photo(photo_path: Path, faces: list[Wanted], detector: Detector) -> lis
     return cuts
 
 
-def set_up(detector_name: str, min_score: float, model_dir: str | os.PathLike | None = None) -> None:
+def set_up(
+    detector_name: str, min_score: float, model_dir: str | os.PathLike | None = None
+) -> None:
     """Readies a fresh worker process with the detector that the arguments make."""
     global _detector
     # The parent is told of Ctrl-C as well, and ends its workers in order.

@@ -27,8 +27,8 @@ from imagefec.data.fetch.rate_limit import Answer
 class Attempt(NamedTuple):
     """What one request for a url came to: `sha256` is there where the photo is in the cache, else `reason` says why not.
 
-    `gone` marks the server's final answer, `worth_retrying` one that may be another next time; `answer` and
-    `retry_after_s` are what the host's pace depends on.
+    `gone` marks the server's final answer, `worth_retrying` one that may be another next time;
+    `answer` and `retry_after_s` are what the host's pace depends on.
     """
 
     answer: Answer
@@ -55,20 +55,39 @@ class Downloader:
     """
 
     def __init__(
-        self, cache_dir: Path, user_agent: str, workers: int, timeout_s: float, max_bytes: int,
-        max_pixels: int = pictures.MAX_PIXELS, ignore_x_robots_tag: bool = False,
+        self,
+        cache_dir: Path,
+        user_agent: str,
+        workers: int,
+        timeout_s: float,
+        max_bytes: int,
+        max_pixels: int = pictures.MAX_PIXELS,
+        ignore_x_robots_tag: bool = False,
     ):
         self._cache_dir = cache_dir
         self._max_bytes, self._max_pixels = max_bytes, max_pixels
         self._ignore_x_robots_tag = ignore_x_robots_tag
         self._body_s = 10 * timeout_s
         self._pool = urllib3.PoolManager(
-            num_pools=64, maxsize=workers, timeout=urllib3.Timeout(connect=timeout_s, read=timeout_s),
+            num_pools=64,
+            maxsize=workers,
+            timeout=urllib3.Timeout(connect=timeout_s, read=timeout_s),
             # Redirects are urllib3's, all other retries ours: they end in the ledger with a reason.
             retries=urllib3.Retry(
-                total=None, connect=0, read=0, status=0, other=0, redirect=5,
-                respect_retry_after_header=False),
-            headers={"User-Agent": user_agent, "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"})
+                total=None,
+                connect=0,
+                read=0,
+                status=0,
+                other=0,
+                redirect=5,
+                respect_retry_after_header=False,
+            ),
+            headers={
+                "User-Agent": user_agent,
+                "Accept": "image/*,*/*;q=0.5",
+                "Accept-Encoding": "identity",
+            },
+        )
 
     def attempt(self, url: str) -> Attempt:
         """Asks for one photo, once.
@@ -81,8 +100,12 @@ class Downloader:
             n_bytes, sha256, final_url = fetch_once(url)
         except Refused as refused:
             return Attempt(
-                refused.answer, reason=refused.reason, gone=refused.gone, worth_retrying=refused.worth_retrying,
-                retry_after_s=refused.retry_after_s)
+                refused.answer,
+                reason=refused.reason,
+                gone=refused.gone,
+                worth_retrying=refused.worth_retrying,
+                retry_after_s=refused.retry_after_s,
+            )
         return Attempt(Answer.SERVED, n_bytes, sha256, final_url)
 
     def close(self) -> None:
@@ -97,7 +120,8 @@ class Downloader:
                     raise Refused(PLACEHOLDER, gone=True)
                 return (*self._take(response), final_url)
             finally:
-                # A body read to its end has given its connection back; the rest of others is not worth it.
+                # A body read to its end has given its connection back; the rest of others is not
+                # worth it.
                 response.close()
         except http_errors.HTTPError as error:
             raise _refusal_of(error) from None
@@ -121,10 +145,16 @@ class Downloader:
             retry_after_s = _retry_after_s(response)
             throttled = response.status == 429 or retry_after_s > 0
             raise Refused(
-                f"http {response.status}", gone=response.status in _GONE,
+                f"http {response.status}",
+                gone=response.status in _GONE,
                 worth_retrying=response.status in _WORTH_RETRYING or response.status >= 500,
-                answer=Answer.THROTTLED if throttled else Answer.FAULTY if response.status >= 500 else Answer.SERVED,
-                retry_after_s=retry_after_s)
+                answer=Answer.THROTTLED
+                if throttled
+                else Answer.FAULTY
+                if response.status >= 500
+                else Answer.SERVED,
+                retry_after_s=retry_after_s,
+            )
         if not self._ignore_x_robots_tag and refuses_ai(response.headers.getlist("X-Robots-Tag")):
             raise Refused("refused by x-robots-tag", gone=True)
         if (response.length_remaining or 0) > self._max_bytes:
@@ -132,7 +162,8 @@ class Downloader:
         return self._store(body, response.headers.get("Content-Type", ""))
 
     def _body_of(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        # read1 returns what is there, so the deadline also catches a server that drips a byte at a time.
+        # read1 returns what is there, so the deadline also catches a server that drips a byte at a
+        # time.
         deadline = time.monotonic() + self._body_s
         while chunk := response.read1(_CHUNK_BYTES, decode_content=True):
             yield chunk
@@ -142,10 +173,14 @@ class Downloader:
     def copy_file(self, url: str, path: str | os.PathLike | None = None) -> tuple[int, str, str]:
         """Copies the file that a file: url names, or the one at `path`, checked as a download is; raises Refused."""
         try:
-            with open(path or url2pathname(urlsplit(url).path), "rb", opener=_open_without_blocking) as file:
+            with open(
+                path or url2pathname(urlsplit(url).path), "rb", opener=_open_without_blocking
+            ) as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise Refused("not a file", gone=True)
-                content = file.read(self._max_bytes + 1)  # in one go: an OSError below is then the cache's
+                content = file.read(
+                    self._max_bytes + 1
+                )  # in one go: an OSError below is then the cache's
         except FileNotFoundError:
             raise Refused("no such file", gone=True) from None
         except (OSError, ValueError):
@@ -175,7 +210,8 @@ class Downloader:
                     chunk = next(chunks, b"")
             if wrong := pictures.what_is_wrong(part, self._max_pixels):
                 raise Refused(wrong, gone=wrong != pictures.TRUNCATED)
-            # No fsync a photo: after a power cut the size in the ledger tells which files to fetch again.
+            # No fsync a photo: after a power cut the size in the ledger tells which files to fetch
+            # again.
             _move(part, object_path(self._cache_dir, digest.hexdigest()))
         except BaseException:
             part.unlink(missing_ok=True)
@@ -188,10 +224,18 @@ class Downloader:
 
 PARTS_DIR = "parts"
 PLACEHOLDER = "placeholder picture"
-# Where hosts redirect to in place of a deleted photo: Flickr, Imgur, Tumblr, and what others call it.
+# Where hosts redirect to in place of a deleted photo: Flickr, Imgur, Tumblr, and what others call
+# it.
 _PLACEHOLDER = re.compile(
-    r"photo_unavailable|photo_deleted|image_removed|/removed\.png$|(image|photo)[-_]?not[-_]?(found|available)", re.IGNORECASE)
-_DIRECTIVES_WITH_VALUES = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")
+    r"photo_unavailable|photo_deleted|image_removed|/removed\.png$|(image|photo)[-_]?not[-_]?(found|available)",
+    re.IGNORECASE,
+)
+_DIRECTIVES_WITH_VALUES = (
+    "unavailable_after",
+    "max-snippet",
+    "max-image-preview",
+    "max-video-preview",
+)
 _GONE = frozenset({401, 403, 404, 410, 451})
 _WORTH_RETRYING = frozenset({408, 425, 429})
 _CHUNK_BYTES = 1 << 18
@@ -203,8 +247,12 @@ class Refused(Exception):
     """Why a request brought no photo, and whether another may."""
 
     def __init__(
-        self, reason: str, gone: bool = False, worth_retrying: bool | None = None,
-        answer: Answer = Answer.SERVED, retry_after_s: float = 0.0,
+        self,
+        reason: str,
+        gone: bool = False,
+        worth_retrying: bool | None = None,
+        answer: Answer = Answer.SERVED,
+        retry_after_s: float = 0.0,
     ):
         super().__init__(reason)
         self.reason = reason
@@ -218,9 +266,11 @@ def refuses_ai(headers: Iterable[str]) -> bool:
     """Whether X-Robots-Tag headers say noai or noimageai to everyone or to us.
 
     Args:
-      headers: values such as "noindex, noai" or "imagefec: noimageai"; a name ahead of a colon is whom it is for.
+      headers: values such as "noindex, noai" or "imagefec: noimageai"; a name ahead of a colon is
+        whom it is for.
 
-    Source: developers.google.com/search/docs/crawling-indexing/robots-meta-tag; deviantart.com's noai, noimageai.
+    Source: developers.google.com/search/docs/crawling-indexing/robots-meta-tag; deviantart.com's
+      noai, noimageai.
     """
     for header in headers:
         to_us = True
@@ -251,14 +301,16 @@ def _refusal_of(error: http_errors.HTTPError) -> Refused:
     if isinstance(error, http_errors.DecodeError):
         return Refused("broken content encoding")
     if isinstance(error, (http_errors.IncompleteRead, http_errors.InvalidChunkLength)) or (
-            isinstance(error, http_errors.ProtocolError) and "IncompleteRead" in str(error)):
+        isinstance(error, http_errors.ProtocolError) and "IncompleteRead" in str(error)
+    ):
         return Refused("truncated body")
     return Refused("connection broken", answer=Answer.BROKEN)
 
 
 def _acknowledge(response: urllib3.BaseHTTPResponse) -> None:
-    # A server with Nagle's algorithm on (Python's own, for one) holds the body back until the kernel has
-    # acknowledged the headers, which it puts off for 40 ms: measured 45 ms a photo, against 1-2 with this.
+    # A server with Nagle's algorithm on (Python's own, for one) holds the body back until the
+    # kernel has acknowledged the headers, which it puts off for 40 ms: measured 45 ms a photo,
+    # against 1-2 with this.
     sock = getattr(response.connection, "sock", None)
     if sock is not None and hasattr(socket, "TCP_QUICKACK"):
         with contextlib.suppress(OSError):
@@ -294,7 +346,7 @@ def _open_without_blocking(path: str, flags: int) -> int:
 def _write_all(file, chunk: bytes) -> None:
     view = memoryview(chunk)
     while view:
-        view = view[file.write(view):]
+        view = view[file.write(view) :]
 
 
 def _move(part: Path, to: Path) -> None:

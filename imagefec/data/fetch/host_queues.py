@@ -33,7 +33,9 @@ class HostQueues:
       clock: monotonic seconds.
     """
 
-    def __init__(self, make_gate: Callable[[float], HostGate], clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self, make_gate: Callable[[float], HostGate], clock: Callable[[], float] = time.monotonic
+    ):
         self._make_gate, self._clock = make_gate, clock
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
         self._changed = threading.Condition()
@@ -49,7 +51,10 @@ class HostQueues:
         """Adds tasks of open hosts; none is handed out before the delay is over."""
         with self._changed:
             for task in tasks:
-                heapq.heappush(self._hosts[task.host].waiting, (self._clock() + delay_s, next(self._numbers), task))
+                heapq.heappush(
+                    self._hosts[task.host].waiting,
+                    (self._clock() + delay_s, next(self._numbers), task),
+                )
             self._changed.notify_all()
 
     def take(self) -> Task | None:
@@ -65,7 +70,9 @@ class HostQueues:
                         host.under_way += 1
                         return heapq.heappop(host.waiting)[2]
                     wake_at = min(wake_at, ready_at)
-                self._changed.wait(None if wake_at == math.inf else min(wake_at - now, _LONGEST_WAIT_S))
+                self._changed.wait(
+                    None if wake_at == math.inf else min(wake_at - now, _LONGEST_WAIT_S)
+                )
         return None
 
     def end(self, task: Task, answer: Answer, retry_after_s: float = 0.0) -> None:
@@ -110,7 +117,11 @@ class HostQueues:
         """Seconds for which hosts are left alone because they refused or did not answer, by host."""
         with self._changed:
             now = self._clock()
-            until = {name: host.gate.waits_until(now) for name, host in self._hosts.items() if host.waiting}
+            until = {
+                name: host.gate.waits_until(now)
+                for name, host in self._hosts.items()
+                if host.waiting
+            }
             return {name: at - now for name, at in until.items() if at is not None}
 
     def close(self) -> None:

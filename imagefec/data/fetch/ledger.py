@@ -17,8 +17,10 @@ from imagefec.errors import UserError
 class Outcome:
     """How the fetch of one url ended.
 
-    `status` is 'ok', 'gone' (the server's final answer: asked again only on demand) or 'failed' (asked again
-    by the next fetch). `reason` is a short text of few kinds, so that reasons can be counted; None where ok.
+    `status` is 'ok', 'gone' (the server's final answer: asked again only on demand) or 'failed'
+      (asked again
+    by the next fetch). `reason` is a short text of few kinds, so that reasons can be counted; None
+    where ok.
     """
 
     url: str
@@ -42,7 +44,8 @@ class Ledger:
         self._db = sqlite3.connect(self._path, isolation_level=None)
         try:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            # WAL + NORMAL: a killed process loses nothing; a power cut may lose the last rows: refetched.
+            # WAL + NORMAL: a killed process loses nothing; a power cut may lose the last rows:
+            # refetched.
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             if version == 0:
@@ -58,7 +61,9 @@ class Ledger:
         """Adds urls to this fetch; each counts once, in the order of first mention."""
         self._db.execute("BEGIN")
         self._db.executemany(
-            "INSERT OR IGNORE INTO wanted (url, host) VALUES (?, ?)", ((url, host_of(url)) for url in urls))
+            "INSERT OR IGNORE INTO wanted (url, host) VALUES (?, ?)",
+            ((url, host_of(url)) for url in urls),
+        )
         self._db.execute("COMMIT")
 
     def n_wanted(self) -> int:
@@ -70,7 +75,11 @@ class Ledger:
         while rows := self._db.execute(_WANTED_PAGE, (last, page)).fetchall():
             last = rows[-1][0]
             for _, url, status, reason, attempts, n_bytes, sha256, final_url in rows:
-                known = Outcome(url, status, reason, attempts, n_bytes, sha256, final_url) if status else None
+                known = (
+                    Outcome(url, status, reason, attempts, n_bytes, sha256, final_url)
+                    if status
+                    else None
+                )
                 yield url, known
 
     def ask(self, urls: Iterable[tuple[str, str, str, str]], taken: bool = False) -> None:
@@ -78,7 +87,8 @@ class Ledger:
         self._db.execute("BEGIN")
         self._db.executemany(
             "INSERT OR IGNORE INTO asked (url, host, name, tail, taken) VALUES (?, ?, ?, ?, ?)",
-            ((*names, taken) for names in urls))
+            ((*names, taken) for names in urls),
+        )
         self._db.execute("COMMIT")
 
     def asked_hosts(self) -> Iterator[str]:
@@ -116,9 +126,12 @@ class Ledger:
     def note_files(self, files: Iterable[tuple[str, str]]) -> None:
         """Notes (name, path) of files that may be photos that have to be asked for."""
         self._db.execute("BEGIN")
-        # A name need not be text (a disk of another system's, say), which SQLite asks of a string: the path is kept as bytes.
-        self._db.executemany("INSERT INTO files (name, path) VALUES (?, ?)", (
-            (name.encode(errors="replace").decode(), os.fsencode(path)) for name, path in files))
+        # A name need not be text (a disk of another system's, say), which SQLite asks of a string:
+        # the path is kept as bytes.
+        self._db.executemany(
+            "INSERT INTO files (name, path) VALUES (?, ?)",
+            ((name.encode(errors="replace").decode(), os.fsencode(path)) for name, path in files),
+        )
         self._db.execute("COMMIT")
 
     def files_named(self, name: str) -> list[str]:
@@ -129,13 +142,18 @@ class Ledger:
     def mark_placeholders(self, urls: int) -> int:
         """Marks as gone what one and the same picture was sent for, for so many wanted urls of a host; how many urls.
 
-        What an earlier fetch marked is known for a placeholder, however few urls it was sent for this time.
+        What an earlier fetch marked is known for a placeholder, however few urls it was sent for
+        this time.
         """
         return self._db.execute(_MARK_PLACEHOLDERS, (time.time(), urls)).rowcount
 
     def n_whole(self, urls: Sequence[str]) -> int:
         """How many of three urls have a photo, a url that comes twice counted twice."""
-        found = dict(self._db.execute("SELECT url, 1 FROM photos WHERE status = 'ok' AND url IN (?, ?, ?)", urls))
+        found = dict(
+            self._db.execute(
+                "SELECT url, 1 FROM photos WHERE status = 'ok' AND url IN (?, ?, ?)", urls
+            )
+        )
         return sum(url in found for url in urls)
 
     def tally_by_host(self, most: int) -> list[tuple[str, str, int]]:
@@ -146,15 +164,21 @@ class Ledger:
         """Writes outcomes in one transaction. An 'ok' comes here only once its file is in place."""
         now = time.time()
         self._db.execute("BEGIN")
-        self._db.executemany(_RECORD, [
-            (o.url, o.status, o.reason, o.attempts, now, o.n_bytes, o.sha256, o.final_url) for o in outcomes])
+        self._db.executemany(
+            _RECORD,
+            [
+                (o.url, o.status, o.reason, o.attempts, now, o.n_bytes, o.sha256, o.final_url)
+                for o in outcomes
+            ],
+        )
         self._db.execute("COMMIT")
 
     def tally(self) -> list[tuple[str, str | None, int, int]]:
         """(status, reason, number of urls, their bytes) over the wanted urls."""
         return self._db.execute(
             "SELECT status, reason, count(*), sum(n_bytes) FROM wanted JOIN photos USING (url) "
-            "GROUP BY status, reason ORDER BY 3 DESC, 2").fetchall()
+            "GROUP BY status, reason ORDER BY 3 DESC, 2"
+        ).fetchall()
 
     def close(self) -> None:
         try:
@@ -181,10 +205,12 @@ class Cache:
         if not path.is_file():
             raise UserError(
                 f"{self._cache_dir}: found no {FILE_NAME}, so this is no photo cache; give the --cache that "
-                "`imagefec fetch` wrote, or fetch first.")
+                "`imagefec fetch` wrote, or fetch first."
+            )
         try:
             self._db = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+                f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False
+            )
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
         except sqlite3.Error as error:
             raise damaged(path, error) from None
@@ -202,7 +228,11 @@ class Cache:
         """Why the url has no photo: 'http 404', 'timed out', 'not fetched', …; None where it has one."""
         status, reason, sha256 = self._look_up(url)
         if status == "ok":
-            return None if object_path(self._cache_dir, sha256).is_file() else "file missing from the cache"
+            return (
+                None
+                if object_path(self._cache_dir, sha256).is_file()
+                else "file missing from the cache"
+            )
         return reason
 
     def close(self) -> None:
@@ -239,13 +269,16 @@ def damaged(path: Path, error: sqlite3.Error) -> UserError:
     """What to tell the user when SQLite cannot work with the ledger."""
     if "disk is full" in str(error) or "disk I/O" in str(error):
         return UserError(
-            f"{path}: cannot be written ({error}); free some space and run the same command again.")
+            f"{path}: cannot be written ({error}); free some space and run the same command again."
+        )
     if "readonly" in str(error) or "unable to open" in str(error) or "locked" in str(error):
         return UserError(
-            f"{path}: cannot be opened ({error}); check its permissions and that no other program holds it.")
+            f"{path}: cannot be opened ({error}); check its permissions and that no other program holds it."
+        )
     return UserError(
         f"{path}: found a damaged ledger ({error}), an SQLite file is wanted. Delete it and fetch again; "
-        "only the photos' bookkeeping is in it.")
+        "only the photos' bookkeeping is in it."
+    )
 
 
 FILE_NAME = "ledger.sqlite3"
@@ -311,4 +344,5 @@ ON CONFLICT (url) DO UPDATE SET
 def _wrong_version(path: Path, version: int) -> UserError:
     return UserError(
         f"{path}: found a ledger of version {version}; this imagefec reads version {_VERSION}. Use the "
-        "imagefec that wrote it, or fetch into another cache.")
+        "imagefec that wrote it, or fetch into another cache."
+    )

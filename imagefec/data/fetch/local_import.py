@@ -25,12 +25,15 @@ def file_names(url: str) -> tuple[str, str]:
     return name, f"{folder.rpartition('/')[2]}/{name}"
 
 
-def import_photos(ledger: Ledger, downloader: Downloader, folder: str | os.PathLike) -> Iterator[tuple[list[Outcome], int]]:
+def import_photos(
+    ledger: Ledger, downloader: Downloader, folder: str | os.PathLike
+) -> Iterator[tuple[list[Outcome], int]]:
     """Copies the photos of a folder that the ledger's asked urls name, and takes those urls off what is to be asked.
 
-    A file is a url's where its name is the last part of the url's path, the whole url quoted, or the url's sha256 in
-    hexadecimal, with any suffix. Of a name that fits several urls or several files the folder's name counts as well, as in a
-    mirror of the host; what then still fits several is ambiguous, and is counted, not guessed.
+    A file is a url's where its name is the last part of the url's path, the whole url quoted, or
+    the url's sha256 in hexadecimal, with any suffix. Of a name that fits several urls or several
+    files the folder's name counts as well, as in a mirror of the host; what then still fits several
+    is ambiguous, and is counted, not guessed.
 
     Args:
       ledger: with what is to be asked.
@@ -44,7 +47,9 @@ def import_photos(ledger: Ledger, downloader: Downloader, folder: str | os.PathL
       UserError: there is no such folder.
     """
     if not Path(folder).is_dir():
-        raise UserError(f"--from_dir={folder}: there is no such folder; nothing was fetched. Give the folder of your pictures.")
+        raise UserError(
+            f"--from_dir={folder}: there is no such folder; nothing was fetched. Give the folder of your pictures."
+        )
     files = _files(folder)
     while page := list(islice(files, _PAGE)):
         ledger.note_files(page)

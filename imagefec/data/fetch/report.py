@@ -19,11 +19,13 @@ MOST_HOSTS = 50  # told of in the report
 class FetchReport:
     """What the cache holds of the csv files' photos: n_ok + n_gone + n_failed = n_urls.
 
-    `n_fetched` photos of the n_ok came in this very run over the network (or by file: urls), `n_imported` from the user's
-    folder, where `n_ambiguous` more had names that fit several; `n_bytes` is the size of all n_ok. `reasons` counts the gone
-    and the failed. `hosts` has the statuses of the 50 hosts with the most photos, and of those that refused how often, and
-    at which rate they were asked in the end. `triplets` has by split, and by type, how many there are and how many have all
-    three photos. `n_rows_refused` rows of the csv files were skipped.
+    `n_fetched` photos of the n_ok came in this very run over the network (or by file: urls),
+      `n_imported` from the user's
+    folder, where `n_ambiguous` more had names that fit several; `n_bytes` is the size of all n_ok.
+    `reasons` counts the gone and the failed. `hosts` has the statuses of the 50 hosts with the most
+    photos, and of those that refused how often, and at which rate they were asked in the end.
+    `triplets` has by split, and by type, how many there are and how many have all three photos.
+    `n_rows_refused` rows of the csv files were skipped.
     """
 
     n_urls: int
@@ -46,8 +48,14 @@ class FetchReport:
 
 
 def make_report(
-    ledger: Ledger, csv_paths: Sequence[str | os.PathLike], throttled: Mapping[str, dict], n_fetched: int, n_imported: int,
-    n_ambiguous: int, n_rows_refused: int, started_at: float,
+    ledger: Ledger,
+    csv_paths: Sequence[str | os.PathLike],
+    throttled: Mapping[str, dict],
+    n_fetched: int,
+    n_imported: int,
+    n_ambiguous: int,
+    n_rows_refused: int,
+    started_at: float,
 ) -> FetchReport:
     """Counts what the ledger holds of the wanted urls; memory does not grow with them. `started_at` is of `time.monotonic`."""
     n_by_status, reasons, n_bytes = {"ok": 0, "gone": 0, "failed": 0}, {}, 0
@@ -64,28 +72,52 @@ def make_report(
     triplets = _whole_triplets(ledger, csv_paths)
     seconds = time.monotonic() - started_at
     return FetchReport(
-        n_urls=ledger.n_wanted(), n_ok=n_by_status["ok"], n_gone=n_by_status["gone"],
-        n_failed=n_by_status["failed"], n_fetched=n_fetched, n_imported=n_imported, n_ambiguous=n_ambiguous, n_bytes=n_bytes,
-        n_rows_refused=n_rows_refused, reasons=reasons, hosts=hosts,
-        triplets=triplets, seconds=seconds,
-        images_per_s=round(n_fetched / seconds, 1) if seconds else 0.0)
+        n_urls=ledger.n_wanted(),
+        n_ok=n_by_status["ok"],
+        n_gone=n_by_status["gone"],
+        n_failed=n_by_status["failed"],
+        n_fetched=n_fetched,
+        n_imported=n_imported,
+        n_ambiguous=n_ambiguous,
+        n_bytes=n_bytes,
+        n_rows_refused=n_rows_refused,
+        reasons=reasons,
+        hosts=hosts,
+        triplets=triplets,
+        seconds=seconds,
+        images_per_s=round(n_fetched / seconds, 1) if seconds else 0.0,
+    )
 
 
 def describe(report: FetchReport) -> str:
     """The report as lines for a person: photos by status, why some are not there, triplets still whole by split and type."""
-    lines = [f"photos    {_share(report.n_ok, report.n_urls)}, {report.n_gone} gone, {report.n_failed} failed"
-             + (" (the same command asks for the failed again)" if report.n_failed else "")]
+    lines = [
+        f"photos    {_share(report.n_ok, report.n_urls)}, {report.n_gone} gone, {report.n_failed} failed"
+        + (" (the same command asks for the failed again)" if report.n_failed else "")
+    ]
     if report.n_imported or report.n_ambiguous:
-        lines.append(f"yours     {report.n_imported} taken, {report.n_ambiguous} passed over for names that fit several")
+        lines.append(
+            f"yours     {report.n_imported} taken, {report.n_ambiguous} passed over for names that fit several"
+        )
     if report.n_rows_refused:
         lines.append(f"rows      {report.n_rows_refused} of the csv files skipped")
-    lines += [f"lost      {n} by {reason}" for reason, n in list(report.reasons.items())[:_MOST_REASONS]]
-    lines += [f"host      {host} {'was given up in this run' if facts['given_up'] else 'limited the rate'}"
-              for host, facts in report.hosts.items() if facts.get("given_up") or facts.get("n_throttled")][:_MOST_REASONS]
+    lines += [
+        f"lost      {n} by {reason}" for reason, n in list(report.reasons.items())[:_MOST_REASONS]
+    ]
+    lines += [
+        f"host      {host} {'was given up in this run' if facts['given_up'] else 'limited the rate'}"
+        for host, facts in report.hosts.items()
+        if facts.get("given_up") or facts.get("n_throttled")
+    ][:_MOST_REASONS]
     for split, counts in report.triplets.items():
-        by_type = ", ".join(f"{kind} {_share(of_kind['whole'], of_kind['n_triplets'])}"
-                            for kind, of_kind in counts["by_type"].items() if of_kind["n_triplets"])
-        lines.append(f"triplets  {split}: {_share(counts['whole'], counts['n_triplets'])} whole ({by_type})")
+        by_type = ", ".join(
+            f"{kind} {_share(of_kind['whole'], of_kind['n_triplets'])}"
+            for kind, of_kind in counts["by_type"].items()
+            if of_kind["n_triplets"]
+        )
+        lines.append(
+            f"triplets  {split}: {_share(counts['whole'], counts['n_triplets'])} whole ({by_type})"
+        )
     return "\n".join(lines)
 
 
@@ -106,8 +138,14 @@ def _share(n: int, of: int) -> str:
 def _whole_triplets(ledger: Ledger, csv_paths: Sequence[str | os.PathLike]) -> dict[str, dict]:
     splits: dict[str, dict] = {}
     for path in csv_paths:
-        split = splits.setdefault(_split(path), {
-            "n_triplets": 0, "whole": 0, "by_type": {_short(kind): {"n_triplets": 0, "whole": 0} for kind in TYPES}})
+        split = splits.setdefault(
+            _split(path),
+            {
+                "n_triplets": 0,
+                "whole": 0,
+                "by_type": {_short(kind): {"n_triplets": 0, "whole": 0} for kind in TYPES},
+            },
+        )
         for row in read_rows(path, skip_bad_rows=True):
             whole = ledger.n_whole([face.url for face in row.faces]) == len(row.faces)
             for counts in (split, split["by_type"][_short(row.type)]):

@@ -18,16 +18,20 @@ from imagefec.data.fetch.rate_limit import Answer, HostGate
 MOST_HOSTS = 256  # asked side by side
 PAGE = 256  # urls of one host read ahead
 MOST_REFUSALS = 10  # of one url by a host that serves others in between
-GIVEN_UP = {Answer.THROTTLED: "rate limited", Answer.BROKEN: "host does not answer", Answer.FAULTY: "host answers with errors"}
+GIVEN_UP = {
+    Answer.THROTTLED: "rate limited",
+    Answer.BROKEN: "host does not answer",
+    Answer.FAULTY: "host answers with errors",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
     """How hard to try.
 
-    `workers` threads; `attempts` a url where asking again may help, the wait between them beginning with `backoff_s` and
-    doubling; `max_rate_per_host` requests/s at most, None for no ceiling; a host that serves nothing for `give_up_s` is
-    asked no more in this run.
+    `workers` threads; `attempts` a url where asking again may help, the wait between them beginning
+    with `backoff_s` and doubling; `max_rate_per_host` requests/s at most, None for no ceiling; a
+    host that serves nothing for `give_up_s` is asked no more in this run.
     """
 
     workers: int
@@ -48,7 +52,9 @@ class FetchRun:
 
     def __init__(self, ledger: Ledger, attempt: Callable[[str], Attempt], pace: Pace):
         self._ledger, self._attempt, self._pace = ledger, attempt, pace
-        self._queues = HostQueues(lambda now: HostGate(now, pace.workers, pace.max_rate_per_host, pace.give_up_s))
+        self._queues = HostQueues(
+            lambda now: HostGate(now, pace.workers, pace.max_rate_per_host, pace.give_up_s)
+        )
         self._done: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         self._last_trouble: dict[str, Answer] = {}  # of hosts that are being asked
         self.throttled: dict[str, dict] = {}  # what is known of hosts that refused, for the report
@@ -58,7 +64,10 @@ class FetchRun:
 
         The first exception of a thread ends it.
         """
-        threads = [threading.Thread(target=self._work, daemon=True, name=f"fetch-{n}") for n in range(self._pace.workers)]
+        threads = [
+            threading.Thread(target=self._work, daemon=True, name=f"fetch-{n}")
+            for n in range(self._pace.workers)
+        ]
         for thread in threads:
             thread.start()
         try:
@@ -110,8 +119,11 @@ class FetchRun:
         self._last_trouble.pop(host, None)
         if gate.n_throttled or gate.is_given_up(now):
             rate = gate.rate(now)
-            self.throttled[host] = {"n_throttled": gate.n_throttled, "given_up": gate.is_given_up(now),
-                                    "rate_per_s": round(rate, 2) if rate < float("inf") else None}
+            self.throttled[host] = {
+                "n_throttled": gate.n_throttled,
+                "given_up": gate.is_given_up(now),
+                "rate_per_s": round(rate, 2) if rate < float("inf") else None,
+            }
 
     def _work(self) -> None:
         while (task := self._queues.take()) is not None:
@@ -123,11 +135,14 @@ class FetchRun:
 
     def _ask(self, task: Task) -> None:
         found = self._attempt(task.url)
-        # Urls that are broken for good come back in a row at a run's end, and would make the host seem down.
+        # Urls that are broken for good come back in a row at a run's end, and would make the host
+        # seem down.
         answer = Answer.UNCLEAR if found.answer is Answer.FAULTY and task.attempts else found.answer
         if found.answer is not Answer.SERVED:
             self._last_trouble[task.host] = found.answer
-        if found.answer is Answer.THROTTLED and self._queues.refused(task) < MOST_REFUSALS:  # no fault of the url's
+        if (
+            found.answer is Answer.THROTTLED and self._queues.refused(task) < MOST_REFUSALS
+        ):  # no fault of the url's
             self._queues.put([task], min(2.0 ** (task.refusals - 1) - 1, _LONGEST_BACKOFF_S))
         elif found.answer is Answer.THROTTLED:
             self._done.put(Outcome(task.url, "failed", GIVEN_UP[Answer.THROTTLED], task.attempts))
@@ -155,12 +170,16 @@ class FetchRun:
         return outcomes
 
 
-_GRACE_S = 1.0  # for threads amid a request; they are daemons, and the next fetch clears their half files
+_GRACE_S = (
+    1.0  # for threads amid a request; they are daemons, and the next fetch clears their half files
+)
 _LOOK_EVERY_S = 0.2
 _LONGEST_BACKOFF_S = 60.0
 
 
 def _outcome(task: Task, found: Attempt) -> Outcome:
     if found.sha256 is not None:
-        return Outcome(task.url, "ok", None, task.attempts, found.n_bytes, found.sha256, found.final_url)
+        return Outcome(
+            task.url, "ok", None, task.attempts, found.n_bytes, found.sha256, found.final_url
+        )
     return Outcome(task.url, "gone" if found.gone else "failed", found.reason, task.attempts)

@@ -1,8 +1,9 @@
 """The faces of an identity dataset: cut once a person into a scratch folder, resumable, and read back by row.
 
-Two files a person: NAME.pngs, the PNG files one after the other, and NAME.json, what became of each photo. The json is
-written last, so where it lies the work is whole. People are independent of each other: threads share them, or the workers of
-a cluster to whom the folder is one. Making a face is `vggface2_faces`.
+Two files a person: NAME.pngs, the PNG files one after the other, and NAME.json, what became of each
+photo. The json is written last, so where it lies the work is whole. People are independent of each
+other: threads share them, or the workers of a cluster to whom the folder is one. Making a face is
+`vggface2_faces`.
 """
 
 from __future__ import annotations
@@ -109,32 +110,42 @@ class Faces(Sequence):
         return Faces, (self.people, self._folder)
 
 
-def scratch_folder(base: str | os.PathLike, manual_dir: str | os.PathLike, settings: Settings) -> Path:
+def scratch_folder(
+    base: str | os.PathLike, manual_dir: str | os.PathLike, settings: Settings
+) -> Path:
     """Where under `base` the faces of a manual directory and settings are kept: others' lie beside them."""
     key = json.dumps([FORMAT, dataclasses.astuple(settings), os.path.realpath(manual_dir)])
     return Path(base) / hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
-def cut_split(people: Sequence[Person], exclusion: Exclusion, settings: Settings, scratch: str | os.PathLike,
-              boxes: LooseBoxes | None = None, spread: Spread | None = None, progress: Any = None) -> Faces:
+def cut_split(
+    people: Sequence[Person],
+    exclusion: Exclusion,
+    settings: Settings,
+    scratch: str | os.PathLike,
+    boxes: LooseBoxes | None = None,
+    spread: Spread | None = None,
+    progress: Any = None,
+) -> Faces:
     """Cuts the faces of a split's people, each once; run again, it goes on where it was.
 
     Args:
       people: of one split, as `list_splits` says.
       exclusion: photos on it are not opened, and faces of them that were cut before are deleted.
       settings: how faces are found.
-      scratch: folder for the cut faces, about 20 KB each, see `scratch_folder`; it may be deleted when no more datasets are
-        to be built.
+      scratch: folder for the cut faces, about 20 KB each, see `scratch_folder`; it may be deleted
+        when no more datasets are to be built.
       boxes: of the split, where the settings say "loose_bb".
-      spread: (cut one person, people) -> an iterator that yields as people are done; None for a thread a CPU core. The faces
-        are the same for any.
+      spread: (cut one person, people) -> an iterator that yields as people are done; None for a
+        thread a CPU core. The faces are the same for any.
       progress: told of every person done.
 
     Returns:
       The faces, in order of people and photos by name.
 
     Raises:
-      UserError: the folder cannot be written (or the disk is full), or another build is at work on it.
+      UserError: the folder cannot be written (or the disk is full), or another build is at work on
+        it.
     """
     if not people:
         raise ValueError("cut_split wants at least one person")
@@ -148,7 +159,9 @@ def cut_split(people: Sequence[Person], exclusion: Exclusion, settings: Settings
         return Faces(people, folder)
 
 
-def spread_over_threads(cut: Callable[[Person], None], people: Sequence[Person], workers: int | None = None) -> Iterator[None]:
+def spread_over_threads(
+    cut: Callable[[Person], None], people: Sequence[Person], workers: int | None = None
+) -> Iterator[None]:
     """Threads do: OpenCV lets others run meanwhile, and `tfds build` is a heavy process to start again for each worker."""
     workers = workers or _n_cores()
     with _one_opencv_thread(), ThreadPoolExecutor(workers) as pool:
@@ -164,30 +177,42 @@ def spread_over_threads(cut: Callable[[Person], None], people: Sequence[Person],
             pool.shutdown(cancel_futures=True)
 
 
-def _cut_person(exclusion: Exclusion, settings: Settings, folder: Path, boxes: LooseBoxes | None, person: Person) -> None:
+def _cut_person(
+    exclusion: Exclusion, settings: Settings, folder: Path, boxes: LooseBoxes | None, person: Person
+) -> None:
     listed = list_photos(person, exclusion)
     photos = listed.photos
     found = None if boxes is None else [boxes.of(person.name, photo.name) for photo in photos]
     states = [(photo.name, photo.size, photo.mtime_ns) for photo in photos]
     made_from = hashlib.sha256(
-        repr((states, found, sorted(listed.dropped.items()), listed.stray_files)).encode()).hexdigest()
+        repr((states, found, sorted(listed.dropped.items()), listed.stray_files)).encode()
+    ).hexdigest()
     stem = _stem(folder, person)
     book_path = stem.with_suffix(".json")
     if _is_made_from(book_path, made_from):
         return
     book_path.unlink(missing_ok=True)
     dropped, faces, offset = Counter(listed.dropped), [], 0
-    passing = stem.with_suffix(f".{uuid.uuid4().hex}.tmp")  # a cluster may give a person to two workers at once
+    passing = stem.with_suffix(
+        f".{uuid.uuid4().hex}.tmp"
+    )  # a cluster may give a person to two workers at once
     with open(passing, "wb") as file:
         for photo, cut in zip(photos, make_faces(photos, _detector(settings), found)):
             if cut.png is None:
                 dropped[cut.reason] += 1
                 continue
-            faces.append([photo.name, offset, file.write(cut.png), cut.box, cut.score, cut.upscaled])
+            faces.append(
+                [photo.name, offset, file.write(cut.png), cut.box, cut.score, cut.upscaled]
+            )
             offset += len(cut.png)
     passing.replace(stem.with_suffix(".pngs"))
-    book = {"made_from": made_from, "photos": len(photos) + listed.dropped.total(), "stray_files": listed.stray_files,
-            "dropped": dropped, "faces": faces}
+    book = {
+        "made_from": made_from,
+        "photos": len(photos) + listed.dropped.total(),
+        "stray_files": listed.stray_files,
+        "dropped": dropped,
+        "faces": faces,
+    }
     write_whole(book_path, json.dumps(book).encode())
 
 
@@ -201,14 +226,19 @@ def _detector(settings: Settings) -> Detector:
 
 
 def _stem(folder: Path, person: Person) -> Path:
-    # A hash, as a name may be too long for a file's or collide with another on a disk that ignores case.
+    # A hash, as a name may be too long for a file's or collide with another on a disk that ignores
+    # case.
     return folder / hashlib.sha256(person.name.encode()).hexdigest()[:20]
 
 
 def _is_made_from(book_path: Path, made_from: str) -> bool:
     try:
         return json.loads(book_path.read_bytes())["made_from"] == made_from
-    except (FileNotFoundError, ValueError, KeyError):  # a power cut may leave a file without its content
+    except (
+        FileNotFoundError,
+        ValueError,
+        KeyError,
+    ):  # a power cut may leave a file without its content
         return False
 
 
@@ -233,7 +263,9 @@ def _read_png(path: Path, offset: int, length: int) -> bytes:
 
 
 def _changed(path: Path) -> UserError:
-    return UserError(f"{path}: gone, damaged, or changed by another build meanwhile; delete {path.parent} and build again.")
+    return UserError(
+        f"{path}: gone, damaged, or changed by another build meanwhile; delete {path.parent} and build again."
+    )
 
 
 def _drop_others(folder: Path, people: Sequence[Person]) -> None:
@@ -251,8 +283,10 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{folder}: another build is cutting faces here, and one at a time is allowed. Wait for it, stop it, "
-                            "or give another --data_dir.") from None
+            raise UserError(
+                f"{folder}: another build is cutting faces here, and one at a time is allowed. Wait for it, stop it, "
+                "or give another --data_dir."
+            ) from None
         yield
 
 
@@ -261,9 +295,11 @@ def _folder_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{folder}: cannot write the cut faces ({error.filename or 'disk'}: {error.strerror or error}). Make "
-                        "room, about 20 KB a face, or give another --data_dir. What is cut stays: the same command goes on "
-                        "from there.") from error
+        raise UserError(
+            f"{folder}: cannot write the cut faces ({error.filename or 'disk'}: {error.strerror or error}). Make "
+            "room, about 20 KB a face, or give another --data_dir. What is cut stays: the same command goes on "
+            "from there."
+        ) from error
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from imagefec.faces.photos import NotAPhoto, encode_png, read_photo
 from imagefec.maths.geometry import Box
 
 FORMAT = 1  # goes up when the same photo and settings would give another face
-# A share of the photo's shorter side. Photos here are of one person: what is smaller is a bystander or no face.
+# A share of the photo's shorter side. Photos here are of one person: what is smaller is a bystander
+# or no face.
 SMALLEST_FACE = 0.25
 
 SAME_PHOTO = "same file as another photo of the person"
@@ -64,14 +65,19 @@ class Settings:
     boxes: str = "detector"
 
     @classmethod
-    def of(cls, detector: str = "auto", min_score: float | None = None, boxes: str = "detector") -> Settings:
+    def of(
+        cls, detector: str = "auto", min_score: float | None = None, boxes: str = "detector"
+    ) -> Settings:
         """Resolves "auto" and the default score.
 
         Raises:
-          UserError: the detector is not available here, or its score or `boxes` is not one that is allowed.
+          UserError: the detector is not available here, or its score or `boxes` is not one that is
+            allowed.
         """
         if boxes not in ("detector", "loose_bb"):
-            raise UserError(f"boxes is {boxes!r}; allowed are 'detector' and 'loose_bb' (VGGFace2's loose_bb_*.csv files).")
+            raise UserError(
+                f"boxes is {boxes!r}; allowed are 'detector' and 'loose_bb' (VGGFace2's loose_bb_*.csv files)."
+            )
         found = make_detector(detector, min_score)
         return cls(found.name, found.version, found.min_score, boxes)
 
@@ -80,18 +86,24 @@ class Settings:
 
     def as_json(self) -> dict[str, Any]:
         """For the metadata: the settings, and the versions of what cut."""
-        return {**dataclasses.asdict(self), "format": FORMAT, "imagefec_version": imagefec.__version__,
-                "opencv_version": cv2.__version__}
+        return {
+            **dataclasses.asdict(self),
+            "format": FORMAT,
+            "imagefec_version": imagefec.__version__,
+            "opencv_version": cv2.__version__,
+        }
 
 
-def make_face(photo: str | os.PathLike | bytes, detector: Detector, loose_box: Box | None = None) -> Cut:
+def make_face(
+    photo: str | os.PathLike | bytes, detector: Detector, loose_box: Box | None = None
+) -> Cut:
     """Makes the face of one picture: the same picture and detector give the same bytes.
 
     Args:
       photo: path or bytes of the picture.
       detector: its best face in the whole picture is taken, turned upright first as EXIF asks.
-      loose_box: a face's box in pixels of the picture as stored. Then it is treated as a box of FEC is: grown by 15 %, and
-        the detector must report a face in it.
+      loose_box: a face's box in pixels of the picture as stored. Then it is treated as a box of FEC
+        is: grown by 15 %, and the detector must report a face in it.
     """
     try:
         picture = read_photo(photo, upright=loose_box is None)
@@ -116,13 +128,16 @@ def make_face(photo: str | os.PathLike | bytes, detector: Detector, loose_box: B
     return Cut(encode_png(made.face), "", sides, float(made.score), made.upscaled)
 
 
-def make_faces(photos: Sequence[Photo], detector: Detector, boxes: Sequence[Box | None] | None = None) -> Iterator[Cut]:
+def make_faces(
+    photos: Sequence[Photo], detector: Detector, boxes: Sequence[Box | None] | None = None
+) -> Iterator[Cut]:
     """Makes the faces of one person's photos, in order; a file that came before under another name is left out.
 
     Args:
       photos: of one person.
       detector: as for `make_face`.
-      boxes: the loose box of each photo, None where it has none; None as a whole to look in whole photos.
+      boxes: the loose box of each photo, None where it has none; None as a whole to look in whole
+        photos.
     """
     seen: set[bytes] = set()
     for photo, box in zip(photos, boxes or itertools.repeat(None)):
@@ -143,12 +158,19 @@ def make_faces(photos: Sequence[Photo], detector: Detector, boxes: Sequence[Box 
         yield cut
 
 
-def face_of(person: Person, file_name: str, box: tuple[float, float, float, float], png: bytes) -> Face:
+def face_of(
+    person: Person, file_name: str, box: tuple[float, float, float, float], png: bytes
+) -> Face:
     """The face that was cut out of a person's photo."""
-    return Face(face_id(person.split, person.name, file_name), f"{person.url}/{file_name}", person.name, person.label, box, png)
+    return Face(
+        face_id(person.split, person.name, file_name),
+        f"{person.url}/{file_name}",
+        person.name,
+        person.label,
+        box,
+        png,
+    )
 
 
 def _fractions(box: Box, width: int, height: int) -> Box:
     return Box(box.left / width, box.right / width, box.top / height, box.bottom / height)
-
-

@@ -85,13 +85,15 @@ def find_splits(manual_dir: str | os.PathLike) -> dict[str, Path]:
     """Finds the folders of identity folders in a manual directory.
 
     Args:
-      manual_dir: holds train/ and test/, or one of them, itself or up to three levels deeper; or the identity folders.
+      manual_dir: holds train/ and test/, or one of them, itself or up to three levels deeper; or
+        the identity folders.
 
     Returns:
       By split, train first, the folder whose subfolders are people.
 
     Raises:
-      UserError: there are no pictures in identity folders, or a split is there twice; the text says what was found.
+      UserError: there are no pictures in identity folders, or a split is there twice; the text says
+        what was found.
     """
     root = Path(manual_dir)
     if not root.is_dir():
@@ -101,21 +103,26 @@ def find_splits(manual_dir: str | os.PathLike) -> dict[str, Path]:
         found[split].append(folder)
     for split, folders in found.items():
         if len(folders) > 1:
-            raise UserError(f"{folders[0]} and {folders[1]} are both there, and either may be the split {split}; keep one of "
-                            "them in the manual directory.")
+            raise UserError(
+                f"{folders[0]} and {folders[1]} are both there, and either may be the split {split}; keep one of "
+                "them in the manual directory."
+            )
     splits = {split: folders[0] for split, folders in found.items() if folders}
     if not splits:
-        raise UserError(f"{root}: found {_inventory(root)}, but no folder of identity folders with pictures "
-                        f"({', '.join(sorted(PICTURES))}) in them.\n{HOW_TO_FILL}")
+        raise UserError(
+            f"{root}: found {_inventory(root)}, but no folder of identity folders with pictures "
+            f"({', '.join(sorted(PICTURES))}) in them.\n{HOW_TO_FILL}"
+        )
     return splits
 
 
 def list_splits(manual_dir: str | os.PathLike, exclusion: Exclusion) -> dict[str, People]:
     """Lists the people of each split; whom two folders might both show is kept under the first only.
 
-    Two folders of one person would make "another person" of that same person; so links to a folder that is used already, and
-    names that differ only in upper and lower case or in how accents are coded, are left out and counted. A name may be in both
-    splits, though not in VGGFace2: `People.also_in_train` counts those.
+    Two folders of one person would make "another person" of that same person; so links to a folder
+    that is used already, and names that differ only in upper and lower case or in how accents are
+    coded, are left out and counted. A name may be in both splits, though not in VGGFace2:
+    `People.also_in_train` counts those.
 
     Returns:
       By split, train first; a split without any people left is absent.
@@ -124,13 +131,20 @@ def list_splits(manual_dir: str | os.PathLike, exclusion: Exclusion) -> dict[str
       UserError: as `find_splits`; also if nobody is left.
     """
     root, used = Path(manual_dir), set()
-    found = {split: _list_people(split, folder, root, exclusion, used) for split, folder in find_splits(root).items()}
+    found = {
+        split: _list_people(split, folder, root, exclusion, used)
+        for split, folder in find_splits(root).items()
+    }
     splits = {split: people for split, people in found.items() if people.people}
     if not splits:
         reasons = {split: dict(people.left_out) for split, people in found.items()}
-        raise UserError(f"{root}: no person is left of its identity folders: {reasons}.\n{HOW_TO_FILL}")
+        raise UserError(
+            f"{root}: no person is left of its identity folders: {reasons}.\n{HOW_TO_FILL}"
+        )
     if len(splits) == 2:
-        splits["test"].also_in_train = len({p.name for p in splits["train"].people} & {p.name for p in splits["test"].people})
+        splits["test"].also_in_train = len(
+            {p.name for p in splits["train"].people} & {p.name for p in splits["test"].people}
+        )
     return splits
 
 
@@ -142,7 +156,11 @@ def list_photos(person: Person, exclusion: Exclusion) -> Photos:
     except OSError:
         return found
     for entry in sorted(entries, key=lambda entry: entry.name):
-        if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in PICTURES or _is_dir(entry):
+        if (
+            entry.name.startswith(".")
+            or Path(entry.name).suffix.lower() not in PICTURES
+            or _is_dir(entry)
+        ):
             found.stray_files += 1
         elif not _is_text(entry.name):
             found.dropped[NOT_UTF8] += 1
@@ -152,7 +170,9 @@ def list_photos(person: Person, exclusion: Exclusion) -> Photos:
             if exclusion.excludes(id_, *names_of(url)):
                 found.dropped[EXCLUDED] += 1
             else:
-                found.photos.append(Photo(entry.name, id_, url, Path(entry.path), *_state_of(entry)))
+                found.photos.append(
+                    Photo(entry.name, id_, url, Path(entry.path), *_state_of(entry))
+                )
     return found
 
 
@@ -171,19 +191,32 @@ def names_of(url: str) -> tuple[str, ...]:
         return (url,)
     split = above[-1] if above[-1:] == ["test"] else "train"
     person_url = url.removesuffix(f"/{name}")
-    return url, f"{person}/{name}", f"{split}/{person}/{name}", person, person_url, f"{split}/{person}"
+    return (
+        url,
+        f"{person}/{name}",
+        f"{split}/{person}/{name}",
+        person,
+        person_url,
+        f"{split}/{person}",
+    )
 
 
 def _find(folder: Path, levels: int, seen: set[tuple[int, int]]) -> Iterator[tuple[str, Path]]:
     try:
         state = folder.stat()
-        inside = sorted(entry.name for entry in _entries(folder) if _is_dir(entry) and _is_text(entry.name))
+        inside = sorted(
+            entry.name for entry in _entries(folder) if _is_dir(entry) and _is_text(entry.name)
+        )
     except OSError:
         return
     if (state.st_dev, state.st_ino) in seen:  # a link back
         return
     seen.add((state.st_dev, state.st_ino))
-    splits = [(split, folder / split) for split in SPLITS if split in inside and _holds_people(folder / split)]
+    splits = [
+        (split, folder / split)
+        for split in SPLITS
+        if split in inside and _holds_people(folder / split)
+    ]
     if splits:
         yield from splits
     elif _holds_people(folder):
@@ -196,7 +229,11 @@ def _find(folder: Path, levels: int, seen: set[tuple[int, int]]) -> Iterator[tup
 def _holds_people(folder: Path) -> bool:
     # Pictures right in train/ are of nobody: no person is called so.
     try:
-        people = [Path(entry.path) for entry in _entries(folder) if entry.name not in SPLITS and _is_dir(entry)]
+        people = [
+            Path(entry.path)
+            for entry in _entries(folder)
+            if entry.name not in SPLITS and _is_dir(entry)
+        ]
     except OSError:
         return False
     return any(map(_holds_pictures, people))
@@ -206,15 +243,22 @@ def _holds_pictures(folder: Path) -> bool:
     try:
         with os.scandir(folder) as entries:
             return any(
-                Path(entry.name).suffix.lower() in PICTURES and not entry.name.startswith(".") and not _is_dir(entry)
-                for entry in entries)
+                Path(entry.name).suffix.lower() in PICTURES
+                and not entry.name.startswith(".")
+                and not _is_dir(entry)
+                for entry in entries
+            )
     except OSError:
         return False
 
 
-def _list_people(split: str, folder: Path, root: Path, exclusion: Exclusion, used: set[tuple[int, int]]) -> People:
+def _list_people(
+    split: str, folder: Path, root: Path, exclusion: Exclusion, used: set[tuple[int, int]]
+) -> People:
     found, names, kept = People([]), set(), []
-    for entry in sorted(_entries(folder), key=lambda entry: (entry.is_symlink(), entry.name)):  # links after what they point to
+    for entry in sorted(
+        _entries(folder), key=lambda entry: (entry.is_symlink(), entry.name)
+    ):  # links after what they point to
         if entry.name.startswith(".") or not _is_dir(entry):
             found.stray_files += 1
             continue
@@ -224,12 +268,20 @@ def _list_people(split: str, folder: Path, root: Path, exclusion: Exclusion, use
         else:
             kept.append(entry.name)
     found.people = [
-        Person(split, name, label, folder / name, _url(folder / name, root)) for label, name in enumerate(sorted(kept))]
+        Person(split, name, label, folder / name, _url(folder / name, root))
+        for label, name in enumerate(sorted(kept))
+    ]
     return found
 
 
-def _why_left_out(entry: os.DirEntry, split: str, url: str, names: set[str], used: set[tuple[int, int]],
-                  exclusion: Exclusion) -> str | None:
+def _why_left_out(
+    entry: os.DirEntry,
+    split: str,
+    url: str,
+    names: set[str],
+    used: set[tuple[int, int]],
+    exclusion: Exclusion,
+) -> str | None:
     """Why an identity folder is left out, None if it stays; `names` and `used` are of those that stayed before."""
     if not _is_text(entry.name):
         return NOT_UTF8
@@ -238,7 +290,8 @@ def _why_left_out(entry: os.DirEntry, split: str, url: str, names: set[str], use
     state = entry.stat()
     if (state.st_dev, state.st_ino) in used:
         return SAME_FOLDER
-    # Compared without case and in one coding of accents: a Mac's disk takes all these names for one.
+    # Compared without case and in one coding of accents: a Mac's disk takes all these names for
+    # one.
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", entry.name).casefold())
     if plain in names:
         return SAME_NAME

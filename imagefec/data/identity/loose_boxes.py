@@ -49,20 +49,25 @@ def find_loose_boxes(split: str, folder: Path, manual_dir: str | os.PathLike) ->
       UserError: it is not there.
     """
     name, root = f"loose_bb_{split}.csv", Path(manual_dir)
-    above = [parent for parent in (folder, *folder.parents) if parent == root or root in parent.parents]
+    above = [
+        parent for parent in (folder, *folder.parents) if parent == root or root in parent.parents
+    ]
     for parent in above:
         for inside in _FOLDERS:
             if (parent / inside / name).is_file():
                 return parent / inside / name
-    raise UserError(f"{root}: boxes='loose_bb' is asked for, and found no {name} in it, in its {' or '.join(_FOLDERS[1:])}, "
-                    f"or beside {folder}. Put VGGFace2's file there, or leave boxes out to have faces detected.")
+    raise UserError(
+        f"{root}: boxes='loose_bb' is asked for, and found no {name} in it, in its {' or '.join(_FOLDERS[1:])}, "
+        f"or beside {folder}. Put VGGFace2's file there, or leave boxes out to have faces detected."
+    )
 
 
 def read_loose_boxes(path: str | os.PathLike) -> LooseBoxes:
     """Reads such a file.
 
     Raises:
-      UserError: it cannot be read, its header is not VGGFace2's, or a row has no four numbers; the text names the line.
+      UserError: it cannot be read, its header is not VGGFace2's, or a row has no four numbers; the
+        text names the line.
     """
     keys, numbers = array.array("Q"), array.array("f")
     try:
@@ -70,18 +75,24 @@ def read_loose_boxes(path: str | os.PathLike) -> LooseBoxes:
             rows = csv.reader(file, skipinitialspace=True)
             header = next(rows, [])
             if header != HEADER:
-                raise UserError(f"{path}: found the header {','.join(header)[:80]!r}, not {','.join(HEADER)!r}.")
+                raise UserError(
+                    f"{path}: found the header {','.join(header)[:80]!r}, not {','.join(HEADER)!r}."
+                )
             for row in rows:
                 if len(row) != len(HEADER):
                     raise ValueError
                 numbers.extend(float(cell) for cell in row[1:])
                 keys.append(_key(row[0]))
     except (ValueError, csv.Error):  # UnicodeDecodeError is a ValueError
-        raise UserError(f"{path}, line {rows.line_num}: no name and four numbers ({','.join(HEADER)}); get the file again, or "
-                        "leave boxes out to have faces detected.") from None
+        raise UserError(
+            f"{path}, line {rows.line_num}: no name and four numbers ({','.join(HEADER)}); get the file again, or "
+            "leave boxes out to have faces detected."
+        ) from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from None
-    return LooseBoxes(path, np.frombuffer(keys, np.uint64), np.frombuffer(numbers, np.float32).reshape(-1, 4))
+    return LooseBoxes(
+        path, np.frombuffer(keys, np.uint64), np.frombuffer(numbers, np.float32).reshape(-1, 4)
+    )
 
 
 @functools.lru_cache(maxsize=2)

@@ -15,9 +15,11 @@ _EVEN_ROUNDS = 8  # of drawing again what came twice, before evenness among the 
 def identity_triplets(labels: np.ndarray, n_triplets: int, seed: int) -> np.ndarray:
     """Draws triplets of two different photos of one person and a photo of another person, none twice.
 
-    People are drawn evenly: of all with two photos or more, each is the alike one equally often, give or take one, as far
-    as their triplets go; the other person is any of the rest with equal chances, then the photo any of theirs. (For whom
-    more than half of all possible triplets are wanted, they are drawn evenly from these instead.)
+    People are drawn evenly: of all with two photos or more, each is the alike one equally often,
+      give or take one, as far
+    as their triplets go; the other person is any of the rest with equal chances, then the photo any
+    of theirs. (For whom more than half of all possible triplets are wanted, they are drawn evenly
+    from these instead.)
 
     Args:
       labels: int [n], the person of each face.
@@ -25,39 +27,51 @@ def identity_triplets(labels: np.ndarray, n_triplets: int, seed: int) -> np.ndar
       seed: the same seed gives the same triplets.
 
     Returns:
-      int32 [t, 3], rows of `labels` as (alike, alike, other), the first alike row the lower one; sorted by person as
-      np.unique sorts the labels, so faces kept person by person are read in passing. t is n_triplets, or all there are.
+      int32 [t, 3], rows of `labels` as (alike, alike, other), the first alike row the lower one;
+      sorted by person as np.unique sorts the labels, so faces kept person by person are read in
+      passing. t is n_triplets, or all there are.
 
     Raises:
       UserError: fewer than two people, or none with two photos.
-      ValueError: labels is no int [n], n_triplets < 1, or the number of possible triplets is beyond int64.
+      ValueError: labels is no int [n], n_triplets < 1, or the number of possible triplets is beyond
+        int64.
     """
     order, starts, counts = _by_person(labels)
     n = len(order)
     if n_triplets < 1:
         raise ValueError(f"n_triplets must be 1 or more, found {n_triplets}")
     if len(counts) < 2 or counts.max() < 2:
-        raise UserError(f"triplets want two people at least, and two photos of one of them; found {len(counts)} people with at "
-                        f"most {counts.max(initial=0)} usable photos. Add identity folders or photos.")
+        raise UserError(
+            f"triplets want two people at least, and two photos of one of them; found {len(counts)} people with at "
+            f"most {counts.max(initial=0)} usable photos. Add identity folders or photos."
+        )
     if n * n * int(counts.max()) >= 2**63:
-        raise ValueError(f"{n} faces, {counts.max()} of one person, are more than can be numbered in 64 bits")
+        raise ValueError(
+            f"{n} faces, {counts.max()} of one person, are more than can be numbered in 64 bits"
+        )
     random = np.random.default_rng(seed)
     there_are = counts * (counts - 1) / 2 * (n - counts)  # float: 64 bits would overflow first
     quotas = _even_quotas(np.minimum(there_are, n_triplets).astype(np.int64), n_triplets, random)
     full = quotas > there_are / 2
     layout = _Layout(starts, counts, n)
-    keys = np.concatenate([
-        layout.some_of_all(np.where(full, quotas, 0), random), layout.distinct(np.where(full, 0, quotas), random)])
+    keys = np.concatenate(
+        [
+            layout.some_of_all(np.where(full, quotas, 0), random),
+            layout.distinct(np.where(full, 0, quotas), random),
+        ]
+    )
     keys.sort()
     return order[np.stack(layout.positions(keys), axis=1)].astype(np.int32)
 
 
-def identity_batches(labels: np.ndarray, people: int, faces_each: int, seed: int, skip: int = 0) -> Iterator[np.ndarray]:
+def identity_batches(
+    labels: np.ndarray, people: int, faces_each: int, seed: int, skip: int = 0
+) -> Iterator[np.ndarray]:
     """Draws P x K batches for ever: `people` different people, `faces_each` different faces of each.
 
-    Every person comes once an epoch, and each epoch is shuffled anew; a batch may end one epoch and begin the next, and
-    even then holds nobody twice. People with fewer than `faces_each` faces are left out: a face drawn twice would be its
-    own nearest positive.
+    Every person comes once an epoch, and each epoch is shuffled anew; a batch may end one epoch and
+    begin the next, and even then holds nobody twice. People with fewer than `faces_each` faces are
+    left out: a face drawn twice would be its own nearest positive.
 
     Args:
       labels: int [n], the person of each face.
@@ -67,7 +81,8 @@ def identity_batches(labels: np.ndarray, people: int, faces_each: int, seed: int
       skip: batches to pass over at the start: where a resumed run goes on.
 
     Returns:
-      An iterator over int32 [people * faces_each], rows of `labels`: all faces of the first person, then of the second, ...
+      An iterator over int32 [people * faces_each], rows of `labels`: all faces of the first person,
+        then of the second, ...
 
     Raises:
       UserError: fewer than `people` people have `faces_each` faces.
@@ -75,11 +90,15 @@ def identity_batches(labels: np.ndarray, people: int, faces_each: int, seed: int
     """
     order, starts, counts = _by_person(labels)
     if people < 2 or faces_each < 1 or skip < 0:
-        raise ValueError(f"batches want people >= 2, faces_each >= 1, skip >= 0; found {people=}, {faces_each=}, {skip=}")
+        raise ValueError(
+            f"batches want people >= 2, faces_each >= 1, skip >= 0; found {people=}, {faces_each=}, {skip=}"
+        )
     enough = np.flatnonzero(counts >= faces_each)
     if len(enough) < people:
-        raise UserError(f"a batch takes {people} people with {faces_each} faces each, and of {len(counts)} people {len(enough)} "
-                        "have so many. Ask for fewer people or fewer faces of each, or load more.")
+        raise UserError(
+            f"a batch takes {people} people with {faces_each} faces each, and of {len(counts)} people {len(enough)} "
+            "have so many. Ask for fewer people or fewer faces of each, or load more."
+        )
     return _batches(order, starts[enough], counts[enough], people, faces_each, seed, skip)
 
 
@@ -139,10 +158,14 @@ class _Layout:
         by_chance = np.lexsort((random.random(len(who)), who))  # person by person still
         who, within = who[by_chance[within < quotas[who]]], within[by_chance[within < quotas[who]]]
         pair, other = np.divmod(within, self.n - self.counts[who])
-        high = ((1 + np.sqrt(1 + 8.0 * pair)) / 2).astype(np.int64)  # pairs (0,1) (0,2) (1,2) (0,3) ...
+        high = ((1 + np.sqrt(1 + 8.0 * pair)) / 2).astype(
+            np.int64
+        )  # pairs (0,1) (0,2) (1,2) (0,3) ...
         high -= high * (high - 1) // 2 > pair
         high += (high + 1) * high // 2 <= pair
-        return self._keys(who, pair - high * (high - 1) // 2, high, self._other_position(who, other))
+        return self._keys(
+            who, pair - high * (high - 1) // 2, high, self._other_position(who, other)
+        )
 
     def _draw(self, who: np.ndarray, evenly: bool, random: np.random.Generator) -> np.ndarray:
         counts = self.counts[who]
@@ -159,18 +182,32 @@ class _Layout:
     def _other_position(self, who: np.ndarray, other: np.ndarray) -> np.ndarray:
         return other + np.where(other >= self.starts[who], self.counts[who], 0)
 
-    def _keys(self, who: np.ndarray, low: np.ndarray, high: np.ndarray, other: np.ndarray) -> np.ndarray:
+    def _keys(
+        self, who: np.ndarray, low: np.ndarray, high: np.ndarray, other: np.ndarray
+    ) -> np.ndarray:
         return ((self.starts[who] + low) * self._most + high - low) * self.n + other
 
 
-def _batches(order: np.ndarray, starts: np.ndarray, counts: np.ndarray, people: int, faces_each: int, seed: int,
-             skip: int) -> Iterator[np.ndarray]:
+def _batches(
+    order: np.ndarray,
+    starts: np.ndarray,
+    counts: np.ndarray,
+    people: int,
+    faces_each: int,
+    seed: int,
+    skip: int,
+) -> Iterator[np.ndarray]:
     groups = _people_for_ever(len(starts), people, np.random.default_rng((seed, 0)))
     for number, group in enumerate(groups):
         if number < skip:
             continue
-        random = np.random.default_rng((seed, 1, number))  # a batch of its own, so that skipping draws nothing
-        faces = [starts[person] + random.choice(counts[person], faces_each, replace=False) for person in group]
+        random = np.random.default_rng(
+            (seed, 1, number)
+        )  # a batch of its own, so that skipping draws nothing
+        faces = [
+            starts[person] + random.choice(counts[person], faces_each, replace=False)
+            for person in group
+        ]
         yield order[np.concatenate(faces)].astype(np.int32)
 
 

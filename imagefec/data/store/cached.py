@@ -26,21 +26,28 @@ T = TypeVar("T")
 
 
 def keep(
-    folder: Path, name: str, made_from: Mapping[str, Any], make: Callable[[Path], None], read: Callable[[Path], T]
+    folder: Path,
+    name: str,
+    made_from: Mapping[str, Any],
+    make: Callable[[Path], None],
+    read: Callable[[Path], T],
 ) -> T:
     """Reads what was kept under a name; makes it first where it is not there, damaged, or made from something else.
 
-    A maker works in a folder of its own, which gets its final name when it is whole and on the disk: one that is killed
-    leaves nothing that could be read. Of several processes that want the same at once, one makes it and the others wait.
-    What was made under this name from something else is deleted.
+    A maker works in a folder of its own, which gets its final name when it is whole and on the
+      disk: one that is killed
+    leaves nothing that could be read. Of several processes that want the same at once, one makes it
+    and the others wait. What was made under this name from something else is deleted.
 
     Args:
-      folder: holds the kept folders; made where missing. If it cannot be written or locked, what is made is put in a
-        temporary place, from which it is gone when this process ends, and a warning is logged.
+      folder: holds the kept folders; made where missing. If it cannot be written or locked, what is
+        made is put in a temporary place, from which it is gone when this process ends, and a
+        warning is logged.
       name: of a file, without its ending.
       made_from: plain json values; what is kept is read only where they are the same.
       make: writes files into the empty folder that it is given.
-      read: reads them back; raises OSError, ValueError or KeyError where they are damaged. Files may stay mapped.
+      read: reads them back; raises OSError, ValueError or KeyError where they are damaged. Files
+        may stay mapped.
 
     Raises:
       UserError: there is no room for it, neither in the folder nor in the temporary place.
@@ -133,11 +140,17 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def _in_passing(path: Path, why: OSError, make: Callable[[Path], None], read: Callable[[Path], T]) -> T:
+def _in_passing(
+    path: Path, why: OSError, make: Callable[[Path], None], read: Callable[[Path], T]
+) -> T:
     try:
         with tempfile.TemporaryDirectory(prefix="imagefec-") as folder:
-            _log.warning("%s cannot be kept (%s): it is made in %s and will be made again at the next start.",
-                         path, why.strerror or why, folder)
+            _log.warning(
+                "%s cannot be kept (%s): it is made in %s and will be made again at the next start.",
+                path,
+                why.strerror or why,
+                folder,
+            )
             make(Path(folder))
             return read(Path(folder))  # files that are mapped stay readable when they are deleted
     except OSError as error:

@@ -1,7 +1,8 @@
 """From a built dataset to faces and triplets in memory: the one file that reads TFDS; datasets are built elsewhere.
 
-Faces are decoded once, into a face bank beside the datasets: DATA_DIR/face_banks/<dataset>/<split>_<size>px-<digest>/ with
-faces.npy, names.jsonl and, of triplets, triplets.npz. Banks may be deleted: they are made again when they are next wanted.
+Faces are decoded once, into a face bank beside the datasets:
+DATA_DIR/face_banks/<dataset>/<split>_<size>px-<digest>/ with faces.npy, names.jsonl and, of
+triplets, triplets.npz. Banks may be deleted: they are made again when they are next wanted.
 """
 
 from __future__ import annotations
@@ -53,14 +54,19 @@ class Faces:
 
 
 def load_triplets(
-    data_dir: str | os.PathLike[str], dataset: str = "fec", split: str = "train", image_size: int = 128
+    data_dir: str | os.PathLike[str],
+    dataset: str = "fec",
+    split: str = "train",
+    image_size: int = 128,
 ) -> Triplets:
     """Loads a split of a built dataset of triplets; its faces are decoded the first time only, and come from a bank after.
 
     Args:
-      data_dir: where datasets are built (`--data_dir` of `tfds build`); face banks are kept there too, where that is allowed.
-      dataset: name in it, with a version if a certain one is meant: "fec", "fec:1.1.0". One of triplets that name their
-        faces only, "fec/index", takes these from the config "faces" beside it; what is returned is the same.
+      data_dir: where datasets are built (`--data_dir` of `tfds build`); face banks are kept there
+        too, where that is allowed.
+      dataset: name in it, with a version if a certain one is meant: "fec", "fec:1.1.0". One of
+        triplets that name their faces only, "fec/index", takes these from the config "faces" beside
+        it; what is returned is the same.
       split: a split or, as TFDS has it, a part of one: "train", "test", "train[:10%]".
       image_size: side of the faces wanted, in pixels; the dataset's are averaged by area to a
         smaller one, interpolated to a larger.
@@ -69,27 +75,36 @@ def load_triplets(
       The triplets, in the order of the dataset's files: the same at every call.
 
     Raises:
-      UserError: data_dir lacks the dataset, the version or the split, the split is empty, or the dataset
-        holds no triplets or is damaged; or there is no room for a bank.
+      UserError: data_dir lacks the dataset, the version or the split, the split is empty, or the
+        dataset holds no triplets or is damaged; or there is no room for a bank.
       ValueError: image_size < 1.
     """
     _check_size(image_size)
     source = _open(Path(data_dir).expanduser(), dataset, split)
     if source.lacks(_OF_INDEX) or (not source.lacks(IMAGES) and source.lacks(("urls",))):
-        raise source.refusal("triplets", (*IMAGES, *_OF_INDEX, "urls"), "a dataset of triplets, such as fec")
+        raise source.refusal(
+            "triplets", (*IMAGES, *_OF_INDEX, "urls"), "a dataset of triplets, such as fec"
+        )
     if source.lacks(IMAGES):
         bank, index = _index_and_its_bank(source, image_size)
     else:
         made_from = {"image_size": image_size}
         bank, index = source.keep(
-            f"{image_size}px", made_from, lambda folder: store_writers.write_triplets(
-                source.batches((*_OF_INDEX, "urls"), IMAGES, _OF_RATERS), image_size, folder),
-            partial(store_writers.read_triplets, size=image_size))
+            f"{image_size}px",
+            made_from,
+            lambda folder: store_writers.write_triplets(
+                source.batches((*_OF_INDEX, "urls"), IMAGES, _OF_RATERS), image_size, folder
+            ),
+            partial(store_writers.read_triplets, size=image_size),
+        )
     return index.of(bank, source.chosen)
 
 
 def load_faces(
-    data_dir: str | os.PathLike[str], dataset: str = "vggface2/faces", split: str = "train", image_size: int = 128
+    data_dir: str | os.PathLike[str],
+    dataset: str = "vggface2/faces",
+    split: str = "train",
+    image_size: int = 128,
 ) -> Faces:
     """Loads a split of a dataset of single faces with identities, from its bank as load_triplets does.
 
@@ -107,33 +122,55 @@ def load_faces(
     _check_size(image_size)
     source = _open(Path(data_dir).expanduser(), dataset, split)
     if source.lacks(("image", *_OF_FACES, *_OF_PEOPLE)):
-        raise source.refusal("faces with identities", ("image", *_OF_FACES, *_OF_PEOPLE),
-                             "a dataset of such faces, such as vggface2/faces")
+        raise source.refusal(
+            "faces with identities",
+            ("image", *_OF_FACES, *_OF_PEOPLE),
+            "a dataset of such faces, such as vggface2/faces",
+        )
     bank = _bank_of_faces(source, image_size).part(source.chosen)
     return Faces(bank.faces, bank.face_ids, bank.urls, bank.identities)
 
 
 def _bank_of_faces(source: _Source, size: int) -> FaceBank:
-    return source.keep(f"{size}px", {"image_size": size}, lambda folder: store_writers.write_faces(
-        source.batches(_OF_FACES, ("image",), _OF_PEOPLE), size, folder), partial(FaceBank.open, size=size))
+    return source.keep(
+        f"{size}px",
+        {"image_size": size},
+        lambda folder: store_writers.write_faces(
+            source.batches(_OF_FACES, ("image",), _OF_PEOPLE), size, folder
+        ),
+        partial(FaceBank.open, size=size),
+    )
 
 
 def _index_and_its_bank(source: _Source, size: int) -> tuple[FaceBank, TripletIndex]:
     """Of triplets that name their faces: the bank is that of the config `faces`, and the index is made to fit it."""
     name, version = source.builder.name, source.builder.version
-    faces = _open(source.data_dir, f"{name}/faces:{version}", "+".join(source.splits),
-                  f"; {source.full_name} takes its faces from there")
+    faces = _open(
+        source.data_dir,
+        f"{name}/faces:{version}",
+        "+".join(source.splits),
+        f"; {source.full_name} takes its faces from there",
+    )
     if faces.lacks(("image", *_OF_FACES)):
-        raise faces.refusal("faces", ("image", *_OF_FACES), f"triplets with their faces, such as {name}")
-    face_ids, index = source.keep("index", {}, lambda folder: store_writers.write_index(
-        source.batches(_OF_INDEX, optional=_OF_RATERS), folder), store_writers.read_index)
+        raise faces.refusal(
+            "faces", ("image", *_OF_FACES), f"triplets with their faces, such as {name}"
+        )
+    face_ids, index = source.keep(
+        "index",
+        {},
+        lambda folder: store_writers.write_index(
+            source.batches(_OF_INDEX, optional=_OF_RATERS), folder
+        ),
+        store_writers.read_index,
+    )
     bank = _bank_of_faces(faces, size)
     rows = bank.rows_of(face_ids)
     if (rows < 0).any():
         first = face_ids[int(np.argmax(rows < 0))]
         raise UserError(
             f"{faces.full_name} in {source.data_dir} lacks {(rows < 0).sum()} of the {len(rows)} faces that {source.full_name} "
-            f"mentions, {first} for one: the two were built from different crops. Build both again with --overwrite.")
+            f"mentions, {first} for one: the two were built from different crops. Build both again with --overwrite."
+        )
     return bank, index.with_rows(rows.astype(np.int32)[index.rows])
 
 
@@ -162,19 +199,38 @@ class _Source:
 
     def refusal(self, what: str, wanted: Sequence[str], instead: str) -> UserError:
         missing = ", ".join(name for name in wanted if name not in self.builder.info.features)
-        return UserError(f"{self.full_name} in {self.data_dir} holds no {what}: it lacks {missing}. Name {instead}.")
+        return UserError(
+            f"{self.full_name} in {self.data_dir} holds no {what}: it lacks {missing}. Name {instead}."
+        )
 
-    def keep(self, name: str, made_from: dict[str, Any], make: Callable[[Path], None], read: Callable[[Path], T]) -> T:
+    def keep(
+        self,
+        name: str,
+        made_from: dict[str, Any],
+        make: Callable[[Path], None],
+        read: Callable[[Path], T],
+    ) -> T:
         """What was made of these whole splits, as kept.keep has it."""
         folder, splits = Path(self.builder.data_dir), self.builder.info.splits
-        files = [folder / "features.json", folder / "dataset_info.json",
-                 *(Path(path) for split in self.splits for path in splits[split].filepaths)]
+        files = [
+            folder / "features.json",
+            folder / "dataset_info.json",
+            *(Path(path) for split in self.splits for path in splits[split].filepaths),
+        ]
         try:
             digest = fingerprint(files)
         except OSError as error:
-            raise UserError(f"{error.filename}: {error.strerror}. Build {self.full_name} again with --overwrite.") from error
+            raise UserError(
+                f"{error.filename}: {error.strerror}. Build {self.full_name} again with --overwrite."
+            ) from error
         joined = "+".join(self.splits)
-        about = {"format": FORMAT, "dataset": self.full_name, "splits": joined, "fingerprint": digest, **made_from}
+        about = {
+            "format": FORMAT,
+            "dataset": self.full_name,
+            "splits": joined,
+            "fingerprint": digest,
+            **made_from,
+        }
         return keep(self.data_dir / BANKS / self.full_name, f"{joined}_{name}", about, make, read)
 
     def batches(
@@ -182,7 +238,8 @@ class _Source:
     ) -> Iterator[dict[str, np.ndarray]]:
         """All examples of the splits, READ_TOGETHER at a time: feature -> array [b, ...].
 
-        Images are not decoded, votes are counted: int32 [b, 3]. Optional features come where there are all.
+        Images are not decoded, votes are counted: int32 [b, 3]. Optional features come where there
+          are all.
         """
         import tensorflow as tf
         import tensorflow_datasets as tfds
@@ -190,14 +247,22 @@ class _Source:
         names = (*images, *wanted, *(() if self.lacks(optional) else optional))
         for split in self.splits:
             examples = self.builder.as_dataset(
-                split=split, decoders={name: tfds.decode.SkipDecoding() for name in images}, read_config=_read_in_order())
+                split=split,
+                decoders={name: tfds.decode.SkipDecoding() for name in images},
+                read_config=_read_in_order(),
+            )
             examples = examples.map(lambda example: {name: example[name] for name in names})
             try:
                 for batch in examples.ragged_batch(READ_TOGETHER).prefetch(2):
-                    yield {name: _count_votes(column) if name == "votes" else column.numpy() for name, column in batch.items()}
+                    yield {
+                        name: _count_votes(column) if name == "votes" else column.numpy()
+                        for name, column in batch.items()
+                    }
             except tf.errors.OpError as error:
-                raise UserError(f"{self.full_name} in {self.data_dir} cannot be read to its end: {error.message}. Build again "
-                                "with --overwrite.") from error
+                raise UserError(
+                    f"{self.full_name} in {self.data_dir} cannot be read to its end: {error.message}. Build again "
+                    "with --overwrite."
+                ) from error
 
 
 def _check_size(image_size: int) -> None:
@@ -210,8 +275,8 @@ def _open(data_dir: Path, dataset: str, split: str, why: str = "") -> _Source:
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
-    # TensorFlow would take all of the memory that JAX trains in. It refuses where it is in use already:
-    # then its owner has decided.
+    # TensorFlow would take all of the memory that JAX trains in. It refuses where it is in use
+    # already: then its owner has decided.
     with quiet_imports(), contextlib.suppress(RuntimeError):
         tf.config.set_visible_devices([], "GPU")
     try:
@@ -225,22 +290,35 @@ def _open(data_dir: Path, dataset: str, split: str, why: str = "") -> _Source:
     except (KeyError, ValueError, AssertionError) as error:
         raise UserError(
             f"{builder.info.full_name} in {data_dir} has no split {split!r}; it has "
-            + (", ".join(f"{name} ({info.num_examples} examples)" for name, info in splits.items()) or "none")
+            + (
+                ", ".join(f"{name} ({info.num_examples} examples)" for name, info in splits.items())
+                or "none"
+            )
             + ". A part is written as train[:10%] or train[100:200]. A split is missing where its csv file "
             "was not in the manual directory; put it there and build again with --overwrite."
         ) from error
     if not n_examples:
-        raise UserError(f"{builder.info.full_name} in {data_dir}: {split!r} is empty. Ask for a larger part.")
+        raise UserError(
+            f"{builder.info.full_name} in {data_dir}: {split!r} is empty. Ask for a larger part."
+        )
     names = list(dict.fromkeys(part.splitname for part in parts))
-    begins = dict(zip(names, np.cumsum([0, *(splits[name].num_examples for name in names)]).tolist()))
-    chosen = [np.arange(splits[part.splitname].num_examples)[part.from_:part.to] + begins[part.splitname] for part in parts]
+    begins = dict(
+        zip(names, np.cumsum([0, *(splits[name].num_examples for name in names)]).tolist())
+    )
+    chosen = [
+        np.arange(splits[part.splitname].num_examples)[part.from_ : part.to]
+        + begins[part.splitname]
+        for part in parts
+    ]
     return _Source(data_dir, builder, names, np.concatenate(chosen))
 
 
 def _count_votes(votes: Any) -> np.ndarray:
     """Votes of each annotator, a ragged tensor [n, None] of 0..2, -> int32 [n, 3] counts an image."""
     n, rows = votes.shape[0], votes.value_rowids().numpy()
-    return np.bincount(rows * 3 + votes.values.numpy(), minlength=3 * n).reshape(n, 3).astype(np.int32)
+    return (
+        np.bincount(rows * 3 + votes.values.numpy(), minlength=3 * n).reshape(n, 3).astype(np.int32)
+    )
 
 
 def _read_in_order() -> Any:
@@ -252,16 +330,26 @@ def _read_in_order() -> Any:
     options.autotune.enabled = False
     options.deterministic = True
     return tfds.ReadConfig(
-        options=options, try_autocache=False, skip_prefetch=True, interleave_cycle_length=1,
-        num_parallel_calls_for_interleave_files=1, num_parallel_calls_for_decode=4,
+        options=options,
+        try_autocache=False,
+        skip_prefetch=True,
+        interleave_cycle_length=1,
+        num_parallel_calls_for_interleave_files=1,
+        num_parallel_calls_for_decode=4,
     )
 
 
 def _not_found(data_dir: Path, dataset: str, why: str) -> str:
-    there = sorted(
-        {":".join([str(p.parents[1].relative_to(data_dir)), p.parent.name])
-         for p in data_dir.glob("*/**/dataset_info.json")}
-    ) if data_dir.is_dir() else []
+    there = (
+        sorted(
+            {
+                ":".join([str(p.parents[1].relative_to(data_dir)), p.parent.name])
+                for p in data_dir.glob("*/**/dataset_info.json")
+            }
+        )
+        if data_dir.is_dir()
+        else []
+    )
     name, _, config = dataset.split(":")[0].partition("/")
     found = f"it holds {', '.join(there) or 'none'}." if data_dir.is_dir() else "it is no folder."
     return (

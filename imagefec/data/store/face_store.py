@@ -51,7 +51,9 @@ class FaceBank:
         faces = np.load(folder / FACES, mmap_mode="r", allow_pickle=False)
         names = read_names(folder / NAMES)
         if faces.dtype != np.uint8 or faces.shape != (len(names), size, size, 3):
-            raise ValueError(f"{FACES} is {faces.dtype} {list(faces.shape)}, and {NAMES} names {len(names)} faces of {size} px")
+            raise ValueError(
+                f"{FACES} is {faces.dtype} {list(faces.shape)}, and {NAMES} names {len(names)} faces of {size} px"
+            )
         if len({len(name) for name in names}) > 1:
             raise ValueError(f"{NAMES} has lines of several lengths")
         ids, urls, *others = (list(column) for column in zip(*names)) if names else ([], [])
@@ -71,9 +73,14 @@ class FaceBank:
             return self
         listed = rows.tolist()
         neighbours = len(rows) > 0 and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows)))
-        faces = self.faces[rows[0]:rows[0] + len(rows)] if neighbours else FaceRows(self.faces, rows)
-        return FaceBank(faces, *([column[row] for row in listed] for column in (self.face_ids, self.urls)),
-                        self.identities and [self.identities[row] for row in listed])
+        faces = (
+            self.faces[rows[0] : rows[0] + len(rows)] if neighbours else FaceRows(self.faces, rows)
+        )
+        return FaceBank(
+            faces,
+            *([column[row] for row in listed] for column in (self.face_ids, self.urls)),
+            self.identities and [self.identities[row] for row in listed],
+        )
 
 
 class FaceRows:
@@ -98,7 +105,11 @@ class FaceRows:
     def __getitem__(self, key: Any) -> np.ndarray:
         first, *others = key if isinstance(key, tuple) else (key,)
         rows = self._rows[first]
-        return self._faces[(rows, *others)] if np.ndim(rows) == 0 else self._faces[rows][(slice(None), *others)]
+        return (
+            self._faces[(rows, *others)]
+            if np.ndim(rows) == 0
+            else self._faces[rows][(slice(None), *others)]
+        )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
@@ -111,8 +122,8 @@ class FaceBankWriter:
 
     Args:
       folder: is there, and empty.
-      size: side of the faces in the bank, in pixels; faces given are averaged by area to a smaller one, interpolated to a
-        larger.
+      size: side of the faces in the bank, in pixels; faces given are averaged by area to a smaller
+        one, interpolated to a larger.
     """
 
     def __init__(self, folder: Path, size: int):
@@ -152,8 +163,10 @@ class FaceBankWriter:
 
     def _write_head(self) -> None:
         """NumPy pads the head of an array so that it has the same length for any n."""
-        np.lib.format.write_array_header_1_0(self._faces, {
-            "descr": "|u1", "fortran_order": False, "shape": (self._n, self._size, self._size, 3)})
+        np.lib.format.write_array_header_1_0(
+            self._faces,
+            {"descr": "|u1", "fortran_order": False, "shape": (self._n, self._size, self._size, 3)},
+        )
 
 
 def write_names(file: Any, names: Sequence[Sequence[str]]) -> None:

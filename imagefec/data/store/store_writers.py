@@ -10,7 +10,9 @@ import numpy as np
 from imagefec.data.store.face_store import NAMES, FaceBank, FaceBankWriter, read_names, write_names
 from imagefec.data.store.triplets import TripletIndex
 
-Batches = Iterable[Mapping[str, np.ndarray]]  # of each: feature -> [b, ...]; texts and pictures are bytes, votes are counted
+Batches = Iterable[
+    Mapping[str, np.ndarray]
+]  # of each: feature -> [b, ...]; texts and pictures are bytes, votes are counted
 
 
 def write_faces(batches: Batches, size: int, folder: Path) -> None:
@@ -18,7 +20,9 @@ def write_faces(batches: Batches, size: int, folder: Path) -> None:
     with FaceBankWriter(folder, size) as bank:
         for batch in batches:
             columns = [batch[name] for name in ("face_id", "url", "identity") if name in batch]
-            bank.add(batch["image"], [tuple(text.decode() for text in names) for names in zip(*columns)])
+            bank.add(
+                batch["image"], [tuple(text.decode() for text in names) for names in zip(*columns)]
+            )
 
 
 def write_triplets(batches: Batches, size: int, folder: Path) -> None:
@@ -28,8 +32,13 @@ def write_triplets(batches: Batches, size: int, folder: Path) -> None:
     with FaceBankWriter(folder, size) as bank:
         for batch in batches:
             new = _number_new(batch["face_ids"], row_of)
-            bank.add([batch["image_" + "abc"[image]][triplet] for triplet, image in new],
-                     [(batch["face_ids"][place].decode(), batch["urls"][place].decode()) for place in new])
+            bank.add(
+                [batch["image_" + "abc"[image]][triplet] for triplet, image in new],
+                [
+                    (batch["face_ids"][place].decode(), batch["urls"][place].decode())
+                    for place in new
+                ],
+            )
             parts.append(_index_of(batch, row_of))
     TripletIndex.joined(parts).save(folder)
 
@@ -70,8 +79,14 @@ def _number_new(face_ids: np.ndarray, row_of: dict[bytes, int]) -> list[tuple[in
 
 def _index_of(batch: Mapping[str, np.ndarray], row_of: dict[bytes, int]) -> TripletIndex:
     n = len(batch["odd"])
-    rows = np.array([row_of[face_id] for face_id in batch["face_ids"].reshape(-1)], np.int32).reshape(n, 3)
+    rows = np.array(
+        [row_of[face_id] for face_id in batch["face_ids"].reshape(-1)], np.int32
+    ).reshape(n, 3)
     odd = batch["odd"].astype(np.int8)
     if "votes" not in batch:
-        return TripletIndex(rows, odd, np.full(n, -1, np.int8), np.zeros((n, 3), np.int32), np.ones(n, np.float32))
-    return TripletIndex(rows, odd, batch["type"].astype(np.int8), batch["votes"], batch["agreement"])
+        return TripletIndex(
+            rows, odd, np.full(n, -1, np.int8), np.zeros((n, 3), np.int32), np.ones(n, np.float32)
+        )
+    return TripletIndex(
+        rows, odd, batch["type"].astype(np.int8), batch["votes"], batch["agreement"]
+    )

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from imagefec.data.store.face_store import FaceBank
 
 INDEX = "triplets.npz"
-ODD_LAST = np.array([[1, 2, 0], [0, 2, 1], [0, 1, 2]])  # row k: the images' order that puts image k last
+ODD_LAST = np.array(
+    [[1, 2, 0], [0, 2, 1], [0, 1, 2]]
+)  # row k: the images' order that puts image k last
 
 
 @dataclass(frozen=True)
@@ -23,15 +25,17 @@ class Triplets:
     """The triplets of a split and the faces they mention, each face stored once.
 
     Attributes:
-      faces: uint8 [n, size, size, 3], RGB, in the order in which the triplets first mention them; an array that is not to be
-        written to, or a face_bank.FaceRows.
+      faces: uint8 [n, size, size, 3], RGB, in the order in which the triplets first mention them;
+        an array that is not to be written to, or a face_bank.FaceRows.
       face_ids: n ids, in the order of `faces`.
       urls: the photograph of each face, n of them; several faces may share one.
-      triplets: int32 [t, 3], rows of `faces`; the ODD ONE LAST, the alike pair in the dataset's order.
+      triplets: int32 [t, 3], rows of `faces`; the ODD ONE LAST, the alike pair in the dataset's
+        order.
       types: int8 [t], 0 one-class, 1 two-class, 2 three-class; -1 where the dataset has no types.
-      votes: int32 [t, 3], how many annotators found the face of that column of `triplets` the odd one; 0 where nobody was
+      votes: int32 [t, 3], how many annotators found the face of that column of `triplets` the odd
+        one; 0 where nobody was asked.
+      agreement: float32 [t], share of the votes that the odd one got, in (0, 1]; 1 where nobody was
         asked.
-      agreement: float32 [t], share of the votes that the odd one got, in (0, 1]; 1 where nobody was asked.
     """
 
     faces: np.ndarray
@@ -66,7 +70,9 @@ class TripletIndex:
     @classmethod
     def joined(cls, parts: list[TripletIndex]) -> TripletIndex:
         """One of several, in their order."""
-        return cls(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)))
+        return cls(
+            *(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls))
+        )
 
     @classmethod
     def open(cls, folder: Path, n_faces: int) -> TripletIndex:
@@ -79,7 +85,9 @@ class TripletIndex:
             index = cls(**{each.name: arrays[each.name] for each in fields(cls)})
         t = len(index.rows)
         shapes = [getattr(index, each.name).shape for each in fields(cls)]
-        if shapes != [(t, 3), (t,), (t,), (t, 3), (t,)] or (t and not 0 <= index.rows.min() <= index.rows.max() < n_faces):
+        if shapes != [(t, 3), (t,), (t,), (t, 3), (t,)] or (
+            t and not 0 <= index.rows.min() <= index.rows.max() < n_faces
+        ):
             raise ValueError(f"{INDEX} does not fit {n_faces} faces")
         return index
 
@@ -101,8 +109,14 @@ class TripletIndex:
         mentioned, rows = _first_mentions(self.rows[chosen])
         faces, order = bank.part(mentioned), ODD_LAST[self.odd[chosen]]
         return Triplets(
-            faces.faces, faces.face_ids, faces.urls, np.take_along_axis(rows, order, axis=1), self.types[chosen],
-            np.take_along_axis(self.votes[chosen], order, axis=1), self.agreement[chosen])
+            faces.faces,
+            faces.face_ids,
+            faces.urls,
+            np.take_along_axis(rows, order, axis=1),
+            self.types[chosen],
+            np.take_along_axis(self.votes[chosen], order, axis=1),
+            self.agreement[chosen],
+        )
 
 
 def triplet_batches(
@@ -110,27 +124,31 @@ def triplet_batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Draws batches for ever; every triplet comes once an epoch, and each epoch is shuffled anew.
 
-    Where the batch size does not divide the number of triplets, a batch ends one epoch and begins the next,
-    so nothing is dropped.
+    Where the batch size does not divide the number of triplets, a batch ends one epoch and begins
+    the next, so nothing is dropped.
 
     Args:
       data: what `load_triplets` returned.
       batch_triplets: triplets a batch, 1 or more.
       seed: of the order; the same seed gives the same batches.
-      balanced: draw as many of each of the three types, in turns 0, 1, 2, 0, 1, 2, ...; an epoch is then each
-        type's own, and a rare type comes round more often.
-      skip: batches to pass over at the start without reading their faces: where a resumed run goes on.
+      balanced: draw as many of each of the three types, in turns 0, 1, 2, 0, 1, 2, ...; an epoch is
+        then each type's own, and a rare type comes round more often.
+      skip: batches to pass over at the start without reading their faces: where a resumed run goes
+        on.
 
     Returns:
-      An iterator over (faces, types): faces uint8 [3 * batch_triplets, size, size, 3], (alike, alike, odd) of
+      An iterator over (faces, types): faces uint8 [3 * batch_triplets, size, size, 3], (alike,
+        alike, odd) of
       the first triplet, then of the second, ...; types int8 [batch_triplets].
 
     Raises:
-      UserError: batch_triplets is below 1, above the number of triplets (of any type, if balanced), or, if
-        balanced, not a multiple of 3.
+      UserError: batch_triplets is below 1, above the number of triplets (of any type, if balanced),
+        or, if balanced, not a multiple of 3.
     """
     numbers = triplet_numbers(data, batch_triplets, seed, balanced, skip)
-    return ((data.faces[data.triplets[chosen].reshape(-1)], data.types[chosen]) for chosen in numbers)
+    return (
+        (data.faces[data.triplets[chosen].reshape(-1)], data.types[chosen]) for chosen in numbers
+    )
 
 
 def triplet_numbers(
@@ -139,7 +157,11 @@ def triplet_numbers(
     """The order of `triplet_batches`, as row numbers int [batch_triplets] into data.triplets; the arguments are its own."""
     if batch_triplets < 1:
         raise UserError(f"The batch is {batch_triplets} triplets; it must be 1 or more.")
-    pools = [np.flatnonzero(data.types == kind) for kind in range(3)] if balanced else [np.arange(len(data))]
+    pools = (
+        [np.flatnonzero(data.types == kind) for kind in range(3)]
+        if balanced
+        else [np.arange(len(data))]
+    )
     if batch_triplets % len(pools):
         raise UserError(
             f"The batch is {batch_triplets} triplets; a balanced one holds as many of each of 3 types, so "
@@ -156,7 +178,9 @@ def triplet_numbers(
     return _numbers(pools, share, np.random.default_rng(seed), skip)
 
 
-def shuffled_for_ever(pool: np.ndarray, share: int, random: np.random.Generator) -> Iterator[np.ndarray]:
+def shuffled_for_ever(
+    pool: np.ndarray, share: int, random: np.random.Generator
+) -> Iterator[np.ndarray]:
     """Shares of the pool, all of it once an epoch, each epoch shuffled anew; nothing is dropped between epochs."""
     waiting = np.empty(0, pool.dtype)
     while True:
@@ -175,8 +199,13 @@ def _first_mentions(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return distinct[order], place_of[places.reshape(-1)].reshape(rows.shape)
 
 
-def _numbers(pools: list[np.ndarray], share: int, random: np.random.Generator, skip: int) -> Iterator[np.ndarray]:
-    streams = [shuffled_for_ever(pool, share, child) for pool, child in zip(pools, random.spawn(len(pools)))]
+def _numbers(
+    pools: list[np.ndarray], share: int, random: np.random.Generator, skip: int
+) -> Iterator[np.ndarray]:
+    streams = [
+        shuffled_for_ever(pool, share, child)
+        for pool, child in zip(pools, random.spawn(len(pools)))
+    ]
     for _ in range(skip):
         for stream in streams:
             next(stream)

@@ -8,18 +8,25 @@ import cv2
 import numpy as np
 
 from imagefec.errors import UserError
-from imagefec.faces.detectors.protocol import SMALLEST, Detection, check_photo, checked_min_score, inside_photo
+from imagefec.faces.detectors.protocol import (
+    SMALLEST,
+    Detection,
+    check_photo,
+    checked_min_score,
+    inside_photo,
+)
 from imagefec.maths.geometry import Box
 
 
 class HaarDetector:
     """OpenCV's boosted cascade of Haar features, frontal faces.
 
-    The score is the sum of the votes in the cascade's last stage (OpenCV's "level weight"): 54 to 58 for what
+    The score is the sum of the votes in the cascade's last stage (OpenCV's "level weight"): 54 to
+      58 for what
     passes at all, 56.6 the median of real faces. The default takes all that pass.
 
-    The cascade "alt2" finds more of the real faces at crop size than "default" does (94.3 % against 92.5 %) in less
-    time, and reports fewer non-faces in whole photos: docs/detectors.md.
+    The cascade "alt2" finds more of the real faces at crop size than "default" does (94.3 % against
+    92.5 %) in less time, and reports fewer non-faces in whole photos: docs/detectors.md.
 
     Source: Viola & Jones 2001; Lienhart & Maydt 2002 (the cascade file, part of OpenCV 4).
     """
@@ -32,7 +39,8 @@ class HaarDetector:
         if path is None:
             raise UserError(
                 f"detector haar: this OpenCV ({cv2.__version__}) has no Haar cascade; OpenCV 4 has, OpenCV 5 "
-                "has not. Use --detector lbp, or pip install 'opencv-python-headless<5'.")
+                "has not. Use --detector lbp, or pip install 'opencv-python-headless<5'."
+            )
         self.min_score = checked_min_score(self.name, min_score, 0.0, math.inf)
         self._cascade = cv2.CascadeClassifier(str(path))
 
@@ -41,7 +49,12 @@ class HaarDetector:
 
     def _find(self, gray: np.ndarray, least_px: int) -> list[tuple[Box, float]]:
         boxes, _, weights = self._cascade.detectMultiScale3(
-            gray, scaleFactor=1.1, minNeighbors=2, minSize=(least_px, least_px), outputRejectLevels=True)
+            gray,
+            scaleFactor=1.1,
+            minNeighbors=2,
+            minSize=(least_px, least_px),
+            outputRejectLevels=True,
+        )
         return [
             (Box(float(x), float(x + w), float(y), float(y + h)), float(weight))
             for (x, y, w, h), weight in zip(boxes, np.ravel(weights))
@@ -68,10 +81,23 @@ class LbpDetector:
     def _find(self, gray: np.ndarray, least_px: int) -> list[tuple[Box, float]]:
         most_px = min(gray.shape)
         found = self._cascade.detect_multi_scale(
-            gray, scale_factor=1.1, step_ratio=1, min_size=(least_px, least_px), max_size=(most_px, most_px),
-            min_neighbor_number=2)
+            gray,
+            scale_factor=1.1,
+            step_ratio=1,
+            min_size=(least_px, least_px),
+            max_size=(most_px, most_px),
+            min_neighbor_number=2,
+        )
         return [
-            (Box(float(f["c"]), float(f["c"] + f["width"]), float(f["r"]), float(f["r"] + f["height"])), 1.0)
+            (
+                Box(
+                    float(f["c"]),
+                    float(f["c"] + f["width"]),
+                    float(f["r"]),
+                    float(f["r"] + f["height"]),
+                ),
+                1.0,
+            )
             for f in found
         ]
 
@@ -84,11 +110,12 @@ def haar_file() -> Path | None:
     return path if path.is_file() else None
 
 
-# The photo is shrunk until the smallest face wanted has this side; the cascades' windows are 20 and 24 px.
+# The photo is shrunk until the smallest face wanted has this side; the cascades' windows are 20 and
+# 24 px.
 _SMALLEST_FACE_PX = 28
-# Edge pixels repeated around the photo, as a share of the smallest face's side. A box drawn tightly cuts chin
-# and brow, and a cascade wants to see a little of both: of tight crops of real faces haar found 65 % without
-# a border and 97 % with it.
+# Edge pixels repeated around the photo, as a share of the smallest face's side. A box drawn tightly
+# cuts chin and brow, and a cascade wants to see a little of both: of tight crops of real faces haar
+# found 65 % without a border and 97 % with it.
 _BORDER = 0.5
 
 
@@ -109,6 +136,11 @@ def _detect_in_gray(
     border = round(_BORDER * face_px)
     gray = cv2.copyMakeBorder(gray, border, border, border, border, cv2.BORDER_REPLICATE)
     found = [
-        Detection(Box(*((side - border) / scale for side in (box.left, box.right, box.top, box.bottom))), score)
-        for box, score in find(gray, face_px) if score >= min_score]
+        Detection(
+            Box(*((side - border) / scale for side in (box.left, box.right, box.top, box.bottom))),
+            score,
+        )
+        for box, score in find(gray, face_px)
+        if score >= min_score
+    ]
     return inside_photo(found, width, height)

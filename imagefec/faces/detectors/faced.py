@@ -1,7 +1,7 @@
 """faced, the detector of the project's predecessor: two frozen TensorFlow graphs that the user gets.
 
-The first proposes a face for each cell of a grid over the photo, the second moves each proposal into place.
-TensorFlow is imported when a detector is made, and not before.
+The first proposes a face for each cell of a grid over the photo, the second moves each proposal
+into place. TensorFlow is imported when a detector is made, and not before.
 """
 
 from __future__ import annotations
@@ -16,8 +16,21 @@ import cv2
 import numpy as np
 
 from imagefec.errors import UserError
-from imagefec.faces.detectors.model_files import VARIABLE, ModelFile, model_folder, sha256_of, what_it_is
-from imagefec.faces.detectors.protocol import SMALLEST, Detection, check_photo, checked_min_score, inside_photo, of_wanted_size
+from imagefec.faces.detectors.model_files import (
+    VARIABLE,
+    ModelFile,
+    model_folder,
+    sha256_of,
+    what_it_is,
+)
+from imagefec.faces.detectors.protocol import (
+    SMALLEST,
+    Detection,
+    check_photo,
+    checked_min_score,
+    inside_photo,
+    of_wanted_size,
+)
 from imagefec.maths.geometry import Box, iou
 from imagefec.quiet import quiet_imports
 
@@ -28,10 +41,12 @@ FILES = tuple(ModelFile(name, _PAGE, "MIT") for name in ("face_yolo.pb", "face_c
 class FacedDetector:
     """faced's two networks; the score is the first one's probability of a face, from 0 to 1.
 
-    Source: github.com/iitzco/faced, by Ivan Itzcovich. Followed here: the first axis of the grid counts columns, and a
-    proposal is widened by half of itself on every side before it is corrected. Departed from: both graphs get RGB
-    (faced's later versions hand the second one BGR), boxes are not cut to whole pixels on the way, and of
-    overlapping faces the surest one is kept.
+    Source: github.com/iitzco/faced, by Ivan Itzcovich. Followed here: the first axis of the grid
+      counts columns, and a
+    proposal is widened by half of itself on every side before it is corrected. Departed from: both
+      graphs get RGB
+    (faced's later versions hand the second one BGR), boxes are not cut to whole pixels on the way,
+    and of overlapping faces the surest one is kept.
     """
 
     name = "faced"
@@ -41,7 +56,9 @@ class FacedDetector:
         paths = find_files(model_dir)
         if paths is None:
             raise UserError(f"detector faced: {missing(model_dir)}. {how_to_get(model_dir)}")
-        self._yolo = _Graph(paths[0], _YOLO_PX, ("prob", "x_center", "y_center", "w", "h"), _CELLS**2)
+        self._yolo = _Graph(
+            paths[0], _YOLO_PX, ("prob", "x_center", "y_center", "w", "h"), _CELLS**2
+        )
         self._corrector = _Graph(paths[1], _CORRECTOR_PX, ("X", "Y", "W", "H"), 1)
         self.version = "+".join(sha256_of(path)[:8] for path in paths) + "-1"
 
@@ -53,8 +70,13 @@ class FacedDetector:
         for cell in np.argwhere(prob >= self.min_score):
             column, row = cell
             at = tuple(cell)
-            box = self._corrected(photo, (column + x[at]) / _CELLS * width, (row + y[at]) / _CELLS * height,
-                                  w[at] * width, h[at] * height)
+            box = self._corrected(
+                photo,
+                (column + x[at]) / _CELLS * width,
+                (row + y[at]) / _CELLS * height,
+                w[at] * width,
+                h[at] * height,
+            )
             if box is not None:
                 found.append(Detection(box, float(prob[at])))
         found = _without_overlaps(of_wanted_size(found, smallest, width, height))
@@ -87,8 +109,10 @@ def find_files(model_dir: str | os.PathLike | None = None) -> tuple[Path, ...] |
 
 def how_to_get(model_dir: str | os.PathLike | None = None) -> str:
     """A sentence: where the files are had and where to put them."""
-    return (f"Get {' and '.join(file.name for file in FILES)} ({FILES[0].licence}) from the folder faced/models of {_PAGE} and "
-            f"put them in {model_folder(model_dir)}, or name their folder with --model_dir or ${VARIABLE}.")
+    return (
+        f"Get {' and '.join(file.name for file in FILES)} ({FILES[0].licence}) from the folder faced/models of {_PAGE} and "
+        f"put them in {model_folder(model_dir)}, or name their folder with --model_dir or ${VARIABLE}."
+    )
 
 
 _YOLO_PX, _CORRECTOR_PX, _CELLS = 288, 50, 9
@@ -109,46 +133,70 @@ class _Graph:
             graph_def.ParseFromString(path.read_bytes())
             with graph.as_default():
                 tf1.import_graph_def(graph_def, name="")
-        except Exception as error:  # protobuf's and TensorFlow's own, of whatever the bytes led them to
-            raise self._wrong(f"found {what_it_is(path)}, no frozen TensorFlow graph ({_first_line(error)})") from None
+        except (
+            Exception
+        ) as error:  # protobuf's and TensorFlow's own, of whatever the bytes led them to
+            raise self._wrong(
+                f"found {what_it_is(path)}, no frozen TensorFlow graph ({_first_line(error)})"
+            ) from None
         names = [f"{name}:0" for name in ("img", "training", *outputs)]
         try:
-            self._image, self._training, *self._outputs = (graph.get_tensor_by_name(name) for name in names)
+            self._image, self._training, *self._outputs = (
+                graph.get_tensor_by_name(name) for name in names
+            )
         except (KeyError, ValueError):
             there = sorted(operation.name for operation in graph.get_operations())
             lacking = [name for name in names if name.removesuffix(":0") not in there]
-            raise self._wrong(f"found {what_it_is(path)}, a graph without {', '.join(lacking)}") from None
-        # One thread, so that the same photo gives the same bits on every machine; several processes share the cores.
-        # No GPU: JAX trains in its memory.
-        config = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1, device_count={"GPU": 0})
+            raise self._wrong(
+                f"found {what_it_is(path)}, a graph without {', '.join(lacking)}"
+            ) from None
+        # One thread, so that the same photo gives the same bits on every machine; several processes
+        # share the cores. No GPU: JAX trains in its memory.
+        config = tf1.ConfigProto(
+            intra_op_parallelism_threads=1, inter_op_parallelism_threads=1, device_count={"GPU": 0}
+        )
         self._session = tf1.Session(graph=graph, config=config)
         self._try_out(tf)
 
     def run(self, picture: np.ndarray) -> list[np.ndarray]:
         """Its outputs for an RGB picture of any size, each float64 [n_values]."""
-        resized = cv2.resize(picture, (self._side_px, self._side_px))  # as faced does, whichever way it scales
+        resized = cv2.resize(
+            picture, (self._side_px, self._side_px)
+        )  # as faced does, whichever way it scales
         feed = {self._image: (resized / 255.0)[None].astype(np.float32), self._training: False}
-        return [np.asarray(each, np.float64).ravel() for each in self._session.run(self._outputs, feed)]
+        return [
+            np.asarray(each, np.float64).ravel() for each in self._session.run(self._outputs, feed)
+        ]
 
     def _try_out(self, tf: Any) -> None:
         try:
             with quiet_imports():  # the first run tells of passes and devices, too
                 outputs = self.run(np.zeros((self._side_px, self._side_px, 3), np.uint8))
         except (tf.errors.OpError, ValueError, TypeError) as error:
-            raise self._wrong(f"it cannot be run on a picture of {self._side_px} x {self._side_px} px "
-                              f"({_first_line(error)})") from None
+            raise self._wrong(
+                f"it cannot be run on a picture of {self._side_px} x {self._side_px} px "
+                f"({_first_line(error)})"
+            ) from None
         sizes = [each.size for each in outputs]
         if any(size != self._n_values for size in sizes):
-            raise self._wrong(f"its outputs hold {sizes} values, and {self._n_values} each are wanted")
+            raise self._wrong(
+                f"its outputs hold {sizes} values, and {self._n_values} each are wanted"
+            )
 
     def _wrong(self, found: str) -> UserError:
-        return UserError(f"{self._path}: not the graph that detector faced wants: {found}. {how_to_get(self._path.parent)}")
+        return UserError(
+            f"{self._path}: not the graph that detector faced wants: {found}. {how_to_get(self._path.parent)}"
+        )
 
 
 def missing(model_dir: str | os.PathLike | None) -> str:
     folder = model_folder(model_dir)
     missing = [file.name for file in FILES if not (folder / file.name).is_file()]
-    return f"{folder} has no {' and no '.join(missing)}" if folder.is_dir() else f"there is no folder {folder}"
+    return (
+        f"{folder} has no {' and no '.join(missing)}"
+        if folder.is_dir()
+        else f"there is no folder {folder}"
+    )
 
 
 def _without_overlaps(found: list[Detection]) -> list[Detection]:

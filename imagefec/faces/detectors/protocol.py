@@ -24,7 +24,8 @@ class Detection:
 class Detector(Protocol):
     """What finds faces.
 
-    `name` and `version` tell results apart that must not be mixed in one folder: `version` changes when the
+    `name` and `version` tell results apart that must not be mixed in one folder: `version` changes
+      when the
     same photo may give another answer. `min_score` is the least score that `detect` reports.
     """
 
@@ -37,7 +38,8 @@ class Detector(Protocol):
 
         Args:
           photo: uint8 [height, width, 3] RGB.
-          smallest: side of the smallest face looked for, as a share of the photo's shorter side, in (0, 1].
+          smallest: side of the smallest face looked for, as a share of the photo's shorter side, in
+            (0, 1].
 
         Raises:
           ValueError: photo is not uint8 [height, width, 3], or smallest not in (0, 1].
@@ -48,9 +50,13 @@ class Detector(Protocol):
 def check_photo(photo: np.ndarray, smallest: float) -> None:
     """Raises ValueError where `detect` would be called wrongly."""
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
-        raise ValueError(f"photo must be uint8 [height, width, 3], found {photo.dtype} {list(photo.shape)}")
+        raise ValueError(
+            f"photo must be uint8 [height, width, 3], found {photo.dtype} {list(photo.shape)}"
+        )
     if not 0 < smallest <= 1:
-        raise ValueError(f"smallest must be a share of the shorter side in (0, 1], found {smallest}")
+        raise ValueError(
+            f"smallest must be a share of the shorter side in (0, 1], found {smallest}"
+        )
 
 
 def checked_min_score(
@@ -66,7 +72,8 @@ def checked_min_score(
     if not least <= min_score <= most:  # NaN is refused too
         raise UserError(
             f"--min_score {min_score}: detector {name} scores from {least:g} to {most:g}; give a number in "
-            "there, or leave it out for the default.")
+            "there, or leave it out for the default."
+        )
     return float(min_score)
 
 
@@ -78,13 +85,19 @@ def inside_photo(found: Iterable[Detection], width: int, height: int) -> list[De
     return sorted(kept, key=lambda d: (-d.score, -d.box.width, d.box.left, d.box.top))
 
 
-def of_wanted_size(found: Iterable[Detection], smallest: float, width: int, height: int) -> list[Detection]:
+def of_wanted_size(
+    found: Iterable[Detection], smallest: float, width: int, height: int
+) -> list[Detection]:
     """Those whose longer side is no smaller than the smallest face looked for; what is not finite is left out.
 
     For networks, which report every size they know; the cascades look for the wanted sizes only.
     """
     least = smallest * min(width, height)
     return [
-        each for each in found
-        if math.isfinite(each.box.width + each.box.height + each.box.left + each.box.top + each.score)
-        and max(each.box.width, each.box.height) >= least]
+        each
+        for each in found
+        if math.isfinite(
+            each.box.width + each.box.height + each.box.left + each.box.top + each.score
+        )
+        and max(each.box.width, each.box.height) >= least
+    ]

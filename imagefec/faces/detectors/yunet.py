@@ -9,24 +9,41 @@ import cv2
 import numpy as np
 
 from imagefec.errors import UserError
-from imagefec.faces.detectors.model_files import VARIABLE, ModelFile, model_folder, sha256_of, what_it_is
-from imagefec.faces.detectors.protocol import SMALLEST, Detection, check_photo, checked_min_score, inside_photo, of_wanted_size
+from imagefec.faces.detectors.model_files import (
+    VARIABLE,
+    ModelFile,
+    model_folder,
+    sha256_of,
+    what_it_is,
+)
+from imagefec.faces.detectors.protocol import (
+    SMALLEST,
+    Detection,
+    check_photo,
+    checked_min_score,
+    inside_photo,
+    of_wanted_size,
+)
 from imagefec.maths.geometry import Box
 
 FILE = ModelFile(
     name="face_detection_yunet_2023mar.onnx",
     page="https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet",
-    licence="MIT", n_bytes=232_589,
-    sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4")
+    licence="MIT",
+    n_bytes=232_589,
+    sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+)
 
 
 class YunetDetector:
     """OpenCV's FaceDetectorYN: faces of any pose, with a score from 0 to 1 (how surely a face, times how well placed).
 
-    The default least score, 0.7, is below OpenCV's 0.9: in a crop that a person marked as a face, a miss costs all
+    The default least score, 0.7, is below OpenCV's 0.9: in a crop that a person marked as a face, a
+      miss costs all
     the triplets of that face.
 
-    Source: Wu, Peng & Yu 2023, "YuNet: a tiny millisecond-level face detector", Machine Intelligence Research 20.
+    Source: Wu, Peng & Yu 2023, "YuNet: a tiny millisecond-level face detector", Machine
+      Intelligence Research 20.
     """
 
     name = "yunet"
@@ -36,15 +53,19 @@ class YunetDetector:
         if not runs_here():
             raise UserError(
                 f"detector yunet: this OpenCV ({cv2.__version__}) has no FaceDetectorYN; 4.10 and later have, where they "
-                "are built with the dnn module. Use --detector haar or lbp, or pip install 'opencv-python-headless>=4.10'.")
+                "are built with the dnn module. Use --detector haar or lbp, or pip install 'opencv-python-headless>=4.10'."
+            )
         path, digest = _checked_file(model_dir)
         self.version = f"{digest[:12]}-1"
         try:
-            self._network = cv2.FaceDetectorYN.create(str(path), "", (32, 32), self.min_score, _NMS_IOU, _TOP_K)
+            self._network = cv2.FaceDetectorYN.create(
+                str(path), "", (32, 32), self.min_score, _NMS_IOU, _TOP_K
+            )
         except cv2.error as error:
             raise UserError(
                 f"{path}: this OpenCV ({cv2.__version__}) cannot read it: {error.err}. Use --detector haar or lbp, or "
-                "pip install 'opencv-python-headless>=4.10'.") from None
+                "pip install 'opencv-python-headless>=4.10'."
+            ) from None
 
     def detect(self, photo: np.ndarray, smallest: float = SMALLEST) -> list[Detection]:
         check_photo(photo, smallest)
@@ -59,7 +80,8 @@ class YunetDetector:
         # A row is left, top, width, height, five landmarks, score; no rows at all is None.
         found = [
             Detection(Box(*(float(side) / scale for side in (x, x + w, y, y + h))), float(score))
-            for x, y, w, h, *_, score in (() if rows is None else rows)]
+            for x, y, w, h, *_, score in (() if rows is None else rows)
+        ]
         return inside_photo(of_wanted_size(found, smallest, width, height), width, height)
 
 
@@ -76,13 +98,18 @@ def find_file(model_dir: str | os.PathLike | None = None) -> Path | None:
 
 def how_to_get(model_dir: str | os.PathLike | None = None) -> str:
     """A sentence: where the file is had, how to know it, and where to put it."""
-    return (f"Get {FILE.name} ({FILE.n_bytes:,} bytes, sha256 {FILE.sha256}, {FILE.licence}) from {FILE.page} and put it in "
-            f"{model_folder(model_dir)}, or name its folder with --model_dir or ${VARIABLE}.")
+    return (
+        f"Get {FILE.name} ({FILE.n_bytes:,} bytes, sha256 {FILE.sha256}, {FILE.licence}) from {FILE.page} and put it in "
+        f"{model_folder(model_dir)}, or name its folder with --model_dir or ${VARIABLE}."
+    )
 
 
-# It knows faces of 10 to 300 px: with the smallest face wanted at 32 px, ten times that still is about one.
+# It knows faces of 10 to 300 px: with the smallest face wanted at 32 px, ten times that still is
+# about one.
 _SMALLEST_FACE_PX = 32
-_LEAST_SIDE_PX = 160  # a photo is not shrunk below this, for crops whose smallest face is half of them
+_LEAST_SIDE_PX = (
+    160  # a photo is not shrunk below this, for crops whose smallest face is half of them
+)
 _NMS_IOU = 0.3  # OpenCV's own
 _TOP_K = 5000
 
@@ -90,9 +117,13 @@ _TOP_K = 5000
 def _checked_file(model_dir: str | os.PathLike | None) -> tuple[Path, str]:
     path = find_file(model_dir)
     if path is None:
-        raise UserError(f"detector yunet: no {FILE.name} in {model_folder(model_dir)}. {how_to_get(model_dir)}")
+        raise UserError(
+            f"detector yunet: no {FILE.name} in {model_folder(model_dir)}. {how_to_get(model_dir)}"
+        )
     digest = sha256_of(path)
     if digest != FILE.sha256:
-        raise UserError(f"{path}: not the model that detector yunet wants: found {what_it_is(path)}, sha256 {digest}. "
-                        f"{how_to_get(model_dir)}")
+        raise UserError(
+            f"{path}: not the model that detector yunet wants: found {what_it_is(path)}, sha256 {digest}. "
+            f"{how_to_get(model_dir)}"
+        )
     return path, digest

@@ -4,10 +4,29 @@ import dataclasses
 
 import numpy as np
 
-_SKINS = np.array([[255, 224, 196], [241, 194, 158], [224, 172, 125], [198, 134, 90], [158, 105, 72],
-                   [122, 80, 56]], float)
-_HAIRS = np.array([[30, 24, 20], [70, 45, 30], [110, 75, 45], [150, 112, 64], [182, 150, 98], [140, 60, 32],
-                   [128, 126, 124]], float)
+_SKINS = np.array(
+    [
+        [255, 224, 196],
+        [241, 194, 158],
+        [224, 172, 125],
+        [198, 134, 90],
+        [158, 105, 72],
+        [122, 80, 56],
+    ],
+    float,
+)
+_HAIRS = np.array(
+    [
+        [30, 24, 20],
+        [70, 45, 30],
+        [110, 75, 45],
+        [150, 112, 64],
+        [182, 150, 98],
+        [140, 60, 32],
+        [128, 126, 124],
+    ],
+    float,
+)
 _IRISES = np.array([[60, 40, 25], [95, 65, 40], [70, 95, 60], [70, 100, 140]], float)
 
 
@@ -19,7 +38,7 @@ class Person:
     hair: np.ndarray
     iris: np.ndarray
     lips: np.ndarray
-    hair_style: int      # 0 bald, 1 short, 2 fringe, 3 long
+    hair_style: int  # 0 bald, 1 short, 2 fringe, 3 long
     face_width: float
     jaw_width: float
     eye_distance: float
@@ -33,8 +52,8 @@ class Person:
     mouth_row: float
     mouth_width: float
     lip_thickness: float
-    glasses: int         # 0 none, 1 round, 2 square
-    beard: int           # 0 none, 1 moustache, 2 full beard
+    glasses: int  # 0 none, 1 round, 2 square
+    beard: int  # 0 none, 1 moustache, 2 full beard
     shirt: np.ndarray
 
 
@@ -43,7 +62,9 @@ def sample_person(rng: np.random.Generator) -> Person:
     skin = _between(rng, _SKINS) + rng.normal(0, 4, 3)
     return Person(
         skin=skin,
-        hair=np.clip(_HAIRS[rng.integers(len(_HAIRS) if skin.mean() > 150 else 2)] + rng.normal(0, 6), 0, 255),
+        hair=np.clip(
+            _HAIRS[rng.integers(len(_HAIRS) if skin.mean() > 150 else 2)] + rng.normal(0, 6), 0, 255
+        ),
         iris=_IRISES[rng.integers(len(_IRISES))],
         lips=np.clip(skin * [0.82, 0.58, 0.58] + rng.normal(0, 8, 3), 0, 255),
         hair_style=int(rng.choice(4, p=[0.1, 0.4, 0.2, 0.3])),

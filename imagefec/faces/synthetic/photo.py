@@ -11,7 +11,9 @@ from imagefec.maths.geometry import Box
 CELL_PX = 216  # width and height that one head has for itself
 
 
-def draw_photo(rng: np.random.Generator, heads: list[tuple[Person, np.ndarray]]) -> tuple[np.ndarray, list[Box]]:
+def draw_photo(
+    rng: np.random.Generator, heads: list[tuple[Person, np.ndarray]]
+) -> tuple[np.ndarray, list[Box]]:
     """Draws one photograph.
 
     Args:
@@ -19,7 +21,8 @@ def draw_photo(rng: np.random.Generator, heads: list[tuple[Person, np.ndarray]])
       heads: (person, expression float32 [controls]) from left to right.
 
     Returns:
-      uint8 RGB [h, w, 3] and one face box a head, in fractions of the photograph: from hairline to chin and
+      uint8 RGB [h, w, 3] and one face box a head, in fractions of the photograph: from hairline to
+        chin and
       from cheek to cheek, as loose as FEC's.
     """
     height, width = CELL_PX, int(CELL_PX * (0.16 + 0.84 * len(heads)))
@@ -33,7 +36,9 @@ def draw_photo(rng: np.random.Generator, heads: list[tuple[Person, np.ndarray]])
 
 def encode_jpeg(rng: np.random.Generator, photo: np.ndarray) -> bytes:
     """Packs a uint8 RGB photograph as a JPEG of quality 82 to 95."""
-    done, data = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(82, 96))])
+    done, data = cv2.imencode(
+        ".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(82, 96))]
+    )
     if not done:
         raise RuntimeError("OpenCV could not encode a JPEG; is it built with libjpeg?")
     return data.tobytes()
@@ -49,11 +54,15 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
         if rng.random() < 0.5:
             cv2.rectangle(photo, (int(x), int(y)), (int(x) + rx, int(y) + ry), colour, -1)
         else:
-            cv2.ellipse(photo, (int(x), int(y)), (rx, ry), float(rng.uniform(0, 180)), 0, 360, colour, -1)
+            cv2.ellipse(
+                photo, (int(x), int(y)), (rx, ry), float(rng.uniform(0, 180)), 0, 360, colour, -1
+            )
     return cv2.blur(photo, (int(rng.integers(3, 14)),) * 2)
 
 
-def _place(rng, photo: np.ndarray, person: Person, expression: np.ndarray, middle: tuple[float, float]) -> Box:
+def _place(
+    rng, photo: np.ndarray, person: Person, expression: np.ndarray, middle: tuple[float, float]
+) -> Box:
     """Puts one head into the photograph and returns its box in fractions."""
     turn = rng.normal(0, 0.02, 2).clip(-0.06, 0.06)
     picture, mask = face.draw_head(person, expression, (turn[0], turn[1]))
@@ -64,8 +73,12 @@ def _place(rng, photo: np.ndarray, person: Person, expression: np.ndarray, middl
     matrix[:, 2] += at - face.CENTRE
     height, width = photo.shape[:2]
     mask = cv2.warpAffine(mask, matrix, (width, height), flags=cv2.INTER_LINEAR)
-    picture = cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    cv2.copyTo(picture, mask, photo)  # weights by the mask only where it is 0 or not; the lens blur softens edges
+    picture = cv2.warpAffine(
+        picture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    cv2.copyTo(
+        picture, mask, photo
+    )  # weights by the mask only where it is 0 or not; the lens blur softens edges
     if rng.random() < 0.05:
         _occlude(rng, photo, at, scale)
     half_width = person.face_width * face.UNIT_PX * scale * rng.uniform(0.96, 1.04)
@@ -74,15 +87,27 @@ def _place(rng, photo: np.ndarray, person: Person, expression: np.ndarray, middl
     lean = -np.sin(np.radians(-roll))
     left, right = at[0] - half_width, at[0] + half_width
     shift = lean * 0.1 * face.UNIT_PX * scale
-    return Box(*(float(np.clip(v, 0, 1)) for v in (
-        (left + shift) / width, (right + shift) / width, (at[1] + top) / height, (at[1] + bottom) / height)))
+    return Box(
+        *(
+            float(np.clip(v, 0, 1))
+            for v in (
+                (left + shift) / width,
+                (right + shift) / width,
+                (at[1] + top) / height,
+                (at[1] + bottom) / height,
+            )
+        )
+    )
 
 
 def _light(rng, picture: np.ndarray) -> None:
     """Lights the head from one side: a linear ramp over its canvas."""
     ramp = 1 + rng.uniform(-0.22, 0.22, 2) @ np.array([[-1, 1, -1, 1], [-1, -1, 1, 1]])
-    field = cv2.resize((ramp.reshape(2, 2) * 150).clip(0, 255).astype(np.uint8), picture.shape[1::-1],
-                       interpolation=cv2.INTER_LINEAR)
+    field = cv2.resize(
+        (ramp.reshape(2, 2) * 150).clip(0, 255).astype(np.uint8),
+        picture.shape[1::-1],
+        interpolation=cv2.INTER_LINEAR,
+    )
     cv2.multiply(picture, cv2.merge([field] * 3), dst=picture, scale=1 / 150)
 
 
@@ -92,8 +117,17 @@ def _occlude(rng, photo: np.ndarray, at: np.ndarray, scale: float) -> None:
     radius = 0.86 * face.UNIT_PX * scale
     centre = (at + radius * np.array([np.cos(angle), np.sin(angle)])).astype(int)
     axes = tuple(int(v) for v in rng.uniform(14, 30, 2))
-    cv2.ellipse(photo, tuple(int(v) for v in centre), axes, float(np.degrees(angle)), 0, 360,
-                tuple(float(v) for v in rng.uniform(20, 220, 3)), -1, cv2.LINE_AA)
+    cv2.ellipse(
+        photo,
+        tuple(int(v) for v in centre),
+        axes,
+        float(np.degrees(angle)),
+        0,
+        360,
+        tuple(float(v) for v in rng.uniform(20, 220, 3)),
+        -1,
+        cv2.LINE_AA,
+    )
 
 
 def _camera(rng, photo: np.ndarray) -> np.ndarray:
@@ -101,7 +135,7 @@ def _camera(rng, photo: np.ndarray) -> np.ndarray:
     photo = cv2.GaussianBlur(photo, (0, 0), float(rng.uniform(0.45, 1.1)))
     gain = rng.uniform(0.8, 1.15) * rng.uniform(0.95, 1.05, 3)
     noise = np.empty(photo.shape, np.int16)
-    cv2.setRNGSeed(int(rng.integers(2 ** 31 - 1)))
+    cv2.setRNGSeed(int(rng.integers(2**31 - 1)))
     cv2.randn(noise, (0, 0, 0), (float(rng.uniform(1, 5)),) * 3)
     levels = (np.arange(256)[:, None] * gain + rng.uniform(-8, 8)).clip(0, 255).astype(np.uint8)
     exposed = cv2.LUT(photo, levels.reshape(1, 256, 3))

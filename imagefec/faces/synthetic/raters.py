@@ -5,9 +5,9 @@ import numpy as np
 from imagefec.faces.synthetic.expressions import SALIENCE
 
 N_RATERS = 6
-_POOL = 40            # raters at work; each keeps an own taste through the whole set
-_TASTE = 0.25         # spread of a rater's own weights of the controls
-_SLIP = 0.16          # spread of one judgement's error, relative to the triplet's mean distance
+_POOL = 40  # raters at work; each keeps an own taste through the whole set
+_TASTE = 0.25  # spread of a rater's own weights of the controls
+_SLIP = 0.16  # spread of one judgement's error, relative to the triplet's mean distance
 
 
 class Raters:
@@ -30,14 +30,16 @@ class Raters:
         """
         n = N_RATERS + (int(rng.integers(1, 3)) if rng.random() < 0.06 else 0)
         chosen = rng.choice(_POOL, n, replace=False)
-        weighed = expressions[None] * self._weights[chosen, None]         # [n, 3, controls]
-        pairs = weighed[:, [1, 0, 0]] - weighed[:, [2, 2, 1]]             # the pair that leaves out 0, 1, 2
+        weighed = expressions[None] * self._weights[chosen, None]  # [n, 3, controls]
+        pairs = weighed[:, [1, 0, 0]] - weighed[:, [2, 2, 1]]  # the pair that leaves out 0, 1, 2
         distances = np.linalg.norm(pairs, axis=-1)
         distances = distances + rng.normal(0, _SLIP, (n, 3)) * distances.mean(1, keepdims=True)
         return [(self.names[rater], int(odd)) for rater, odd in zip(chosen, distances.argmin(1))]
 
 
-def sample_triplet(rng: np.random.Generator, words: np.ndarray, by_word: list[np.ndarray], kind: int) -> np.ndarray:
+def sample_triplet(
+    rng: np.random.Generator, words: np.ndarray, by_word: list[np.ndarray], kind: int
+) -> np.ndarray:
     """Picks three different faces of one kind of triplet, in shuffled order.
 
     Args:

@@ -18,13 +18,19 @@ class SplitEvaluation:
 
     Args:
       data: the split.
-      loss: a function of (embeddings float32 [3 * b, dim], types int8 [b], votes int32 [b, 3]) -> scalar, the training
-        loss; None where that is no loss of triplets.
+      loss: a function of (embeddings float32 [3 * b, dim], types int8 [b], votes int32 [b, 3]) ->
+        scalar, the training loss; None where that is no loss of triplets.
       mesh: of all devices; each embeds its share of a batch.
       batch_faces: faces embedded at a time; the next multiple of the number of devices is taken.
     """
 
-    def __init__(self, data: Triplets, loss: Callable[[Any, Any, Any], Any] | None, mesh: Mesh, batch_faces: int = 256):
+    def __init__(
+        self,
+        data: Triplets,
+        loss: Callable[[Any, Any, Any], Any] | None,
+        mesh: Mesh,
+        batch_faces: int = 256,
+    ):
         self.data, self._loss, self._mesh = data, loss, mesh
         self._batch = -(-min(batch_faces, len(data.faces)) // mesh.size) * mesh.size
         self._forward = None
@@ -32,9 +38,13 @@ class SplitEvaluation:
     def __call__(self, model: Any) -> dict[str, float]:
         """Embeds the split with a Trax model in eval mode, its weights on every device; returns name -> measure."""
         if self._forward is None:
-            key = np.asarray(jax.random.PRNGKey(0))  # Trax asks for one; in eval mode nothing draws from it
-            self._forward = jax.jit(lambda weights, state, faces: model.pure_fn(faces, weights, state, key)[0],
-                                    out_shardings=whole(self._mesh))
+            key = np.asarray(
+                jax.random.PRNGKey(0)
+            )  # Trax asks for one; in eval mode nothing draws from it
+            self._forward = jax.jit(
+                lambda weights, state, faces: model.pure_fn(faces, weights, state, key)[0],
+                out_shardings=whole(self._mesh),
+            )
         embeddings = self._embed(model.weights, model.state)
         triplets = embeddings[self.data.triplets]
         right = metrics.triplets_right(*metrics.triplet_distances(triplets))
@@ -44,8 +54,13 @@ class SplitEvaluation:
             if part["tpa"] is not None:
                 measures[f"tpa_{name}"] = part["tpa"]
         if self._loss:
-            measures["loss"] = float(self._loss(jnp.asarray(triplets.reshape(-1, triplets.shape[-1])),
-                                                jnp.asarray(self.data.types), jnp.asarray(self.data.votes)))
+            measures["loss"] = float(
+                self._loss(
+                    jnp.asarray(triplets.reshape(-1, triplets.shape[-1])),
+                    jnp.asarray(self.data.types),
+                    jnp.asarray(self.data.votes),
+                )
+            )
         measures["embedding_spread"] = float(metrics.embedding_spread(embeddings))
         return measures
 
@@ -57,4 +72,4 @@ class SplitEvaluation:
             rows = np.arange(start, start + self._batch) % len(faces)
             placed = place_share(np.asarray(faces[rows[own]]), self._batch, self._mesh)
             parts.append(np.asarray(self._forward(weights, state, placed)))
-        return np.concatenate(parts)[:len(faces)]
+        return np.concatenate(parts)[: len(faces)]

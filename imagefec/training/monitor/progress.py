@@ -27,7 +27,10 @@ class Reporter:
         self._start = step
         if not self._silent and sys.stderr.isatty():
             from tqdm import tqdm
-            self._bar = tqdm(total=self._steps, initial=step, dynamic_ncols=True, smoothing=0.05, bar_format=_BAR)
+
+            self._bar = tqdm(
+                total=self._steps, initial=step, dynamic_ncols=True, smoothing=0.05, bar_format=_BAR
+            )
 
     def step(self, step: int, statistics: dict[str, float]) -> None:
         """Takes a step that is done."""
@@ -35,7 +38,9 @@ class Reporter:
             return
         rate = self._bar.format_dict["rate"]
         speed = f"  {rate * self._images_per_step:.0f} images/s" if rate else ""
-        self._bar.set_description_str(f"loss {statistics['loss']:.4f}{self._tpa}{speed}  ", refresh=False)
+        self._bar.set_description_str(
+            f"loss {statistics['loss']:.4f}{self._tpa}{speed}  ", refresh=False
+        )
         self._bar.update(step - self._bar.n)
 
     def evaluated(self, step: int, measures: dict[str, float]) -> None:
@@ -43,8 +48,10 @@ class Reporter:
         speed = measures["steps_per_second"]
         self._tpa = f"  TPA {measures['tpa']:.3f}"
         uda = f" (UDA {measures['train_uda']:.4f})" if "train_uda" in measures else ""
-        line = (f"step {step}/{self._steps}  loss {measures['train_loss']:.4f}{uda}  TPA {measures['tpa']:.3f} "
-                f"± {measures['tpa_se']:.3f}  spread {measures['embedding_spread']:.2f}")
+        line = (
+            f"step {step}/{self._steps}  loss {measures['train_loss']:.4f}{uda}  TPA {measures['tpa']:.3f} "
+            f"± {measures['tpa_se']:.3f}  spread {measures['embedding_spread']:.2f}"
+        )
         if step > self._start + 1:  # the first step's time is mostly compiling
             line += f"  {speed * self._images_per_step:.0f} images/s  {_clock((self._steps - step) / speed)} to go"
         self.say(line)

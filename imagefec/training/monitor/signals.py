@@ -28,7 +28,11 @@ def heed_signals() -> Iterator[StopRequest]:
             raise KeyboardInterrupt
         request.asked = True
         name = "ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        print(f"\n{name}: stopping after this step and saving; once more stops at once.", file=sys.stderr, flush=True)
+        print(
+            f"\n{name}: stopping after this step and saving; once more stops at once.",
+            file=sys.stderr,
+            flush=True,
+        )
 
     if threading.current_thread() is not threading.main_thread():
         yield request

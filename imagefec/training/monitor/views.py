@@ -22,11 +22,15 @@ def grid_of_views(augment: Any, faces: np.ndarray, seed: int = 0) -> np.ndarray:
       uint8 [height, width, 3], RGB.
     """
     faces = np.asarray(faces[:_COLUMNS])
-    view = jax.jit(lambda key: augment.pure_fn(faces, augment.weights, augment.state, key)[0][:len(faces)])
+    view = jax.jit(
+        lambda key: augment.pure_fn(faces, augment.weights, augment.state, key)[0][: len(faces)]
+    )
     keys = jax.random.split(jax.random.PRNGKey(seed), _ROWS)
     rows = [faces, *(np.asarray(view(key)).round().astype(np.uint8) for key in keys)]
     padding = ((0, 0), (0, _GAP_PX), (0, _GAP_PX), (0, 0))
-    return np.concatenate([np.concatenate(list(np.pad(row, padding, constant_values=255)), axis=1) for row in rows])
+    return np.concatenate(
+        [np.concatenate(list(np.pad(row, padding, constant_values=255)), axis=1) for row in rows]
+    )
 
 
 def write(augment: Any, faces: np.ndarray, path: pathlib.Path, summary_writer: Any = None) -> None:

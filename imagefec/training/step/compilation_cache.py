@@ -21,8 +21,8 @@ _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 def cache_compilations() -> pathlib.Path | None:
     """Turns the cache on: ~/.cache/imagefec/jax, or the folder that IMAGEFEC_COMPILATION_CACHE names ("off" for none).
 
-    One that JAX's own means have set (JAX_COMPILATION_CACHE_DIR) is left as it is. A folder that cannot be written is
-    no hindrance: nothing is kept then.
+    One that JAX's own means have set (JAX_COMPILATION_CACHE_DIR) is left as it is. A folder that
+    cannot be written is no hindrance: nothing is kept then.
 
     Returns:
       The folder, None where nothing is kept.
@@ -67,5 +67,7 @@ def _is_whole(entry: bytes) -> bool:
             zlib.decompress(entry)
     except Exception as error:
         # Packed with what is not there any more: not this function's to judge.
-        return zstandard is None and entry.startswith(_ZSTANDARD) and isinstance(error, AttributeError)
+        return (
+            zstandard is None and entry.startswith(_ZSTANDARD) and isinstance(error, AttributeError)
+        )
     return True

@@ -18,8 +18,8 @@ def join_hosts(coordinator: str | None, processes: int | None, process: int | No
     """Makes this process one of several that train one model; call it before anything is computed with JAX.
 
     Args:
-      coordinator: "host:port" of process 0, or "auto": JAX asks the cluster (Slurm, Open MPI, Kubernetes, Cloud TPU)
-        for all three. None does nothing.
+      coordinator: "host:port" of process 0, or "auto": JAX asks the cluster (Slurm, Open MPI,
+        Kubernetes, Cloud TPU) for all three. None does nothing.
       processes: how many there are.
       process: which of them this is, from 0.
 
@@ -28,17 +28,24 @@ def join_hosts(coordinator: str | None, processes: int | None, process: int | No
     """
     if coordinator is None:
         return
-    asked = {} if coordinator == "auto" else {
-        "coordinator_address": coordinator, "num_processes": processes, "process_id": process}
+    asked = (
+        {}
+        if coordinator == "auto"
+        else {"coordinator_address": coordinator, "num_processes": processes, "process_id": process}
+    )
     if asked and (processes is None or process is None or not 0 <= process < processes):
-        raise UserError(f"hosts.coordinator is {coordinator}, hosts.processes {processes} and hosts.process {process}; each "
-                        "process needs the number of all and its own, from 0. Bind them with --config, or take 'auto'.")
+        raise UserError(
+            f"hosts.coordinator is {coordinator}, hosts.processes {processes} and hosts.process {process}; each "
+            "process needs the number of all and its own, from 0. Bind them with --config, or take 'auto'."
+        )
     try:
         jax.distributed.initialize(**asked)
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"hosts.coordinator={coordinator}: the processes do not come together "
-                        f"({' '.join(str(error).split())[:300]}). Start all of them, each with its own hosts.process, and "
-                        "let them reach the coordinator's port.") from error
+        raise UserError(
+            f"hosts.coordinator={coordinator}: the processes do not come together "
+            f"({' '.join(str(error).split())[:300]}). Start all of them, each with its own hosts.process, and "
+            "let them reach the coordinator's port."
+        ) from error
 
 
 def all_devices() -> Mesh:
@@ -63,7 +70,10 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
 
     def copied(array: Any) -> jax.Array:
         host = np.asarray(array)
-        return jax.make_array_from_callback(host.shape, sharding, lambda index: np.array(host[index]))
+        return jax.make_array_from_callback(
+            host.shape, sharding, lambda index: np.array(host[index])
+        )
+
     return jax.tree.map(copied, tree)
 
 
@@ -76,13 +86,20 @@ def own_share(length: int, mesh: Mesh) -> slice:
     if length % mesh.size:
         raise ValueError(f"{mesh.size} devices cannot share {length} rows evenly")
     pieces = cut(mesh).addressable_devices_indices_map((length,)).values()
-    starts, stops = zip(*((piece[0].start or 0, length if piece[0].stop is None else piece[0].stop) for piece in pieces))
+    starts, stops = zip(
+        *(
+            (piece[0].start or 0, length if piece[0].stop is None else piece[0].stop)
+            for piece in pieces
+        )
+    )
     return slice(min(starts), max(stops))
 
 
 def place_share(own_rows: np.ndarray, length: int, mesh: Mesh) -> jax.Array:
     """Sends this process's rows to its devices, as its part of an array [length, ...] over the whole mesh."""
-    return jax.make_array_from_process_local_data(cut(mesh), own_rows, (length, *own_rows.shape[1:]))
+    return jax.make_array_from_process_local_data(
+        cut(mesh), own_rows, (length, *own_rows.shape[1:])
+    )
 
 
 def is_chief() -> bool:

@@ -11,16 +11,22 @@ from imagefec.errors import UserError
 from imagefec.maths import losses, metrics, mining
 
 
-def TripletLoss(margin: float = 0.1, margins_by_type: tuple[float, float, float] | None = None,
-                distance: str = "l2") -> tl.Layer:
+def TripletLoss(
+    margin: float = 0.1,
+    margins_by_type: tuple[float, float, float] | None = None,
+    distance: str = "l2",
+) -> tl.Layer:
     """Trax layer: mean over the batch of the both-anchor triplet hinge.
 
-    It takes (embeddings, types, votes): float32 [3 * batch, dim], each triplet's (alike, alike, odd) in turn; int8 [batch],
-    0 one-class, 1 two-class, 2 three-class; int32 [batch, 3], how many raters found each face the odd one.
+    It takes (embeddings, types, votes): float32 [3 * batch, dim], each triplet's (alike, alike,
+      odd) in turn; int8 [batch],
+    0 one-class, 1 two-class, 2 three-class; int32 [batch, 3], how many raters found each face the
+    odd one.
 
     Args:
       margin: gap asked for between distances.
-      margins_by_type: one margin for each type of triplet instead, as in Vemulapalli & Agarwala 2019.
+      margins_by_type: one margin for each type of triplet instead, as in Vemulapalli & Agarwala
+        2019.
       distance: "l2" or "squared_l2".
 
     Raises:
@@ -32,10 +38,13 @@ def TripletLoss(margin: float = 0.1, margins_by_type: tuple[float, float, float]
         del votes
         asked = margin if margins_by_type is None else jnp.asarray(margins_by_type)[types]
         return jnp.mean(losses.odd_one_out_hinge(as_triplets(embeddings), asked, distance))
+
     return tl.Fn("TripletLoss", loss)
 
 
-def ChoiceLoss(temperature: float = 0.05, distance: str = "squared_l2", from_votes: bool = False) -> tl.Layer:
+def ChoiceLoss(
+    temperature: float = 0.05, distance: str = "squared_l2", from_votes: bool = False
+) -> tl.Layer:
     """Trax layer: mean over the batch of the odd-one-out cross-entropy; takes what TripletLoss takes.
 
     Args:
@@ -50,8 +59,12 @@ def ChoiceLoss(temperature: float = 0.05, distance: str = "squared_l2", from_vot
 
     def loss(embeddings: jnp.ndarray, types: jnp.ndarray, votes: jnp.ndarray) -> jnp.ndarray:
         del types
-        return jnp.mean(losses.odd_one_out_cross_entropy(
-            as_triplets(embeddings), temperature, distance, votes if from_votes else None))
+        return jnp.mean(
+            losses.odd_one_out_cross_entropy(
+                as_triplets(embeddings), temperature, distance, votes if from_votes else None
+            )
+        )
+
     return tl.Fn("ChoiceLoss", loss)
 
 
@@ -61,8 +74,9 @@ def IdentityLoss(select: str = "semi_hard", margin: float = 0.2, distance: str =
     It takes (embeddings, labels): float32 [batch, dim] and int32 [batch], the person of each face.
 
     Args:
-      select: "semi_hard": every pair of a person's faces against the nearest face of another that is farther off than the
-        pair is wide; "batch_hard": every face against its farthest of the person and the nearest of another.
+      select: "semi_hard": every pair of a person's faces against the nearest face of another that
+        is farther off than the pair is wide; "batch_hard": every face against its farthest of the
+        person and the nearest of another.
       margin: gap asked for between distances.
       distance: "l2" or "squared_l2".
 
@@ -76,8 +90,10 @@ def IdentityLoss(select: str = "semi_hard", margin: float = 0.2, distance: str =
     def loss(embeddings: jnp.ndarray, labels: jnp.ndarray) -> jnp.ndarray:
         if select == "batch_hard":
             return jnp.mean(mining.batch_hard_triplet(embeddings, labels, margin, distance))
-        return (jnp.sum(mining.semi_hard_triplet(embeddings, labels, margin, distance))
-                / jnp.maximum(mining.n_positive_pairs(labels), 1))
+        return jnp.sum(
+            mining.semi_hard_triplet(embeddings, labels, margin, distance)
+        ) / jnp.maximum(mining.n_positive_pairs(labels), 1)
+
     return tl.Fn("IdentityLoss", loss)
 
 
@@ -88,8 +104,8 @@ class Uda:
     Attributes:
       weight: of the term, relative to the triplet loss.
       distance: "l2" or "squared_l2".
-      stop_gradient: hold the first view still (the one that the triplet loss sees), as UDA has it for class
-        probabilities; otherwise both views are pulled.
+      stop_gradient: hold the first view still (the one that the triplet loss sees), as UDA has it
+        for class probabilities; otherwise both views are pulled.
       ramp_steps: steps over which the weight rises from 0.
       dataset: TFDS name of faces that enter this term alone; None for no such faces.
       split: split of it.
@@ -108,17 +124,26 @@ class Uda:
         """Refuses what makes no term.
 
         Raises:
-          UserError: a number is below 0, the distance is unknown, or faces are asked for and no dataset, or the reverse.
+          UserError: a number is below 0, the distance is unknown, or faces are asked for and no
+            dataset, or the reverse.
         """
         for name in ("weight", "ramp_steps", "batch_faces"):
             if getattr(self, name) < 0:
-                raise UserError(f"uda_consistency.{name} is {getattr(self, name)}; it must be 0 or more.")
+                raise UserError(
+                    f"uda_consistency.{name} is {getattr(self, name)}; it must be 0 or more."
+                )
         if self.distance not in losses.DISTANCES:
-            raise UserError(f"uda_consistency.distance must be one of {', '.join(losses.DISTANCES)}; found "
-                            f"{self.distance!r}.")
-        if (self.dataset is not None) != (self.batch_faces > 0) or (self.dataset is not None and not self.weight):
-            raise UserError(f"uda_consistency.dataset is {self.dataset!r}, batch_faces {self.batch_faces} and weight "
-                            f"{self.weight}: unlabelled faces want all three, and none of them without a dataset.")
+            raise UserError(
+                f"uda_consistency.distance must be one of {', '.join(losses.DISTANCES)}; found "
+                f"{self.distance!r}."
+            )
+        if (self.dataset is not None) != (self.batch_faces > 0) or (
+            self.dataset is not None and not self.weight
+        ):
+            raise UserError(
+                f"uda_consistency.dataset is {self.dataset!r}, batch_faces {self.batch_faces} and weight "
+                f"{self.weight}: unlabelled faces want all three, and none of them without a dataset."
+            )
 
     @property
     def views(self) -> int:
@@ -133,13 +158,16 @@ class Uda:
 class Objective(tl.Layer):
     """Trax layer: a loss of the first views, and UDA's term over all faces where uda.weight is not 0.
 
-    It takes (embeddings, *labels), with UDA (embeddings, *labels, weight): float32 [views * n, dim], first all faces' first
-    view, then all faces' second; what else the loss takes; a scalar. Of the n faces the first are the loss's: as many as
-    it has labels, three for each where it is a loss of triplets; the rest are UDA's alone. Its state holds the terms
+    It takes (embeddings, *labels), with UDA (embeddings, *labels, weight): float32 [views * n,
+      dim], first all faces' first
+    view, then all faces' second; what else the loss takes; a scalar. Of the n faces the first are
+    the loss's: as many as it has labels, three for each where it is a loss of triplets; the rest
+    are UDA's alone. Its state holds the terms
     apart: "triplet", "uda" (not weighted) and "spread", the embedding spread of the first views.
 
     Args:
-      loss: a layer as TripletLoss (triplets: it takes types and votes) or IdentityLoss (faces: it takes labels).
+      loss: a layer as TripletLoss (triplets: it takes types and votes) or IdentityLoss (faces: it
+        takes labels).
       uda: the term; its `weight_at(step)` comes with the batch.
     """
 
@@ -179,4 +207,6 @@ def as_triplets(embeddings: jnp.ndarray) -> jnp.ndarray:
 
 def _check(distance: str) -> None:
     if distance not in losses.DISTANCES:
-        raise ValueError(f"distance must be one of {', '.join(losses.DISTANCES)}; found {distance!r}")
+        raise ValueError(
+            f"distance must be one of {', '.join(losses.DISTANCES)}; found {distance!r}"
+        )

@@ -20,7 +20,9 @@ from imagefec.errors import UserError
 
 @pytest.fixture(scope="module")
 def made(run, data_dir, tmp_path_factory):
-    return make_gallery(run, data_dir, tmp_path_factory.mktemp("gallery"), split="train", queries=3, k=2)
+    return make_gallery(
+        run, data_dir, tmp_path_factory.mktemp("gallery"), split="train", queries=3, k=2
+    )
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +43,12 @@ def test_neighbours_come_from_other_photographs_and_are_the_nearest_of_those(dat
     for row, strip in enumerate(strips):
         others = [other for other in np.argsort(table[row]) if data.urls[other] != data.urls[row]]
         assert strip.query.face_id == data.face_ids[row]
-        assert [tile.face_id for tile in strip.neighbours] == [data.face_ids[other] for other in others[:3]]
-        np.testing.assert_allclose([tile.distance for tile in strip.neighbours], table[row, others[:3]], atol=1e-6)
+        assert [tile.face_id for tile in strip.neighbours] == [
+            data.face_ids[other] for other in others[:3]
+        ]
+        np.testing.assert_allclose(
+            [tile.distance for tile in strip.neighbours], table[row, others[:3]], atol=1e-6
+        )
         np.testing.assert_array_equal(strip.neighbours[0].face, data.faces[others[0]])
 
 
@@ -63,7 +69,9 @@ def test_a_gallery_is_a_picture_and_a_page_of_the_same_faces(made, data):
     assert (png.name, page.name) == ("gallery.png", "gallery.html")
     with Image.open(png) as picture:
         picture.load()
-        assert picture.format == "PNG" and picture.width > 3 * TILE_PX and picture.height > 3 * TILE_PX
+        assert (
+            picture.format == "PNG" and picture.width > 3 * TILE_PX and picture.height > 3 * TILE_PX
+        )
     shown = ids_shown(page)
     assert [len(ids) for ids in shown] == [3] * 3
     url_of = dict(zip(data.face_ids, data.urls))
@@ -82,7 +90,9 @@ def test_the_page_requests_nothing_and_its_tags_are_closed(made):
             assert tag not in ("script", "link", "iframe", "base") and "href" not in attributes
             if tag == "img":
                 assert attributes["alt"].startswith("Face, ")
-                with Image.open(io.BytesIO(base64.b64decode(attributes["src"].split(",")[1]))) as picture:
+                with Image.open(
+                    io.BytesIO(base64.b64decode(attributes["src"].split(",")[1]))
+                ) as picture:
                     assert picture.size == (128, 128)
             if tag == "figure":
                 assert attributes["tabindex"] == "0"
@@ -102,31 +112,54 @@ def test_the_accuracy_shown_is_the_evaluations(made, run, data_dir):
     from imagefec.analysis.evaluate import evaluate_run
 
     wanted = evaluate_run(run, data_dir, split="train")
-    assert f"TPA {100 * wanted['tpa']:.1f} ± {100 * wanted['tpa_se_clustered']:.1f} %" in made[1].read_text(encoding="utf-8")
+    assert f"TPA {100 * wanted['tpa']:.1f} ± {100 * wanted['tpa_se_clustered']:.1f} %" in made[
+        1
+    ].read_text(encoding="utf-8")
 
 
 def test_the_same_seed_gives_the_same_bytes(made, run, data_dir, tmp_path):
     again = make_gallery(run, data_dir, tmp_path / "again.html", split="train", queries=3, k=2)
     assert [path.name for path in again] == ["again.png", "again.html"]
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in made]
-    other = make_gallery(run, data_dir, tmp_path / "other.png", split="train", queries=3, k=2, seed=1)
+    other = make_gallery(
+        run, data_dir, tmp_path / "other.png", split="train", queries=3, k=2, seed=1
+    )
     assert ids_shown(other[1]) != ids_shown(made[1])
 
 
 def test_excluded_faces_and_photographs_appear_nowhere(run, data_dir, data, tmp_path):
     face_id, url = data.face_ids[0], data.urls[-1]
-    (tmp_path / "not.txt").write_text(f"# not these\n{face_id}\n\n  {url} \nhttps://elsewhere.example/x.jpg\n")
-    out = make_gallery(run, data_dir, tmp_path, split="train", queries=99, exclude=tmp_path / "not.txt",
-                       max_distance=None)
+    (tmp_path / "not.txt").write_text(
+        f"# not these\n{face_id}\n\n  {url} \nhttps://elsewhere.example/x.jpg\n"
+    )
+    out = make_gallery(
+        run,
+        data_dir,
+        tmp_path,
+        split="train",
+        queries=99,
+        exclude=tmp_path / "not.txt",
+        max_distance=None,
+    )
     shown = ids_shown(out[1])
     banned = {face_id} | {i for i, u in zip(data.face_ids, data.urls) if u == url}
     assert all(banned.isdisjoint(ids) for ids in shown) and len(banned) > 1
-    assert {ids[0] for ids in shown} == set(data.face_ids) - banned  # all the others, as 99 are not there
+    assert {ids[0] for ids in shown} == set(
+        data.face_ids
+    ) - banned  # all the others, as 99 are not there
 
 
 def test_a_person_s_faces_are_excluded_by_the_name_of_the_identity_folder(data):
-    people = dataclasses.replace(data, urls=[f"data/test/n{row // 3}/{row}.jpg" for row in range(9)])
-    assert allowed_rows(people, Exclusion(["n1", "n2/6.jpg", "nobody"]), "list").tolist() == [0, 1, 2, 7, 8]
+    people = dataclasses.replace(
+        data, urls=[f"data/test/n{row // 3}/{row}.jpg" for row in range(9)]
+    )
+    assert allowed_rows(people, Exclusion(["n1", "n2/6.jpg", "nobody"]), "list").tolist() == [
+        0,
+        1,
+        2,
+        7,
+        8,
+    ]
 
 
 def test_queries_can_be_named_by_id_or_row_or_as_text(data):
@@ -140,19 +173,35 @@ def test_queries_can_be_named_by_id_or_row_or_as_text(data):
     assert set(choose_queries(2, ids, allowed[:2], 0)) == {0, 1}
 
 
-@pytest.mark.parametrize(("queries", "text"), [
-    (["abc"], "query 'abc': the split has no such face.*rows from 0 to 8"), ([9], "query '9'"),
-    ([-1], "query '-1'"), (0, "queries = 0"), ("0", "queries = 0"), ([], "none is named"), ([1, 1], "named twice"),
-    ([8], "exclusions excludes this face")])
+@pytest.mark.parametrize(
+    ("queries", "text"),
+    [
+        (["abc"], "query 'abc': the split has no such face.*rows from 0 to 8"),
+        ([9], "query '9'"),
+        ([-1], "query '-1'"),
+        (0, "queries = 0"),
+        ("0", "queries = 0"),
+        ([], "none is named"),
+        ([1, 1], "named twice"),
+        ([8], "exclusions excludes this face"),
+    ],
+)
 def test_queries_that_cannot_be_shown_are_refused(queries, text, data):
     with pytest.raises(UserError, match=text):
         choose_queries(queries, data.face_ids, np.arange(8), 0)
 
 
-@pytest.mark.parametrize(("wrong", "text"), [
-    ({"k": 0}, "k = 0 neighbours: it must be 1 to 8"), ({"k": 9}, "k = 9 .* 1 to 8"),
-    ({"max_distance": -1.0}, "0 or more"), ({"queries": "nobody"}, "no such face"),
-    ({"split": "validation"}, "no split 'validation'"), ({"dataset": "nothing"}, "no dataset 'nothing'")])
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"k": 0}, "k = 0 neighbours: it must be 1 to 8"),
+        ({"k": 9}, "k = 9 .* 1 to 8"),
+        ({"max_distance": -1.0}, "0 or more"),
+        ({"queries": "nobody"}, "no such face"),
+        ({"split": "validation"}, "no split 'validation'"),
+        ({"dataset": "nothing"}, "no dataset 'nothing'"),
+    ],
+)
 def test_what_cannot_be_shown_is_refused_and_nothing_written(wrong, text, run, data_dir, tmp_path):
     with pytest.raises(UserError, match=text):
         make_gallery(run, data_dir, tmp_path / "out", **{"split": "train", **wrong})
@@ -162,8 +211,11 @@ def test_what_cannot_be_shown_is_refused_and_nothing_written(wrong, text, run, d
 def test_an_output_that_cannot_be_written_is_refused_before_any_work(data_dir, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder.png").mkdir()
-    for out, text in (("file/out", "cannot be written"), ("folder.html", "is a folder"),
-                      ("out.pdf", r"\.png and a \.html")):
+    for out, text in (
+        ("file/out", "cannot be written"),
+        ("folder.html", "is a folder"),
+        ("out.pdf", r"\.png and a \.html"),
+    ):
         with pytest.raises(UserError, match=text):
             make_gallery(tmp_path / "no run is looked for", data_dir, tmp_path / out)
     with pytest.raises(UserError, match="no such run directory"):
@@ -173,7 +225,9 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(data_dir, t
 def test_a_run_that_has_diverged_is_refused(run, data_dir, tmp_path, monkeypatch):
     from imagefec.model import Embedder
 
-    monkeypatch.setattr(Embedder, "embed", lambda self, faces: np.full((len(faces), 6), np.nan, np.float32))
+    monkeypatch.setattr(
+        Embedder, "embed", lambda self, faces: np.full((len(faces), 6), np.nan, np.float32)
+    )
     with pytest.raises(UserError, match="diverged"):
         make_gallery(run, data_dir, tmp_path, split="train")
 
@@ -185,7 +239,9 @@ def test_a_file_of_exclusions_that_cannot_be_read_is_named(run, data_dir, data, 
     with pytest.raises(UserError, match=r"latin\.txt: not UTF-8"):
         make_gallery(run, data_dir, tmp_path / "out", exclude=tmp_path / "latin.txt")
     (tmp_path / "all.txt").write_text("\n".join(data.urls))
-    with pytest.raises(UserError, match=r"0 of 9 faces are left to show after the exclusions of .*all\.txt"):
+    with pytest.raises(
+        UserError, match=r"0 of 9 faces are left to show after the exclusions of .*all\.txt"
+    ):
         make_gallery(run, data_dir, tmp_path / "out", split="train", exclude=tmp_path / "all.txt")
 
 
@@ -195,17 +251,27 @@ def tile(colour, face_id="f", distance=0.5):
 
 def test_the_sheet_shows_query_then_neighbours_then_empty_places():
     strip = Strip(tile((255, 0, 0)), (tile((0, 255, 0)), tile((0, 0, 255))), missing=1)
-    sheet = np.asarray(Image.open(io.BytesIO(draw_sheet(Heading("t", "facts", "none"), [strip]))).convert("RGB"))
-    middles = sheet[sheet.shape[0] - 48 - 30 - 20]  # through the lower part of the only line of tiles
-    changes = [tuple(int(c) for c in colour) for colour in middles[np.any(np.diff(
-        middles.astype(int), axis=0, prepend=[[-1] * 3]), axis=1)]]
+    sheet = np.asarray(
+        Image.open(io.BytesIO(draw_sheet(Heading("t", "facts", "none"), [strip]))).convert("RGB")
+    )
+    middles = sheet[
+        sheet.shape[0] - 48 - 30 - 20
+    ]  # through the lower part of the only line of tiles
+    changes = [
+        tuple(int(c) for c in colour)
+        for colour in middles[
+            np.any(np.diff(middles.astype(int), axis=0, prepend=[[-1] * 3]), axis=1)
+        ]
+    ]
     order = [c for c in changes if c in {(255, 0, 0), (0, 255, 0), (0, 0, 255), (0xF2, 0xF3, 0xF5)}]
     assert order == [(255, 0, 0), (0, 255, 0), (0, 0, 255), (0xF2, 0xF3, 0xF5)]
 
 
 @pytest.mark.parametrize("n", [1, 6, 7, 13])
 def test_many_queries_go_into_two_columns(n):
-    sheet = Image.open(io.BytesIO(draw_sheet(Heading("t", "f", "none"), [Strip(tile((9, 9, 9)), (), 1)] * n)))
+    sheet = Image.open(
+        io.BytesIO(draw_sheet(Heading("t", "f", "none"), [Strip(tile((9, 9, 9)), (), 1)] * n))
+    )
     n_lines = n if n <= 6 else -(-n // 2)
     assert n_lines * TILE_PX < sheet.height < (n_lines + 2) * (TILE_PX + 60)
     assert (sheet.width > 4 * TILE_PX) == (n > 6)
@@ -229,7 +295,9 @@ def test_importing_the_analysis_pulls_in_no_tensorflow_trax_or_jax():
     import subprocess
     import sys
 
-    code = ("import sys, imagefec.analysis.gallery.build, imagefec.analysis.evaluate, imagefec.analysis.embed; "
-            "print([m for m in ('tensorflow', 'trax', 'jax', 'matplotlib') if m in sys.modules])")
+    code = (
+        "import sys, imagefec.analysis.gallery.build, imagefec.analysis.evaluate, imagefec.analysis.embed; "
+        "print([m for m in ('tensorflow', 'trax', 'jax', 'matplotlib') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

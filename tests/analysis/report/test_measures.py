@@ -13,7 +13,14 @@ from imagefec.analysis.report import answers as answers
 from imagefec.analysis.report import plots
 from imagefec.analysis.report.conditions import Condition
 from imagefec.analysis.report.embeddings import Embedded
-from imagefec.analysis.report.measures import Estimate, contrast, measure_all, measure_condition, measure_run, over_queries
+from imagefec.analysis.report.measures import (
+    Estimate,
+    contrast,
+    measure_all,
+    measure_condition,
+    measure_run,
+    over_queries,
+)
 from imagefec.analysis.run_files import RunFiles
 from imagefec.data.store.datasets import Triplets
 
@@ -36,8 +43,15 @@ def data():
         odd = int(np.argmin(pairs))
         triplets.append([*np.delete(rows, odd), rows[odd]])
     votes = random.multinomial(6, [0.1, 0.1, 0.8], T).astype(np.int32)
-    return Triplets(np.zeros((N, 1, 1, 3), np.uint8), [f"f{i}" for i in range(N)], [f"u{i}" for i in range(N)],
-                    np.array(triplets, np.int32), random.integers(0, 3, T).astype(np.int8), votes, votes[:, 2] / 6)
+    return Triplets(
+        np.zeros((N, 1, 1, 3), np.uint8),
+        [f"f{i}" for i in range(N)],
+        [f"u{i}" for i in range(N)],
+        np.array(triplets, np.int32),
+        random.integers(0, 3, T).astype(np.int8),
+        votes,
+        votes[:, 2] / 6,
+    )
 
 
 def measured(data, name, noise, seeds=(0, 1, 2), weight=0.0, view=0.3):
@@ -45,7 +59,12 @@ def measured(data, name, noise, seeds=(0, 1, 2), weight=0.0, view=0.3):
     queries, ranked = orderings.choose_faces(N)
     runs, measures = [], []
     for seed in seeds:
-        run = RunFiles(Path(f"{name}{seed}"), {"seed": seed, "uda": {"weight": weight}, "eval_split": "validation"}, {}, {})
+        run = RunFiles(
+            Path(f"{name}{seed}"),
+            {"seed": seed, "uda": {"weight": weight}, "eval_split": "validation"},
+            {},
+            {},
+        )
         vectors = truth() + noise * np.random.default_rng([seed, len(name)]).normal(size=(N, 4))
         vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
         runs.append(run)
@@ -85,7 +104,9 @@ def test_a_conditions_tpa_is_the_mean_over_seeds_with_its_standard_error(good, d
     assert good.invariance == Estimate(pytest.approx(0.31), pytest.approx(0.01 / math.sqrt(3)))
     for code, name in enumerate(good.by_type):
         own = data.types == code
-        assert good.by_type[name].value == pytest.approx(np.mean([run.right[own].mean() for run in good.runs]))
+        assert good.by_type[name].value == pytest.approx(
+            np.mean([run.right[own].mean() for run in good.runs])
+        )
 
 
 def test_one_seed_has_no_error_over_seeds_and_its_whole_error_is_that_of_triplets(data):
@@ -98,7 +119,9 @@ def test_conditions_of_the_same_seeds_are_compared_in_pairs(good, bad, data):
     gains = [b - g for b, g in zip(tpas(bad), tpas(good))]
     assert found.difference.value == pytest.approx(np.mean(gains)) and found.paired == 3
     assert found.seed_error == pytest.approx(np.std(gains, ddof=1) / math.sqrt(3))
-    assert found.difference.error == pytest.approx(math.hypot(found.seed_error, found.triplet_error))
+    assert found.difference.error == pytest.approx(
+        math.hypot(found.seed_error, found.triplet_error)
+    )
     assert found.difference.clear and found.invariance.value == pytest.approx(0)
 
 
@@ -110,11 +133,16 @@ def test_conditions_of_other_seeds_are_compared_as_separate_samples(good, data):
     assert math.isnan(alone.seed_error) and alone.difference.error == alone.triplet_error > 0
 
 
-def test_every_pair_of_runs_is_measured_and_single_runs_are_held_against_the_bests_of_their_seed(good, bad, data):
+def test_every_pair_of_runs_is_measured_and_single_runs_are_held_against_the_bests_of_their_seed(
+    good, bad, data
+):
     measures = measure_all([bad, good], [], data, N)
     assert measures.best is good and measures.worst is bad
     assert len(measures.pairs) == len(list(combinations(range(6), 2)))
-    assert sum(pair.same_condition for pair in measures.pairs) == 6 and sum(pair.same_seed for pair in measures.pairs) == 3
+    assert (
+        sum(pair.same_condition for pair in measures.pairs) == 6
+        and sum(pair.same_seed for pair in measures.pairs) == 3
+    )
     pair = measures.pairs[0]
     assert pair.tpa_difference == pytest.approx(abs(tpas(good)[0] - tpas(good)[1]))
     for name, run, other, found in measures.comparisons:
@@ -142,7 +170,9 @@ def test_the_first_answer_holds_the_best_against_ceiling_and_chance(good, bad, d
 def test_models_of_clearly_different_tpa_are_found_to_differ(good, bad, data):
     answer = answers.how_different(measure_all([bad, good], [], data, N))
     assert answer.verdict.startswith("Yes")
-    assert "“good” and “poor” differ by" in answer.text and "Two seeds of “good” share" in answer.text
+    assert (
+        "“good” and “poor” differ by" in answer.text and "Two seeds of “good” share" in answer.text
+    )
 
 
 def test_models_of_like_tpa_leave_the_question_open(good, uda, data):
@@ -161,9 +191,16 @@ def test_embeddings_that_are_not_finite_are_left_out_of_pairs(good, data):
     queries, ranked = orderings.choose_faces(N)
     run = RunFiles(Path("broken"), {}, {}, {})
     embedded = Embedded(np.full((N, 4), np.nan, np.float32), {"relative_view_distance": None}, None)
-    broken = measure_condition(Condition("broken", (run,)), [measure_run(run, embedded, data, queries, ranked)], data)
+    broken = measure_condition(
+        Condition("broken", (run,)), [measure_run(run, embedded, data, queries, ranked)], data
+    )
     measures = measure_all([good, broken], [], data, N)
-    assert measures.worst is broken and broken.tpa.value == 0 and broken.invariance is None and len(measures.pairs) == 3
+    assert (
+        measures.worst is broken
+        and broken.tpa.value == 0
+        and broken.invariance is None
+        and len(measures.pairs) == 3
+    )
     assert answers.how_different(measures).verdict == "Cannot be told."
 
 
@@ -172,15 +209,21 @@ def test_uda_is_judged_against_its_own_series_without_it(good, bad, uda, data):
     answer = answers.how_useful_was_uda(measures)
     assert answer.verdict == "No clear gain in TPA." and "3 seeds paired" in answer.text
     assert "from 0.31 ± 0.01 to 0.11 ± 0.01" in answer.text
-    helped = answers.how_useful_was_uda(measure_all([bad, uda], [[bad.condition, uda.condition]], data, N))
+    helped = answers.how_useful_was_uda(
+        measure_all([bad, uda], [[bad.condition, uda.condition]], data, N)
+    )
     assert helped.verdict == "It raised TPA."
-    harmed = answers.how_useful_was_uda(measure_all([bad, uda], [[uda.condition, bad.condition]], data, N))
+    harmed = answers.how_useful_was_uda(
+        measure_all([bad, uda], [[uda.condition, bad.condition]], data, N)
+    )
     assert harmed.verdict == "It lowered TPA."
     assert answers.how_useful_was_uda(measure_all([good], [], data, N)).verdict == "Not asked."
 
 
 def test_a_split_without_types_and_votes_is_told_and_drawn_without_them(data):
-    bare = dataclasses.replace(data, types=np.full(T, -1, np.int8), votes=np.zeros((T, 3), np.int32))
+    bare = dataclasses.replace(
+        data, types=np.full(T, -1, np.int8), votes=np.zeros((T, 3), np.int32)
+    )
     measures = measure_all([measured(bare, "good", 0.1), measured(bare, "poor", 1.0)], [], bare, N)
     assert measures.ceiling is None and set(measures.best.by_type.values()) == {None}
     assert "no votes to tell a ceiling" in answers.how_well(measures, "test").text
@@ -189,13 +232,28 @@ def test_a_split_without_types_and_votes_is_told_and_drawn_without_them(data):
 
 @pytest.mark.parametrize("n", [1, 12])
 def test_plots_of_few_and_many_conditions_are_small(data, n, tmp_path):
-    many = [measured(data, f"condition {place} with a long name, such as nobody should give", 0.1 * place, weight=float(place))
-            for place in range(n)]
+    many = [
+        measured(
+            data,
+            f"condition {place} with a long name, such as nobody should give",
+            0.1 * place,
+            weight=float(place),
+        )
+        for place in range(n)
+    ]
     for one in (run for its in many for run in its.runs):
-        one.run.history["eval"] = {"metrics/tpa": [[step, one.scores["tpa"] * min(1, step / 500)] for step in (1, 300, 900)]}
+        one.run.history["eval"] = {
+            "metrics/tpa": [
+                [step, one.scores["tpa"] * min(1, step / 500)] for step in (1, 300, 900)
+            ]
+        }
     measures = measure_all(many, [[one.condition for one in many]] if n > 1 else [], data, N)
-    drawn = [plots.plot_curves(measures), plots.plot_types(measures), plots.plot_pairs(measures),
-             plots.plot_uda(measures.uda[0][0]) if n > 1 else None]
+    drawn = [
+        plots.plot_curves(measures),
+        plots.plot_types(measures),
+        plots.plot_pairs(measures),
+        plots.plot_uda(measures.uda[0][0]) if n > 1 else None,
+    ]
     for place, png in enumerate(drawn):
         if png is not None:
             (tmp_path / f"{place}.png").write_bytes(png)
@@ -205,7 +263,9 @@ def test_plots_of_few_and_many_conditions_are_small(data, n, tmp_path):
 
 def test_numbers_are_written_with_their_errors_where_there_are_any():
     assert answers.percent(Estimate(0.4567, 0.0123)) == "45.7 ± 1.2 %"
-    assert answers.percent(Estimate(0.4567, math.nan)) == "45.7 %" and answers.percent(None) == "none"
+    assert (
+        answers.percent(Estimate(0.4567, math.nan)) == "45.7 %" and answers.percent(None) == "none"
+    )
     assert answers.points(Estimate(-0.04, 0.023)) == "−4.0 ± 2.3 points"
     assert answers.points(Estimate(0.01, math.nan)) == "+1.0 points"
     assert answers.number(Estimate(0.318, 0.021)) == "0.32 ± 0.02"
@@ -221,4 +281,3 @@ def _naive_ceiling(data):
                 counted += votes[face]
                 right += votes[face] * (others.argmax() == face)
     return right / counted
-

@@ -13,7 +13,15 @@ from PIL import Image
 
 from imagefec.analysis.evaluate import evaluate_run
 from imagefec.analysis.report.build import make_report
-from imagefec.analysis.report.page import Command, Heading, Picture, Table, Text, as_html, as_markdown
+from imagefec.analysis.report.page import (
+    Command,
+    Heading,
+    Picture,
+    Table,
+    Text,
+    as_html,
+    as_markdown,
+)
 from imagefec.errors import UserError
 
 
@@ -26,9 +34,17 @@ def runs(world, tmp_path_factory):
     made = []
     for weight in (0.0, 1.0):
         for seed in (0, 1):
-            settings = [f"training.seed = {seed}", f"uda_consistency.weight = {weight}", "steps = 2",
-                        "training.eval_split = 'test'"]
-            made.append(configurables.run(["smoke.gin"], settings, root / f"uda{weight:g}_seed{seed}", world.data_dir))
+            settings = [
+                f"training.seed = {seed}",
+                f"uda_consistency.weight = {weight}",
+                "steps = 2",
+                "training.eval_split = 'test'",
+            ]
+            made.append(
+                configurables.run(
+                    ["smoke.gin"], settings, root / f"uda{weight:g}_seed{seed}", world.data_dir
+                )
+            )
     configurables.gin.clear_config()
     return made
 
@@ -36,14 +52,16 @@ def runs(world, tmp_path_factory):
 @pytest.fixture(scope="module")
 def made(runs, world, tmp_path_factory):
     told = []
-    page = make_report(runs, world.data_dir, tmp_path_factory.mktemp("report") / "made", progress=told.append)
+    page = make_report(
+        runs, world.data_dir, tmp_path_factory.mktemp("report") / "made", progress=told.append
+    )
     assert told == [1] * 4
     return page
 
 
 def table(text, first):
     """The rows of the Markdown table whose header begins with a word: column -> cell."""
-    lines = text[text.index(f"| {first} |"):].split("\n\n")[0].splitlines()
+    lines = text[text.index(f"| {first} |") :].split("\n\n")[0].splitlines()
     header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [dict(zip(header, row)) for row in rows]
 
@@ -53,13 +71,24 @@ def test_the_table_says_what_evaluate_says_averaged_over_seeds(made, runs, world
     assert set(conditions) == {"UDA 0", "UDA 1", "raters' ceiling"}
     for name, its in (("UDA 0", runs[:2]), ("UDA 1", runs[2:])):
         results = [evaluate_run(run, world.data_dir, invariance=True) for run in its]
-        for column, values in (("TPA, ± over seeds", [one["tpa"] for one in results]),
-                               ("one-class", [one["by_type"]["one_class"]["tpa"] for one in results])):
-            assert conditions[name][column] == f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1) / 2 ** 0.5:.1f} %"
+        for column, values in (
+            ("TPA, ± over seeds", [one["tpa"] for one in results]),
+            ("one-class", [one["by_type"]["one_class"]["tpa"] for one in results]),
+        ):
+            assert (
+                conditions[name][column]
+                == f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1) / 2**0.5:.1f} %"
+            )
         views = [one["invariance"]["relative_view_distance"] for one in results]
         assert conditions[name]["view distance"].startswith(f"{np.mean(views):.2f} ±")
-        assert (conditions[name]["seeds"], conditions[name]["steps"]) == ("0, 1", ", ".join(str(one["step"]) for one in results))
-    assert conditions["raters' ceiling"]["TPA, ± over seeds"] == f"{100 * results[0]['human_tpa']:.1f} %"
+        assert (conditions[name]["seeds"], conditions[name]["steps"]) == (
+            "0, 1",
+            ", ".join(str(one["step"]) for one in results),
+        )
+    assert (
+        conditions["raters' ceiling"]["TPA, ± over seeds"]
+        == f"{100 * results[0]['human_tpa']:.1f} %"
+    )
 
 
 def test_single_runs_are_compared_as_evaluate_compares_them(made, runs, world):
@@ -69,7 +98,9 @@ def test_single_runs_are_compared_as_evaluate_compares_them(made, runs, world):
     found = evaluate_run(others[1], world.data_dir, against=ours[1])["against"]
     row = next(row for row in rows if row["run"].endswith("seed 1"))
     assert row["difference"].replace("−", "-") == f"{100 * found['difference']:+.1f}"
-    assert row["± clustered"] == f"{100 * found['standard_error']:.1f}" and row["best's seed"] == "1"
+    assert (
+        row["± clustered"] == f"{100 * found['standard_error']:.1f}" and row["best's seed"] == "1"
+    )
 
 
 def test_the_first_screen_answers_three_questions_and_names_the_command(made):
@@ -101,7 +132,9 @@ def test_the_html_page_holds_the_same_and_requests_nothing(made):
     class Reader(HTMLParser):
         def handle_starttag(self, tag, attributes):
             attributes = dict(attributes)
-            assert tag not in ("script", "link", "iframe") and attributes.get("src", "data:").startswith("data:")
+            assert tag not in ("script", "link", "iframe") and attributes.get(
+                "src", "data:"
+            ).startswith("data:")
             if tag not in ("meta", "img"):
                 open_tags.append(tag)
 
@@ -120,7 +153,9 @@ def test_a_second_report_embeds_nothing_and_is_the_same(made, runs, world, monke
     before = {path.name: path.read_bytes() for path in made.parent.iterdir() if path.is_file()}
     monkeypatch.setattr(Embedder, "embed", lambda *_: pytest.fail("embedded again"))
     assert make_report(runs, world.data_dir, made.parent) == made
-    assert {path.name: path.read_bytes() for path in made.parent.iterdir() if path.is_file()} == before
+    assert {
+        path.name: path.read_bytes() for path in made.parent.iterdir() if path.is_file()
+    } == before
 
 
 def test_a_torn_or_foreign_kept_file_is_computed_anew(made, runs, world, tmp_path):
@@ -130,7 +165,9 @@ def test_a_torn_or_foreign_kept_file_is_computed_anew(made, runs, world, tmp_pat
     kept[0].write_bytes(kept[0].read_bytes()[:100])
     kept[1].write_bytes(b"")
     make_report(runs, world.data_dir, tmp_path / "copy")
-    here, there = ((folder / "report.md").read_text() for folder in (made.parent, tmp_path / "copy"))
+    here, there = (
+        (folder / "report.md").read_text() for folder in (made.parent, tmp_path / "copy")
+    )
     assert there.replace(str(tmp_path / "copy"), str(made.parent)) == here
     assert all(path.stat().st_size > 1000 for path in kept)
 
@@ -139,12 +176,16 @@ def test_one_run_alone_is_reported_and_the_other_questions_say_so(runs, world, m
     shutil.copytree(made.parent / "embeddings", tmp_path / "embeddings")
     text = make_report(runs[:1], world.data_dir, tmp_path).read_text()
     assert text.count("**Not asked.**") == 2 and "The one run of “smoke”" in text
-    assert "side_by_side" not in text and "Against the best" not in text and "there is no pair" in text
+    assert (
+        "side_by_side" not in text and "Against the best" not in text and "there is no pair" in text
+    )
 
 
 def test_a_split_of_few_triplets_is_reported_with_its_error_and_a_warning(run, data_dir, tmp_path):
     text = make_report([run], data_dir, tmp_path, split="train").read_text()
-    assert "Fewer than 100 triplets say little" in text and re.search(r"\*\*TPA \d+\.\d ± \d\d?\.\d %\.\*\*", text)
+    assert "Fewer than 100 triplets say little" in text and re.search(
+        r"\*\*TPA \d+\.\d ± \d\d?\.\d %\.\*\*", text
+    )
     assert "None of the runs kept its history.json" in text and "types.png" in text
 
 
@@ -152,10 +193,14 @@ def test_a_run_is_made_again_by_the_command_on_the_page(made, runs, world, tmp_p
     from imagefec.model import checkpoint
     from imagefec.training import configurables
 
-    [line] = re.findall(r"^imagefec train --config_file=(\S+) .*--output_dir=NEW$", made.read_text(), re.M)
+    [line] = re.findall(
+        r"^imagefec train --config_file=(\S+) .*--output_dir=NEW$", made.read_text(), re.M
+    )
     again = configurables.run([line], [], tmp_path / "again", world.data_dir)
     configurables.gin.clear_config()
-    first, second = (checkpoint.load(folder / "model.npz")[0] for folder in (pathlib.Path(line).parent, again))
+    first, second = (
+        checkpoint.load(folder / "model.npz")[0] for folder in (pathlib.Path(line).parent, again)
+    )
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
@@ -173,10 +218,26 @@ def test_what_cannot_be_reported_is_refused_before_any_work(runs, world, tmp_pat
 
 
 def test_pages_escape_what_would_be_markup():
-    blocks = [Heading("a < b"), Text("**1 < 2** and `x|y`\n\nnext"), Command(("run --a='<b>'",)),
-              Table(("what", "n"), (("a|b", "<3>"),)), Picture("p.png", b"", 'a "b"', "c & d")]
+    blocks = [
+        Heading("a < b"),
+        Text("**1 < 2** and `x|y`\n\nnext"),
+        Command(("run --a='<b>'",)),
+        Table(("what", "n"), (("a|b", "<3>"),)),
+        Picture("p.png", b"", 'a "b"', "c & d"),
+    ]
     page, text = as_html("T & U", blocks), as_markdown("T & U", blocks)
-    assert "<h2>a &lt; b</h2>" in page and "<strong>1 &lt; 2</strong> and <code>x|y</code></p>\n<p>next</p>" in page
-    assert "run --a=&#x27;&lt;b&gt;&#x27;" in page and "<td>&lt;3&gt;</td>" in page and 'alt="a &quot;b&quot;"' in page
+    assert (
+        "<h2>a &lt; b</h2>" in page
+        and "<strong>1 &lt; 2</strong> and <code>x|y</code></p>\n<p>next</p>" in page
+    )
+    assert (
+        "run --a=&#x27;&lt;b&gt;&#x27;" in page
+        and "<td>&lt;3&gt;</td>" in page
+        and 'alt="a &quot;b&quot;"' in page
+    )
     assert "<title>T &amp; U</title>" in page and "c &amp; d" in page
-    assert "| a\\|b | <3> |" in text and "![a \"b\"](p.png)\n\nc & d" in text and text.startswith("# T & U\n\n## a < b")
+    assert (
+        "| a\\|b | <3> |" in text
+        and '![a "b"](p.png)\n\nc & d' in text
+        and text.startswith("# T & U\n\n## a < b")
+    )

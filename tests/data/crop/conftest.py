@@ -40,8 +40,10 @@ class World:
 
     def csv(self, triplets: list, name: str = TRAIN) -> Path:
         """Writes triplets of (three FaceRefs, votes) and fetches their photos."""
-        rows = [Row(k, tuple(faces), TYPES[k % 3], ("a", "b", "c")[: len(votes)], votes)
-                for k, (faces, votes) in enumerate(triplets)]
+        rows = [
+            Row(k, tuple(faces), TYPES[k % 3], ("a", "b", "c")[: len(votes)], votes)
+            for k, (faces, votes) in enumerate(triplets)
+        ]
         write_rows(self.root / name, rows)
         fetch_photos([self.root / name], self.cache)
         return self.root / name
@@ -51,10 +53,14 @@ class World:
         return crop_faces(paths, self.cache, faces_dir, **{"workers": 1} | options)
 
     def exclude(self, *names: str, path: str = "exclude.txt") -> Path:
-        (self.root / path).write_text("# whom not to show\n" + "".join(f"{name}\n" for name in names))
+        (self.root / path).write_text(
+            "# whom not to show\n" + "".join(f"{name}\n" for name in names)
+        )
         return self.root / path
 
-    def astronaut_triplet(self, votes=(2, 2), third: FaceRef | None = None) -> tuple[tuple[FaceRef, ...], tuple[int, ...]]:
+    def astronaut_triplet(
+        self, votes=(2, 2), third: FaceRef | None = None
+    ) -> tuple[tuple[FaceRef, ...], tuple[int, ...]]:
         url = self.photo("astronaut.png", skimage.data.astronaut())
         boxes = self.FACE, Box(0.335, 0.54, 0.12, 0.36), Box(0.33, 0.53, 0.11, 0.35)
         first, second, last = (FaceRef(url, box) for box in boxes)

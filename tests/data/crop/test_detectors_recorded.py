@@ -20,21 +20,27 @@ def test_a_detector_with_files_of_its_own_crops_and_is_recorded(many, write_face
 def test_a_detectors_files_are_found_in_the_worker_processes_too(many, write_faced):
     models = write_faced(many.root / "models")
     many.crop(many.path, detector="faced", model_dir=models)
-    many.crop(many.path, detector="auto", model_dir=models, workers=2, faces_dir=many.root / "spawned")
+    many.crop(
+        many.path, detector="auto", model_dir=models, workers=2, faces_dir=many.root / "spawned"
+    )
     assert many.contents(many.root / "spawned") == many.contents(many.faces)
 
 
 def test_another_model_file_on_the_same_folder_is_refused(world, write_faced):
     path = world.csv([world.astronaut_triplet()])
     world.crop(path, detector="faced", model_dir=write_faced(world.root / "models"))
-    with pytest.raises(UserError, match=r"cut with detector_version \w+\+\w+-1, and now detector_version"):
+    with pytest.raises(
+        UserError, match=r"cut with detector_version \w+\+\w+-1, and now detector_version"
+    ):
         world.crop(path, detector="faced", model_dir=write_faced(world.root / "others", prob=0.9))
 
 
 def test_another_detector_on_the_same_folder_is_refused(world):
     path = world.csv([world.astronaut_triplet()])
     world.crop(path, detector="none")
-    with pytest.raises(UserError, match=r"cut with detector none.*now detector lbp.*another --faces"):
+    with pytest.raises(
+        UserError, match=r"cut with detector none.*now detector lbp.*another --faces"
+    ):
         world.crop(path, detector="lbp")
     with pytest.raises(UserError, match=r"min_score 0\.0.*min_score 0\.5"):
         world.crop(path, detector="none", min_score=0.5)
@@ -51,13 +57,18 @@ def write_faced():
         grid[0, 4, 4] = prob
         half = np.full((1, 9, 9), 0.5, np.float32)
         values = {"prob": grid, "x_center": half, "y_center": half, "w": half, "h": half}
-        for name, side, outputs in (("face_yolo.pb", 288, values), ("face_corrector.pb", 50, dict.fromkeys("XYWH", 0.5))):
+        for name, side, outputs in (
+            ("face_yolo.pb", 288, values),
+            ("face_corrector.pb", 50, dict.fromkeys("XYWH", 0.5)),
+        ):
             with tf.Graph().as_default() as graph:
                 tf.compat.v1.placeholder(tf.float32, [1, side, side, 3], name="img")
                 tf.compat.v1.placeholder(tf.bool, [], name="training")
                 for output, value in outputs.items():
                     tf.constant(value, name=output)
-                (folder / name).write_bytes(graph.as_graph_def().SerializeToString(deterministic=True))
+                (folder / name).write_bytes(
+                    graph.as_graph_def().SerializeToString(deterministic=True)
+                )
         return folder
 
     return write

@@ -14,21 +14,29 @@ from imagefec.maths.geometry import Box
 def test_the_excluded_are_dropped_with_their_reason_and_their_photos_stay_closed(many, monkeypatch):
     reads = []
     monkeypatch.setattr(worker, "read_photo", lambda path: reads.append(path) or read_photo(path))
-    by_url, by_id = many.refs[0], many.refs[2]  # the first photo with its two faces; one kept face of the second
+    by_url, by_id = (
+        many.refs[0],
+        many.refs[2],
+    )  # the first photo with its two faces; one kept face of the second
     report = many.crop(many.path, exclude=many.exclude(by_url.url, by_id.face_id))
     assert len(reads) == 29
     assert report.dropped["excluded"] == 3 and report.n_kept == 28 and report.n_faces == 60
     assert report.triplets["train"]["lost"]["excluded"] == 1  # faces 0, 1, 2 make one triplet
     records = read_faces(many.faces)
     for ref in many.refs[:3]:
-        assert records[ref.face_id] == face_folder.FaceRecord(False, "excluded", records[ref.face_id].detector, None, False, None)
+        assert records[ref.face_id] == face_folder.FaceRecord(
+            False, "excluded", records[ref.face_id].detector, None, False, None
+        )
     assert json.loads((many.faces / "report.json").read_text())["dropped"]["excluded"] == 3
 
 
 def test_a_grown_list_deletes_what_was_cut_and_without_a_list_all_is_cut_again(many):
     everything = many.contents_after("everything")
     first, second, third = (many.refs[k] for k in (0, 4, 8))
-    few, more = many.exclude(first.face_id), many.exclude(first.face_id, second.url, third.face_id, path="more.txt")
+    few, more = (
+        many.exclude(first.face_id),
+        many.exclude(first.face_id, second.url, third.face_id, path="more.txt"),
+    )
     assert many.crop(many.path).n_kept == 30
     assert many.crop(many.path, exclude=few).n_kept == 29
     assert many.contents(many.faces) == many.contents_after("few", exclude=few)
@@ -44,13 +52,20 @@ def test_a_grown_list_deletes_what_was_cut_and_without_a_list_all_is_cut_again(m
 def test_the_excluded_are_the_same_for_any_number_of_processes(many):
     listed = many.exclude(many.refs[0].url, *(ref.face_id for ref in many.refs[4:40:6]))
     report = many.crop(many.path, exclude=listed)
-    assert many.crop(many.path, exclude=listed, faces_dir=many.root / "spawned", workers=2) == report
+    assert (
+        many.crop(many.path, exclude=listed, faces_dir=many.root / "spawned", workers=2) == report
+    )
     assert many.contents(many.root / "spawned") == many.contents(many.faces)
 
 
 def test_faces_cut_there_for_another_csv_are_excluded_too(world):
-    train, other = world.csv([world.astronaut_triplet()]), world.photo("other.png", skimage.data.astronaut()[:, ::-1])
-    mirrored = FaceRef(other, Box(1 - world.FACE.right, 1 - world.FACE.left, world.FACE.top, world.FACE.bottom))
+    train, other = (
+        world.csv([world.astronaut_triplet()]),
+        world.photo("other.png", skimage.data.astronaut()[:, ::-1]),
+    )
+    mirrored = FaceRef(
+        other, Box(1 - world.FACE.right, 1 - world.FACE.left, world.FACE.top, world.FACE.bottom)
+    )
     test = world.csv([world.astronaut_triplet(third=mirrored)], world.TEST)
     assert world.crop(test).n_kept == 3
     report = world.crop(train, exclude=world.exclude(other))
@@ -67,7 +82,10 @@ def test_a_png_that_a_killed_crop_had_not_listed_is_deleted_when_excluded(world)
     face_id = book.read_text().splitlines()[-1].split(",")[0]
     book.write_text("".join(book.read_text().splitlines(keepends=True)[:-1]))
     report = world.crop(path, exclude=world.exclude(face_id))
-    assert report.dropped == {"excluded": 1} and not face_folder.face_path(world.faces, face_id).exists()
+    assert (
+        report.dropped == {"excluded": 1}
+        and not face_folder.face_path(world.faces, face_id).exists()
+    )
 
 
 def test_a_list_that_cannot_be_read_stops_the_work_before_it_begins(world):

@@ -18,7 +18,8 @@ def test_a_killed_crop_goes_on_and_leaves_no_process_behind(many):
         "    def set_postfix(self, **counts): pass\n"
         "if __name__ == '__main__':\n"
         f"    crop_faces([{str(many.path)!r}], {str(many.cache)!r}, {str(many.faces)!r}, workers=2,\n"
-        "               progress=Slow())\n")
+        "               progress=Slow())\n"
+    )
     env = os.environ | {"PYTHONPATH": str(Path(worker.__file__).parents[3])}
     process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, env=env, text=True)
     try:
@@ -58,7 +59,8 @@ def test_a_crop_killed_again_and_again_ends_with_the_same_bytes(many):
         "    def set_postfix(self, **counts): pass\n"
         "if __name__ == '__main__':\n"
         f"    crop_faces([{str(many.path)!r}], {str(many.cache)!r}, {str(many.faces)!r}, workers=int(sys.argv[2]),\n"
-        f"               progress=Killed(), exclude={str(listed)!r})\n")
+        f"               progress=Killed(), exclude={str(listed)!r})\n"
+    )
     env = os.environ | {"PYTHONPATH": str(Path(worker.__file__).parents[3])}
     for left, workers in ((0, 1), (3, 2), (17, 1), (30, 2), (45, 1)):
         done = subprocess.run([sys.executable, script, str(left), str(workers)], env=env)
@@ -69,7 +71,8 @@ def test_a_crop_killed_again_and_again_ends_with_the_same_bytes(many):
 
 
 def test_a_crop_killed_at_any_instant_ends_with_the_same_bytes(many):
-    # Python tells an audit hook of every file opened, renamed and deleted: a kill at the n-th of them.
+    # Python tells an audit hook of every file opened, renamed and deleted: a kill at the n-th of
+    # them.
     script = many.root / "crop_it.py"
     script.write_text(
         "import os, signal, sys\n"
@@ -80,21 +83,29 @@ def test_a_crop_killed_at_any_instant_ends_with_the_same_bytes(many):
         "    if left[0] == 0: os.kill(os.getpid(), signal.SIGKILL)\n"
         "sys.addaudithook(count)\n"
         f"crop_faces([{str(many.path)!r}], {str(many.cache)!r}, sys.argv[2], workers=1)\n"
-        "print(10**9 - left[0])\n")
+        "print(10**9 - left[0])\n"
+    )
     env = os.environ | {"PYTHONPATH": str(Path(worker.__file__).parents[3])}
 
     def start(n):
-        return subprocess.Popen([sys.executable, script, str(n), many.root / str(n)], env=env, stdout=subprocess.PIPE)
+        return subprocess.Popen(
+            [sys.executable, script, str(n), many.root / str(n)], env=env, stdout=subprocess.PIPE
+        )
 
     whole = start(10**9)
     n_events = int(whole.communicate()[0])
     assert n_events > 60
     # Evenly, and at each of the last, which sort the book and write the report.
-    for n, child in [(n, start(n)) for n in (*range(1, n_events, n_events // 6), *range(n_events - 6, n_events, 2))]:
+    for n, child in [
+        (n, start(n))
+        for n in (*range(1, n_events, n_events // 6), *range(n_events - 6, n_events, 2))
+    ]:
         assert child.wait() == -signal.SIGKILL, n
         child.stdout.close()
         many.crop(many.path, faces_dir=many.root / str(n))
-        assert many.contents(many.root / str(n)) == many.contents(many.root / str(10**9)), f"killed at event {n} of {n_events}"
+        assert many.contents(many.root / str(n)) == many.contents(many.root / str(10**9)), (
+            f"killed at event {n} of {n_events}"
+        )
 
 
 def test_a_crop_killed_while_it_deletes_leaves_none_of_the_excluded_when_run_again(many):
@@ -111,7 +122,8 @@ def test_a_crop_killed_while_it_deletes_leaves_none_of_the_excluded_when_run_aga
         "    if len(done) == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
         "face_folder.delete_face = delete_and_die\n"
         f"face_files.crop_faces([{str(many.path)!r}], {str(many.cache)!r}, {str(many.faces)!r}, workers=1,\n"
-        f"                      exclude={str(listed)!r})\n")
+        f"                      exclude={str(listed)!r})\n"
+    )
     env = os.environ | {"PYTHONPATH": str(Path(worker.__file__).parents[3])}
     assert subprocess.run([sys.executable, script], env=env).returncode == -signal.SIGKILL
     assert not (many.faces / "report.json").exists()

@@ -27,7 +27,9 @@ def test_faces_are_cut_as_rgb_from_the_grown_box(world):
     colours[50:150, 50:150] = (255, 0, 0)  # a red box in a black photo
     url = world.photo("red.png", colours)
     inner = FaceRef(url, Box(0.35, 0.65, 0.35, 0.65))  # 60 px grow to 69, all red
-    path = world.csv([((inner, FaceRef(url, Box(0, 0.5, 0, 0.5)), FaceRef(url, Box(0, 1, 0, 1))), (0,))])
+    path = world.csv(
+        [((inner, FaceRef(url, Box(0, 0.5, 0, 0.5)), FaceRef(url, Box(0, 1, 0, 1))), (0,))]
+    )
     report = world.crop(path, detector="none")
     assert (report.n_faces, report.n_kept, report.n_upscaled) == (3, 3, 2)
     record = read_faces(world.faces)[inner.face_id]
@@ -47,24 +49,36 @@ def test_one_photo_is_decoded_once_for_all_its_faces(world, monkeypatch):
 def test_every_drop_is_counted_with_its_reason(world):
     gone = FaceRef((world.root / "photos/none.jpg").as_uri(), world.FACE)
     astronaut = FaceRef(world.photo("astronaut.png", skimage.data.astronaut()), world.FACE)
-    path = world.csv([
-        world.astronaut_triplet(),
-        world.astronaut_triplet(votes=(0, 1)),
-        world.astronaut_triplet(votes=()),
-        world.astronaut_triplet(third=gone),
-        world.astronaut_triplet(third=FaceRef(astronaut.url, TINY)),
-        world.astronaut_triplet(third=FaceRef(astronaut.url, NO_FACE)),
-    ])
+    path = world.csv(
+        [
+            world.astronaut_triplet(),
+            world.astronaut_triplet(votes=(0, 1)),
+            world.astronaut_triplet(votes=()),
+            world.astronaut_triplet(third=gone),
+            world.astronaut_triplet(third=FaceRef(astronaut.url, TINY)),
+            world.astronaut_triplet(third=FaceRef(astronaut.url, NO_FACE)),
+        ]
+    )
     report = world.crop(path)
-    (not_fetched,) = [reason for reason in report.dropped if reason.startswith("photo not fetched: ")]
+    (not_fetched,) = [
+        reason for reason in report.dropped if reason.startswith("photo not fetched: ")
+    ]
     assert report.dropped == {"box too small": 1, "no face found": 1, not_fetched: 1}
     assert report.n_faces == 6 and report.n_kept == 3
     train = report.triplets["train"]
     assert train["n_triplets"] == 6 and train["whole"] == 1
-    assert train["lost"] == {"box too small": 1, "no face found": 1, "no votes": 1, "tie": 1, not_fetched: 1}
+    assert train["lost"] == {
+        "box too small": 1,
+        "no face found": 1,
+        "no votes": 1,
+        "tie": 1,
+        not_fetched: 1,
+    }
     assert train["by_type"] == {
-        "one_class": {"n_triplets": 2, "whole": 1}, "two_class": {"n_triplets": 2, "whole": 0},
-        "three_class": {"n_triplets": 2, "whole": 0}}
+        "one_class": {"n_triplets": 2, "whole": 1},
+        "two_class": {"n_triplets": 2, "whole": 0},
+        "three_class": {"n_triplets": 2, "whole": 0},
+    }
     assert json.loads((world.faces / "report.json").read_text()) == report.as_json()
 
 
@@ -74,7 +88,9 @@ def test_a_cached_file_that_is_no_photo_is_counted_and_not_fatal(world):
         if cached.is_file():
             cached.write_bytes(_jpeg_head_only().ljust(cached.stat().st_size, b"\0"))
     report = world.crop(path)
-    assert report.dropped == {"not a photo": 3} and report.triplets["train"]["lost"] == {"not a photo": 1}
+    assert report.dropped == {"not a photo": 3} and report.triplets["train"]["lost"] == {
+        "not a photo": 1
+    }
 
 
 def test_faces_whose_photo_came_later_are_cut_then(world):
@@ -89,7 +105,10 @@ def test_faces_whose_photo_came_later_are_cut_then(world):
 
 
 def test_two_splits_share_a_folder_and_are_counted_apart(world):
-    train, test = world.csv([world.astronaut_triplet()]), world.csv([world.astronaut_triplet()] * 2, world.TEST)
+    train, test = (
+        world.csv([world.astronaut_triplet()]),
+        world.csv([world.astronaut_triplet()] * 2, world.TEST),
+    )
     report = world.crop(test, train)
     assert report.triplets["train"]["whole"] == 1 and report.triplets["test"]["whole"] == 2
     assert world.crop(test).triplets.keys() == {"test"}
@@ -127,8 +146,19 @@ def test_a_torn_last_line_is_cut_off(many):
 def test_a_worker_imports_nothing_heavy():
     code = "import sys, imagefec.data.crop.worker; print(*sys.modules)"
     env = os.environ | {"PYTHONPATH": str(Path(worker.__file__).parents[3])}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    heavy = {"tensorflow", "jax", "trax", "tensorflow_datasets", "skimage", "scipy", "urllib3", "matplotlib"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    heavy = {
+        "tensorflow",
+        "jax",
+        "trax",
+        "tensorflow_datasets",
+        "skimage",
+        "scipy",
+        "urllib3",
+        "matplotlib",
+    }
     assert not heavy & set(done.stdout.split())
 
 
@@ -146,7 +176,9 @@ def test_a_folder_that_cannot_be_written_is_the_users_to_mend(world):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_disk_that_fills_up_is_the_users_to_mend_and_then_the_crop_goes_on(many, small_disk, workers):
+def test_a_disk_that_fills_up_is_the_users_to_mend_and_then_the_crop_goes_on(
+    many, small_disk, workers
+):
     small_disk.resize("256k")
     with pytest.raises(UserError, match=r"No space left.*make room.*goes on"):
         many.crop(many.path, faces_dir=small_disk.path, workers=workers)

@@ -36,11 +36,23 @@ def contents(cache_dir):
     with contextlib.closing(sqlite3.connect(cache_dir / "ledger.sqlite3")) as db:
         rows = db.execute(TRACES).fetchall()
     stats = json.loads((cache_dir / "stats.json").read_text())
-    files = {str(path.relative_to(cache_dir)): path.read_bytes() for path in (cache_dir / "objects").rglob("*") if path.is_file()}
-    return rows, files, {key: stats[key] for key in ("n_ok", "n_gone", "n_failed", "n_bytes", "reasons", "triplets")}
+    files = {
+        str(path.relative_to(cache_dir)): path.read_bytes()
+        for path in (cache_dir / "objects").rglob("*")
+        if path.is_file()
+    }
+    return (
+        rows,
+        files,
+        {
+            key: stats[key]
+            for key in ("n_ok", "n_gone", "n_failed", "n_bytes", "reasons", "triplets")
+        },
+    )
 
 
-# Python tells an audit hook of every file opened, renamed and deleted, of every connection and more: a kill at the n-th.
+# Python tells an audit hook of every file opened, renamed and deleted, of every connection and
+# more: a kill at the n-th.
 KILLED = """
 import os, signal, sys
 from imagefec.data.fetch.stage import fetch_photos
@@ -55,12 +67,20 @@ print(10**9 - left[0])
 """
 
 
-def test_a_fetch_killed_at_any_instant_ends_with_the_same_bytes(photo_server, csv_of_urls, tmp_path):
-    csv = csv_of_urls([photo_server.url(f"ok/{n}") for n in range(10)] + [
-        photo_server.url(way) for way in ("status/404/x", "html/x", "mends/x", "unavailable/x")])
+def test_a_fetch_killed_at_any_instant_ends_with_the_same_bytes(
+    photo_server, csv_of_urls, tmp_path
+):
+    csv = csv_of_urls(
+        [photo_server.url(f"ok/{n}") for n in range(10)]
+        + [photo_server.url(way) for way in ("status/404/x", "html/x", "mends/x", "unavailable/x")]
+    )
 
     def start(n, cache_dir):
-        return subprocess.Popen([sys.executable, "-c", KILLED, str(n), csv, cache_dir], env=ENVIRONMENT, stdout=subprocess.PIPE)
+        return subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(n), csv, cache_dir],
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+        )
 
     whole = start(10**9, tmp_path / "whole")
     n_events = int(whole.communicate()[0])
@@ -70,16 +90,22 @@ def test_a_fetch_killed_at_any_instant_ends_with_the_same_bytes(photo_server, cs
         assert child.wait() == -signal.SIGKILL, n
         child.stdout.close()
         fetch_photos([csv], tmp_path / str(n), **QUICK)
-        assert contents(tmp_path / str(n)) == contents(tmp_path / "whole"), f"killed at event {n} of {n_events}"
+        assert contents(tmp_path / str(n)) == contents(tmp_path / "whole"), (
+            f"killed at event {n} of {n_events}"
+        )
         assert not list((tmp_path / str(n) / "parts").iterdir())
 
 
-def test_a_disk_that_fills_up_is_told_and_with_room_made_the_fetch_goes_on(photo_server, csv_of_urls, tmp_path, small_disk):
+def test_a_disk_that_fills_up_is_told_and_with_room_made_the_fetch_goes_on(
+    photo_server, csv_of_urls, tmp_path, small_disk
+):
     csv = csv_of_urls(photo_server.url(f"ok/{n}") for n in range(900))
     command = [sys.executable, "-m", "imagefec", "fetch", csv, f"--cache={small_disk.path}"]
     full = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert full.returncode == 2 and "Traceback" not in full.stderr
-    assert re.search(r"cannot be written .*(No space left|disk is full|disk I/O).*same command", full.stderr)
+    assert re.search(
+        r"cannot be written .*(No space left|disk is full|disk I/O).*same command", full.stderr
+    )
     assert 0 < len(photo_server.hits) < 900
     small_disk.resize("64m")
     report = fetch_photos([csv], small_disk.path, **QUICK)
@@ -88,12 +114,21 @@ def test_a_disk_that_fills_up_is_told_and_with_room_made_the_fetch_goes_on(photo
     assert contents(small_disk.path) == contents(tmp_path / "whole")
 
 
-def test_a_ledger_that_may_not_grow_is_told_and_nothing_is_lost(photo_server, csv_of_urls, cache_dir):
+def test_a_ledger_that_may_not_grow_is_told_and_nothing_is_lost(
+    photo_server, csv_of_urls, cache_dir
+):
     csv = csv_of_urls(photo_server.url(f"ok/{n}") for n in range(200))
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
-        f"from imagefec import cli; raise SystemExit(cli.main(['fetch', {str(csv)!r}, '--cache={cache_dir}']))")
-    full = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        f"from imagefec import cli; raise SystemExit(cli.main(['fetch', {str(csv)!r}, '--cache={cache_dir}']))"
+    )
+    full = subprocess.run(
+        [sys.executable, "-c", program],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert full.returncode == 2 and "Traceback" not in full.stderr
     assert re.search(r"cannot be written .*same command", full.stderr)
     report = fetch_photos([csv], cache_dir, **QUICK)
@@ -102,24 +137,36 @@ def test_a_ledger_that_may_not_grow_is_told_and_nothing_is_lost(photo_server, cs
         assert cache.photo_path(photo_server.url("ok/199"))
 
 
-def test_a_second_process_on_the_same_cache_says_so_and_exits_with_2(photo_server, csv_of_urls, cache_dir):
+def test_a_second_process_on_the_same_cache_says_so_and_exits_with_2(
+    photo_server, csv_of_urls, cache_dir
+):
     csv = csv_of_urls([photo_server.url("held/x")])
     command = [sys.executable, "-m", "imagefec", "fetch", csv, f"--cache={cache_dir}"]
-    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as first:
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as first:
         while not photo_server.hits and first.poll() is None:
             time.sleep(0.01)
-        second = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        second = subprocess.run(
+            command, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
         assert (second.returncode, second.stdout) == (2, "")
-        assert f"another fetch (process {first.pid}) is at work" in second.stderr and "Traceback" not in second.stderr
+        assert (
+            f"another fetch (process {first.pid}) is at work" in second.stderr
+            and "Traceback" not in second.stderr
+        )
         photo_server.gate.set()
         out, _ = first.communicate()
         assert first.returncode == 0 and out.decode().splitlines()[-1] == str(cache_dir)
 
 
 def test_a_url_refused_for_ever_by_a_host_that_serves_others_ends_as_failed(
-        photo_server, csv_of_urls, cache_dir, monkeypatch):
+    photo_server, csv_of_urls, cache_dir, monkeypatch
+):
     monkeypatch.setattr(scheduler, "MOST_REFUSALS", 2)
-    csv = csv_of_urls([photo_server.url("never/x")] + [photo_server.url(f"ok/{n}") for n in range(12)])
+    csv = csv_of_urls(
+        [photo_server.url("never/x")] + [photo_server.url(f"ok/{n}") for n in range(12)]
+    )
     report = fetch_photos([csv], cache_dir, **QUICK | {"attempts": 1})
     assert (report.n_ok, report.n_failed, report.reasons) == (12, 1, {"rate limited": 1})
     (facts,) = report.hosts.values()
@@ -127,14 +174,18 @@ def test_a_url_refused_for_ever_by_a_host_that_serves_others_ends_as_failed(
     assert 2 <= photo_server.hits["/never/x"] <= 4
 
 
-def test_a_placeholder_of_an_earlier_fetch_is_known_when_it_comes_again(photo_server, csv_of_urls, cache_dir):
+def test_a_placeholder_of_an_earlier_fetch_is_known_when_it_comes_again(
+    photo_server, csv_of_urls, cache_dir
+):
     fetch_photos([csv_of_urls(photo_server.url(f"same/{n}") for n in range(8))], cache_dir, **QUICK)
     csv = csv_of_urls([photo_server.url("same/new"), photo_server.url("ok/new")])
     report = fetch_photos([csv], cache_dir, **QUICK)
     assert (report.n_ok, report.reasons) == (1, {"placeholder picture": 1})
 
 
-def test_the_progress_tells_how_long_a_host_is_waited_for_while_nothing_else_comes(photo_server, csv_of_urls, cache_dir):
+def test_the_progress_tells_how_long_a_host_is_waited_for_while_nothing_else_comes(
+    photo_server, csv_of_urls, cache_dir
+):
     shown = []
 
     class Bar:

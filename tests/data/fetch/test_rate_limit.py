@@ -26,7 +26,11 @@ def simulate(gate, seconds, limit, capacity, latency_s=0.01, retry_after_s=1.0):
         ends = under_way[0][0] if under_way else math.inf
         if ends <= at:
             now, is_served = heapq.heappop(under_way)
-            gate.end(Answer.SERVED if is_served else Answer.THROTTLED, now, 0 if is_served else retry_after_s)
+            gate.end(
+                Answer.SERVED if is_served else Answer.THROTTLED,
+                now,
+                0 if is_served else retry_after_s,
+            )
             served += [now] * is_served
             refused += not is_served
         else:
@@ -67,6 +71,7 @@ def test_refusals_of_requests_under_way_count_once():
 
 def test_requests_at_a_time_grow_with_service_and_halve_with_failures():
     host = gate()
+
     def at_a_time():
         n = 0
         while host.ready_at(0.0) <= 0.0:
@@ -75,6 +80,7 @@ def test_requests_at_a_time_grow_with_service_and_halve_with_failures():
         for _ in range(n):
             host.end(Answer.SERVED, 0.0)
         return n
+
     assert [at_a_time() for _ in range(3)] == [FIRST_WINDOW, FIRST_WINDOW, FIRST_WINDOW + 1]
     for _ in range(40):
         most = at_a_time()

@@ -33,7 +33,8 @@ def objects_of(cache_dir):
 
 
 def test_each_photo_is_asked_once_and_kept_under_the_hash_of_its_bytes(
-        photo_server, csv_of_urls, cache_dir, photo_bytes):
+    photo_server, csv_of_urls, cache_dir, photo_bytes
+):
     urls = [photo_server.url(f"ok/{n},é {n}.jpg") for n in range(20)]
     train = csv_of_urls(urls + urls[:7])
     test = csv_of_urls(urls[5:], "faceexp-comparison-data-test-public.csv")
@@ -68,7 +69,9 @@ def test_photos_lost_or_cut_on_disk_are_fetched_again(photo_server, csv_of_urls,
     lost.unlink()
     cut.write_bytes(cut.read_bytes()[:10])
     assert fetch_photos([csv], cache_dir).n_fetched == 2
-    assert all(hashlib.sha256(path.read_bytes()).hexdigest() == path.name for path in objects_of(cache_dir))
+    assert all(
+        hashlib.sha256(path.read_bytes()).hexdigest() == path.name for path in objects_of(cache_dir)
+    )
 
 
 def test_the_same_bytes_under_two_urls_are_one_file(photo_server, csv_of_urls, cache_dir):
@@ -77,8 +80,13 @@ def test_the_same_bytes_under_two_urls_are_one_file(photo_server, csv_of_urls, c
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
-def test_every_kind_of_picture_is_known_by_its_first_bytes(photo_server, csv_of_urls, cache_dir, kind):
-    assert fetch_photos([csv_of_urls([photo_server.url(f"kind/{kind}")])], cache_dir, **QUICK).n_ok == 1
+def test_every_kind_of_picture_is_known_by_its_first_bytes(
+    photo_server, csv_of_urls, cache_dir, kind
+):
+    assert (
+        fetch_photos([csv_of_urls([photo_server.url(f"kind/{kind}")])], cache_dir, **QUICK).n_ok
+        == 1
+    )
 
 
 # way -> (status, reason, requests with attempts=2)
@@ -126,17 +134,20 @@ def test_every_misbehaviour_ends_with_its_status_and_reason(photo_server, csv_of
     assert reasons == {way: reason for way, (_, reason, _) in FATES.items()}
     assert kept == {way for way, (status, _, _) in FATES.items() if status == "ok"}
     assert {way: photo_server.hits[f"/{way}".replace(" ", "%20")] for way in FATES} == {
-        way: n_requests for way, (_, _, n_requests) in FATES.items()}
+        way: n_requests for way, (_, _, n_requests) in FATES.items()
+    }
     statuses = [status for status, _, _ in FATES.values()]
     assert (report.n_ok, report.n_gone, report.n_failed) == tuple(
-        statuses.count(status) for status in ("ok", "gone", "failed"))
+        statuses.count(status) for status in ("ok", "gone", "failed")
+    )
     assert sum(report.reasons.values()) == report.n_gone + report.n_failed
     assert report.reasons["larger than 30000 bytes"] == 3
     assert not list((cache_dir / "parts").iterdir())
 
 
 def test_what_failed_is_tried_by_the_next_run_and_what_is_gone_only_on_demand(
-        photo_server, csv_of_urls, cache_dir):
+    photo_server, csv_of_urls, cache_dir
+):
     csv = csv_of_urls(photo_server.url(way) for way in ("status/404/x", "mends/x", "html/x"))
     once = QUICK | {"attempts": 1}
     first = fetch_photos([csv], cache_dir, **once)
@@ -175,16 +186,25 @@ def test_a_server_that_drips_is_given_up(photo_server, csv_of_urls, cache_dir):
 def test_redirects_are_followed_and_the_last_url_noted(photo_server, csv_of_urls, cache_dir):
     assert fetch_photos([csv_of_urls([photo_server.url("moved/x")])], cache_dir, **QUICK).n_ok == 1
     with sqlite3.connect(cache_dir / "ledger.sqlite3") as db:
-        assert db.execute("SELECT final_url FROM photos").fetchall() == [(photo_server.url("ok/x"),)]
+        assert db.execute("SELECT final_url FROM photos").fetchall() == [
+            (photo_server.url("ok/x"),)
+        ]
 
 
 def test_hosts_that_are_not_there_have_reasons(csv_of_urls, cache_dir):
-    urls = ["http://127.0.0.1:1/x.jpg", "http://nowhere.invalid/x.jpg", "http://[::1/x.jpg", "http://a:b:c/x"]
+    urls = [
+        "http://127.0.0.1:1/x.jpg",
+        "http://nowhere.invalid/x.jpg",
+        "http://[::1/x.jpg",
+        "http://a:b:c/x",
+    ]
     report = fetch_photos([csv_of_urls(urls)], cache_dir, **QUICK)
     assert report.reasons == {"bad url": 2, "host not found": 1, "no connection": 1}
 
 
-def test_file_urls_are_copied_and_refused_with_reasons(csv_of_urls, cache_dir, tmp_path, photo_bytes):
+def test_file_urls_are_copied_and_refused_with_reasons(
+    csv_of_urls, cache_dir, tmp_path, photo_bytes
+):
     good, text, big = tmp_path / "a, ü.jpg", tmp_path / "text.jpg", tmp_path / "big.jpg"
     good.write_bytes(photo_bytes("good"))
     text.write_text("no picture at all, only words")
@@ -192,10 +212,15 @@ def test_file_urls_are_copied_and_refused_with_reasons(csv_of_urls, cache_dir, t
     os.mkfifo(tmp_path / "pipe.jpg")
     names = [good, text, big, tmp_path / "none.jpg", tmp_path / "pipe.jpg", tmp_path]
     report = fetch_photos(
-        [csv_of_urls(path.as_uri() for path in names)], cache_dir, max_bytes=20_000, **QUICK)
+        [csv_of_urls(path.as_uri() for path in names)], cache_dir, max_bytes=20_000, **QUICK
+    )
     assert report.n_ok == 1 and report.reasons == {
-        "not an image: a file": 1, "larger than 20000 bytes": 1, "no such file": 1, "not a file": 1,
-        "file cannot be read": 1}
+        "not an image: a file": 1,
+        "larger than 20000 bytes": 1,
+        "no such file": 1,
+        "not a file": 1,
+        "file cannot be read": 1,
+    }
     with Cache(cache_dir) as cache:
         assert cache.photo_path(good.as_uri()).read_bytes() == good.read_bytes()
 
@@ -205,7 +230,8 @@ def test_a_killed_fetch_goes_on_where_it_was(photo_server, csv_of_urls, cache_di
     csv = csv_of_urls(urls)
     program = (
         "from imagefec.data.fetch.stage import fetch_photos\n"
-        f"fetch_photos([{str(csv)!r}], {str(cache_dir)!r}, workers=4)")
+        f"fetch_photos([{str(csv)!r}], {str(cache_dir)!r}, workers=4)"
+    )
     child = subprocess.Popen([sys.executable, "-c", program], env=ENVIRONMENT)
     deadline = time.monotonic() + 20
     while sum(photo_server.hits.values()) < 100 and time.monotonic() < deadline:
@@ -225,7 +251,9 @@ def test_a_killed_fetch_goes_on_where_it_was(photo_server, csv_of_urls, cache_di
     assert sum(photo_server.hits.values()) == n_before + 300 - len(done)
     assert n_before - len(done) <= 2 * 4  # only what was under way is asked twice
     assert not list((cache_dir / "parts").iterdir())
-    assert all(hashlib.sha256(path.read_bytes()).hexdigest() == path.name for path in objects_of(cache_dir))
+    assert all(
+        hashlib.sha256(path.read_bytes()).hexdigest() == path.name for path in objects_of(cache_dir)
+    )
 
 
 def test_a_second_fetch_on_the_same_cache_is_refused(photo_server, csv_of_urls, cache_dir):
@@ -247,9 +275,15 @@ def test_a_file_the_kernel_refuses_is_told_as_well(csv_of_urls, cache_dir, tmp_p
     csv = csv_of_urls([(tmp_path / "big.jpg").as_uri()])
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
-        f"from imagefec.data.fetch.stage import fetch_photos; fetch_photos([{str(csv)!r}], {str(cache_dir)!r})")
+        f"from imagefec.data.fetch.stage import fetch_photos; fetch_photos([{str(csv)!r}], {str(cache_dir)!r})"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", program], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, check=False)
+        [sys.executable, "-c", program],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     assert "UserError" in done.stderr and "cannot be written (File too large)" in done.stderr
     assert not list((cache_dir / "parts").iterdir())
 
@@ -283,7 +317,9 @@ def test_a_folder_without_ledger_is_no_cache(tmp_path):
 def test_the_cache_says_what_it_does_not_know(photo_server, csv_of_urls, cache_dir):
     fetch_photos([csv_of_urls([photo_server.url("ok/x")])], cache_dir)
     with Cache(cache_dir) as cache:
-        assert cache.photo_path("http://a/b") is None and cache.reason("http://a/b") == "not fetched"
+        assert (
+            cache.photo_path("http://a/b") is None and cache.reason("http://a/b") == "not fetched"
+        )
         cache.photo_path(photo_server.url("ok/x")).unlink()
         assert cache.photo_path(photo_server.url("ok/x")) is None
         assert cache.reason(photo_server.url("ok/x")) == "file missing from the cache"
@@ -309,14 +345,18 @@ def test_progress_hears_of_every_url_once(photo_server, csv_of_urls, cache_dir):
         def set_postfix(self, **counts):
             self.shown = counts
 
-    csv = csv_of_urls([photo_server.url(f"ok/{n}") for n in range(5)] + [photo_server.url("status/404/x")])
+    csv = csv_of_urls(
+        [photo_server.url(f"ok/{n}") for n in range(5)] + [photo_server.url("status/404/x")]
+    )
     for _ in range(2):
         bar = Bar()
         fetch_photos([csv], cache_dir, progress=bar, **QUICK)
         assert (bar.total, bar.n, bar.shown) == (6, 6, {"ok": 5, "gone": 1, "failed": 0})
 
 
-@pytest.mark.parametrize("wrong", [{"workers": 0}, {"attempts": 0}, {"timeout_s": 0}, {"backoff_s": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"workers": 0}, {"attempts": 0}, {"timeout_s": 0}, {"backoff_s": -1}]
+)
 def test_numbers_out_of_range_are_a_callers_bug(csv_of_urls, cache_dir, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         fetch_photos([csv_of_urls(["http://a/b"])], cache_dir, **wrong)

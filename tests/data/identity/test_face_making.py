@@ -66,7 +66,10 @@ def seed_of(path):
 
 @pytest.fixture
 def manual(tmp_path):
-    return write(tmp_path / "manual", *(f"train/{name}.png" for name in ("n1/0", "n1/1", "n1/2", "n2/0", "n2/1", "n3/0")))
+    return write(
+        tmp_path / "manual",
+        *(f"train/{name}.png" for name in ("n1/0", "n1/1", "n1/2", "n2/0", "n2/1", "n3/0")),
+    )
 
 
 def people_of(manual, exclusion=NOBODY):
@@ -83,16 +86,22 @@ def test_the_best_face_is_grown_by_15_percent_and_becomes_a_128_px_png():
     # 96 px grow to 110.4: 42.8 .. 153.2 and 52.8 .. 163.2.
     expected, upscaled = standardise(photo[53:163, 43:153])
     np.testing.assert_array_equal(decoded(made.png), expected)
-    assert made == face_making.Cut(made.png, "", (0.25, 0.73, 60 / 220, 156 / 220), 9.0, True) and upscaled
+    assert (
+        made == face_making.Cut(made.png, "", (0.25, 0.73, 60 / 220, 156 / 220), 9.0, True)
+        and upscaled
+    )
 
 
-@pytest.mark.parametrize(("data", "boxes", "reason"), [
-    (b"no picture", (Box(0, 9, 0, 9),), "not a photo"),
-    (b"", (Box(0, 9, 0, 9),), "not a photo"),
-    (png(picture())[:-900], (), "not a photo"),
-    (png(picture()), (), "no face found"),
-    (png(picture()), (Box(5, 16, 5, 16),), "box too small"),
-])
+@pytest.mark.parametrize(
+    ("data", "boxes", "reason"),
+    [
+        (b"no picture", (Box(0, 9, 0, 9),), "not a photo"),
+        (b"", (Box(0, 9, 0, 9),), "not a photo"),
+        (png(picture())[:-900], (), "not a photo"),
+        (png(picture()), (), "no face found"),
+        (png(picture()), (Box(5, 16, 5, 16),), "box too small"),
+    ],
+)
 def test_a_picture_that_makes_no_face_says_why(data, boxes, reason):
     assert make_face(data, Finds(boxes)) == face_making.Cut(None, reason)
 
@@ -102,7 +111,10 @@ def test_a_photo_is_turned_upright_for_the_detector_and_left_as_stored_for_a_loo
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned a quarter clockwise
     Image.fromarray(photo).save(tmp_path / "1.png", exif=exif)
-    np.testing.assert_array_equal(decoded(make_face(tmp_path / "1.png", NoDetector()).png), standardise(np.rot90(photo, -1))[0])
+    np.testing.assert_array_equal(
+        decoded(make_face(tmp_path / "1.png", NoDetector()).png),
+        standardise(np.rot90(photo, -1))[0],
+    )
     boxed = make_face(tmp_path / "1.png", NoDetector(), Box(0, 48, 0, 64))
     np.testing.assert_array_equal(decoded(boxed.png), standardise(photo)[0])
 
@@ -118,9 +130,13 @@ def test_a_loose_box_is_grown_and_the_detector_must_see_a_face_in_it():
 
 def test_a_second_file_of_the_same_content_is_no_different_photo(manual, tmp_path):
     shutil.copy(manual / "train/n1/1.png", manual / "train/n1/9.png")
-    shutil.copy(manual / "train/n1/1.png", manual / "train/n2/9.png")  # of another person: nobody can say whose it is
+    shutil.copy(
+        manual / "train/n1/1.png", manual / "train/n2/9.png"
+    )  # of another person: nobody can say whose it is
     faces = cut(manual, tmp_path / "scratch")
-    assert [face.url for face in faces if face.identity == "n1"] == [f"train/n1/{n}.png" for n in range(3)]
+    assert [face.url for face in faces if face.identity == "n1"] == [
+        f"train/n1/{n}.png" for n in range(3)
+    ]
     assert faces.dropped == {face_making.SAME_PHOTO: 1}
 
 
@@ -131,7 +147,12 @@ def test_unreadable_photos_are_counted_and_the_rest_goes_on(manual, tmp_path):
     (manual / "train/n2/labels.csv").touch()
     os.mkfifo(manual / "train/n3/pipe.png")
     faces = cut(manual, tmp_path / "scratch")
-    assert [face.url for face in faces] == ["train/n1/0.png", "train/n1/2.png", "train/n2/1.png", "train/n3/0.png"]
+    assert [face.url for face in faces] == [
+        "train/n1/0.png",
+        "train/n1/2.png",
+        "train/n2/1.png",
+        "train/n3/0.png",
+    ]
     assert (faces.dropped, faces.photos, faces.stray_files) == ({"not a photo": 4}, 8, 1)
 
 
@@ -141,9 +162,16 @@ def test_faces_come_person_by_person_with_all_that_is_known_of_them(manual, tmp_
     assert faces.labels.tolist() == [0, 0, 0, 1, 1, 2] and faces.labels.dtype == np.int32
     assert faces.n_by_person.tolist() == [3, 2, 1]
     face = faces[4]
-    assert (face.identity, face.label, face.url, face.box) == ("n2", 1, "train/n2/1.png", (0.0, 1.0, 0.0, 1.0))
+    assert (face.identity, face.label, face.url, face.box) == (
+        "n2",
+        1,
+        "train/n2/1.png",
+        (0.0, 1.0, 0.0, 1.0),
+    )
     assert face.face_id == face_id("train", "n2", "1.png")
-    np.testing.assert_array_equal(decoded(face.png), standardise(picture(seed_of("train/n2/1.png")))[0])
+    np.testing.assert_array_equal(
+        decoded(face.png), standardise(picture(seed_of("train/n2/1.png")))[0]
+    )
     with pytest.raises(IndexError):
         faces[6]
 
@@ -171,7 +199,11 @@ def test_a_cluster_s_workers_make_the_same_files_and_read_the_same_faces(manual,
 
 def test_any_number_of_threads_writes_the_same_bytes(manual, tmp_path):
     for workers in (1, 4):
-        cut(manual, tmp_path / str(workers), spread=functools.partial(spread_over_threads, workers=workers))
+        cut(
+            manual,
+            tmp_path / str(workers),
+            spread=functools.partial(spread_over_threads, workers=workers),
+        )
     assert files_of(tmp_path / "1") == files_of(tmp_path / "4")
     assert len(files_of(tmp_path / "1")) == 7
 
@@ -247,7 +279,9 @@ def test_a_second_cut_in_the_same_folder_says_so(manual, tmp_path):
 
 def test_a_full_disk_is_an_error_that_says_so_and_leaves_no_half_person(manual, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))  # files of n1's three faces grow larger
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (60_000, hard)
+    )  # files of n1's three faces grow larger
     try:
         with pytest.raises(UserError, match=r"(?s)cannot write the cut faces.*What is cut stays"):
             cut(manual, tmp_path / "scratch")
@@ -257,10 +291,17 @@ def test_a_full_disk_is_an_error_that_says_so_and_leaves_no_half_person(manual, 
 
 
 def test_each_settings_and_manual_directory_have_a_scratch_folder_of_their_own(tmp_path):
-    asked = [(tmp_path / "a", WHOLE), (tmp_path / "b", WHOLE), (tmp_path / "a", Settings.of("haar")),
-             (tmp_path / "a", Settings.of("none", 0.5)), (tmp_path / "a", Settings.of("none", boxes="loose_bb"))]
+    asked = [
+        (tmp_path / "a", WHOLE),
+        (tmp_path / "b", WHOLE),
+        (tmp_path / "a", Settings.of("haar")),
+        (tmp_path / "a", Settings.of("none", 0.5)),
+        (tmp_path / "a", Settings.of("none", boxes="loose_bb")),
+    ]
     assert len({scratch_folder("base", *each) for each in asked}) == 5
-    assert scratch_folder("base", tmp_path / "a" / ".." / "a", WHOLE) == scratch_folder("base", tmp_path / "a", WHOLE)
+    assert scratch_folder("base", tmp_path / "a" / ".." / "a", WHOLE) == scratch_folder(
+        "base", tmp_path / "a", WHOLE
+    )
 
 
 def test_settings_name_the_detector_that_auto_chose_and_are_plain_json():
@@ -279,7 +320,12 @@ def loose_csv(folder, *rows, split="train", header="NAME_ID,X,Y,W,H"):
 
 
 def test_loose_boxes_are_read_as_the_authors_wrote_them(tmp_path):
-    rows = ('"n2/0001_01",161,140,224,324', '"n1/0002_01",-3,5,10,20', '"n1/0003_01",1,1,0,9', '"n1/0004_01",nan,1,9,9')
+    rows = (
+        '"n2/0001_01",161,140,224,324',
+        '"n1/0002_01",-3,5,10,20',
+        '"n1/0003_01",1,1,0,9',
+        '"n1/0004_01",nan,1,9,9',
+    )
     boxes = read_loose_boxes(loose_csv(tmp_path, *rows))
     assert boxes.of("n2", "0001_01.jpg") == Box(161, 385, 140, 464)
     assert boxes.of("n1", "0002_01.JPEG") == Box(-3, 7, 5, 25)
@@ -288,7 +334,10 @@ def test_loose_boxes_are_read_as_the_authors_wrote_them(tmp_path):
     assert read_loose_boxes(loose_csv(tmp_path)).of("n1", "1.jpg") is None
 
 
-@pytest.mark.parametrize(("row", "said"), [("n1/1,1,2,3", "line 3"), ("n1/1,1,2,3,x", "line 3"), ("n1/1,1,2,3,4,5", "line 3")])
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [("n1/1,1,2,3", "line 3"), ("n1/1,1,2,3,x", "line 3"), ("n1/1,1,2,3,4,5", "line 3")],
+)
 def test_a_bad_row_of_loose_boxes_is_an_error_that_names_its_line(tmp_path, row, said):
     with pytest.raises(UserError, match=rf"loose_bb_train\.csv, {said}: no name and four numbers"):
         read_loose_boxes(loose_csv(tmp_path, "n1/0,1,2,3,4", row))
@@ -299,7 +348,10 @@ def test_another_csv_file_is_refused_by_its_header(tmp_path):
         read_loose_boxes(loose_csv(tmp_path, header="a,b"))
 
 
-@pytest.mark.parametrize("folder", ["", "bb_landmark", "meta", "VGGFace2/data", "VGGFace2/bb_landmark", "VGGFace2/data/train"])
+@pytest.mark.parametrize(
+    "folder",
+    ["", "bb_landmark", "meta", "VGGFace2/data", "VGGFace2/bb_landmark", "VGGFace2/data/train"],
+)
 def test_loose_boxes_are_found_beside_the_split_or_above(tmp_path, folder):
     split = write(tmp_path, "VGGFace2/data/train/n1/1.png") / "VGGFace2/data/train"
     with pytest.raises(UserError, match=r"found no loose_bb_train\.csv"):
@@ -310,14 +362,19 @@ def test_loose_boxes_are_found_beside_the_split_or_above(tmp_path, folder):
 
 def test_with_loose_boxes_a_photo_without_one_is_dropped_and_new_boxes_cut_again(manual, tmp_path):
     def boxes(*names, side=20):
-        return read_loose_boxes(loose_csv(tmp_path, *(f"{name},4,4,{side},{side}" for name in names)))
+        return read_loose_boxes(
+            loose_csv(tmp_path, *(f"{name},4,4,{side},{side}" for name in names))
+        )
 
     faces = cut(manual, tmp_path / "scratch", boxes=boxes("n1/0", "n1/2", "n2/1"))
     assert [face.url for face in faces] == ["train/n1/0.png", "train/n1/2.png", "train/n2/1.png"]
     assert faces.dropped == {face_making.NO_BOX: 3}
     assert faces[0].box == pytest.approx((4 / 30, 24 / 30, 4 / 40, 24 / 40))
     before = faces[0].png
-    assert cut(manual, tmp_path / "scratch", boxes=boxes("n1/0", "n1/2", "n2/1", side=22))[0].png != before
+    assert (
+        cut(manual, tmp_path / "scratch", boxes=boxes("n1/0", "n1/2", "n2/1", side=22))[0].png
+        != before
+    )
 
 
 def test_nobody_to_cut_is_a_callers_bug(tmp_path):

@@ -30,19 +30,32 @@ def names(found):
 
 
 def photos(root, exclusion=NOBODY, split="train", person=0):
-    return folders.list_photos(folders.list_splits(root, exclusion)[split].people[person], exclusion)
+    return folders.list_photos(
+        folders.list_splits(root, exclusion)[split].people[person], exclusion
+    )
 
 
 @pytest.mark.parametrize("nesting", ["", "VGGFace2/", "VGGFace2/data/", "downloads/VGGFace2/data/"])
 def test_splits_are_found_where_the_archives_unpack_them(tmp_path, nesting):
-    fill(tmp_path, f"{nesting}train/n1/1.jpg", f"{nesting}test/n2/1.jpg", "bb_landmark/loose_bb_train.csv", "readme.txt")
-    assert folders.find_splits(tmp_path) == {"train": tmp_path / nesting / "train", "test": tmp_path / nesting / "test"}
+    fill(
+        tmp_path,
+        f"{nesting}train/n1/1.jpg",
+        f"{nesting}test/n2/1.jpg",
+        "bb_landmark/loose_bb_train.csv",
+        "readme.txt",
+    )
+    assert folders.find_splits(tmp_path) == {
+        "train": tmp_path / nesting / "train",
+        "test": tmp_path / nesting / "test",
+    }
 
 
 def test_splits_are_found_each_in_a_folder_of_its_own_archive(tmp_path):
     fill(tmp_path, "vggface2_train/train/n1/1.jpg", "vggface2_test/test/n2/1.jpg")
     assert folders.find_splits(tmp_path) == {
-        "train": tmp_path / "vggface2_train" / "train", "test": tmp_path / "vggface2_test" / "test"}
+        "train": tmp_path / "vggface2_train" / "train",
+        "test": tmp_path / "vggface2_test" / "test",
+    }
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -66,15 +79,22 @@ def test_the_same_split_in_two_places_is_an_error_that_names_both(tmp_path):
         folders.find_splits(tmp_path)
 
 
-@pytest.mark.parametrize(("content", "found"), [
-    ((), "0 folders and 0 files"),
-    (("train/1.jpg", "labels.csv"), r"1 folders \(train\) and 1 files"),
-    (("train/n1/notes.txt", "test/"), r"2 folders \(test, train\)"),
-    (tuple(f"n{i}/" for i in range(7)), r"7 folders \(n0, n1, n2, n3, n4, \.\.\.\)"),
-])
-def test_a_directory_without_identity_folders_is_an_error_that_says_what_was_found_and_what_is_wanted(tmp_path, content, found):
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ((), "0 folders and 0 files"),
+        (("train/1.jpg", "labels.csv"), r"1 folders \(train\) and 1 files"),
+        (("train/n1/notes.txt", "test/"), r"2 folders \(test, train\)"),
+        (tuple(f"n{i}/" for i in range(7)), r"7 folders \(n0, n1, n2, n3, n4, \.\.\.\)"),
+    ],
+)
+def test_a_directory_without_identity_folders_is_an_error_that_says_what_was_found_and_what_is_wanted(
+    tmp_path, content, found
+):
     fill(tmp_path, *content)
-    with pytest.raises(UserError, match=rf"(?s)found {found}.*DIR/train/<identity>/\*\.jpg.*tfds build"):
+    with pytest.raises(
+        UserError, match=rf"(?s)found {found}.*DIR/train/<identity>/\*\.jpg.*tfds build"
+    ):
         folders.find_splits(tmp_path)
 
 
@@ -84,17 +104,35 @@ def test_a_manual_directory_that_is_none_is_an_error(tmp_path):
 
 
 def test_people_are_sorted_and_labelled_by_name_and_stray_files_counted(tmp_path):
-    fill(tmp_path, "train/n3/1.jpg", "train/n1/1.jpg", "train/n2/1.jpg", "train/list.csv", "train/.cache/1.jpg", "train/empty/")
+    fill(
+        tmp_path,
+        "train/n3/1.jpg",
+        "train/n1/1.jpg",
+        "train/n2/1.jpg",
+        "train/list.csv",
+        "train/.cache/1.jpg",
+        "train/empty/",
+    )
     found = folders.list_splits(tmp_path, NOBODY)["train"]
     assert [(p.name, p.label, p.url, p.split) for p in found.people] == [
-        (f"n{i}", i - 1, f"train/n{i}", "train") for i in (1, 2, 3)]
+        (f"n{i}", i - 1, f"train/n{i}", "train") for i in (1, 2, 3)
+    ]
     assert found.stray_files == 2
     assert found.left_out == {folders.NO_PICTURES: 1}
 
 
 def test_of_names_that_differ_in_case_or_coding_of_accents_the_first_stays(tmp_path):
     composed, apart = (unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD"))
-    fill(tmp_path, "anna/1.jpg", "Anna/1.jpg", "ANNA/1.jpg", f"{composed}/1.jpg", f"{apart}/1.jpg", "李/1.jpg", "Ольга/1.jpg")
+    fill(
+        tmp_path,
+        "anna/1.jpg",
+        "Anna/1.jpg",
+        "ANNA/1.jpg",
+        f"{composed}/1.jpg",
+        f"{apart}/1.jpg",
+        "李/1.jpg",
+        "Ольга/1.jpg",
+    )
     if len(os.listdir(tmp_path)) < 7:
         pytest.skip("this disk takes such names for one")
     found = folders.list_splits(tmp_path, NOBODY)["train"]
@@ -155,7 +193,21 @@ def test_names_that_are_no_text_are_left_out_and_counted(tmp_path):
 
 
 def test_photos_are_pictures_by_name_and_all_else_is_stray(tmp_path):
-    fill(tmp_path, *(f"n1/{name}" for name in ("b.jpg", "a.JPEG", "c.png", "labels.csv", "._b.jpg", "Thumbs.db", "inner/d.jpg")))
+    fill(
+        tmp_path,
+        *(
+            f"n1/{name}"
+            for name in (
+                "b.jpg",
+                "a.JPEG",
+                "c.png",
+                "labels.csv",
+                "._b.jpg",
+                "Thumbs.db",
+                "inner/d.jpg",
+            )
+        ),
+    )
     listed = photos(tmp_path)
     assert names(listed.photos) == ["a.JPEG", "b.jpg", "c.png"]
     assert listed.stray_files == 4
@@ -177,23 +229,43 @@ def test_face_ids_stay_wherever_an_archive_is_unpacked(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["n1/2.jpg", "VGGFace2/train/n1/2.jpg", "train/n1/2.jpg", folders.face_id("train", "n1", "2.jpg")])
+    "name",
+    [
+        "n1/2.jpg",
+        "VGGFace2/train/n1/2.jpg",
+        "train/n1/2.jpg",
+        folders.face_id("train", "n1", "2.jpg"),
+    ],
+)
 def test_an_excluded_photo_is_left_out_and_counted_by_whatever_name(tmp_path, name):
     fill(tmp_path, "VGGFace2/train/n1/1.jpg", "VGGFace2/train/n1/2.jpg")
     listed = photos(tmp_path, Exclusion([name]))
     assert names(listed.photos) == ["1.jpg"] and listed.dropped == {"excluded": 1}
 
 
-@pytest.mark.parametrize(("url", "names"), [
-    ("n1/1.jpg", {"n1/1.jpg", "train/n1/1.jpg", "n1", "train/n1"}),
-    ("data/test/n1/1.jpg", {"data/test/n1/1.jpg", "n1/1.jpg", "test/n1/1.jpg", "n1", "data/test/n1", "test/n1"}),
-    ("lfw/n1/1.jpg", {"lfw/n1/1.jpg", "n1/1.jpg", "train/n1/1.jpg", "n1", "lfw/n1", "train/n1"}),
-    ("http://host/n1/1.jpg", {"http://host/n1/1.jpg"}), ("1.jpg", {"1.jpg"})])
+@pytest.mark.parametrize(
+    ("url", "names"),
+    [
+        ("n1/1.jpg", {"n1/1.jpg", "train/n1/1.jpg", "n1", "train/n1"}),
+        (
+            "data/test/n1/1.jpg",
+            {"data/test/n1/1.jpg", "n1/1.jpg", "test/n1/1.jpg", "n1", "data/test/n1", "test/n1"},
+        ),
+        (
+            "lfw/n1/1.jpg",
+            {"lfw/n1/1.jpg", "n1/1.jpg", "train/n1/1.jpg", "n1", "lfw/n1", "train/n1"},
+        ),
+        ("http://host/n1/1.jpg", {"http://host/n1/1.jpg"}),
+        ("1.jpg", {"1.jpg"}),
+    ],
+)
 def test_a_photo_goes_by_its_own_names_and_its_person_s(url, names):
     assert set(folders.names_of(url)) == names
 
 
-@pytest.mark.parametrize("name", [unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD")] + ["train/Zoë"])
+@pytest.mark.parametrize(
+    "name", [unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD")] + ["train/Zoë"]
+)
 def test_an_excluded_person_is_left_out_however_the_list_codes_accents(tmp_path, name):
     fill(tmp_path, "train/Zoë/1.jpg", "train/n1/1.jpg")
     found = folders.list_splits(tmp_path, Exclusion([name]))["train"]

@@ -19,7 +19,9 @@ def draw_people(split_dir, photos_of):
         person = sample_person(rng)
         (split_dir / name).mkdir(parents=True)
         for i in range(n):
-            photo, _ = draw_photo(rng, [(person, sample_expression(rng, int(rng.integers(len(WORDS)))))])
+            photo, _ = draw_photo(
+                rng, [(person, sample_expression(rng, int(rng.integers(len(WORDS)))))]
+            )
             (split_dir / name / f"{i + 1}.jpg").write_bytes(encode_jpeg(rng, photo))
     return split_dir
 
@@ -31,7 +33,9 @@ def root(tmp_path):
 
 
 def manual_dir(root, detector="haar", boxes="detector"):
-    return identity_examples.ManualDir(root, root.parent / "scratch", identity_examples.Settings.of(detector, boxes=boxes))
+    return identity_examples.ManualDir(
+        root, root.parent / "scratch", identity_examples.Settings.of(detector, boxes=boxes)
+    )
 
 
 def examples(root, split="train", n_triplets=None, **more):
@@ -43,7 +47,10 @@ def examples(root, split="train", n_triplets=None, **more):
 
 
 def make(layout, faces, n_triplets=None):
-    return [identity_examples.do_work(layout, faces.read, work) for work in identity_examples.list_work(layout, n_triplets, 0, faces)]
+    return [
+        identity_examples.do_work(layout, faces.read, work)
+        for work in identity_examples.list_work(layout, n_triplets, 0, faces)
+    ]
 
 
 def test_drawn_people_become_triplets_of_two_photos_of_one_and_one_of_another(root):
@@ -58,8 +65,19 @@ def test_drawn_people_become_triplets_of_two_photos_of_one_and_one_of_another(ro
         assert example["face_ids"] == [face_id(*url.split("/")) for url in example["urls"]]
         assert key == "_".join(example["face_ids"])
     assert report.as_json() | {"upscaled": None} == {
-        "folder": "train", "people": 3, "people_with_one_face": 1, "people_also_in_train": 0, "photos": 6, "faces": 6,
-        "upscaled": None, "stray_files": 0, "left_out": {}, "dropped": {}, "triplets_asked": 24, "examples": 13}
+        "folder": "train",
+        "people": 3,
+        "people_with_one_face": 1,
+        "people_also_in_train": 0,
+        "photos": 6,
+        "faces": 6,
+        "upscaled": None,
+        "stray_files": 0,
+        "left_out": {},
+        "dropped": {},
+        "triplets_asked": 24,
+        "examples": 13,
+    }
 
 
 def test_the_face_is_that_of_the_drawn_head(root):
@@ -67,20 +85,41 @@ def test_the_face_is_that_of_the_drawn_head(root):
     face = manual.faces("train", manual.report("train"))[0]
     left, right, top, bottom = face.box
     rng = np.random.default_rng(20)
-    _, [drawn] = draw_photo(rng, [(sample_person(rng), sample_expression(rng, int(rng.integers(len(WORDS)))))])
-    assert left < (drawn.left + drawn.right) / 2 < right and top < (drawn.top + drawn.bottom) / 2 < bottom
+    _, [drawn] = draw_photo(
+        rng, [(sample_person(rng), sample_expression(rng, int(rng.integers(len(WORDS)))))]
+    )
+    assert (
+        left < (drawn.left + drawn.right) / 2 < right
+        and top < (drawn.top + drawn.bottom) / 2 < bottom
+    )
     example = identity_examples.face_example(face)
-    assert cv2.imdecode(np.frombuffer(example.pop("image"), np.uint8), cv2.IMREAD_COLOR).shape == (128, 128, 3)
+    assert cv2.imdecode(np.frombuffer(example.pop("image"), np.uint8), cv2.IMREAD_COLOR).shape == (
+        128,
+        128,
+        3,
+    )
     np.testing.assert_allclose(example.pop("box"), face.box, rtol=1e-6)
-    assert example == {"face_id": face_id("train", "n1", "1.jpg"), "url": "train/n1/1.jpg", "identity": "n1", "label": 0}
+    assert example == {
+        "face_id": face_id("train", "n1", "1.jpg"),
+        "url": "train/n1/1.jpg",
+        "identity": "n1",
+        "label": 0,
+    }
 
 
 def test_each_face_makes_one_example_under_its_id(root):
     manual, report = manual_dir(root), identity_examples.SplitReport("train")
     faces = manual.faces("train", report)
     made = make("faces", faces)
-    assert [(example["identity"], example["label"]) for _, example in made] == [("n1", 0)] * 3 + [("n2", 1)] * 2 + [("n3", 2)]
-    assert len({key for key, _ in made}) == len(identity_examples.draw_rows("faces", None, 0, faces, report)) == report.examples == 6
+    assert [(example["identity"], example["label"]) for _, example in made] == [("n1", 0)] * 3 + [
+        ("n2", 1)
+    ] * 2 + [("n3", 2)]
+    assert (
+        len({key for key, _ in made})
+        == len(identity_examples.draw_rows("faces", None, 0, faces, report))
+        == report.examples
+        == 6
+    )
     assert all(key == example["face_id"] for key, example in made)
 
 
@@ -104,30 +143,51 @@ def test_all_that_makes_no_face_is_counted_under_its_reason(root):
     report = manual.report("train")
     manual.faces("train", report)
     assert report.as_json() | {"upscaled": None} == {
-        "folder": "train", "people": 2, "people_with_one_face": 1, "people_also_in_train": 0, "photos": 8, "faces": 3,
-        "upscaled": None, "stray_files": 0, "triplets_asked": None, "examples": 0,
+        "folder": "train",
+        "people": 2,
+        "people_with_one_face": 1,
+        "people_also_in_train": 0,
+        "photos": 8,
+        "faces": 3,
+        "upscaled": None,
+        "stray_files": 0,
+        "triplets_asked": None,
+        "examples": 0,
         "left_out": {"excluded": 1, "no pictures in the folder": 1, "no usable photo": 1},
-        "dropped": {"excluded": 1, "no face found": 1, "not a photo": 2, "same file as another photo of the person": 1}}
+        "dropped": {
+            "excluded": 1,
+            "no face found": 1,
+            "not a photo": 2,
+            "same file as another photo of the person": 1,
+        },
+    }
     assert "3 faces of 2 people from 8 photos; dropped: 2 not a photo, " in str(report)
 
 
 def test_too_little_for_a_triplet_is_an_error_that_says_where_the_photos_went(root):
     for name in ("n1/2.jpg", "n1/3.jpg", "n2/2.jpg"):
         (root / "train" / name).write_text("no picture")
-    with pytest.raises(UserError, match=r"3 people from 6 photos; dropped: 3 not a photo.*two photos of one of them"):
+    with pytest.raises(
+        UserError,
+        match=r"3 people from 6 photos; dropped: 3 not a photo.*two photos of one of them",
+    ):
         examples(root)
 
 
 def test_a_split_without_one_face_is_an_error_with_the_reasons(root):
     for path in (root / "train").glob("*/*.jpg"):
         cv2.imwrite(str(path), np.full((80, 80, 3), 200, np.uint8))
-    with pytest.raises(UserError, match=r"split train: not one face came out of 6 photos.*no face found"):
+    with pytest.raises(
+        UserError, match=r"split train: not one face came out of 6 photos.*no face found"
+    ):
         examples(root)
 
 
 def test_loose_boxes_are_looked_for_before_any_work(root):
     with pytest.raises(UserError, match=r"found no loose_bb_train\.csv"):
         manual_dir(root, boxes="loose_bb")
-    (root / "loose_bb_train.csv").write_text("NAME_ID,X,Y,W,H\nn1/1,30,30,150,150\nn1/2,30,30,150,150\nn2/1,30,30,150,150\n")
+    (root / "loose_bb_train.csv").write_text(
+        "NAME_ID,X,Y,W,H\nn1/1,30,30,150,150\nn1/2,30,30,150,150\nn2/1,30,30,150,150\n"
+    )
     made, report = examples(root, detector="none", boxes="loose_bb")
     assert len(made) == 1 and report.dropped == {"no box in loose_bb": 3}

@@ -11,13 +11,19 @@ from imagefec.data.identity.sampling import identity_batches, identity_triplets
 from imagefec.errors import UserError
 
 labels_of_some = st.lists(st.integers(-3, 6), min_size=3, max_size=40).filter(
-    lambda labels: len(set(labels)) > 1 and len(set(labels)) < len(labels))
+    lambda labels: len(set(labels)) > 1 and len(set(labels)) < len(labels)
+)
 
 
 def all_triplets(labels):
     """Every (alike, alike, other) there is, by three naive loops."""
     rows = range(len(labels))
-    return {(a, b, c) for a, b in itertools.combinations(rows, 2) for c in rows if labels[a] == labels[b] != labels[c]}
+    return {
+        (a, b, c)
+        for a, b in itertools.combinations(rows, 2)
+        for c in rows
+        if labels[a] == labels[b] != labels[c]
+    }
 
 
 @settings(deadline=None, max_examples=200)
@@ -34,7 +40,9 @@ def test_triplets_are_different_ones_of_those_there_are_and_as_many_as_asked_for
 
 @settings(deadline=None, max_examples=100)
 @given(labels=labels_of_some, n=st.integers(1, 400), seed=st.integers(0, 99))
-def test_people_with_two_photos_are_alike_equally_often_as_far_as_their_triplets_go(labels, n, seed):
+def test_people_with_two_photos_are_alike_equally_often_as_far_as_their_triplets_go(
+    labels, n, seed
+):
     labels = np.array(labels)
     alike = labels[identity_triplets(labels, n, seed)[:, 0]].tolist()
     possible = [labels[a] for a, _, _ in all_triplets(labels.tolist())]
@@ -53,7 +61,8 @@ def test_the_other_person_is_anyone_with_equal_chances_however_many_photos_they_
 
 
 def test_triplets_do_not_repeat_where_most_draws_hit_the_same_few():
-    # Person 0's two photos with any of 900 single ones, or with one of 100,000 of person 9: even draws run dry.
+    # Person 0's two photos with any of 900 single ones, or with one of 100,000 of person 9: even
+    # draws run dry.
     labels = np.concatenate([[0, 0], np.arange(10, 910), np.full(100_000, 9)])
     triplets = identity_triplets(labels, 60_000, seed=0)
     assert len(np.unique(triplets, axis=0)) == 60_000
@@ -83,16 +92,25 @@ def test_labels_of_another_form_and_no_triplets_are_a_callers_bug(labels, n):
         identity_triplets(np.array(labels), n, 0)
 
 
-batches_of_some = st.fixed_dictionaries({
-    "counts": st.lists(st.integers(1, 7), min_size=2, max_size=12), "people": st.integers(2, 6), "each": st.integers(1, 4),
-    "seed": st.integers(0, 99)}).filter(lambda case: sum(n >= case["each"] for n in case["counts"]) >= case["people"])
+batches_of_some = st.fixed_dictionaries(
+    {
+        "counts": st.lists(st.integers(1, 7), min_size=2, max_size=12),
+        "people": st.integers(2, 6),
+        "each": st.integers(1, 4),
+        "seed": st.integers(0, 99),
+    }
+).filter(lambda case: sum(n >= case["each"] for n in case["counts"]) >= case["people"])
 
 
 @settings(deadline=None, max_examples=100)
 @given(case=batches_of_some)
-def test_each_batch_holds_different_people_and_different_faces_and_each_epoch_everybody_with_enough(case):
+def test_each_batch_holds_different_people_and_different_faces_and_each_epoch_everybody_with_enough(
+    case,
+):
     people, each = case["people"], case["each"]
-    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(case["counts"])), case["counts"]))
+    labels = np.random.default_rng(0).permutation(
+        np.repeat(np.arange(len(case["counts"])), case["counts"])
+    )
     enough = [person for person, n in enumerate(case["counts"]) if n >= each]
     n_batches = len(enough) * 3  # whole epochs: `people` epochs of them, three times
     seen = []
@@ -101,8 +119,11 @@ def test_each_batch_holds_different_people_and_different_faces_and_each_epoch_ev
         groups = labels[rows].reshape(people, each)
         assert (groups == groups[:, :1]).all() and len(set(groups[:, 0].tolist())) == people
         seen.extend(groups[:, 0].tolist())
-    # An epoch begins in the batch that ends the one before, so its people come within it or in that batch.
-    assert all(seen.count(person) == 3 * people for person in enough) and len(set(seen)) == len(enough)
+    # An epoch begins in the batch that ends the one before, so its people come within it or in that
+    # batch.
+    assert all(seen.count(person) == 3 * people for person in enough) and len(set(seen)) == len(
+        enough
+    )
 
 
 def test_in_each_epoch_everybody_comes_once_before_anybody_comes_a_third_time():
@@ -131,11 +152,15 @@ def test_another_seed_and_the_next_epoch_draw_other_batches():
 
 
 def test_too_few_people_with_enough_faces_is_an_error_that_counts_them():
-    with pytest.raises(UserError, match="3 people with 4 faces each, and of 5 people 2 have so many"):
+    with pytest.raises(
+        UserError, match="3 people with 4 faces each, and of 5 people 2 have so many"
+    ):
         identity_batches(np.repeat(np.arange(5), [4, 3, 9, 1, 2]), 3, 4, 0)
 
 
 @pytest.mark.parametrize("wrong", [{"people": 1}, {"faces_each": 0}, {"skip": -1}])
 def test_batches_of_impossible_form_are_a_callers_bug(wrong):
     with pytest.raises(ValueError):
-        identity_batches(np.repeat(np.arange(5), 4), **{"people": 2, "faces_each": 2, "seed": 0} | wrong)
+        identity_batches(
+            np.repeat(np.arange(5), 4), **{"people": 2, "faces_each": 2, "seed": 0} | wrong
+        )

@@ -34,10 +34,13 @@ def build(manual_dir: Path, data_dir: Path, *configs: str) -> None:
     import tensorflow_datasets as tfds
 
     with tfds.core.utils.add_sys_path(MANUAL.parents[2]):
-        builder_cls = tfds.core.community.builder_cls_from_module("tfds_builders.fec.fec_dataset_builder")
+        builder_cls = tfds.core.community.builder_cls_from_module(
+            "tfds_builders.fec.fec_dataset_builder"
+        )
     for config in configs:
         builder_cls(data_dir=data_dir, config=config).download_and_prepare(
-            download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+            download_config=tfds.download.DownloadConfig(manual_dir=manual_dir)
+        )
 
 
 @pytest.fixture(scope="session")
@@ -47,13 +50,19 @@ def data(data_dir):
 
 def expected_triplets() -> list[tuple]:
     """(type, agreement, [(face id, url, votes against it)], the odd one last), straight from the csv file."""
-    kept = {r["face_id"] for r in csv.DictReader((MANUAL / "faces" / "faces.csv").open()) if not r["reason"]}
+    kept = {
+        r["face_id"]
+        for r in csv.DictReader((MANUAL / "faces" / "faces.csv").open())
+        if not r["reason"]
+    }
     found = []
     for cells in csv.reader((MANUAL / TRAIN).open()):
         votes = Counter(int(vote) - 1 for vote in cells[17::2])
         (odd, most), *others = [*votes.most_common(), (None, 0), (None, 0)]
         boxes = [fec_csv.Box(*map(float, cells[i + 1 : i + 5])) for i in (0, 5, 10)]
-        faces = [fec_csv.FaceRef(url, box) for url, box in zip((cells[0], cells[5], cells[10]), boxes)]
+        faces = [
+            fec_csv.FaceRef(url, box) for url, box in zip((cells[0], cells[5], cells[10]), boxes)
+        ]
         if odd is None or others[0][1] == most or any(face.face_id not in kept for face in faces):
             continue
         columns = [(face.face_id, face.url, votes[i]) for i, face in enumerate(faces)]
@@ -66,8 +75,12 @@ def expected_triplets() -> list[tuple]:
 def test_triplets_have_the_odd_one_last_with_the_votes_in_the_same_order(data):
     loaded = [
         (
-            int(data.types[i]), float(data.agreement[i]),
-            [(data.face_ids[f], data.urls[f], int(v)) for f, v in zip(data.triplets[i], data.votes[i])],
+            int(data.types[i]),
+            float(data.agreement[i]),
+            [
+                (data.face_ids[f], data.urls[f], int(v))
+                for f, v in zip(data.triplets[i], data.votes[i])
+            ],
         )
         for i in range(len(data))
     ]
@@ -90,7 +103,11 @@ def test_each_distinct_face_is_there_once_exactly_as_its_file_has_it(data):
 
 def test_arrays_have_the_promised_types(data):
     wanted = {
-        "faces": "uint8", "triplets": "int32", "types": "int8", "votes": "int32", "agreement": "float32",
+        "faces": "uint8",
+        "triplets": "int32",
+        "types": "int8",
+        "votes": "int32",
+        "agreement": "float32",
     }
     assert {name: getattr(data, name).dtype.name for name in wanted} == wanted
 
@@ -119,7 +136,9 @@ def assert_same(some: datasets.Triplets, other: datasets.Triplets) -> None:
 def test_each_face_is_decoded_once_and_not_again_at_the_next_start(data, unbanked, monkeypatch):
     decoded = []
     decode = face_store.cv2.imdecode
-    monkeypatch.setattr(face_store.cv2, "imdecode", lambda *args: (decoded.append(1), decode(*args))[1])
+    monkeypatch.setattr(
+        face_store.cv2, "imdecode", lambda *args: (decoded.append(1), decode(*args))[1]
+    )
     first = datasets.load_triplets(unbanked)
     assert len(decoded) == len(data.faces) < 3 * len(data)
     assert_same(first, data)
@@ -146,8 +165,10 @@ def test_faces_are_mapped_from_a_file_that_plain_numpy_reads(data, data_dir):
 def test_triplets_that_name_their_faces_are_the_same_triplets(data_dir, split, size):
     whole = datasets.load_triplets(data_dir, "fec", split, size)
     assert_same(datasets.load_triplets(data_dir, "fec/index", split, size), whole)
-    batches = [itertools.islice(datasets.triplet_batches(data, 2, seed=3), 6)
-               for data in (whole, datasets.load_triplets(data_dir, "fec/index:1.1.0", split, size))]
+    batches = [
+        itertools.islice(datasets.triplet_batches(data, 2, seed=3), 6)
+        for data in (whole, datasets.load_triplets(data_dir, "fec/index:1.1.0", split, size))
+    ]
     for (faces, types), (other_faces, other_types) in zip(*batches, strict=True):
         np.testing.assert_array_equal(faces, other_faces)
         np.testing.assert_array_equal(types, other_types)
@@ -157,16 +178,22 @@ def test_parts_are_those_of_the_whole_in_the_order_asked_for(data, data_dir):
     parts = datasets.load_triplets(data_dir, split="train[3:5]+train[:2]")
     rows = data.triplets[[3, 4, 0, 1]]
     assert [[parts.face_ids[row] for row in triplet] for triplet in parts.triplets.tolist()] == [
-        [data.face_ids[row] for row in triplet] for triplet in rows.tolist()]
-    np.testing.assert_array_equal(parts.faces[parts.triplets.reshape(-1)], data.faces[rows.reshape(-1)])
+        [data.face_ids[row] for row in triplet] for triplet in rows.tolist()
+    ]
+    np.testing.assert_array_equal(
+        parts.faces[parts.triplets.reshape(-1)], data.faces[rows.reshape(-1)]
+    )
     assert sorted(parts.face_ids) == sorted({data.face_ids[row] for row in rows.reshape(-1)})
     np.testing.assert_array_equal(parts.votes, data.votes[[3, 4, 0, 1]])
 
 
 def test_an_index_without_its_faces_is_an_error_with_the_build_command(unbanked):
     shutil.rmtree(unbanked / "fec" / "faces")
-    with pytest.raises(UserError, match=r"no dataset 'fec/faces:1\.1\.0'; fec/index/1\.1\.0 takes its faces from there; it holds "
-                                        r"fec/index:1\.1\.0, .*tfds build tfds_builders/fec --config=faces --manual_dir=DIR"):
+    with pytest.raises(
+        UserError,
+        match=r"no dataset 'fec/faces:1\.1\.0'; fec/index/1\.1\.0 takes its faces from there; it holds "
+        r"fec/index:1\.1\.0, .*tfds build tfds_builders/fec --config=faces --manual_dir=DIR",
+    ):
         datasets.load_triplets(unbanked, "fec/index")
 
 
@@ -175,8 +202,11 @@ def test_an_index_and_faces_of_two_crops_are_an_error_that_says_to_build_both(un
     (tmp_path / "manual" / TRAIN).write_text("".join((MANUAL / TRAIN).open().readlines()[:1]))
     shutil.rmtree(unbanked / "fec" / "faces")
     build(tmp_path / "manual", unbanked, "faces")
-    with pytest.raises(UserError, match=r"fec/faces/1\.1\.0 in .* lacks \d+ of the \d+ faces that fec/index/1\.1\.0 mentions.*"
-                                        "Build both again with --overwrite"):
+    with pytest.raises(
+        UserError,
+        match=r"fec/faces/1\.1\.0 in .* lacks \d+ of the \d+ faces that fec/index/1\.1\.0 mentions.*"
+        "Build both again with --overwrite",
+    ):
         datasets.load_triplets(unbanked, "fec/index")
 
 
@@ -193,7 +223,9 @@ def test_a_dataset_built_anew_gets_a_new_bank(unbanked, data):
 
 
 def test_single_faces_come_from_their_bank_too(unbanked):
-    with pytest.raises(UserError, match=r"fec/faces/1\.1\.0 .*holds no faces with identities: it lacks identity"):
+    with pytest.raises(
+        UserError, match=r"fec/faces/1\.1\.0 .*holds no faces with identities: it lacks identity"
+    ):
         datasets.load_faces(unbanked, "fec/faces")
     with pytest.raises(UserError, match=r"holds no triplets: it lacks image_a, .*face_ids"):
         datasets.load_triplets(unbanked, "fec/faces")
@@ -208,8 +240,14 @@ def test_a_part_of_a_split_can_be_loaded(data, data_dir):
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        ({"dataset": "fec:9.9.9"}, r"no dataset 'fec:9\.9\.9'; it holds fec/faces:1\.1\.0, fec/index:1\.1\.0, .*tfds build"),
-        ({"dataset": "other"}, r"no dataset 'other'; it holds fec/faces:1\.1\.0, fec/index:1\.1\.0, .*tfds_builders/other"),
+        (
+            {"dataset": "fec:9.9.9"},
+            r"no dataset 'fec:9\.9\.9'; it holds fec/faces:1\.1\.0, fec/index:1\.1\.0, .*tfds build",
+        ),
+        (
+            {"dataset": "other"},
+            r"no dataset 'other'; it holds fec/faces:1\.1\.0, fec/index:1\.1\.0, .*tfds_builders/other",
+        ),
         ({"split": "test"}, r"no split 'test'; it has train \(\d+ examples\)"),
         ({"split": "train[:x]"}, r"no split 'train\[:x\]'"),
         ({"split": "train[3:3]"}, "empty"),
@@ -222,7 +260,9 @@ def test_what_is_not_there_is_an_error_that_names_what_is(where, said, data_dir)
 
 
 def test_a_data_dir_without_datasets_is_an_error_with_the_build_command(tmp_path):
-    with pytest.raises(UserError, match=r"holds none\. .*tfds build tfds_builders/fec --manual_dir=DIR"):
+    with pytest.raises(
+        UserError, match=r"holds none\. .*tfds build tfds_builders/fec --manual_dir=DIR"
+    ):
         datasets.load_triplets(tmp_path)
     with pytest.raises(UserError, match=r"no folder\. .*tfds build"):
         datasets.load_triplets(tmp_path / "nowhere")
@@ -244,7 +284,9 @@ def test_a_damaged_record_file_is_an_error_that_says_to_build_again(data_dir, tm
     shutil.copytree(data_dir, tmp_path / "copy")
     (records,) = (tmp_path / "copy").glob("fec/triplets/1.1.0/*.tfrecord*")
     records.write_bytes(records.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"fec/triplets/1\.1\.0 in .*copy cannot be read to its end.*--overwrite"):
+    with pytest.raises(
+        UserError, match=r"fec/triplets/1\.1\.0 in .*copy cannot be read to its end.*--overwrite"
+    ):
         datasets.load_triplets(tmp_path / "copy")
 
 
@@ -254,10 +296,12 @@ def ten():
     numbers = np.arange(30, dtype=np.uint8)
     return datasets.Triplets(
         faces=np.broadcast_to(numbers[:, None, None, None], (30, 4, 4, 3)).copy(),
-        face_ids=[str(n) for n in numbers], urls=[""] * 30,
+        face_ids=[str(n) for n in numbers],
+        urls=[""] * 30,
         triplets=np.random.default_rng(0).permutation(30).reshape(10, 3).astype(np.int32),
         types=np.array([0, 0, 0, 0, 0, 1, 1, 1, 2, 2], np.int8),
-        votes=np.tile(np.array([[1, 0, 5]], np.int32), (10, 1)), agreement=np.full(10, 5 / 6, np.float32),
+        votes=np.tile(np.array([[1, 0, 5]], np.int32), (10, 1)),
+        agreement=np.full(10, 5 / 6, np.float32),
     )
 
 
@@ -284,7 +328,9 @@ def test_every_triplet_comes_once_an_epoch_and_no_remainder_is_dropped(ten, size
 
 
 def test_the_order_depends_on_the_seed_alone(ten):
-    first, again, other = (drawn(ten, datasets.triplet_batches(ten, 4, seed), 10) for seed in (1, 1, 2))
+    first, again, other = (
+        drawn(ten, datasets.triplet_batches(ten, 4, seed), 10) for seed in (1, 1, 2)
+    )
     assert first == again != other
 
 

@@ -31,7 +31,10 @@ def write(folder: Path, n: int = 5, size: int = 8) -> None:
     with FaceBankWriter(folder, size) as bank:
         for start in range(0, n, 2):
             rows = range(start, min(n, start + 2))
-            bank.add([png(10 * row) for row in rows], [(f"id{row}", f"http://host/ü{row},\u2028.jpg", "ann") for row in rows])
+            bank.add(
+                [png(10 * row) for row in rows],
+                [(f"id{row}", f"http://host/ü{row},\u2028.jpg", "ann") for row in rows],
+            )
 
 
 def read(folder: Path) -> FaceBank:
@@ -51,7 +54,9 @@ def test_a_bank_holds_each_face_red_first_with_its_names(tmp_path):
     write(tmp_path)
     bank = read(tmp_path)
     assert bank.faces.shape == (5, 8, 8, 3)
-    assert [face[3, 4].tolist() for face in bank.faces] == [[10 * row, 10 * row + 1, 10 * row + 2] for row in range(5)]
+    assert [face[3, 4].tolist() for face in bank.faces] == [
+        [10 * row, 10 * row + 1, 10 * row + 2] for row in range(5)
+    ]
     assert bank.face_ids == ["id0", "id1", "id2", "id3", "id4"]
     assert bank.urls[4] == "http://host/ü4,\u2028.jpg"
     assert bank.identities == ["ann"] * 5
@@ -69,17 +74,37 @@ def test_a_damaged_picture_is_named(tmp_path):
         bank.add([b"no picture"], [("id7", "")])
 
 
-@pytest.mark.parametrize("key", [0, -1, slice(1, 3), np.array([2, 0, 2]), [1], np.array([True, False, True, False]),
-                                 (slice(None), 2), (1, slice(None), 0), (slice(0, 2), slice(1, 3), 0, 1)],
-                         ids=str)
+@pytest.mark.parametrize(
+    "key",
+    [
+        0,
+        -1,
+        slice(1, 3),
+        np.array([2, 0, 2]),
+        [1],
+        np.array([True, False, True, False]),
+        (slice(None), 2),
+        (1, slice(None), 0),
+        (slice(0, 2), slice(1, 3), 0, 1),
+    ],
+    ids=str,
+)
 def test_rows_in_another_order_are_read_like_an_array(key):
     faces = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), np.uint8)
     rows = np.array([5, 0, 3, 3])
     view = FaceRows(faces, rows)
     np.testing.assert_array_equal(view[key], faces[rows][key])
-    np.testing.assert_array_equal(np.concatenate([view, faces]), np.concatenate([faces[rows], faces]))
+    np.testing.assert_array_equal(
+        np.concatenate([view, faces]), np.concatenate([faces[rows], faces])
+    )
     np.testing.assert_array_equal(np.stack(list(view)), faces[rows])
-    assert (view.shape, view.dtype, view.ndim, view.nbytes, len(view)) == ((4, 4, 4, 3), np.uint8, 4, 4 * 48, 4)
+    assert (view.shape, view.dtype, view.ndim, view.nbytes, len(view)) == (
+        (4, 4, 4, 3),
+        np.uint8,
+        4,
+        4 * 48,
+        4,
+    )
 
 
 def test_a_part_in_order_stays_mapped_and_another_is_read_by_row(tmp_path):
@@ -113,24 +138,43 @@ def damage_in(name, change):
     def damage(folder):
         path = folder / name
         change(path)
+
     return damage
 
 
-@pytest.mark.parametrize("damage", [
-    damage_in("faces.npy", lambda path: os.truncate(path, path.stat().st_size - 1)),
-    damage_in("faces.npy", lambda path: os.truncate(path, 60)),
-    damage_in("faces.npy", lambda path: np.save(path, np.zeros((5, 9, 9, 3), np.uint8))),
-    damage_in("faces.npy", lambda path: np.save(path, np.zeros((5, 8, 8, 3), np.float32))),
-    damage_in("faces.npy", lambda path: np.save(path, np.array([{}]), allow_pickle=True)),
-    damage_in("faces.npy", lambda path: path.unlink()),
-    damage_in("names.jsonl", lambda path: path.write_text("".join(path.open().readlines()[:-1]))),
-    damage_in("names.jsonl", lambda path: os.truncate(path, path.stat().st_size - 3)),
-    damage_in("names.jsonl", lambda path: path.write_bytes(b"\xff" * 9)),
-    damage_in("names.jsonl", lambda path: path.unlink()),
-    damage_in(ABOUT, lambda path: path.write_text("{}")),
-    damage_in(ABOUT, lambda path: path.unlink()),
-], ids=["cut", "head only", "size", "dtype", "pickle", "no faces", "a name less", "cut name", "no text", "no names",
-        "of another", "no about"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_in("faces.npy", lambda path: os.truncate(path, path.stat().st_size - 1)),
+        damage_in("faces.npy", lambda path: os.truncate(path, 60)),
+        damage_in("faces.npy", lambda path: np.save(path, np.zeros((5, 9, 9, 3), np.uint8))),
+        damage_in("faces.npy", lambda path: np.save(path, np.zeros((5, 8, 8, 3), np.float32))),
+        damage_in("faces.npy", lambda path: np.save(path, np.array([{}]), allow_pickle=True)),
+        damage_in("faces.npy", lambda path: path.unlink()),
+        damage_in(
+            "names.jsonl", lambda path: path.write_text("".join(path.open().readlines()[:-1]))
+        ),
+        damage_in("names.jsonl", lambda path: os.truncate(path, path.stat().st_size - 3)),
+        damage_in("names.jsonl", lambda path: path.write_bytes(b"\xff" * 9)),
+        damage_in("names.jsonl", lambda path: path.unlink()),
+        damage_in(ABOUT, lambda path: path.write_text("{}")),
+        damage_in(ABOUT, lambda path: path.unlink()),
+    ],
+    ids=[
+        "cut",
+        "head only",
+        "size",
+        "dtype",
+        "pickle",
+        "no faces",
+        "a name less",
+        "cut name",
+        "no text",
+        "no names",
+        "of another",
+        "no about",
+    ],
+)
 def test_a_damaged_bank_is_made_again(tmp_path, damage, caplog):
     whole = np.array(kept(tmp_path).faces)
     damage(folder_of(tmp_path))
@@ -162,7 +206,12 @@ t.kept(Path(sys.argv[1]), make=slow)
 
 
 def test_a_maker_that_is_killed_leaves_nothing_that_is_read(tmp_path):
-    maker = subprocess.Popen([sys.executable, "-c", SLOW_MAKER, str(tmp_path)], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
+    maker = subprocess.Popen(
+        [sys.executable, "-c", SLOW_MAKER, str(tmp_path)],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert maker.stdout.readline() == "half\n"
     maker.send_signal(signal.SIGKILL)
     maker.wait()
@@ -185,7 +234,9 @@ def _make_and_count(folder, started, queue):
 def test_of_processes_that_want_the_same_at_once_one_makes_it(tmp_path):
     context = multiprocessing.get_context("spawn")
     started, queue = context.Barrier(4), context.Queue()
-    makers = [context.Process(target=_make_and_count, args=(tmp_path, started, queue)) for _ in range(4)]
+    makers = [
+        context.Process(target=_make_and_count, args=(tmp_path, started, queue)) for _ in range(4)
+    ]
     for maker in makers:
         maker.start()
     said = [queue.get(timeout=60) for _ in range(5)]
@@ -196,7 +247,9 @@ def test_of_processes_that_want_the_same_at_once_one_makes_it(tmp_path):
     assert [text for text in said if text != "made"] == [expected] * 4
 
 
-def test_where_nothing_can_be_kept_it_is_made_for_this_run_and_said_once(tmp_path, monkeypatch, caplog):
+def test_where_nothing_can_be_kept_it_is_made_for_this_run_and_said_once(
+    tmp_path, monkeypatch, caplog
+):
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     (tmp_path / "file").touch()
@@ -227,8 +280,13 @@ except t.UserError as error:
 
 
 def test_a_disk_that_takes_no_more_is_an_error_and_leaves_nothing(tmp_path):
-    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True,
-                          check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     assert "cannot be made: File too large; nor can it in a temporary place" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 

@@ -53,7 +53,9 @@ def test_boxes_stay_inside_the_photo_and_the_best_comes_first(name, astronaut):
         height, width = photo.shape[:2]
         found = make_detector(name).detect(photo, smallest)
         assert found
-        assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
+        assert [each.score for each in found] == sorted(
+            (each.score for each in found), reverse=True
+        )
         for each in found:
             assert 0 <= each.box.left < each.box.right <= width
             assert 0 <= each.box.top < each.box.bottom <= height
@@ -109,7 +111,9 @@ def test_a_least_score_outside_the_detectors_scale_is_refused(name_, score):
 
 
 @pytest.mark.parametrize(
-    "photo", [np.zeros((9, 9, 3), np.float32), np.zeros((9, 9), np.uint8), np.zeros((0, 9, 3), np.uint8)])
+    "photo",
+    [np.zeros((9, 9, 3), np.float32), np.zeros((9, 9), np.uint8), np.zeros((0, 9, 3), np.uint8)],
+)
 def test_what_is_no_rgb_picture_is_a_callers_bug(photo):
     for detector in (make_detector("none"), make_detector("auto")):
         with pytest.raises(ValueError, match="uint8"):

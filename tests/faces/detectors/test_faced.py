@@ -36,7 +36,10 @@ def write_yolo(folder, faces, seen=lambda tf, image: 1.0):
 
     def outputs(tf, image, training):
         awake = tf.cast(tf.logical_not(training), tf.float32)
-        made = {name: tf.constant(each) for name, each in zip(("x_center", "y_center", "w", "h"), grid[1:])}
+        made = {
+            name: tf.constant(each)
+            for name, each in zip(("x_center", "y_center", "w", "h"), grid[1:])
+        }
         return made | {"prob": grid[0] * awake * seen(tf, image)}
 
     write_graph(folder / YOLO, 288, outputs)
@@ -60,7 +63,15 @@ def detector_of(folder, faces, box=SAME, min_score=None):
 
 
 def sides(detection):
-    return tuple(float(side) for side in (detection.box.left, detection.box.right, detection.box.top, detection.box.bottom))
+    return tuple(
+        float(side)
+        for side in (
+            detection.box.left,
+            detection.box.right,
+            detection.box.top,
+            detection.box.bottom,
+        )
+    )
 
 
 def black(width, height):
@@ -68,16 +79,22 @@ def black(width, height):
 
 
 def test_a_proposal_is_widened_and_corrected_in_a_photo_that_is_not_square(tmp_path):
-    # cells are 64 x 32 px: the middle of column 4, row 2 is 288, 80; .125 and .25 of the photo are 72 x 72;
-    # widened by 36 px a side the crop is 216..360, 8..152; in it .5, .625, .375, .5 is centre 288, 98, size 54 x 72
-    detector = detector_of(tmp_path, {(4, 2): (0.875, 0.5, 0.5, 0.125, 0.25)}, (0.5, 0.625, 0.375, 0.5))
+    # cells are 64 x 32 px: the middle of column 4, row 2 is 288, 80; .125 and .25 of the photo are
+    # 72 x 72; widened by 36 px a side the crop is 216..360, 8..152; in it .5, .625, .375, .5 is
+    # centre 288, 98, size 54 x 72
+    detector = detector_of(
+        tmp_path, {(4, 2): (0.875, 0.5, 0.5, 0.125, 0.25)}, (0.5, 0.625, 0.375, 0.5)
+    )
     [found] = detector.detect(black(576, 288))
     assert sides(found) == (261, 315, 62, 134) and found.score == 0.875
 
 
 def test_at_the_photos_corner_the_crop_is_cut_and_so_is_the_box(tmp_path):
-    # centre 16, 16, size 72 x 72: the crop is 0..88 both ways; .125 and .25 of it are 11 and 22, .5 is 44
-    detector = detector_of(tmp_path, {(0, 0): (0.875, 0.5, 0.5, 0.25, 0.25)}, (0.125, 0.25, 0.5, 0.5))
+    # centre 16, 16, size 72 x 72: the crop is 0..88 both ways; .125 and .25 of it are 11 and 22, .5
+    # is 44
+    detector = detector_of(
+        tmp_path, {(0, 0): (0.875, 0.5, 0.5, 0.25, 0.25)}, (0.125, 0.25, 0.5, 0.5)
+    )
     [found] = detector.detect(black(288, 288))
     assert sides(found) == (0, 33, 0, 44)
 
@@ -85,8 +102,15 @@ def test_at_the_photos_corner_the_crop_is_cut_and_so_is_the_box(tmp_path):
 def test_of_overlapping_faces_the_surest_is_kept(tmp_path):
     # two boxes of 72 px, 32 px apart: IoU 40 / 104; of 36 px, 32 apart: 4 / 68, below .2
     large, small = (0.5, 0.5, 0.25, 0.25), (0.5, 0.5, 0.125, 0.125)
-    detector = detector_of(tmp_path, {
-        (4, 4): (0.75, *large), (5, 4): (0.875, *large), (1, 7): (0.8125, *small), (1, 8): (0.9375, *small)})
+    detector = detector_of(
+        tmp_path,
+        {
+            (4, 4): (0.75, *large),
+            (5, 4): (0.875, *large),
+            (1, 7): (0.8125, *small),
+            (1, 8): (0.9375, *small),
+        },
+    )
     found = detector.detect(black(288, 288))
     assert [each.score for each in found] == [0.9375, 0.875, 0.8125]
     assert sides(found[1]) == (140, 212, 108, 180)  # centre 5.5 * 32 = 176 and 144
@@ -95,9 +119,13 @@ def test_of_overlapping_faces_the_surest_is_kept(tmp_path):
 def test_a_chain_of_overlaps_leaves_its_ends(tmp_path):
     # boxes of 72 px at 32 px: each overlaps the next by 40 / 104 and the one after by 8 / 136
     large = (0.5, 0.5, 0.25, 0.25)
-    detector = detector_of(tmp_path, {(3, 4): (0.75, *large), (4, 4): (0.875, *large), (5, 4): (0.75, *large)})
+    detector = detector_of(
+        tmp_path, {(3, 4): (0.75, *large), (4, 4): (0.875, *large), (5, 4): (0.75, *large)}
+    )
     assert [each.score for each in detector.detect(black(288, 288))] == [0.875]
-    detector = detector_of(tmp_path, {(3, 4): (0.875, *large), (4, 4): (0.75, *large), (5, 4): (0.875, *large)})
+    detector = detector_of(
+        tmp_path, {(3, 4): (0.875, *large), (4, 4): (0.75, *large), (5, 4): (0.875, *large)}
+    )
     assert [each.score for each in detector.detect(black(288, 288))] == [0.875, 0.875]
 
 
@@ -113,28 +141,52 @@ def test_seven_tenths_is_the_default_and_another_can_be_asked_for(tmp_path):
 
 
 def test_faces_smaller_than_wanted_are_left_out(tmp_path):
-    detector = detector_of(tmp_path, {(4, 2): (0.875, 0.5, 0.5, 0.125, 0.25)})  # 72 x 72 of 576 x 288
+    detector = detector_of(
+        tmp_path, {(4, 2): (0.875, 0.5, 0.5, 0.125, 0.25)}
+    )  # 72 x 72 of 576 x 288
     assert len(detector.detect(black(576, 288), smallest=0.25)) == 1
     assert detector.detect(black(576, 288), smallest=0.26) == []
 
 
-@pytest.mark.parametrize("values", [
-    (0.9, 0.5, 0.5, -0.25, 0.25), (0.9, 0.5, 0.5, 0.25, 0.0), (0.9, float("nan"), 0.5, 0.25, 0.25),
-    (0.9, 0.5, 0.5, float("inf"), 0.25), (float("nan"), 0.5, 0.5, 0.25, 0.25), (0.9, 40.0, 0.5, 0.25, 0.25)])
+@pytest.mark.parametrize(
+    "values",
+    [
+        (0.9, 0.5, 0.5, -0.25, 0.25),
+        (0.9, 0.5, 0.5, 0.25, 0.0),
+        (0.9, float("nan"), 0.5, 0.25, 0.25),
+        (0.9, 0.5, 0.5, float("inf"), 0.25),
+        (float("nan"), 0.5, 0.5, 0.25, 0.25),
+        (0.9, 40.0, 0.5, 0.25, 0.25),
+    ],
+)
 def test_proposals_that_are_no_boxes_of_the_photo_are_left_out(tmp_path, values):
     assert detector_of(tmp_path, {(4, 4): values}).detect(black(288, 288)) == []
 
 
-@pytest.mark.parametrize("box", [(0.5, 0.5, -0.5, 0.5), (float("nan"), 0.5, 0.5, 0.5), (0.5, 9.0, 0.5, 0.5)])
+@pytest.mark.parametrize(
+    "box", [(0.5, 0.5, -0.5, 0.5), (float("nan"), 0.5, 0.5, 0.5), (0.5, 9.0, 0.5, 0.5)]
+)
 def test_corrections_that_are_no_boxes_of_the_photo_are_left_out(tmp_path, box):
-    assert detector_of(tmp_path, {(4, 4): (0.9, 0.5, 0.5, 0.25, 0.25)}, box).detect(black(288, 288)) == []
+    assert (
+        detector_of(tmp_path, {(4, 4): (0.9, 0.5, 0.5, 0.25, 0.25)}, box).detect(black(288, 288))
+        == []
+    )
 
 
 def test_both_networks_see_rgb_from_0_to_1(tmp_path):
     # the first is as sure as the middle is red; the second answers its red and blue as the centre
-    write_yolo(tmp_path, {(4, 4): (1, 0.5, 0.5, 0.25, 0.25)}, lambda tf, image: image[0, 144, 144, 0])
-    write_corrector(tmp_path, seen=lambda tf, image: [
-        tf.reduce_mean(image[..., 0]), tf.reduce_mean(image[..., 2]), tf.constant(0.25), tf.constant(0.25)])
+    write_yolo(
+        tmp_path, {(4, 4): (1, 0.5, 0.5, 0.25, 0.25)}, lambda tf, image: image[0, 144, 144, 0]
+    )
+    write_corrector(
+        tmp_path,
+        seen=lambda tf, image: [
+            tf.reduce_mean(image[..., 0]),
+            tf.reduce_mean(image[..., 2]),
+            tf.constant(0.25),
+            tf.constant(0.25),
+        ],
+    )
     detector = make_detector("faced", 0.1, tmp_path)
     photo = np.full((288, 288, 3), (51, 0, 153), np.uint8)  # .2 red, .6 blue; the crop is 72..216
     [found] = detector.detect(photo)
@@ -143,10 +195,20 @@ def test_both_networks_see_rgb_from_0_to_1(tmp_path):
 
 
 def test_the_first_network_sees_the_whole_photo_and_the_second_the_crop(tmp_path):
-    # white where the face is (its middle at 432, 72 of 576 x 288), black elsewhere: the second sees its share of white
-    write_yolo(tmp_path, {(6, 2): (1, 0.75, 0.25, 0.125, 0.25)}, lambda tf, image: image[0, 72, 216, 0])
-    write_corrector(tmp_path, seen=lambda tf, image: [
-        tf.constant(0.5), tf.constant(0.5), tf.reduce_mean(image), tf.reduce_mean(image)])
+    # white where the face is (its middle at 432, 72 of 576 x 288), black elsewhere: the second sees
+    # its share of white
+    write_yolo(
+        tmp_path, {(6, 2): (1, 0.75, 0.25, 0.125, 0.25)}, lambda tf, image: image[0, 72, 216, 0]
+    )
+    write_corrector(
+        tmp_path,
+        seen=lambda tf, image: [
+            tf.constant(0.5),
+            tf.constant(0.5),
+            tf.reduce_mean(image),
+            tf.reduce_mean(image),
+        ],
+    )
     photo = black(576, 288)
     photo[36:108, 396:468] = 255  # 72 x 72, a quarter of the crop of 144 x 144
     [found] = make_detector("faced", None, tmp_path).detect(photo, smallest=0.05)
@@ -170,16 +232,30 @@ def test_auto_takes_it_where_both_graphs_are(tmp_path):
 def test_missing_graphs_are_named_with_where_they_are_had(tmp_path):
     with pytest.raises(UserError) as caught:
         make_detector("faced", model_dir=tmp_path / "none")
-    for part in ("no folder", str(tmp_path / "none"), "https://github.com/iitzco/faced", "MIT", YOLO, CORRECTOR, "--model_dir"):
+    for part in (
+        "no folder",
+        str(tmp_path / "none"),
+        "https://github.com/iitzco/faced",
+        "MIT",
+        YOLO,
+        CORRECTOR,
+        "--model_dir",
+    ):
         assert part in str(caught.value)
     write_yolo(tmp_path, {})
     with pytest.raises(UserError, match=f"has no {CORRECTOR}. Get"):
         make_detector("faced", model_dir=tmp_path)
 
 
-@pytest.mark.parametrize(("data", "what"), [
-    (b"\x0b\x0b not a graph", "no frozen TensorFlow graph"), (b"<html>", "HTML"),
-    (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"), (b"", "a graph without img:0, training:0, prob:0")])
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"\x0b\x0b not a graph", "no frozen TensorFlow graph"),
+        (b"<html>", "HTML"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+        (b"", "a graph without img:0, training:0, prob:0"),
+    ],
+)
 def test_what_is_no_graph_is_refused_with_what_it_is(tmp_path, data, what):
     write_corrector(tmp_path)
     (tmp_path / YOLO).write_bytes(data)
@@ -190,13 +266,17 @@ def test_what_is_no_graph_is_refused_with_what_it_is(tmp_path, data, what):
 
 def test_graphs_of_another_signature_are_refused(tmp_path):
     write_yolo(tmp_path, {})
-    write_graph(tmp_path / CORRECTOR, 50, lambda tf, image, training: {"X": 0.5, "Y": 0.5, "W": 0.5})
+    write_graph(
+        tmp_path / CORRECTOR, 50, lambda tf, image, training: {"X": 0.5, "Y": 0.5, "W": 0.5}
+    )
     with pytest.raises(UserError, match=r"corrector\.pb: .*a graph without H:0"):
         make_detector("faced", model_dir=tmp_path)
     write_graph(tmp_path / CORRECTOR, 40, lambda tf, image, training: dict.fromkeys("XYWH", 0.5))
     with pytest.raises(UserError, match=r"cannot be run on a picture of 50 x 50 px"):
         make_detector("faced", model_dir=tmp_path)
-    write_graph(tmp_path / CORRECTOR, 50, lambda tf, image, training: dict.fromkeys("XYWH", tf.zeros([4])))
+    write_graph(
+        tmp_path / CORRECTOR, 50, lambda tf, image, training: dict.fromkeys("XYWH", tf.zeros([4]))
+    )
     with pytest.raises(UserError, match=r"outputs hold \[4, 4, 4, 4\] values, and 1 each"):
         make_detector("faced", model_dir=tmp_path)
     (tmp_path / CORRECTOR).write_bytes((tmp_path / YOLO).read_bytes())  # the wrong one of the two
@@ -209,7 +289,12 @@ def test_no_notices_are_printed(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.skipif("IMAGEFEC_TEST_MODELS" not in os.environ, reason="IMAGEFEC_TEST_MODELS names no folder of real models")
+@pytest.mark.skipif(
+    "IMAGEFEC_TEST_MODELS" not in os.environ,
+    reason="IMAGEFEC_TEST_MODELS names no folder of real models",
+)
 def test_the_real_graphs_find_the_astronaut():
-    found = make_detector("faced", model_dir=os.environ["IMAGEFEC_TEST_MODELS"]).detect(skimage.data.astronaut())
+    found = make_detector("faced", model_dir=os.environ["IMAGEFEC_TEST_MODELS"]).detect(
+        skimage.data.astronaut()
+    )
     assert iou(found[0].box, Box(170, 275, 60, 180)) > 0.4

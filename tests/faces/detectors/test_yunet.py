@@ -14,7 +14,9 @@ from imagefec.faces.detectors import auto_choice, make_detector, yunet
 from imagefec.faces.detectors.model_files import ModelFile
 from imagefec.maths.geometry import Box, iou
 
-pytestmark = pytest.mark.skipif(not hasattr(cv2, "FaceDetectorYN"), reason="this OpenCV has no FaceDetectorYN")
+pytestmark = pytest.mark.skipif(
+    not hasattr(cv2, "FaceDetectorYN"), reason="this OpenCV has no FaceDetectorYN"
+)
 STRIDES, HEADS = (8, 16, 32), {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 
 
@@ -44,8 +46,12 @@ def tensor(name, array):
 
 
 def node(kind, inputs, output, **ints):
-    attributes = [(5, message((1, name), *((8, n) for n in values), (20, 7))) for name, values in ints.items()]
-    return message(*((1, name) for name in inputs), (2, output), (3, output), (4, kind), *attributes)
+    attributes = [
+        (5, message((1, name), *((8, n) for n in values), (20, 7))) for name, values in ints.items()
+    ]
+    return message(
+        *((1, name) for name in inputs), (2, output), (3, output), (4, kind), *attributes
+    )
 
 
 def value_info(name, shape):
@@ -56,7 +62,8 @@ def value_info(name, shape):
 def onnx(weights):
     """A model whose outputs, as YuNet's, are one convolution a head and stride, of kernel and stride `stride`.
 
-    weights: (head, stride) -> (weight of each of the input's channels, bias of each output); else zeros.
+    weights: (head, stride) -> (weight of each of the input's channels, bias of each output); else
+      zeros.
     """
     nodes, tensors, outputs = [], [], []
     for head, n in HEADS.items():
@@ -65,24 +72,43 @@ def onnx(weights):
             kernel = np.zeros((n, 3, stride, stride), np.float32)
             kernel += np.array(channels, np.float32)[None, :, None, None] / stride**2
             name = f"{head}_{stride}"
-            tensors += [tensor(f"{name}.w", kernel), tensor(f"{name}.b", np.array(bias, np.float32)),
-                        tensor(f"{name}.s", np.array([1, -1, n], np.int64))]
+            tensors += [
+                tensor(f"{name}.w", kernel),
+                tensor(f"{name}.b", np.array(bias, np.float32)),
+                tensor(f"{name}.s", np.array([1, -1, n], np.int64)),
+            ]
             side = [stride, stride]
-            nodes += [node("Conv", ["input", f"{name}.w", f"{name}.b"], f"{name}.c", kernel_shape=side, strides=side),
-                      node("Transpose", [f"{name}.c"], f"{name}.t", perm=[0, 2, 3, 1]),
-                      node("Reshape", [f"{name}.t", f"{name}.s"], name)]
+            nodes += [
+                node(
+                    "Conv",
+                    ["input", f"{name}.w", f"{name}.b"],
+                    f"{name}.c",
+                    kernel_shape=side,
+                    strides=side,
+                ),
+                node("Transpose", [f"{name}.c"], f"{name}.t", perm=[0, 2, 3, 1]),
+                node("Reshape", [f"{name}.t", f"{name}.s"], name),
+            ]
             outputs.append(value_info(name, (1, (640 // stride) ** 2, n)))
-    graph = message(*((1, each) for each in nodes), (2, "heads"), *((5, each) for each in tensors),
-                    (11, value_info("input", (1, 3, 640, 640))), *((12, each) for each in outputs))
+    graph = message(
+        *((1, each) for each in nodes),
+        (2, "heads"),
+        *((5, each) for each in tensors),
+        (11, value_info("input", (1, 3, 640, 640))),
+        *((12, each) for each in outputs),
+    )
     return message((1, 7), (7, graph), (8, message((1, ""), (2, 11))))
 
 
-# At stride 8 a cell is as surely a face as it is red (OpenCV feeds BGR), 6 x 8 cells large and in the cell's middle.
-RED_CELLS = onnx({
-    ("cls", 8): ((0, 0, 1 / 255), (0,)),
-    ("obj", 8): ((0, 0, 0), (1,)),
-    ("bbox", 8): ((0, 0, 0), (0.5, 0.5, np.log(6), np.log(8))),
-})
+# At stride 8 a cell is as surely a face as it is red (OpenCV feeds BGR), 6 x 8 cells large and in
+# the cell's middle.
+RED_CELLS = onnx(
+    {
+        ("cls", 8): ((0, 0, 1 / 255), (0,)),
+        ("obj", 8): ((0, 0, 0), (1,)),
+        ("bbox", 8): ((0, 0, 0), (0.5, 0.5, np.log(6), np.log(8))),
+    }
+)
 
 
 def write_model(folder, monkeypatch, data=RED_CELLS):
@@ -90,7 +116,9 @@ def write_model(folder, monkeypatch, data=RED_CELLS):
     folder.mkdir(exist_ok=True)
     (folder / yunet.FILE.name).write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
-    monkeypatch.setattr(yunet, "FILE", ModelFile(yunet.FILE.name, yunet.FILE.page, "MIT", len(data), digest))
+    monkeypatch.setattr(
+        yunet, "FILE", ModelFile(yunet.FILE.name, yunet.FILE.page, "MIT", len(data), digest)
+    )
     return folder
 
 
@@ -103,7 +131,7 @@ def cells(width, height, reds):
     """A black photo with cells of 8 px reddened: (column, row) -> red."""
     photo = np.zeros((height, width, 3), np.uint8)
     for (column, row), red in reds.items():
-        photo[8 * row:8 * row + 8, 8 * column:8 * column + 8, 0] = red
+        photo[8 * row : 8 * row + 8, 8 * column : 8 * column + 8, 0] = red
     return photo
 
 
@@ -116,7 +144,9 @@ def test_a_face_is_found_where_the_network_says(models):
     # cell (10, 6): centre 84, 52; 6 x 8 cells are 48 x 64 px; the score is sqrt(1 * 1)
     [found] = make_detector("yunet", model_dir=models).detect(cells(160, 120, {(10, 6): 255}))
     box = found.box
-    np.testing.assert_allclose((box.left, box.right, box.top, box.bottom), (60, 108, 20, 84), atol=1e-3)
+    np.testing.assert_allclose(
+        (box.left, box.right, box.top, box.bottom), (60, 108, 20, 84), atol=1e-3
+    )
     assert found.score == pytest.approx(1, abs=1e-6)
 
 
@@ -129,27 +159,35 @@ def test_other_colours_are_not_red(models):
 def test_the_score_is_a_root_and_the_default_leaves_out_what_is_below_seven_tenths(models):
     # sqrt(150 / 255) = .767, sqrt(120 / 255) = .686
     photo = cells(320, 160, {(5, 10): 150, (30, 10): 120})
-    assert [round(each.score, 3) for each in make_detector("yunet", model_dir=models).detect(photo)] == [0.767]
+    assert [
+        round(each.score, 3) for each in make_detector("yunet", model_dir=models).detect(photo)
+    ] == [0.767]
     found = make_detector("yunet", 0.5, models).detect(photo)
     assert [round(each.score, 3) for each in found] == [0.767, 0.686]
 
 
 def test_overlapping_faces_are_one_and_a_box_over_the_edge_is_cut(models):
-    # cells 10 and 12 of a row: 48 px wide, 16 px apart: IoU 32 / 64 = .5; cell (0, 0): centre 4, 4, left of the photo
+    # cells 10 and 12 of a row: 48 px wide, 16 px apart: IoU 32 / 64 = .5; cell (0, 0): centre 4, 4,
+    # left of the photo
     detector = make_detector("yunet", model_dir=models)
     found = detector.detect(cells(320, 160, {(20, 10): 255, (22, 10): 250, (0, 0): 240}))
     assert len(found) == 2
     assert found[0].box.left == pytest.approx(20 * 8 + 4 - 24, abs=1e-3)
     corner = found[1].box
-    np.testing.assert_allclose((corner.left, corner.right, corner.top, corner.bottom), (0, 28, 0, 36), atol=1e-3)
+    np.testing.assert_allclose(
+        (corner.left, corner.right, corner.top, corner.bottom), (0, 28, 0, 36), atol=1e-3
+    )
 
 
 def test_a_large_photo_is_shrunk_and_boxes_are_in_its_own_pixels(models):
-    # the shorter side of 640 shrinks to 32 / .1 = 320: blocks of 16 px become cells of 8; (10, 6) gives 48 x 64, doubled
+    # the shorter side of 640 shrinks to 32 / .1 = 320: blocks of 16 px become cells of 8; (10, 6)
+    # gives 48 x 64, doubled
     photo = np.kron(cells(640, 320, {(10, 6): 255}), np.ones((2, 2, 1), np.uint8))
     [found] = make_detector("yunet", model_dir=models).detect(photo)
     box = found.box
-    np.testing.assert_allclose((box.left, box.right, box.top, box.bottom), (120, 216, 40, 168), atol=1e-2)
+    np.testing.assert_allclose(
+        (box.left, box.right, box.top, box.bottom), (120, 216, 40, 168), atol=1e-2
+    )
 
 
 def test_faces_smaller_than_wanted_are_left_out(models):
@@ -161,7 +199,10 @@ def test_faces_smaller_than_wanted_are_left_out(models):
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 400, 3), (33, 31, 3)])
 def test_a_picture_of_any_size_can_be_asked(models, shape):
-    assert make_detector("yunet", model_dir=models).detect(np.zeros(shape, np.uint8), smallest=0.5) == []
+    assert (
+        make_detector("yunet", model_dir=models).detect(np.zeros(shape, np.uint8), smallest=0.5)
+        == []
+    )
 
 
 def test_the_version_names_the_file(models):
@@ -189,14 +230,32 @@ def test_one_folder_is_searched_the_named_one_first(tmp_path, models, monkeypatc
 def test_a_missing_file_says_where_it_is_had_and_where_to_put_it(tmp_path):
     with pytest.raises(UserError) as caught:
         make_detector("yunet", model_dir=tmp_path)
-    for part in (yunet.FILE.name, str(tmp_path), yunet.FILE.page, yunet.FILE.sha256, "--model_dir", "MIT"):
+    for part in (
+        yunet.FILE.name,
+        str(tmp_path),
+        yunet.FILE.page,
+        yunet.FILE.sha256,
+        "--model_dir",
+        "MIT",
+    ):
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize(("data", "what"), [
-    (b"version https://git-lfs.github.com/spec/v1\noid sha256:8f23\nsize 232589\n", "pointer of Git LFS"),
-    (b"\n<!DOCTYPE html><html>", "HTML"), (b"", "0 bytes"), (RED_CELLS, "sha256 " + hashlib.sha256(RED_CELLS).hexdigest())])
-def test_a_wrong_file_is_refused_with_what_it_is_and_auto_takes_no_other_instead(tmp_path, data, what):
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:8f23\nsize 232589\n",
+            "pointer of Git LFS",
+        ),
+        (b"\n<!DOCTYPE html><html>", "HTML"),
+        (b"", "0 bytes"),
+        (RED_CELLS, "sha256 " + hashlib.sha256(RED_CELLS).hexdigest()),
+    ],
+)
+def test_a_wrong_file_is_refused_with_what_it_is_and_auto_takes_no_other_instead(
+    tmp_path, data, what
+):
     (tmp_path / yunet.FILE.name).write_bytes(data)
     for name in ("yunet", "auto"):
         with pytest.raises(UserError, match="not the model that detector yunet wants") as caught:
@@ -223,7 +282,12 @@ def test_a_least_score_outside_its_scale_is_refused(models, score):
         make_detector("yunet", score, models)
 
 
-@pytest.mark.skipif("IMAGEFEC_TEST_MODELS" not in os.environ, reason="IMAGEFEC_TEST_MODELS names no folder of real models")
+@pytest.mark.skipif(
+    "IMAGEFEC_TEST_MODELS" not in os.environ,
+    reason="IMAGEFEC_TEST_MODELS names no folder of real models",
+)
 def test_the_real_model_finds_the_astronaut():
-    found = make_detector("yunet", model_dir=os.environ["IMAGEFEC_TEST_MODELS"]).detect(skimage.data.astronaut())
+    found = make_detector("yunet", model_dir=os.environ["IMAGEFEC_TEST_MODELS"]).detect(
+        skimage.data.astronaut()
+    )
     assert iou(found[0].box, Box(170, 275, 60, 180)) > 0.5

@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 
 from imagefec.faces.synthetic import expressions, face
-from imagefec.faces.synthetic.expressions import CONTROLS, PROTOTYPES, SALIENCE, WORDS, sample_expression
+from imagefec.faces.synthetic.expressions import (
+    CONTROLS,
+    PROTOTYPES,
+    SALIENCE,
+    WORDS,
+    sample_expression,
+)
 from imagefec.faces.synthetic.face import draw_head
 from imagefec.faces.synthetic.people import sample_person
 
-# Where most of a control's change has to lie: (top row, bottom row, left, right) in head units from the middle.
+# Where most of a control's change has to lie: (top row, bottom row, left, right) in head units from
+# the middle.
 UPPER, LOWER, MIDDLE = (-2, 0.1, -2, 2), (0.1, 2, -2, 2), (-0.35, 0.4, -2, 2)
 EXTREMES = {
     ("inner_brow_raise", 1): UPPER,
@@ -36,7 +43,9 @@ EXTREMES = {
     ("gaze_down", 1): UPPER,
     ("gaze_down", -1): UPPER,
 }
-BLUE = np.array([0.0, 0.0, 255.0])  # no skin, hair or mouth is blue, so what is painted so can be found again
+BLUE = np.array(
+    [0.0, 0.0, 255.0]
+)  # no skin, hair or mouth is blue, so what is painted so can be found again
 # arXiv:1811.11283, section 3
 FEC_WORDS = """
 amusement anger awe boredom concentration confusion contemplation contempt contentment desire disappointment
@@ -53,7 +62,10 @@ def people():
     """Five clean-shaven people in grey without glasses, so that nothing hides a feature or is as blue."""
     found = [sample_person(np.random.default_rng(seed)) for seed in range(5)]
     grey = np.full(3, 120.0)
-    return [dataclasses.replace(person, glasses=0, beard=0, hair_style=1, shirt=grey) for person in found]
+    return [
+        dataclasses.replace(person, glasses=0, beard=0, hair_style=1, shirt=grey)
+        for person in found
+    ]
 
 
 def blue_pixels(person, expression, turn=(0.0, 0.0)):
@@ -67,13 +79,24 @@ def lips(expression, person, turn=(0.0, 0.0)):
     """What a ruler would read off the lips."""
     x, y = blue_pixels(dataclasses.replace(person, lips=BLUE), expression, turn)
     ends = [y[np.abs(x - x.min()) < 0.02].mean(), y[np.abs(x - x.max()) < 0.02].mean()]
-    return {"width": x.max() - x.min(), "area": x.size, "top": y.min(), "bottom": y.max(), "middle": x.mean(),
-            "left_corner": ends[0], "right_corner": ends[1]}
+    return {
+        "width": x.max() - x.min(),
+        "area": x.size,
+        "top": y.min(),
+        "bottom": y.max(),
+        "middle": x.mean(),
+        "left_corner": ends[0],
+        "right_corner": ends[1],
+    }
 
 
 def irises(expression, person):
     x, y = blue_pixels(dataclasses.replace(person, iris=BLUE), expression)
-    return {"area": x.size, "x": x.mean() if x.size else np.nan, "y": y.mean() if x.size else np.nan}
+    return {
+        "area": x.size,
+        "x": x.mean() if x.size else np.nan,
+        "y": y.mean() if x.size else np.nan,
+    }
 
 
 def test_a_face_has_at_least_ten_controls_each_with_a_weight():
@@ -94,9 +117,13 @@ def test_the_neutral_face_is_the_face_at_rest():
 
 
 def test_no_two_prototypes_look_alike():
-    pictures = [draw_head(people()[0], expression)[0].astype(int) for expression in PROTOTYPES.values()]
+    pictures = [
+        draw_head(people()[0], expression)[0].astype(int) for expression in PROTOTYPES.values()
+    ]
     least = min(np.abs(a - b).mean() for i, a in enumerate(pictures) for b in pictures[:i])
-    assert least > 0.4  # levels of 255, over the whole canvas; the faintest single control changes about as much
+    assert (
+        least > 0.4
+    )  # levels of 255, over the whole canvas; the faintest single control changes about as much
 
 
 def test_prototypes_and_samples_stay_within_each_controls_range():
@@ -140,32 +167,38 @@ def test_each_control_is_still_seen_at_the_size_of_training(control, extreme):
         assert np.abs(rest.astype(int) - moved).max() > 25  # well above the camera's noise
 
 
-@pytest.mark.parametrize(("control", "extreme", "measure", "sign"), [
-    ("smile", 1, "left_corner", -1),          # rows count downwards: up is less
-    ("smile", 1, "right_corner", -1),
-    ("smile", -1, "left_corner", 1),
-    ("smile", -1, "right_corner", 1),
-    ("one_sided", 1, "left_corner", -1),
-    ("one_sided", -1, "right_corner", -1),
-    ("lip_stretch", 1, "width", 1),
-    ("pucker", 1, "width", -1),
-    ("lip_press", 1, "area", -1),
-    ("upper_lip_raise", 1, "top", -1),
-    ("jaw_drop", 1, "bottom", 1),
-])
+@pytest.mark.parametrize(
+    ("control", "extreme", "measure", "sign"),
+    [
+        ("smile", 1, "left_corner", -1),  # rows count downwards: up is less
+        ("smile", 1, "right_corner", -1),
+        ("smile", -1, "left_corner", 1),
+        ("smile", -1, "right_corner", 1),
+        ("one_sided", 1, "left_corner", -1),
+        ("one_sided", -1, "right_corner", -1),
+        ("lip_stretch", 1, "width", 1),
+        ("pucker", 1, "width", -1),
+        ("lip_press", 1, "area", -1),
+        ("upper_lip_raise", 1, "top", -1),
+        ("jaw_drop", 1, "bottom", 1),
+    ],
+)
 def test_lips_go_where_the_controls_name_says(control, extreme, measure, sign):
     for person in people():
         rest, moved = (lips(pose(**{control: value}), person)[measure] for value in (0, extreme))
         assert sign * (moved - rest) > 0
 
 
-@pytest.mark.parametrize(("control", "extreme", "measure", "sign"), [
-    ("gaze_right", 1, "x", 1),
-    ("gaze_right", -1, "x", -1),
-    ("gaze_down", 1, "y", 1),
-    ("gaze_down", -1, "y", -1),
-    ("lid_opening", 1, "area", 1),
-])
+@pytest.mark.parametrize(
+    ("control", "extreme", "measure", "sign"),
+    [
+        ("gaze_right", 1, "x", 1),
+        ("gaze_right", -1, "x", -1),
+        ("gaze_down", 1, "y", 1),
+        ("gaze_down", -1, "y", -1),
+        ("lid_opening", 1, "area", 1),
+    ],
+)
 def test_irises_go_where_the_controls_name_says(control, extreme, measure, sign):
     for person in people():
         rest, moved = (irises(pose(**{control: value}), person)[measure] for value in (0, extreme))
@@ -183,7 +216,9 @@ def test_a_turn_carries_the_features_along():
 
 
 def test_a_person_looks_the_same_each_time_and_unlike_the_next():
-    first, again, other = (draw_head(sample_person(np.random.default_rng(seed)), pose())[0] for seed in (5, 5, 6))
+    first, again, other = (
+        draw_head(sample_person(np.random.default_rng(seed)), pose())[0] for seed in (5, 5, 6)
+    )
     np.testing.assert_array_equal(first, again)
     assert np.abs(first.astype(int) - other).mean() > 5
 
@@ -201,7 +236,9 @@ def test_any_expression_within_range_can_be_drawn():
     rng = np.random.default_rng(2)
     for _ in range(150):
         person = sample_person(rng)
-        picture, mask = draw_head(person, rng.choice([-1, 1, 0], len(expressions.CONTROLS)).astype(np.float32))
+        picture, mask = draw_head(
+            person, rng.choice([-1, 1, 0], len(expressions.CONTROLS)).astype(np.float32)
+        )
         assert picture.shape == (face.CANVAS_PX, face.CANVAS_PX, 3) and picture.dtype == np.uint8
         assert 0.2 < (mask > 0).mean() < 0.9 and set(np.unique(mask)) <= set(range(256))
         assert mask[int(face.CENTRE[1]), int(face.CENTRE[0])] == 255

@@ -14,18 +14,26 @@ from imagefec.maths.geometry import iou, to_pixels
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_box_holds_the_face_and_little_else(seed):
-    person = dataclasses.replace(sample_person(np.random.default_rng(seed)), hair_style=0, beard=0, glasses=0)
+    person = dataclasses.replace(
+        sample_person(np.random.default_rng(seed)), hair_style=0, beard=0, glasses=0
+    )
     rest, lively = np.zeros((2, len(CONTROLS)), np.float32)
-    lively[[CONTROLS.index(name) for name in ("inner_brow_raise", "lid_opening", "smile", "upper_lip_raise")]] = 1
+    lively[
+        [
+            CONTROLS.index(name)
+            for name in ("inner_brow_raise", "lid_opening", "smile", "upper_lip_raise")
+        ]
+    ] = 1
     darker = dataclasses.replace(person, skin=person.skin * 0.6)
     # The same chance each time, so photographs differ only where expression or skin does.
     (photo, boxes), (other, _), (shadow, _) = (
         draw_photo(np.random.default_rng(seed), [head])
-        for head in ((person, rest), (person, lively), (darker, rest)))
+        for head in ((person, rest), (person, lively), (darker, rest))
+    )
     height, width = photo.shape[:2]
     box = to_pixels(boxes[0], width, height)
     inside = np.zeros((height, width), bool)
-    inside[round(box.top):round(box.bottom), round(box.left):round(box.right)] = True
+    inside[round(box.top) : round(box.bottom), round(box.left) : round(box.right)] = True
     features = np.abs(photo.astype(int) - other).max(2) > 30
     skin = np.abs(photo.astype(int) - shadow).max(2) > 12
     assert features[inside].sum() > 0.97 * features.sum() > 0
@@ -52,5 +60,9 @@ def test_the_same_chance_gives_the_same_photograph_and_another_another():
 def test_a_jpeg_gives_back_the_photographs_colours():
     rng = np.random.default_rng(0)
     photo, _ = draw_photo(rng, [(sample_person(rng), np.zeros(len(CONTROLS), np.float32))])
-    decoded = cv2.imdecode(np.frombuffer(encode_jpeg(rng, photo), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-    assert np.abs(decoded.astype(int) - photo).mean() < 6  # swapped channels would be some 20 levels off
+    decoded = cv2.imdecode(np.frombuffer(encode_jpeg(rng, photo), np.uint8), cv2.IMREAD_COLOR)[
+        ..., ::-1
+    ]
+    assert (
+        np.abs(decoded.astype(int) - photo).mean() < 6
+    )  # swapped channels would be some 20 levels off

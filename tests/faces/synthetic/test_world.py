@@ -26,7 +26,9 @@ SPLITS = ("train", "test")
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    return draw_world(tmp_path_factory.mktemp("drawn") / "one", **SIZE, url_root=ROOT, seed=3, workers=1)
+    return draw_world(
+        tmp_path_factory.mktemp("drawn") / "one", **SIZE, url_root=ROOT, seed=3, workers=1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +49,12 @@ def truth(world, rows):
     for record in table(world, "controls.csv"):
         controls = np.array([float(record[name]) for name in CONTROLS])
         shown.setdefault(f"{ROOT}/{record['image']}", []).append((record["word"], controls))
-    return {(url, box): fact for url in boxes if len(boxes[url]) == len(shown[url])
-            for box, fact in zip(sorted(boxes[url], key=lambda box: box.left), shown[url])}
+    return {
+        (url, box): fact
+        for url in boxes
+        if len(boxes[url]) == len(shown[url])
+        for box, fact in zip(sorted(boxes[url], key=lambda box: box.left), shown[url])
+    }
 
 
 def csv_of(world, split):
@@ -67,7 +73,11 @@ def facts_of(row, truth):
 
 
 def bytes_of(world):
-    return {str(path.relative_to(world)): path.read_bytes() for path in sorted(world.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(world)): path.read_bytes()
+        for path in sorted(world.rglob("*"))
+        if path.is_file()
+    }
 
 
 def urls_of(rows):
@@ -93,42 +103,74 @@ def test_the_world_holds_as_many_faces_rows_and_people_as_asked(world, rows):
 
 
 def test_identities_and_controls_list_the_same_faces(world):
-    places = [[(row["image"], row["position"]) for row in table(world, name)]
-              for name in ("identities.csv", "controls.csv")]
+    places = [
+        [(row["image"], row["position"]) for row in table(world, name)]
+        for name in ("identities.csv", "controls.csv")
+    ]
     assert places[0] == places[1] and len(set(places[0])) == len(places[0])
     assert {row["word"] for row in table(world, "controls.csv")} == set(WORDS)
 
 
 def test_train_and_test_share_neither_people_nor_photographs(world, rows):
     people = table(world, "identities.csv")
-    photographs = {split: {f"{ROOT}/{person['image']}" for person in people if person["split"] == split}
-                   for split in SPLITS}
-    identities = {split: {person["identity"] for person in people if person["split"] == split}
-                  for split in SPLITS}
-    assert not identities["train"] & identities["test"] and not photographs["train"] & photographs["test"]
+    photographs = {
+        split: {f"{ROOT}/{person['image']}" for person in people if person["split"] == split}
+        for split in SPLITS
+    }
+    identities = {
+        split: {person["identity"] for person in people if person["split"] == split}
+        for split in SPLITS
+    }
+    assert (
+        not identities["train"] & identities["test"]
+        and not photographs["train"] & photographs["test"]
+    )
     for split in SPLITS:
         assert urls_of(rows[split]) <= photographs[split]
 
 
 def test_a_validation_split_has_people_of_its_own_and_leaves_the_test_split_as_it_was(tmp_path):
-    plain = draw_world(tmp_path / "two", faces=300, identities=10, triplets=12, test_fraction=0.3, url_root="http://x",
-                       workers=1)
-    three = draw_world(tmp_path / "three", faces=300, identities=10, triplets=12, test_fraction=0.3, url_root="http://x",
-                       workers=1, validation_fraction=0.3)
-    rows = {split: (three / f"faceexp-comparison-data-{split}-public.csv").read_text().splitlines()
-            for split in ("train", "test", "validation")}
+    plain = draw_world(
+        tmp_path / "two",
+        faces=300,
+        identities=10,
+        triplets=12,
+        test_fraction=0.3,
+        url_root="http://x",
+        workers=1,
+    )
+    three = draw_world(
+        tmp_path / "three",
+        faces=300,
+        identities=10,
+        triplets=12,
+        test_fraction=0.3,
+        url_root="http://x",
+        workers=1,
+        validation_fraction=0.3,
+    )
+    rows = {
+        split: (three / f"faceexp-comparison-data-{split}-public.csv").read_text().splitlines()
+        for split in ("train", "test", "validation")
+    }
     assert [len(rows[split]) for split in rows] == [4, 4, 4]
     name = "faceexp-comparison-data-test-public.csv"
     assert (plain / name).read_bytes() == (three / name).read_bytes()
     with open(three / "identities.csv") as file:
         people = {(row["split"], row["identity"]) for row in csv.DictReader(file)}
-    assert {split: sum(of == split for of, _ in people) for split in rows} == {"train": 4, "test": 3, "validation": 3}
+    assert {split: sum(of == split for of, _ in people) for split in rows} == {
+        "train": 4,
+        "test": 3,
+        "validation": 3,
+    }
     assert len({identity for _, identity in people}) == 10
 
 
 def test_no_person_is_in_both_splits_under_two_names(tmp_path, monkeypatch):
     people = []
-    monkeypatch.setattr(worlds, "sample_person", lambda rng: people.append(sample_person(rng)) or people[-1])
+    monkeypatch.setattr(
+        worlds, "sample_person", lambda rng: people.append(sample_person(rng)) or people[-1]
+    )
     draw_world(tmp_path, faces=200, identities=10, triplets=6, test_fraction=0.5, workers=1)
     assert len({tuple(person.skin) for person in people}) == len(people) == 10
 
@@ -140,7 +182,9 @@ def test_every_url_leads_to_a_photograph_and_no_partial_file_is_left(world, rows
 
 
 def test_without_a_root_the_urls_are_files_that_open(tmp_path):
-    drawn = draw_world(tmp_path / "a b", faces=200, identities=4, triplets=6, test_fraction=0.5, workers=1)
+    drawn = draw_world(
+        tmp_path / "a b", faces=200, identities=4, triplets=6, test_fraction=0.5, workers=1
+    )
     for url in urls_of(read_rows(csv_of(drawn, "train"))):
         with urllib.request.urlopen(url) as photograph:
             assert photograph.read(2) == b"\xff\xd8"  # a JPEG
@@ -190,11 +234,15 @@ def test_raters_follow_the_truth_far_above_chance(rows, truth):
     for row in rows["train"] + rows["test"]:
         if row.odd is not None and (facts := facts_of(row, truth)):
             a, b, c = (SALIENCE * controls for _, controls in facts)
-            odd = int(np.argmin([np.linalg.norm(b - c), np.linalg.norm(a - c), np.linalg.norm(a - b)]))
+            odd = int(
+                np.argmin([np.linalg.norm(b - c), np.linalg.norm(a - c), np.linalg.norm(a - b)])
+            )
             right.append(row.odd == odd)
             votes += [vote == odd for vote in row.votes]
     assert len(right) > 400
-    assert np.mean(right) > 0.75 and 0.6 < np.mean(votes) < 0.98  # chance is 1/3; people are not unanimous
+    assert (
+        np.mean(right) > 0.75 and 0.6 < np.mean(votes) < 0.98
+    )  # chance is 1/3; people are not unanimous
 
 
 def test_the_odd_face_stands_at_each_place_equally_often(rows):
@@ -209,7 +257,11 @@ def test_a_few_rows_tie_and_most_do_not(rows):
 def test_raters_agree_on_a_plain_case():
     expressions = np.zeros((3, len(CONTROLS)), np.float32)
     expressions[1, CONTROLS.index("jaw_drop")] = 1
-    votes = [vote for i in range(20) for _, vote in Raters(0).judge(np.random.default_rng(i), expressions)]
+    votes = [
+        vote
+        for i in range(20)
+        for _, vote in Raters(0).judge(np.random.default_rng(i), expressions)
+    ]
     assert np.mean(np.array(votes) == 1) == 1
 
 
@@ -217,31 +269,45 @@ def test_raters_agree_on_a_plain_case():
 def test_a_detector_finds_nine_of_ten_drawn_faces(world, rows):
     refs = list(dict.fromkeys(ref for row in rows["train"] for ref in row.faces))[:150]
     detector = make_detector("haar")
-    crops = [crop_face(read_photo(world / ref.url.removeprefix(f"{ROOT}/")), ref.box, detector) for ref in refs]
+    crops = [
+        crop_face(read_photo(world / ref.url.removeprefix(f"{ROOT}/")), ref.box, detector)
+        for ref in refs
+    ]
     assert len(crops) == 150 and np.mean([crop.reason == "" for crop in crops]) >= 0.9
 
 
 def test_progress_hears_of_every_photograph_once(tmp_path):
     drawn = []
-    draw_world(tmp_path, faces=200, identities=4, triplets=6, test_fraction=0.5, workers=1, progress=drawn.append)
+    draw_world(
+        tmp_path,
+        faces=200,
+        identities=4,
+        triplets=6,
+        test_fraction=0.5,
+        workers=1,
+        progress=drawn.append,
+    )
     assert sum(drawn) == len(list(tmp_path.rglob("*.jpg")))
 
 
-@pytest.mark.parametrize(("bad", "flag"), [
-    ({"test_fraction": 0}, "--test_fraction"),
-    ({"test_fraction": 1}, "--test_fraction"),
-    ({"test_fraction": -0.2}, "--test_fraction"),
-    ({"test_fraction": float("nan")}, "--test_fraction"),
-    ({"validation_fraction": -0.1}, "--validation_fraction"),
-    ({"test_fraction": 0.5, "validation_fraction": 0.5}, "--validation_fraction"),
-    ({"validation_fraction": 0.01}, "--faces"),
-    ({"faces": 0}, "--faces"),
-    ({"faces": 100}, "--faces"),
-    ({"identities": 1}, "--identities"),
-    ({"triplets": 1}, "--triplets"),
-    ({"identities": 2, "test_fraction": 0.8}, "--identities"),
-    ({"triplets": 2, "test_fraction": 0.8}, "--triplets"),
-])
+@pytest.mark.parametrize(
+    ("bad", "flag"),
+    [
+        ({"test_fraction": 0}, "--test_fraction"),
+        ({"test_fraction": 1}, "--test_fraction"),
+        ({"test_fraction": -0.2}, "--test_fraction"),
+        ({"test_fraction": float("nan")}, "--test_fraction"),
+        ({"validation_fraction": -0.1}, "--validation_fraction"),
+        ({"test_fraction": 0.5, "validation_fraction": 0.5}, "--validation_fraction"),
+        ({"validation_fraction": 0.01}, "--faces"),
+        ({"faces": 0}, "--faces"),
+        ({"faces": 100}, "--faces"),
+        ({"identities": 1}, "--identities"),
+        ({"triplets": 1}, "--triplets"),
+        ({"identities": 2, "test_fraction": 0.8}, "--identities"),
+        ({"triplets": 2, "test_fraction": 0.8}, "--triplets"),
+    ],
+)
 def test_numbers_that_leave_a_split_empty_are_refused_by_name(tmp_path, bad, flag):
     with pytest.raises(UserError, match=flag):
         draw_world(tmp_path / "never", **{**SIZE, "workers": 1, **bad})
@@ -264,7 +330,10 @@ def test_a_full_disk_is_told_in_a_sentence(tmp_path, monkeypatch):
 
 
 def test_a_worker_that_cannot_write_is_told_in_a_sentence(tmp_path):
-    for name in ("000000.jpg", "000000,_b.jpg"):  # a folder stands where the first photograph is written
+    for name in (
+        "000000.jpg",
+        "000000,_b.jpg",
+    ):  # a folder stands where the first photograph is written
         (tmp_path / "images/train" / f"{name}.partial").mkdir(parents=True)
     with pytest.raises(UserError, match="cannot write the drawn world there"):
         draw_world(tmp_path, **SIZE, workers=2)

@@ -34,7 +34,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(bad):
 def test_gradients_that_are_not_finite_stop_the_run():
     watch = Watch(Guards(), 0.2)
     with pytest.raises(TrainingBroke, match="norm of the gradients"):
-        watch.push(1, {"loss": jnp.float32(1), "triplet": jnp.float32(1), "gradients_l2": jnp.float32(np.inf)})
+        watch.push(
+            1,
+            {
+                "loss": jnp.float32(1),
+                "triplet": jnp.float32(1),
+                "gradients_l2": jnp.float32(np.inf),
+            },
+        )
         watch.drain()
 
 
@@ -58,7 +65,10 @@ def test_such_a_loss_with_faces_close_together_has_collapsed_in_a_tenth_of_the_s
     guards = Guards(collapse_steps=2000)
     feed(Watch(guards, 0.2), [0.2] * 1900, spread=0.05)
     feed(Watch(guards, 0.2), [0.15] * 1900, spread=0.005)  # small, and yet the loss falls
-    with pytest.raises(TrainingBroke, match=r"for 200 steps, with an embedding spread of 5\.0e-03: .*uda_consistency\.weight"):
+    with pytest.raises(
+        TrainingBroke,
+        match=r"for 200 steps, with an embedding spread of 5\.0e-03: .*uda_consistency\.weight",
+    ):
         feed(Watch(guards, 0.2), [0.2] * 200, spread=0.005)
     feed(Watch(Guards(collapse_steps=0), 0.2), [0.2] * 1000, spread=0.005)
 

@@ -11,11 +11,22 @@ from imagefec.training.step import compilation_cache
 
 
 def folder_of(environment, home):
-    code = ("import jax\nfrom imagefec.training.step.compilation_cache import cache_compilations\n"
-            "print(cache_compilations(), jax.config.jax_compilation_cache_dir)")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_COMP", "IMAGEFEC"))}
-    done = subprocess.run([sys.executable, "-c", code], env={**clean, "HOME": str(home), **environment}, capture_output=True,
-                          text=True, check=True)
+    code = (
+        "import jax\nfrom imagefec.training.step.compilation_cache import cache_compilations\n"
+        "print(cache_compilations(), jax.config.jax_compilation_cache_dir)"
+    )
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("JAX_COMP", "IMAGEFEC"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**clean, "HOME": str(home), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return done.stdout.split()
 
 
@@ -26,7 +37,10 @@ def test_it_is_on_under_the_home_folder_named_by_a_variable_or_off(tmp_path):
     assert folder_of({"IMAGEFEC_COMPILATION_CACHE": named}, tmp_path) == [named, named]
     assert folder_of({"IMAGEFEC_COMPILATION_CACHE": "off"}, tmp_path) == ["None", "None"]
     (tmp_path / "file").write_text("in the way")
-    assert folder_of({"IMAGEFEC_COMPILATION_CACHE": str(tmp_path / "file")}, tmp_path) == ["None", "None"]
+    assert folder_of({"IMAGEFEC_COMPILATION_CACHE": str(tmp_path / "file")}, tmp_path) == [
+        "None",
+        "None",
+    ]
 
 
 @pytest.mark.parametrize("cut", [1, 10])

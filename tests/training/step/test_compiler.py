@@ -15,7 +15,9 @@ def asked_anew():
 
 
 def convolve(x, kernel):
-    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the option is the CPU's")
@@ -28,7 +30,9 @@ def test_on_a_cpu_convolutions_are_left_to_xla_and_give_the_same():
 
 
 def test_xla_flags_have_the_last_word(monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_experimental_ynn_fusion_type=LIBRARY_FUSION_TYPE_DOT")
+    monkeypatch.setenv(
+        "XLA_FLAGS", "--xla_cpu_experimental_ynn_fusion_type=LIBRARY_FUSION_TYPE_DOT"
+    )
     assert compiler.step_options() is None
 
 

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a matter of Linux's C library")
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="a matter of Linux's C library"
+)
 
 CHILD = """
 import os, sys
@@ -19,8 +21,14 @@ print(sys.argv[1:], os.environ["GLIBC_TUNABLES"], os.getpid())
 
 def run(**environment):
     inherited = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
-    child = subprocess.run([sys.executable, "-c", CHILD, "one", "two words"], env=inherited | environment,
-                           capture_output=True, text=True, check=True, timeout=60)
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, "one", "two words"],
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     return child.stdout.splitlines()
 
 
@@ -31,7 +39,10 @@ def test_the_process_starts_anew_once_under_its_own_number_with_its_arguments():
 
 
 def test_other_tunables_are_kept():
-    assert "glibc.malloc.tcache_count=7:glibc.malloc.hugetlb=1" in run(GLIBC_TUNABLES="glibc.malloc.tcache_count=7")[-1]
+    assert (
+        "glibc.malloc.tcache_count=7:glibc.malloc.hugetlb=1"
+        in run(GLIBC_TUNABLES="glibc.malloc.tcache_count=7")[-1]
+    )
 
 
 def test_who_has_decided_is_left_alone():

@@ -21,14 +21,21 @@ KEY = jax.random.PRNGKey(3)
 
 def small_batch(n=4, size=6):
     random = np.random.default_rng(0)
-    return (random.integers(0, 256, (3 * n, size, size, 3)).astype(np.uint8), np.zeros(n, np.int8),
-            random.integers(0, 4, (n, 3)).astype(np.int32))
+    return (
+        random.integers(0, 256, (3 * n, size, size, 3)).astype(np.uint8),
+        np.zeros(n, np.int8),
+        random.integers(0, 4, (n, 3)).astype(np.int32),
+    )
 
 
 def linear(batch):
     """Faces -> 2 dimensions by one matrix, with a loss: few enough numbers to follow."""
-    model = tl.Serial(tl.Fn("AsFloat", lambda faces: faces.astype(jnp.float32) / 255), tl.Flatten(), tl.Dense(2),
-                      Objective(ChoiceLoss(temperature=0.5)))
+    model = tl.Serial(
+        tl.Fn("AsFloat", lambda faces: faces.astype(jnp.float32) / 255),
+        tl.Flatten(),
+        tl.Dense(2),
+        Objective(ChoiceLoss(temperature=0.5)),
+    )
     model.rng = KEY
     model.init(signature(batch))
     return model
@@ -40,9 +47,18 @@ def one_step(engine=None, rates=None, n=4):
     before = jax.tree.map(np.array, model.weights)
     optimizer = optimizers.SGD(0.1)
     optimizer.tree_init(model.weights)
-    trainer = MeshTrainer(model, optimizer, all_devices(), engine or Engine(), rates=rates and rates(model))
+    trainer = MeshTrainer(
+        model, optimizer, all_devices(), engine or Engine(), rates=rates and rates(model)
+    )
     loss, statistics = trainer.one_step(batch, KEY, 1, learning_rate=0.1)
-    return model, batch, before, trainer.accelerated_model_with_loss.weights, float(loss), statistics
+    return (
+        model,
+        batch,
+        before,
+        trainer.accelerated_model_with_loss.weights,
+        float(loss),
+        statistics,
+    )
 
 
 def test_a_step_goes_down_the_gradient_by_the_rate():
@@ -50,6 +66,7 @@ def test_a_step_goes_down_the_gradient_by_the_rate():
 
     def plain(weights):
         return model.pure_fn(batch, weights, model.state, KEY)[0]
+
     gradient = jax.grad(plain)(before)
     assert loss == pytest.approx(float(plain(before)), rel=1e-6)
     for old, slope, new in zip(*map(jax.tree.leaves, (before, gradient, after))):
@@ -67,13 +84,25 @@ def test_accumulation_over_parts_is_the_step_of_the_whole_batch():
 @pytest.mark.parametrize("factor", [0.0, 0.25])
 def test_a_rate_of_its_own_scales_a_weights_change(factor):
     _, _, before, after, _, _ = one_step()
-    _, _, _, slowed, _, _ = one_step(rates=lambda model: jax.tree.map(lambda weight: factor, model.weights))
+    _, _, _, slowed, _, _ = one_step(
+        rates=lambda model: jax.tree.map(lambda weight: factor, model.weights)
+    )
     for old, new, slow in zip(*map(jax.tree.leaves, (before, after, slowed))):
-        np.testing.assert_allclose(slow, old + factor * (np.asarray(new) - old), rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(
+            slow, old + factor * (np.asarray(new) - old), rtol=1e-4, atol=1e-7
+        )
 
 
 def tiny_network(**arguments):
-    network = ImageFEC(d_hidden=4, block="basic", stage_blocks=(1, 1), stem="conv3x2", fc_widths=(8,), d_embedding=4, **arguments)
+    network = ImageFEC(
+        d_hidden=4,
+        block="basic",
+        stage_blocks=(1, 1),
+        stem="conv3x2",
+        fc_widths=(8,),
+        d_embedding=4,
+        **arguments,
+    )
     network.rng = KEY
     network.init(signature(np.zeros((6, 48, 48, 3), np.uint8)))
     return network
@@ -82,13 +111,29 @@ def tiny_network(**arguments):
 def test_rates_go_by_the_names_of_weights_first_pattern_first():
     network = tiny_network()
     factors = rate_factors(network, {"Stem": 0, "Stage1": 0.1, "Stage": 0.5})
-    per_layer = {layer.name: set(jax.tree.leaves(part)) for layer, part in zip(network.sublayers, factors)}
-    assert per_layer["Stem"] == {0.0} and per_layer["Stage1Block1"] == {0.1} and per_layer["Stage2Block1"] == {0.5}
-    assert [rates for name, rates in per_layer.items() if name.startswith("Dense") and rates] == [{1.0}, {1.0}]
+    per_layer = {
+        layer.name: set(jax.tree.leaves(part)) for layer, part in zip(network.sublayers, factors)
+    }
+    assert (
+        per_layer["Stem"] == {0.0}
+        and per_layer["Stage1Block1"] == {0.1}
+        and per_layer["Stage2Block1"] == {0.5}
+    )
+    assert [rates for name, rates in per_layer.items() if name.startswith("Dense") and rates] == [
+        {1.0},
+        {1.0},
+    ]
 
 
-@pytest.mark.parametrize("rates, said", [({"Nowhere": 1}, "found first in no name"), ({"Stem": -1}, "0 or more"),
-                                         ({"(": 1}, "no regular expression"), ({"Stem": "slow"}, "must be a number")])
+@pytest.mark.parametrize(
+    "rates, said",
+    [
+        ({"Nowhere": 1}, "found first in no name"),
+        ({"Stem": -1}, "0 or more"),
+        ({"(": 1}, "no regular expression"),
+        ({"Stem": "slow"}, "must be a number"),
+    ],
+)
 def test_rates_that_mean_nothing_are_refused(rates, said):
     with pytest.raises(UserError, match=said):
         rate_factors(tiny_network(), rates)
@@ -109,7 +154,9 @@ def test_bfloat16_touches_convolutions_and_dense_layers_alone():
 
 def test_bfloat16_is_refused_on_a_card_without_it():
     turing = types.SimpleNamespace(platform="gpu", compute_capability="7.5", device_kind="Tesla T4")
-    with pytest.raises(UserError, match=r"Tesla T4 has no bfloat16 arithmetic \(compute capability 7\.5"):
+    with pytest.raises(
+        UserError, match=r"Tesla T4 has no bfloat16 arithmetic \(compute capability 7\.5"
+    ):
         check_precision("bfloat16", turing)
     check_precision("float32", turing)
     check_precision("bfloat16")  # this machine's own
@@ -126,14 +173,22 @@ def test_rematerialised_blocks_give_the_same_embeddings_gradients_and_statistics
         def of(weights):
             embeddings, state = network.pure_fn(faces, weights, plain.state, KEY)
             return jnp.sum(embeddings[:, 0]), state
+
         return jax.jit(jax.value_and_grad(of, has_aux=True))(plain.weights)
+
     for a, b in zip(*map(jax.tree.leaves, (loss(plain), loss(again)))):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("engine, items, said", [
-    (Engine(precision="float16"), 4, "precision is 'float16'"), (Engine(accumulate=0), 4, "accumulate is 0"),
-    (Engine(accumulate=3), 4, "cannot share evenly"), (Engine(), 0, "batch_triplets is 0")])
+@pytest.mark.parametrize(
+    "engine, items, said",
+    [
+        (Engine(precision="float16"), 4, "precision is 'float16'"),
+        (Engine(accumulate=0), 4, "accumulate is 0"),
+        (Engine(accumulate=3), 4, "cannot share evenly"),
+        (Engine(), 0, "batch_triplets is 0"),
+    ],
+)
 def test_engines_that_do_not_fit_are_refused(engine, items, said):
     with pytest.raises(UserError, match=said):
         engine.check(items, 3, "training.batch_triplets", 0, all_devices())

@@ -24,9 +24,10 @@ def value(layer, embeddings, types, votes=None):
 
 
 def test_the_loss_is_the_sum_over_the_batch_divided_by_the_batch():
-    # First triplet: alike at 0 and 90, odd at 90: gaps 0.1 and sqrt 2 + 0.1. Second: alike at 0, odd opposite: none.
+    # First triplet: alike at 0 and 90, odd at 90: gaps 0.1 and sqrt 2 + 0.1. Second: alike at 0,
+    # odd opposite: none.
     embeddings = on_circle(0, 90, 90, 0, 0, 180)
-    assert value(TripletLoss(), embeddings, [0, 1]) == pytest.approx((0.2 + 2 ** 0.5) / 2, rel=1e-6)
+    assert value(TripletLoss(), embeddings, [0, 1]) == pytest.approx((0.2 + 2**0.5) / 2, rel=1e-6)
 
 
 def test_each_type_may_have_a_margin_of_its_own():
@@ -46,14 +47,19 @@ def test_the_rate_rises_over_the_warmup_and_falls_along_half_a_cosine():
 
 
 def test_the_raters_votes_are_shares_to_explain():
-    # Distances squared: alike 2, first to odd 2, second to odd 0. At temperature 2: weights e^-1, e^-1, 1.
+    # Distances squared: alike 2, first to odd 2, second to odd 0. At temperature 2: weights e^-1,
+    # e^-1, 1.
     embeddings, total = on_circle(0, 90, 90), 2 * np.exp(-1) + 1
     first_pair, second_pair, odd_pair = 1 + np.log(total), 1 + np.log(total), np.log(total)
     loss = value(ChoiceLoss(temperature=2.0, from_votes=True), embeddings, [0], [[3, 1, 2]])
     # Three raters found the first face odd, so the pair of the other two alike; and so on.
     assert loss == pytest.approx((3 * odd_pair + 1 * second_pair + 2 * first_pair) / 6, rel=1e-6)
     without = value(ChoiceLoss(temperature=2.0, from_votes=True), embeddings, [0], [[0, 0, 0]])
-    assert without == value(ChoiceLoss(temperature=2.0), embeddings, [0], [[3, 1, 2]]) == pytest.approx(first_pair, rel=1e-6)
+    assert (
+        without
+        == value(ChoiceLoss(temperature=2.0), embeddings, [0], [[3, 1, 2]])
+        == pytest.approx(first_pair, rel=1e-6)
+    )
 
 
 def test_an_identity_loss_picks_its_triplets_in_the_batch():
@@ -64,14 +70,23 @@ def test_an_identity_loss_picks_its_triplets_in_the_batch():
         found = float(layer((embeddings, labels)))
         apart = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=2)
         if select == "batch_hard":
-            charged = [max(0, apart[a, p] - min(apart[a, n] for n in range(4) if labels[n] != labels[a]) + 0.5)
-                       for a, p in ((0, 1), (1, 0), (2, 3), (3, 2))]
+            charged = [
+                max(
+                    0,
+                    apart[a, p]
+                    - min(apart[a, n] for n in range(4) if labels[n] != labels[a])
+                    + 0.5,
+                )
+                for a, p in ((0, 1), (1, 0), (2, 3), (3, 2))
+            ]
         else:
             charged = []
             for a, p in ((0, 1), (1, 0), (2, 3), (3, 2)):
                 others = [apart[a, n] for n in range(4) if labels[n] != labels[a]]
                 farther = [d for d in others if d > apart[a, p]]
-                charged.append(max(0, apart[a, p] - (min(farther) if farther else max(others)) + 0.5))
+                charged.append(
+                    max(0, apart[a, p] - (min(farther) if farther else max(others)) + 0.5)
+                )
         assert found == pytest.approx(np.mean(charged), rel=1e-5)
     with pytest.raises(ValueError, match="select must be"):
         IdentityLoss("easy")
@@ -85,37 +100,60 @@ def objective(uda, embeddings, types, weight=()):
 
 
 def test_uda_is_the_mean_distance_of_the_two_views_of_all_faces_and_the_loss_sees_the_first_views():
-    # One triplet and one face for UDA alone; the second views are the first ones turned by 0, 90, 180 and 60 degrees.
+    # One triplet and one face for UDA alone; the second views are the first ones turned by 0, 90,
+    # 180 and 60 degrees.
     first, second = on_circle(0, 90, 90, 10), on_circle(0, 180, 270, 70)
-    layer, batch = objective(Uda(weight=0.5), np.concatenate([first, second]), [0], (np.float32(0.5),))
+    layer, batch = objective(
+        Uda(weight=0.5), np.concatenate([first, second]), [0], (np.float32(0.5),)
+    )
     total = float(layer(batch))
-    triplet, uda = 0.2 + 2 ** 0.5, (0 + 2 ** 0.5 + 2 + 1) / 4
+    triplet, uda = 0.2 + 2**0.5, (0 + 2**0.5 + 2 + 1) / 4
     assert total == pytest.approx(triplet + 0.5 * uda, rel=1e-5)
     assert {name: float(term) for name, term in layer.state.items()} == pytest.approx(
-        {"triplet": triplet, "uda": uda, "spread": float(metrics.embedding_spread(first))}, rel=1e-5)
+        {"triplet": triplet, "uda": uda, "spread": float(metrics.embedding_spread(first))}, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("held", [True, False])
 def test_a_view_held_still_gets_no_gradient_of_uda(held):
-    first, second = on_circle(0, 0, 180), on_circle(30, 40, 150)  # the triplet's own loss is 0 and flat
-    layer, batch = objective(Uda(weight=1.0, stop_gradient=held), np.concatenate([first, second]), [0], (np.float32(1),))
+    first, second = (
+        on_circle(0, 0, 180),
+        on_circle(30, 40, 150),
+    )  # the triplet's own loss is 0 and flat
+    layer, batch = objective(
+        Uda(weight=1.0, stop_gradient=held), np.concatenate([first, second]), [0], (np.float32(1),)
+    )
 
     def of(embeddings):
-        return layer.pure_fn((embeddings, *batch[1:]), layer.weights, layer.state, jax.random.PRNGKey(0))[0]
+        return layer.pure_fn(
+            (embeddings, *batch[1:]), layer.weights, layer.state, jax.random.PRNGKey(0)
+        )[0]
+
     gradient = np.asarray(jax.grad(of)(batch[0]))
     assert np.abs(gradient[3:]).max() > 0.1
     assert (np.abs(gradient[:3]).max() < 1e-6) == held
 
 
 def test_the_weight_of_uda_rises_over_its_ramp():
-    assert [Uda(weight=2.0, ramp_steps=4).weight_at(step) for step in (1, 2, 4, 9)] == [0.5, 1.0, 2.0, 2.0]
+    assert [Uda(weight=2.0, ramp_steps=4).weight_at(step) for step in (1, 2, 4, 9)] == [
+        0.5,
+        1.0,
+        2.0,
+        2.0,
+    ]
     assert Uda(weight=2.0).weight_at(1) == 2.0 and Uda().views == 1 and Uda(weight=0.1).views == 2
 
 
-@pytest.mark.parametrize("uda, said", [
-    (Uda(weight=-1.0), "weight is -1"), (Uda(weight=1.0, distance="far"), "distance must be one of"),
-    (Uda(weight=1.0, dataset="fec"), "batch_faces 0"), (Uda(weight=1.0, batch_faces=3), "None"),
-    (Uda(dataset="fec", batch_faces=3), "weight 0")])
+@pytest.mark.parametrize(
+    "uda, said",
+    [
+        (Uda(weight=-1.0), "weight is -1"),
+        (Uda(weight=1.0, distance="far"), "distance must be one of"),
+        (Uda(weight=1.0, dataset="fec"), "batch_faces 0"),
+        (Uda(weight=1.0, batch_faces=3), "None"),
+        (Uda(dataset="fec", batch_faces=3), "weight 0"),
+    ],
+)
 def test_uda_that_makes_no_term_is_refused(uda, said):
     with pytest.raises(UserError, match=said):
         uda.check()
