@@ -10,6 +10,7 @@ VERSION = "0.1.0"  # imagefec.__version__ reads it back from the installed metad
 REQUIREMENTS = [
     "absl-py>=2.1",
     "apache-beam>=2.70",  # `tfds build` imports it at start-up and does not declare it
+    "filelock>=3.12",
     "gin-config>=0.5.0",
     "importlib_resources>=6.0",  # every TFDS build imports it and does not declare it
     "jax>=0.7,<0.12",

@@ -19,7 +19,7 @@ import time
 
 import numpy as np
 
-from imagefec.data.store.face_store import FACES, NAMES, FaceBank, write_names
+from imagefec.data.store.face_store import FACES, NAMES, FaceStore, write_names
 from imagefec.data.store.triplets import Triplets
 
 CASES = (
@@ -83,7 +83,7 @@ def measure(
 ) -> tuple[float, int]:
     """(images a second, bytes that a batch copies to the device)."""
     from imagefec.training.input import FaceInput
-    from imagefec.training.samplers import TripletDraws
+    from imagefec.training.samplers import TripletSampler
     from imagefec.training.step.mesh import all_devices
     from imagefec.training.step.objectives import Uda
 
@@ -91,7 +91,7 @@ def measure(
         forget(folder / FACES)
     else:
         (folder / FACES).read_bytes()
-    bank = FaceBank.open(folder, px)
+    bank = FaceStore.open(folder, px)
     random = np.random.default_rng(1)
     if source.startswith("index"):
         bank = bank.part(random.permutation(len(bank)))
@@ -102,7 +102,7 @@ def measure(
     types, agreement = votes[:, 0].astype(np.int8), votes[:, 0].astype(np.float32)
     data = Triplets(bank.faces, bank.face_ids, bank.urls, rows, types, votes, agreement)
     faces = FaceInput(
-        TripletDraws(data, batch // 3, seed=0),
+        TripletSampler(data, batch // 3, seed=0),
         0,
         all_devices(),
         Uda(),

@@ -133,9 +133,10 @@ def portraits(folder: pathlib.Path, detectors: Sequence[Detector]) -> None:
         head=True,
     )
     cuts = [
-        crop.cut(picture, crop.grown_box(MIDDLE, *picture.shape[1::-1])) for picture in pictures
+        crop.cut_patch(picture, crop.grown_box(MIDDLE, *picture.shape[1::-1]))
+        for picture in pictures
     ]
-    bare = [crop.cut(picture, to_box(MIDDLE, *picture.shape[1::-1])) for picture in pictures]
+    bare = [crop.cut_patch(picture, to_box(MIDDLE, *picture.shape[1::-1])) for picture in pictures]
     for detector in detectors:
         whole, _ = _timed(lambda photo, detector=detector: detector.detect(photo), pictures)
         (in_grown, ms), (in_bare, _) = (

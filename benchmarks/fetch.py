@@ -27,10 +27,11 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from imagefec.data.fec_csv import TYPES, FaceRef, Row, write_rows
+from imagefec.data.fec_csv import FaceRef, Row, write_rows
+from imagefec.fec import TripletType, csv_file_name
 from imagefec.maths.geometry import Box
 
-CSV_NAME = "faceexp-comparison-data-train-public.csv"
+CSV_NAME = csv_file_name("train")
 PEAK = re.compile(r"VmHWM:\s*(\d+) kB")
 NUMBER = re.compile(rb"GET /(\d+)\.jpg HTTP/1\.1\r\n")
 
@@ -132,7 +133,7 @@ def write_csv(path: pathlib.Path, port: int, n: int) -> pathlib.Path:
     write_rows(
         path,
         (
-            Row(k + 1, (face(k), face(k + 1), face(k + 2)), TYPES[k % 3], ("a",), (k % 3,))
+            Row(k + 1, (face(k), face(k + 1), face(k + 2)), TripletType(k % 3), ("a",), (k % 3,))
             for k in range(n)
         ),
     )

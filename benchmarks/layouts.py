@@ -29,9 +29,10 @@ import numpy as np
 
 from imagefec.data import fec_csv
 from imagefec.data.crop import face_folder
+from imagefec.fec import TripletType, csv_file_name
 
 ROOT = pathlib.Path(__file__).parents[1]
-CSV_NAME = "faceexp-comparison-data-train-public.csv"
+CSV_NAME = csv_file_name("train")
 FACES_A_TRIPLET = 130_516 / 449_142
 DRAWN = 2900
 LAYOUTS = {
@@ -135,7 +136,7 @@ def write_manual_dir(folder: pathlib.Path, drawn: pathlib.Path, n: int) -> pathl
             fec_csv.Row(
                 line,
                 tuple(faces[k] for k in _three(random, len(faces))),
-                fec_csv.TYPES[line % 3],
+                TripletType(line % 3),
                 raters,
                 (line % 3,) * 4 + (0, 1),
             )
@@ -172,7 +173,7 @@ def measure(layout: str, n: int, manual: pathlib.Path, data_dir: pathlib.Path, p
     cells = [
         f"{dataset_bytes / 1e6:,.0f}",
         f"{dataset_bytes / n:,.0f}",
-        f"{disk(data_dir / 'face_banks') / 1e6:,.0f}",
+        f"{disk(data_dir / 'face_stores') / 1e6:,.0f}",
         built,
         *(said for said, _ in loads),
         f"{build_mb:.0f}",

@@ -87,12 +87,12 @@ def _loop_step(px: int, n: int, d_hidden: int, views: int, name: str):
     from imagefec.compat import training
     from imagefec.data.store.datasets import Triplets
     from imagefec.training.input import FaceInput
-    from imagefec.training.loop import FaceLoop, Timetable
-    from imagefec.training.monitor.divergence import Guards, Watch
-    from imagefec.training.samplers import TripletDraws
+    from imagefec.training.loop import FaceLoop, Schedule
+    from imagefec.training.monitor.divergence import Guards, TrainingMonitor
+    from imagefec.training.samplers import TripletSampler
     from imagefec.training.schedules import warmup_cosine
     from imagefec.training.step.mesh import all_devices
-    from imagefec.training.step.mesh_trainer import Engine
+    from imagefec.training.step.mesh_trainer import StepConfig
 
     random, m, mesh, uda, never = (
         np.random.default_rng(0),
@@ -111,7 +111,7 @@ def _loop_step(px: int, n: int, d_hidden: int, views: int, name: str):
         np.zeros((8 * n, 3), np.int32),
         np.ones(8 * n, np.float32),
     )
-    faces = FaceInput(TripletDraws(data, n // 3, seed=0), 0, mesh, uda)
+    faces = FaceInput(TripletSampler(data, n // 3, seed=0), 0, mesh, uda)
     model, eval_model = (
         tl.Serial(layers.Augment(views=views, mode=mode), ImageFEC(d_hidden=d_hidden, mode=mode))
         for mode in ("train", "eval")
@@ -125,7 +125,7 @@ def _loop_step(px: int, n: int, d_hidden: int, views: int, name: str):
         sample_batch=faces.sample(),
         n_steps_per_checkpoint=never,
     )
-    watch = Watch(Guards(collapse_steps=0, divergence_factor=0), 0.2)
+    watch = TrainingMonitor(Guards(collapse_steps=0, divergence_factor=0), 0.2)
     measures = {"tpa": 0.0, "embedding_spread": 1.0}
     loop = FaceLoop(
         model,
@@ -133,10 +133,10 @@ def _loop_step(px: int, n: int, d_hidden: int, views: int, name: str):
         eval_model,
         lambda model: dict(measures),
         tempfile.mkdtemp(),
-        Timetable(never, never, never),
+        Schedule(never, never, never),
         0,
         mesh,
-        Engine(),
+        StepConfig(),
         watch,
     )
 

@@ -141,11 +141,11 @@ def _quickstart(verbs: Any) -> None:
 
 def _draw(verbs: Any) -> None:
     def run(arguments: argparse.Namespace) -> Any:
-        from imagefec.faces.synthetic import draw_world
+        from imagefec.faces.synthetic import render_world
         from imagefec.progress import progress
 
         with progress("draw", unit="photos") as bar:
-            return draw_world(
+            return render_world(
                 arguments.OUT,
                 arguments.faces,
                 arguments.identities,

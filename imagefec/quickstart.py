@@ -16,15 +16,13 @@ from collections.abc import Iterator, Sequence
 from imagefec.data.crop.stage import crop_faces
 from imagefec.data.fetch.stage import fetch_photos
 from imagefec.errors import UserError
-from imagefec.faces.synthetic import draw_world
+from imagefec.faces.synthetic import render_world
+from imagefec.fec import SPLITS, csv_file_name
 from imagefec.progress import progress
 
 FACES, IDENTITIES, TRIPLETS = 10000, 330, 26700
 TEST_FRACTION, VALIDATION_FRACTION = 0.18, 0.1
 DETECTOR = "haar"  # named, so that a machine that has model files of others gets the same faces
-CSV_NAMES = tuple(
-    f"faceexp-comparison-data-{split}-public.csv" for split in ("train", "test", "validation")
-)
 
 
 def quickstart(
@@ -62,7 +60,7 @@ def quickstart(
     stages = _Stages()
     drawn, manual, data, run = out / "drawn", out / "fec", out / "data", out / "run"
     manual.mkdir(parents=True, exist_ok=True)
-    csv_paths = [manual / name for name in CSV_NAMES]
+    csv_paths = [manual / csv_file_name(split) for split in SPLITS]
 
     with _served(drawn) as url_root:
         with stages("draw"), progress("draw", unit="photos") as bar:
@@ -177,7 +175,7 @@ def _draw_once(
     """Draws unless it is done; the csv files move to the manual directory, where they name the server of the day."""
     if all(path.is_file() for path in csv_paths):
         return
-    draw_world(
+    render_world(
         drawn,
         faces,
         identities,

@@ -10,7 +10,7 @@ import imagefec
 
 PACKAGE = pathlib.Path(imagefec.__file__).parent
 # What every floor may use, whatever its own; each of these may use those before it.
-BASE = ("errors", "quiet", "progress", "files", "compat")
+BASE = ("errors", "fec", "cpu", "quiet", "progress", "files", "compat")
 FLOORS = {"maths": 0, "faces": 1, "data": 2, "model": 2, "training": 3, "analysis": 4, "serving": 5}
 TOP = 6  # cli, quickstart, __main__ and whatever else lies at the package's top
 NEVER = {("serving", "training")}  # below it, and yet not to be used

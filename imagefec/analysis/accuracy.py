@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imagefec.fec import TYPE_KEYS
+
 if TYPE_CHECKING:
     from imagefec.data.store.datasets import Triplets
 
 
-def right_triplets(vectors: np.ndarray, data: "Triplets") -> np.ndarray:
+def correct_triplets(vectors: np.ndarray, data: "Triplets") -> np.ndarray:
     """Which triplets the embeddings predict right.
 
     Args:
@@ -29,7 +31,7 @@ def right_triplets(vectors: np.ndarray, data: "Triplets") -> np.ndarray:
         raise ValueError(
             f"vectors must be [{len(data.face_ids)}, d], one a face; found {vectors.shape}"
         )
-    return np.asarray(metrics.triplets_right(*metrics.triplet_distances(vectors[data.triplets])))
+    return np.asarray(metrics.correct_triplets(*metrics.triplet_distances(vectors[data.triplets])))
 
 
 def photographs(data: "Triplets") -> np.ndarray:
@@ -73,24 +75,23 @@ def shown_error(scores: dict[str, Any]) -> float:
 
 def accuracy_by_type(right: np.ndarray, data: "Triplets") -> dict[str, dict[str, Any]]:
     """`accuracy` of each type of triplet, and beside it "human_tpa", how often a rater agrees with the others on that type."""
-    from imagefec.maths import metrics
 
     clusters = photographs(data)
     return {
         name: {
             **accuracy(right[data.types == code], clusters[data.types == code]),
-            "human_tpa": human_accuracy(data.votes[data.types == code]),
+            "human_tpa": human_accuracy(data.vote_counts[data.types == code]),
         }
-        for code, name in enumerate(metrics.TYPE_NAMES)
+        for code, name in enumerate(TYPE_KEYS)
     }
 
 
 def accuracy_by_agreement(right: np.ndarray, data: "Triplets") -> dict[str, dict[str, Any]]:
     """`accuracy` by how many raters chose the odd face: {"4": …, "5": …, "6": …}; triplets without votes are in none."""
-    clusters, agreeing = photographs(data), data.votes[:, 2]
+    clusters, agreeing = photographs(data), data.vote_counts[:, 2]
     return {
         str(count): accuracy(right[agreeing == count], clusters[agreeing == count])
-        for count in sorted(set(agreeing[data.votes.sum(axis=1) > 0].tolist()))
+        for count in sorted(set(agreeing[data.vote_counts.sum(axis=1) > 0].tolist()))
     }
 
 

@@ -191,7 +191,7 @@ def _faces(
             found.skipped.append(f"{path}: no face found")
             continue
         found.add(_text(path), url, path, whole, np.nan)
-        yield crop.standardise(picture)[0]
+        yield crop.letterbox(picture)[0]
 
 
 class _Books:
@@ -251,7 +251,7 @@ def _checked_out(out: str | os.PathLike) -> Path:
 
 
 def _write(out: Path, columns: dict[str, np.ndarray]) -> None:
-    from imagefec.faces.photos import write_whole
+    from imagefec.faces.photos import write_bytes
 
     file = io.BytesIO()
     if out.suffix.lower() == ".npz":
@@ -259,7 +259,7 @@ def _write(out: Path, columns: dict[str, np.ndarray]) -> None:
     else:
         _write_parquet(file, columns)
     try:
-        write_whole(out, file.getvalue())
+        write_bytes(out, file.getvalue())
     except OSError as error:
         raise _unwritable(out, error) from None
 

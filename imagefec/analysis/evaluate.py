@@ -44,11 +44,11 @@ def evaluate_run(
       UserError: there is no such run or checkpoint, or no such dataset or split, or either is
         damaged.
     """
-    from imagefec.analysis.accuracy import right_triplets
+    from imagefec.analysis.accuracy import correct_triplets
     from imagefec.analysis.invariance import augmentation_invariance
-    from imagefec.analysis.run_files import read_run_files
     from imagefec.data.store import datasets
     from imagefec.model import Embedder
+    from imagefec.model.run import Run
 
     embedder = Embedder.load(run_dir)
     other = Embedder.load(against) if against is not None else None
@@ -61,12 +61,12 @@ def evaluate_run(
         "dataset": dataset,
         "split": split,
     }
-    right = right_triplets(vectors, data)
+    right = correct_triplets(vectors, data)
     if disjoint_from is not None:
         result["disjoint"] = _apart(right, data, disjoint_from, data_dir, dataset)
     if invariance:
         result["invariance"] = augmentation_invariance(
-            embedder, data.faces, read_run_files(run_dir).augment_ranges
+            embedder, data.faces, Run.open(run_dir).augment_ranges
         )
     if other is not None:
         faces = data.faces
@@ -76,7 +76,7 @@ def evaluate_run(
             ).faces
         result["against"] = {
             "run": os.fspath(against),
-            **compare(right_triplets(other.embed(faces), data), right, data),
+            **compare(correct_triplets(other.embed(faces), data), right, data),
         }
     return result
 
@@ -102,13 +102,13 @@ def score_triplets(vectors: np.ndarray, data: "Triplets") -> dict[str, Any]:
     from imagefec.analysis import accuracy
     from imagefec.maths import metrics
 
-    right = accuracy.right_triplets(vectors, data)
-    spread = metrics.embedding_spread(vectors) if len(vectors) > 1 else math.nan
+    right = accuracy.correct_triplets(vectors, data)
+    spread = metrics.rms_pairwise_distance(vectors) if len(vectors) > 1 else math.nan
     scores = {
         **accuracy.accuracy(right, accuracy.photographs(data)),
         "by_type": accuracy.accuracy_by_type(right, data),
         "by_agreement": accuracy.accuracy_by_agreement(right, data),
-        "human_tpa": accuracy.human_accuracy(data.votes),
+        "human_tpa": accuracy.human_accuracy(data.vote_counts),
         "embedding_spread": accuracy.number_or_none(spread),
     }
     warnings = _warnings(scores, vectors)

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imagefec.errors import UserError
+from imagefec.fec import SPLITS, TYPE_OF_CSV_NAME, TripletType, csv_file_name
 from imagefec.maths.geometry import Box
-
-TYPES = ("ONE_CLASS_TRIPLET", "TWO_CLASS_TRIPLET", "THREE_CLASS_TRIPLET")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,20 +37,20 @@ class FaceRef:
 class Row:
     """One triplet of a csv file with its raters' votes.
 
-    `line` counts from 1. `votes` are 0-based indices of the odd face, one a rater of `annotators`
+    `line` counts from 1. `choices` are 0-based indices of the odd face, one a rater of `annotators`
     that voted.
     """
 
     line: int
     faces: tuple[FaceRef, FaceRef, FaceRef]
-    type: str
+    type: TripletType
     annotators: tuple[str, ...]
-    votes: tuple[int, ...]
+    choices: tuple[int, ...]
 
     @property
     def odd(self) -> int | None:
         """The index with strictly more votes than either other; None where votes tie or are missing."""
-        counts = [self.votes.count(index) for index in range(3)]
+        counts = [self.choices.count(index) for index in range(3)]
         most = max(counts)
         return counts.index(most) if most and counts.count(most) == 1 else None
 
@@ -59,12 +58,12 @@ class Row:
     def agreement(self) -> float:
         """The share of the votes, in (1/3, 1], that went to the odd face; nan where there is none."""
         odd = self.odd
-        return math.nan if odd is None else self.votes.count(odd) / len(self.votes)
+        return math.nan if odd is None else self.choices.count(odd) / len(self.choices)
 
     @property
     def why_unlabelled(self) -> str | None:
         """None for a labelled row, else 'no votes' or 'tie'."""
-        if not self.votes:
+        if not self.choices:
             return "no votes"
         return "tie" if self.odd is None else None
 
@@ -78,11 +77,13 @@ class RowReport:
     n_blank: int = 0
     n_ties: int = 0
     n_no_votes: int = 0
-    n_missing_votes: int = (
+    n_missing_choices: int = (
         0  # raters named without an annotation; their row stays, with the other votes
     )
     refused: list[tuple[int, str]] = dataclasses.field(default_factory=list)
-    by_type: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(TYPES, 0))
+    by_type: dict[str, int] = dataclasses.field(
+        default_factory=lambda: dict.fromkeys(TYPE_OF_CSV_NAME, 0)
+    )
 
     def as_json(self) -> dict:
         return dataclasses.asdict(self) | {"refused": [list(refusal) for refusal in self.refused]}
@@ -121,7 +122,7 @@ def read_rows(
                 report.n_blank += 1
                 continue
             try:
-                row, n_missing_votes = _row_of(line, raw)
+                row, n_missing_choices = _row_of(line, raw)
             except _BadRow as bad:
                 if not skip_bad_rows:
                     raise UserError(
@@ -130,7 +131,7 @@ def read_rows(
                     ) from None
                 report.refused.append((line, str(bad)))
                 continue
-            _count(report, row, n_missing_votes)
+            _count(report, row, n_missing_choices)
             yield row
     if not report.n_rows:
         first = "; the first at line {}: {}".format(*report.refused[0]) if report.refused else ""
@@ -154,23 +155,22 @@ def write_rows(path: str | os.PathLike, rows: Iterable[Row]) -> None:
 
 def split_of(path: str | os.PathLike) -> str:
     """Says from one of FEC's file names which split it holds: 'train', 'test', or 'validation' (drawn worlds)."""
-    found = _FILE_NAME.fullmatch(Path(path).name)
-    if not found:
+    splits = {csv_file_name(split): split for split in SPLITS}
+    name = Path(path).name
+    if name not in splits:
         raise UserError(
-            f"{path}: the file's name does not say its split; allowed are "
-            "faceexp-comparison-data-train-public.csv and faceexp-comparison-data-test-public.csv."
+            f"{path}: the file's name does not say its split; allowed are {', '.join(splits)}."
         )
-    return found[1]
+    return splits[name]
 
 
 class _BadRow(Exception):
     """Why a row is refused."""
 
 
-_FILE_NAME = re.compile(r"faceexp-comparison-data-(train|test|validation)-public\.csv")
 _URL = re.compile(r"(?:https?://[^/?#\s]|file://(?:localhost)?/.)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_VOTES = {"1": 0, "2": 1, "3": 2}
+_CHOICES = {"1": 0, "2": 1, "3": 2}
 _BOM = b"\xef\xbb\xbf"
 _TYPE_COLUMN = 15
 _MAX_LINE_BYTES = (
@@ -223,16 +223,18 @@ def _row_of(line: int, raw: bytes) -> tuple[Row, int]:
         raise _BadRow(
             f"found {n_cells} columns; allowed are 16 and then (annotator, annotation) pairs: 16, 18, 20, …"
         )
-    kind = cells[_TYPE_COLUMN]
+    kind = TYPE_OF_CSV_NAME.get(cells[_TYPE_COLUMN])
     faces = (_face_of(cells, 0), _face_of(cells, 5), _face_of(cells, 10))
-    if kind not in TYPES:
-        raise _BadRow(f"unknown type {_short(kind)} in column 16; allowed are {', '.join(TYPES)}")
-    annotators, votes, n_missing = [], [], 0
+    if kind is None:
+        raise _BadRow(
+            f"unknown type {_short(cells[_TYPE_COLUMN])} in column 16; allowed are {', '.join(TYPE_OF_CSV_NAME)}"
+        )
+    annotators, choices, n_missing = [], [], 0
     for column in range(_TYPE_COLUMN + 1, n_cells, 2):
         annotator, annotation = cells[column], cells[column + 1].strip()
-        if annotation in _VOTES:
+        if annotation in _CHOICES:
             annotators.append(annotator)
-            votes.append(_VOTES[annotation])
+            choices.append(_CHOICES[annotation])
         elif annotation:
             raise _BadRow(
                 f"unknown annotation {_short(annotation)} in column {column + 2}; allowed are 1, 2, 3 "
@@ -240,7 +242,7 @@ def _row_of(line: int, raw: bytes) -> tuple[Row, int]:
             )
         elif annotator:
             n_missing += 1  # a pair of two empty cells is only padding, as spreadsheets write it
-    return Row(line, faces, kind, tuple(annotators), tuple(votes)), n_missing
+    return Row(line, faces, kind, tuple(annotators), tuple(choices)), n_missing
 
 
 def _cells_of(raw: bytes) -> list[str]:
@@ -309,11 +311,11 @@ def _short(text: str) -> str:
     return repr(text) if len(text) <= 80 else repr(text[:77]) + "…"
 
 
-def _count(report: RowReport, row: Row, n_missing_votes: int) -> None:
+def _count(report: RowReport, row: Row, n_missing_choices: int) -> None:
     report.n_rows += 1
-    report.by_type[row.type] += 1
-    report.n_missing_votes += n_missing_votes
-    if not row.votes:
+    report.by_type[row.type.csv_name] += 1
+    report.n_missing_choices += n_missing_choices
+    if not row.choices:
         report.n_no_votes += 1
     elif row.odd is None:
         report.n_ties += 1
@@ -326,7 +328,9 @@ def _line_of(row: Row) -> str:
         box = face.box
         cells.append('"' + face.url.replace('"', '""') + '"')
         cells += [repr(float(side)) for side in (box.left, box.right, box.top, box.bottom)]
-    votes = [cell for name, vote in zip(row.annotators, row.votes) for cell in (name, vote + 1)]
+    judged = [
+        cell for name, choice in zip(row.annotators, row.choices) for cell in (name, choice + 1)
+    ]
     tail = io.StringIO()
-    csv.writer(tail, lineterminator="\n").writerow([row.type, *votes])
+    csv.writer(tail, lineterminator="\n").writerow([row.type.csv_name, *judged])
     return ",".join(cells) + "," + tail.getvalue()

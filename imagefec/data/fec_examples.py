@@ -23,13 +23,10 @@ from imagefec.data.crop import face_folder
 from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.errors import UserError
 from imagefec.faces.crop import FACE_PX
+from imagefec.fec import SPLITS, csv_file_name
 
 LAYOUTS = ("triplets", "faces", "index")
-TYPE_NAMES = ("one_class", "two_class", "three_class")  # the order of fec_csv.TYPES
-CSV_NAMES = {
-    split: f"faceexp-comparison-data-{split}-public.csv"
-    for split in ("train", "test", "validation")
-}
+CSV_NAMES = {split: csv_file_name(split) for split in SPLITS}
 
 HOW_TO_FILL = """\
 The manual directory of `fec` (DIR below) holds FEC's csv files and the faces cut out of their photographs:
@@ -243,7 +240,7 @@ def make_example(row: fec_csv.Row, faces: tuple[bytes, bytes, bytes]) -> dict[st
       faces: the PNG files of its three faces, in the row's order; they pass through as they are.
 
     Returns:
-      image_a, image_b, image_c: PNG bytes; type: str of TYPE_NAMES; odd: 0, 1 or 2, the image that
+      image_a, image_b, image_c: PNG bytes; type: str of fec.TYPE_KEYS; odd: 0, 1 or 2, the image that
         most
       annotators found least like the others; votes: list of int, the odd one of each annotator;
       annotators: list of str; agreement: share of the votes that the odd one got, in (1/3, 1];
@@ -262,9 +259,9 @@ def make_example(row: fec_csv.Row, faces: tuple[bytes, bytes, bytes]) -> dict[st
 def index_example(row: fec_csv.Row) -> dict[str, Any]:
     """Makes the example of a labelled row without images, urls and boxes; else as `make_example` does."""
     return {
-        "type": TYPE_NAMES[fec_csv.TYPES.index(row.type)],
+        "type": row.type.key,
         "odd": row.odd,
-        "votes": list(row.votes),
+        "votes": list(row.choices),
         "annotators": list(row.annotators),
         "agreement": row.agreement,
         "face_ids": [face.face_id for face in row.faces],

@@ -47,11 +47,11 @@ def crop_face(photo: np.ndarray, box: Box, detector: Detector) -> FaceCrop:
     grown = grown_box(box, width, height)
     if min(grown.width, grown.height) < MIN_BOX_PX:
         return FaceCrop(None, BOX_TOO_SMALL, None, False)
-    patch = cut(photo, grown)
+    patch = cut_patch(photo, grown)
     found = find_face(detector, patch)
     if found is None:
         return FaceCrop(None, NO_FACE, None, False)
-    face, upscaled = standardise(patch)
+    face, upscaled = letterbox(patch)
     return FaceCrop(face, "", found.score, upscaled)
 
 
@@ -68,7 +68,7 @@ def crop_detection(photo: np.ndarray, detection: Detection) -> FaceCrop:
     height, width = photo.shape[:2]
     box = detection.box
     share = Box(box.left / width, box.right / width, box.top / height, box.bottom / height)
-    face, upscaled = standardise(cut(photo, grown_box(share, width, height)))
+    face, upscaled = letterbox(cut_patch(photo, grown_box(share, width, height)))
     return FaceCrop(face, "", detection.score, upscaled)
 
 
@@ -86,7 +86,7 @@ def grown_box(box: Box, width: int, height: int) -> Box:
     return geometry.whole_pixels(geometry.square(wanted, width, height), width, height)
 
 
-def cut(photo: np.ndarray, box: Box) -> np.ndarray:
+def cut_patch(photo: np.ndarray, box: Box) -> np.ndarray:
     """Cuts out a box of whole pixels, as a copy that does not hold on to the photo.
 
     Raises:
@@ -104,7 +104,7 @@ def find_face(detector: Detector, patch: np.ndarray) -> Detection | None:
     return found[0] if found else None
 
 
-def standardise(patch: np.ndarray) -> tuple[np.ndarray, bool]:
+def letterbox(patch: np.ndarray) -> tuple[np.ndarray, bool]:
     """Scales a patch to 128 px, its aspect kept, and pads what is not square with gaussian noise.
 
     The noise has each channel's own mean and standard deviation in the patch (the latter held in

@@ -77,10 +77,10 @@ def write_png(path: str | os.PathLike, rgb: np.ndarray) -> None:
       ValueError: rgb is not uint8 [height, width, 3].
       OSError: the disk is full, or the folder is missing or not writable.
     """
-    write_whole(path, encode_png(rgb))
+    write_bytes(path, encode_png(rgb))
 
 
-def write_whole(path: str | os.PathLike, data: bytes) -> None:
+def write_bytes(path: str | os.PathLike, data: bytes) -> None:
     """Writes a file that appears whole or not at all, even when the process is killed half-way."""
     path = Path(path)
     passing = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -54,7 +54,7 @@ def odd_one_out_cross_entropy(
     embeddings: jnp.ndarray,
     temperature: float = 0.05,
     distance: str = "squared_l2",
-    votes: jnp.ndarray | None = None,
+    vote_counts: jnp.ndarray | None = None,
 ) -> jnp.ndarray:
     """Negative log-likelihood of the raters' choice, where a pair is found alike by softmax of minus its distance.
 
@@ -66,7 +66,7 @@ def odd_one_out_cross_entropy(
       embeddings: float32 [batch, 3, dim], unit length along dim. Axis 1 is (alike, alike, odd).
       temperature: distance that makes a pair e times less likely, above 0.
       distance: "l2" or "squared_l2".
-      votes: number [batch, 3], how many raters found each face the odd one: their shares are the
+      vote_counts: number [batch, 3], how many raters found each face the odd one: their shares are the
         choice to explain, and a triplet that they disagreed on pulls less. None, or a row of zeros:
         all found the last face the odd one.
 
@@ -74,7 +74,7 @@ def odd_one_out_cross_entropy(
       float32 [batch]; log 3 where all three distances are equal.
 
     Raises:
-      ValueError: embeddings is not [batch, 3, dim], votes is not [batch, 3], the distance is
+      ValueError: embeddings is not [batch, 3, dim], vote_counts is not [batch, 3], the distance is
         unknown, or the temperature is not above 0.
 
     Source: the odd-one-out choice model of Hebart et al. 2020, doi:10.1038/s41562-020-00951-3, with
@@ -93,12 +93,14 @@ def odd_one_out_cross_entropy(
         ]
     )
     log_likelihood = jax.nn.log_softmax(-distances / temperature, axis=0)
-    if votes is None:
+    if vote_counts is None:
         return -log_likelihood[0]
-    if votes.shape != embeddings.shape[:2]:
-        raise ValueError(f"votes must be [{len(embeddings)}, 3], found {votes.shape}")
-    votes = jnp.where(jnp.sum(votes, axis=1, keepdims=True) > 0, votes, jnp.array([0, 0, 1]))
-    shares = votes / jnp.sum(votes, axis=1, keepdims=True)
+    if vote_counts.shape != embeddings.shape[:2]:
+        raise ValueError(f"votes must be [{len(embeddings)}, 3], found {vote_counts.shape}")
+    vote_counts = jnp.where(
+        jnp.sum(vote_counts, axis=1, keepdims=True) > 0, vote_counts, jnp.array([0, 0, 1])
+    )
+    shares = vote_counts / jnp.sum(vote_counts, axis=1, keepdims=True)
     # The pair without the last face is the first of the three, and so on backwards.
     return -jnp.sum(shares.T[::-1] * log_likelihood, axis=0)
 

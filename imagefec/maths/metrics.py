@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-TYPE_NAMES = ("one_class", "two_class", "three_class")
+from imagefec.fec import TYPE_KEYS
 
 Array = np.ndarray | jnp.ndarray
 
@@ -33,7 +33,7 @@ def triplet_prediction_accuracy(embeddings: Array) -> Array:
     if embeddings.ndim != 3 or embeddings.shape[1] != 3 or embeddings.shape[0] == 0:
         raise ValueError(f"embeddings must be [batch >= 1, 3, dim], found {embeddings.shape}")
     xp = _numpy_of(embeddings)
-    return xp.mean(triplets_right(*triplet_distances(embeddings)), dtype=xp.float32)
+    return xp.mean(correct_triplets(*triplet_distances(embeddings)), dtype=xp.float32)
 
 
 def triplet_distances(embeddings: Array) -> tuple[Array, Array, Array]:
@@ -54,7 +54,7 @@ def triplet_distances(embeddings: Array) -> tuple[Array, Array, Array]:
     )
 
 
-def triplets_right(d12: Array, d13: Array, d23: Array) -> Array:
+def correct_triplets(d12: Array, d13: Array, d23: Array) -> Array:
     """Which triplets are predicted right: d12 < d13 and d12 < d23, strictly.
 
     Args:
@@ -72,8 +72,8 @@ def tpa_by_type(right: np.ndarray, types: np.ndarray) -> dict[str, Any]:
     """TPA with its standard error, over all triplets and for each type. NumPy only.
 
     Args:
-      right: bool [triplets], as triplets_right gives it; at least one triplet.
-      types: int [triplets], 0, 1, 2 for TYPE_NAMES; -1, in none of them, where a dataset has no
+      right: bool [triplets], as correct_triplets gives it; at least one triplet.
+      types: int [triplets], 0, 1, 2 for TYPE_KEYS; -1, in none of them, where a dataset has no
         types.
 
     Returns:
@@ -89,15 +89,15 @@ def tpa_by_type(right: np.ndarray, types: np.ndarray) -> dict[str, Any]:
         raise ValueError(
             f"right and types must be [triplets >= 1] alike, found {right.shape}, {types.shape}"
         )
-    if not np.isin(types, range(-1, len(TYPE_NAMES))).all():
+    if not np.isin(types, range(-1, len(TYPE_KEYS))).all():
         raise ValueError(
-            f"types must be -1 for none, or 0, 1, 2 for {', '.join(TYPE_NAMES)}; found {np.unique(types)}"
+            f"types must be -1 for none, or 0, 1, 2 for {', '.join(TYPE_KEYS)}; found {np.unique(types)}"
         )
-    by_type = {name: _share(right[types == code]) for code, name in enumerate(TYPE_NAMES)}
+    by_type = {name: _share(right[types == code]) for code, name in enumerate(TYPE_KEYS)}
     return {**_share(right), "by_type": by_type}
 
 
-def embedding_spread(embeddings: Array) -> Array:
+def rms_pairwise_distance(embeddings: Array) -> Array:
     """Root mean square distance between two different embeddings of the set: 0 where all have collapsed.
 
     Computed from the variance, in time linear in n. Unit vectors spread evenly give sqrt(2) for
@@ -122,7 +122,7 @@ def embedding_spread(embeddings: Array) -> Array:
     return xp.sqrt(xp.sum(centred**2) * (2.0 / (n - 1))).astype(xp.float32)
 
 
-def rater_accuracy(votes: np.ndarray) -> float:
+def rater_accuracy(vote_counts: np.ndarray) -> float:
     """How often a human rater agrees with the others, the ceiling to hold a TPA against. NumPy only.
 
     Leave one out: a vote is right when it equals the unique majority of the OTHER votes of its
@@ -130,23 +130,25 @@ def rater_accuracy(votes: np.ndarray) -> float:
     Votes whose others tie (or that have no others) say nothing and are left out of the count.
 
     Args:
-      votes: int [triplets, 3], how many raters called each of the three faces the odd one.
+      vote_counts: int [triplets, 3], how many raters called each of the three faces the odd one.
 
     Returns:
       Share of right votes among the counted ones, in [0, 1]; NaN where no vote can be counted.
 
     Raises:
-      ValueError: votes is not [triplets, 3] or holds a negative count.
+      ValueError: vote_counts is not [triplets, 3] or holds a negative count.
     """
-    votes = np.asarray(votes, np.int64)
-    if votes.ndim != 2 or votes.shape[1] != 3 or (votes < 0).any():
-        raise ValueError(f"votes must be counts >= 0, [triplets, 3]; found shape {votes.shape}")
+    vote_counts = np.asarray(vote_counts, np.int64)
+    if vote_counts.ndim != 2 or vote_counts.shape[1] != 3 or (vote_counts < 0).any():
+        raise ValueError(
+            f"votes must be counts >= 0, [triplets, 3]; found shape {vote_counts.shape}"
+        )
     n_counted = n_right = 0
     for face in range(3):
-        others = votes - np.eye(3, dtype=np.int64)[face]
+        others = vote_counts - np.eye(3, dtype=np.int64)[face]
         majority = others.max(axis=1)
         decided = (others == majority[:, None]).sum(axis=1) == 1
-        counted = votes[:, face] * decided
+        counted = vote_counts[:, face] * decided
         n_counted += int(counted.sum())
         n_right += int(counted[others[:, face] == majority].sum())
     return n_right / n_counted if n_counted else math.nan

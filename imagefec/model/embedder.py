@@ -14,7 +14,7 @@ from imagefec.compat import ShapeDtype, nested_map
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
 from imagefec.model.resnet import ImageFEC
-from imagefec.model.run import find_checkpoint, read_run_info
+from imagefec.model.run import Run
 
 
 class Embedder:
@@ -49,7 +49,8 @@ class Embedder:
             the run saw faces in another channel order.
         """
         run_dir = Path(run_dir)
-        info, path = read_run_info(run_dir), find_checkpoint(run_dir)
+        run = Run.open(run_dir)
+        info, path = run.info, run.checkpoint
         size = info["image_size"]
         try:
             model = ImageFEC(**{**info["model"], "mode": "eval"})
@@ -131,7 +132,7 @@ class Embedder:
         if face.shape[0] != face.shape[1]:
             from imagefec.faces import crop
 
-            face, _ = crop.standardise(face)
+            face, _ = crop.letterbox(face)
         if face.shape[:2] == size:
             return face
         # As the pipeline does: INTER_AREA averages when it shrinks; when it enlarges it only

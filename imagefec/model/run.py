@@ -1,59 +1,206 @@
-"""What every reader of a run directory asks of it: run.json, checked, and the checkpoint that stands for the run."""
+"""A run directory: the names of its files, and what each says. Weights are read by checkpoint.py and embedder.py.
 
+run.json      the network, the faces it sees, and what the run was asked to do
+settings.json every setting in force, by its gin name
+history.json  measures by step, written when the run ends
+best.npz      the checkpoint with the highest TPA          model.npz   the latest, to resume from
+"""
+
+import functools
 import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imagefec import files
 from imagefec.errors import UserError
+from imagefec.model import legacy_settings
 
 RUN_FORMAT = 1
-CHANNEL_ORDER = "rgb"  # of the faces that every run sees; also of runs made before run.json said so
-CHECKPOINTS = ("best.npz", "model.npz")  # in this order: the best by TPA, else the latest
-_GET_ANOTHER = "Copy it again from where the run came, or train anew."
+CHANNEL_ORDER = (
+    "rgb"  # of the faces that every run sees; runs made before run.json said so included
+)
+INFO, SETTINGS, HISTORY, LEGACY_CONFIG = "run.json", "settings.json", "history.json", "config.gin"
+BEST, LATEST = "best.npz", "model.npz"
+SEED, INIT_CHECKPOINT = "training.seed", "training.init_checkpoint"
+AUGMENT_RANGES = (
+    "crop",
+    "flip",
+    "brightness",
+    "contrast",
+)  # of Augment, and of maths.augment.augment_faces
+_GET_ANOTHER = "Copy it again from where the run came, or train a new run."
 
 
-def read_run_info(run_dir: Path) -> dict[str, Any]:
-    """The contents of a run's run.json.
+@dataclass(frozen=True)
+class Run:
+    """A run directory whose run.json was read and checked; `Run.open` makes one.
 
-    Raises:
-      UserError: there is no such run, or its run.json is broken, of another format or of another
-        channel order.
+    Attributes:
+      path: the directory.
+      info: contents of run.json.
     """
-    if not run_dir.is_dir():
+
+    path: Path
+    info: dict[str, Any]
+
+    @classmethod
+    def open(cls, run_dir: str | os.PathLike[str]) -> "Run":
+        """Reads run.json.
+
+        Raises:
+          UserError: there is no such run, or its run.json is broken, of another format or of another
+            channel order.
+        """
+        run_dir = Path(run_dir)
+        if not run_dir.is_dir():
+            raise UserError(
+                f"{run_dir}: no such run directory. Give the --output_dir of a training run."
+            )
+        path = run_dir / INFO
+        try:
+            info = json.loads(path.read_text(encoding="utf-8"))
+            found, size, model = info.get("format"), info.get("image_size"), info.get("model")
+        except FileNotFoundError:
+            raise UserError(
+                f"{run_dir}: no {INFO} in it, so it is no run directory. Give the --output_dir of a "
+                "training run."
+            ) from None
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
+        except (ValueError, AttributeError) as error:
+            raise UserError(f"{path}: broken ({error}). {_GET_ANOTHER}") from None
+        if found != RUN_FORMAT:
+            raise UserError(
+                f"{path}: format {found!r}; this version reads format {RUN_FORMAT}. Use the version of "
+                "Image FEC that made the run."
+            )
+        if not isinstance(size, int) or size < 1 or not isinstance(model, dict):
+            raise UserError(
+                f"{path}: image_size (a number of pixels) or model (its settings) is missing or "
+                f"broken: found {size!r} and {model!r}. {_GET_ANOTHER}"
+            )
+        check_channel_order(path, info)
+        return cls(run_dir, info)
+
+    @property
+    def name(self) -> str:
+        """The directory's own name."""
+        return self.path.resolve().name
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels at which the network sees faces."""
+        return self.info["image_size"]
+
+    @property
+    def model_settings(self) -> dict[str, Any]:
+        """Keyword arguments of the run's ImageFEC."""
+        return self.info["model"]
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint that stands for the run: best.npz, or model.npz where there is no best yet.
+
+        Raises:
+          UserError: there is neither.
+        """
+        for name in (BEST, LATEST):
+            if (self.path / name).is_file():
+                return self.path / name
         raise UserError(
-            f"{run_dir}: there is no such run directory. Give a training run's --output_dir."
+            f"{self.path}: no checkpoint in it ({BEST} or {LATEST}). Let the run train until its first "
+            "evaluation, or give another run."
         )
-    path = run_dir / "run.json"
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-        found, size, model = info.get("format"), info.get("image_size"), info.get("model")
-    except FileNotFoundError:
-        raise UserError(
-            f"{run_dir}: no run.json there, so it is no run directory. Give a training run's "
-            "--output_dir."
-        ) from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
-    except (ValueError, AttributeError) as error:
-        raise UserError(f"{path}: broken ({error}). {_GET_ANOTHER}") from None
-    if found != RUN_FORMAT:
-        raise UserError(
-            f"{path}: format {found!r}; this version reads format {RUN_FORMAT}. Use the version "
-            "of Image FEC that made the run."
+
+    @functools.cached_property
+    def settings(self) -> dict[str, Any]:
+        """Every setting in force, by its gin name; empty where the run did not keep them.
+
+        Raises:
+          UserError: the file is broken.
+        """
+        if (self.path / SETTINGS).is_file():
+            return self._read_json(SETTINGS)
+        path = self.path / LEGACY_CONFIG
+        try:
+            return legacy_settings.parse(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read ({error}). {_GET_ANOTHER}") from None
+
+    @functools.cached_property
+    def history(self) -> dict[str, Any]:
+        """Contents of history.json; empty where the run has not ended.
+
+        Raises:
+          UserError: the file is broken.
+        """
+        return self._read_json(HISTORY) if (self.path / HISTORY).is_file() else {}
+
+    @property
+    def seed(self) -> int:
+        """Seed of the training; 0 where the run does not tell."""
+        value = self.info.get("seed", self.settings.get(SEED))
+        return value if isinstance(value, int) else 0
+
+    @property
+    def uda_weight(self) -> float:
+        """Weight of the UDA term; 0 for none."""
+        uda = self.info.get("uda")
+        weight = (
+            uda.get("weight")
+            if isinstance(uda, dict)
+            else self.settings.get("uda_consistency.weight")
         )
-    if not isinstance(size, int) or size < 1 or not isinstance(model, dict):
-        raise UserError(
-            f"{path}: image_size (a number of pixels) or model (its settings) is missing or "
-            f"broken: found {size!r} and {model!r}. {_GET_ANOTHER}"
-        )
-    check_channel_order(path, info)
-    return info
+        return float(weight) if isinstance(weight, int | float) else 0.0
+
+    @property
+    def train_split(self) -> str:
+        """The split that the run was trained on."""
+        return str(self.settings.get("training.train_split", "train"))
+
+    @property
+    def augment_ranges(self) -> dict[str, float]:
+        """Arguments of augment_faces that the run was trained with; those that it did not keep are absent."""
+        found = {name: self.settings.get(f"Augment.{name}") for name in AUGMENT_RANGES}
+        return {
+            name: float(value) for name, value in found.items() if isinstance(value, int | float)
+        }
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Median over the intervals between evaluations, without the first, which includes compilation."""
+        speeds = [value for step, value in self.measures("steps_per_second") if step > 1]
+        images = self.info.get("images_per_step") or 3 * (self.info.get("batch_triplets") or 0)
+        return sorted(speeds)[len(speeds) // 2] * images if speeds and images else None
+
+    def measures(self, name: str) -> list[tuple[int, float]]:
+        """(step, value) of a measure of the evaluations during training, such as "tpa"; empty if not kept."""
+        found = self.history.get("eval", {}).get(f"metrics/{name}", [])
+        return [(int(step), float(value)) for step, value in found]
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read ({error}). {_GET_ANOTHER}") from None
+        return found if isinstance(found, dict) else {}
 
 
-def check_channel_order(path: Path, info: dict[str, Any]) -> None:
-    """Refuses a run whose run.json, at `path`, names another order of channels than the faces here have.
+def write_json(run_dir: Path, name: str, value: Mapping[str, Any]) -> None:
+    """Writes one of a run's JSON files (INFO, SETTINGS, HISTORY), atomically."""
+    files.write_text(run_dir / name, json.dumps(value, indent=1) + "\n")
 
-    Its weights would fit without a word, and take red for blue.
+
+def check_channel_order(path: Path, info: Mapping[str, Any]) -> None:
+    """Refuses a run that saw faces in another channel order; its weights would swap red and blue unnoticed.
+
+    Args:
+      path: of run.json, for the message.
+      info: its contents.
 
     Raises:
       UserError: info["channel_order"] is there and is not CHANNEL_ORDER.
@@ -62,20 +209,6 @@ def check_channel_order(path: Path, info: dict[str, Any]) -> None:
     if found != CHANNEL_ORDER:
         raise UserError(
             f"{path}: channel_order {found!r}; faces are {CHANNEL_ORDER!r} here, and the run's weights would "
-            f"take one colour for another. Give a run trained on {CHANNEL_ORDER.upper()} faces, or train anew."
+            f"take one colour for another. Give a run trained on {CHANNEL_ORDER.upper()} faces, or train a "
+            "new one."
         )
-
-
-def find_checkpoint(run_dir: Path) -> Path:
-    """The file that stands for the run: best.npz, or model.npz where there is no best yet.
-
-    Raises:
-      UserError: there is neither.
-    """
-    for name in CHECKPOINTS:
-        if (run_dir / name).is_file():
-            return run_dir / name
-    raise UserError(
-        f"{run_dir}: no checkpoint there ({' or '.join(CHECKPOINTS)}). Let the run train until its first "
-        "evaluation, or give another run."
-    )

@@ -140,14 +140,14 @@ def run(
         raise
     hosts()
     engine = {
-        field.name: bound.pop(field.name) for field in dataclasses.fields(mesh_trainer.Engine)
+        field.name: bound.pop(field.name) for field in dataclasses.fields(mesh_trainer.StepConfig)
     }
     return trainer.train(
         output_dir,
         data_dir,
         model_arguments=dict(gin.get_bindings("ImageFEC")),
         recipe=pathlib.Path(config_files[0]).stem if config_files else None,
-        engine=mesh_trainer.Engine(**engine),
+        engine=mesh_trainer.StepConfig(**engine),
         uda=uda_consistency(),
         guards=guard_values(),
         **bound,

@@ -7,14 +7,14 @@ from typing import Any
 
 from imagefec.errors import UserError
 from imagefec.model import checkpoint, pretrained
-from imagefec.model.run import find_checkpoint, read_run_info
+from imagefec.model.run import INFO, Run
 
 PARTS = ("whole", "body")
 _BODY = re.compile(r"(weights|state)/\d+\.(Stem|Stage\d+Block\d+)/")
 _FOREIGN = (".safetensors", ".pth", ".pt")
 
 
-def take_weights(model: Any, source: str | os.PathLike, part: str = "whole") -> None:
+def load_pretrained_weights(model: Any, source: str | os.PathLike, part: str = "whole") -> None:
     """Sets an initialised ImageFEC to another network's weights and running statistics, name by name.
 
     Args:
@@ -34,9 +34,9 @@ def take_weights(model: Any, source: str | os.PathLike, part: str = "whole") -> 
     if path.suffix in _FOREIGN:
         return pretrained.load_body(model, path)
     if path.is_dir():
-        path = find_checkpoint(path)
-    if (path.parent / "run.json").is_file():  # a checkpoint may also stand alone
-        read_run_info(path.parent)
+        path = Run.open(path).checkpoint
+    if (path.parent / INFO).is_file():  # a checkpoint may also stand alone
+        Run.open(path.parent)
     arrays, _ = checkpoint.load(path)
     if part == "body":
         own = checkpoint.named_weights(model)

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from imagefec.data.store.triplets import shuffled_for_ever
+from imagefec.data.store.triplets import shuffled_forever
 from imagefec.errors import UserError
-from imagefec.training.step.mesh import own_share, place_share, whole
+from imagefec.training.step.mesh import global_batch, local_slice, replicated
 from imagefec.training.step.objectives import Uda
 
 _AHEAD = 2  # batches that wait, placed, for their step
@@ -25,7 +25,7 @@ class FaceInput:
     resume.
 
     Args:
-      draws: TripletDraws or IdentityDraws.
+      draws: TripletSampler or IdentitySampler.
       seed: of the order of the extra faces.
       mesh: of all devices; a process sends its own devices their share and no more.
       uda: its weight comes with the batches where it has one.
@@ -72,7 +72,7 @@ class FaceInput:
             self._uda.batch_faces,
             0 if self._extra_faces is None else len(self._extra_faces),
         )
-        extras = shuffled_for_ever(np.arange(n_extra), n, np.random.default_rng((self._seed, 1)))
+        extras = shuffled_forever(np.arange(n_extra), n, np.random.default_rng((self._seed, 1)))
         for _ in range(skip if n else 0):
             next(extras)
         for step, (rows, *labels) in enumerate(self._draws.batches(skip), start=skip + 1):
@@ -83,9 +83,9 @@ class FaceInput:
 
     def _placed(self, batch: tuple) -> tuple:
         rows, *others = batch
-        own = rows[own_share(len(rows), self._mesh)]
+        own = rows[local_slice(len(rows), self._mesh)]
         return (
-            place_share(
+            global_batch(
                 self._pictures(own) if self.resident is None else own, len(rows), self._mesh
             ),
             *others,
@@ -109,7 +109,7 @@ class FaceInput:
         )
         try:
             placed = jax.make_array_from_callback(
-                faces.shape, whole(self._mesh), lambda index: np.asarray(faces[index])
+                faces.shape, replicated(self._mesh), lambda index: np.asarray(faces[index])
             )
             return jax.block_until_ready(placed)
         except jax.errors.JaxRuntimeError as error:

@@ -15,18 +15,18 @@ from imagefec.compat import History, training
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
 from imagefec.training.monitor import views
-from imagefec.training.monitor.divergence import TrainingBroke, Watch
+from imagefec.training.monitor.divergence import TrainingDiverged, TrainingMonitor
 from imagefec.training.monitor.signals import StopRequest
-from imagefec.training.step.lr_multipliers import rate_factors
+from imagefec.training.step.lr_multipliers import lr_multipliers
 from imagefec.training.step.mesh import is_chief
-from imagefec.training.step.mesh_trainer import Engine, MeshTrainer
+from imagefec.training.step.mesh_trainer import MeshTrainer, StepConfig
 from imagefec.training.step.objectives import faces_a_label
 
 LATEST, BEST = "model.npz", "best.npz"
 
 
 @dataclass(frozen=True)
-class Timetable:
+class Schedule:
     """When things happen: the length of the run and how often it evaluates and saves, in steps.
 
     Attributes:
@@ -65,7 +65,7 @@ class FaceLoop(training.Loop):
       watch: takes each step's statistics.
       resident: faces on the devices, of which batches are rows; None where batches bring pictures.
       initialise: called with the ImageFEC where there is no checkpoint to go on from.
-      layer_rates: factors of parts' learning rates, as `layer_rates.rate_factors` takes them.
+      layer_rates: factors of parts' learning rates, as `layer_rates.lr_multipliers` takes them.
       report: called with (step, measures) after each evaluation.
       stop: asked ahead of each step.
     """
@@ -77,11 +77,11 @@ class FaceLoop(training.Loop):
         eval_model: Any,
         evaluation: Callable[[Any], dict[str, float]],
         output_dir: str | os.PathLike,
-        timetable: Timetable,
+        timetable: Schedule,
         seed: int,
         mesh: Mesh,
-        engine: Engine,
-        watch: Watch,
+        engine: StepConfig,
+        watch: TrainingMonitor,
         resident: jax.Array | None = None,
         initialise: Callable[[Any], None] | None = None,
         layer_rates: Mapping[str, float] | None = None,
@@ -122,7 +122,7 @@ class FaceLoop(training.Loop):
                 lambda weight: 1.0, tuple(layer.weights for layer in self._model.sublayers[:-1])
             )
             rates = (
-                (*ones, rate_factors(network, self._layer_rates)),
+                (*ones, lr_multipliers(network, self._layer_rates)),
                 *plain.model_with_loss.weights[1:],
             )
         return MeshTrainer(
@@ -142,7 +142,7 @@ class FaceLoop(training.Loop):
         """Runs n steps, or fewer where the timetable's TPA is reached.
 
         Raises:
-          TrainingBroke: the numbers say that going on is no use; the checkpoint before is kept.
+          TrainingDiverged: the numbers say that going on is no use; the checkpoint before is kept.
           UserError: a checkpoint cannot be written.
           KeyboardInterrupt: it was asked to stop, and has saved.
         """
@@ -153,8 +153,8 @@ class FaceLoop(training.Loop):
             super().run(n_steps)
         except _Reached:
             pass
-        except TrainingBroke as error:
-            raise TrainingBroke(f"{self._run_dir}: {error} {self._kept()}") from error
+        except TrainingDiverged as error:
+            raise TrainingDiverged(f"{self._run_dir}: {error} {self._kept()}") from error
 
     def _run_one_step(self, task_index: int, task_changed: bool) -> tuple[float, dict]:
         """Starts a step without waiting for it; Trax's own loop would fetch numbers of each."""

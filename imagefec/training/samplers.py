@@ -9,7 +9,7 @@ from imagefec.data.identity.examples import identity_batches
 from imagefec.data.store import datasets
 
 
-class TripletDraws:
+class TripletSampler:
     """Batches of triplets: three faces each, their types and their raters' votes.
 
     Args:
@@ -39,11 +39,11 @@ class TripletDraws:
             yield (
                 self._data.triplets[chosen].reshape(-1).astype(np.int32),
                 self._data.types[chosen],
-                self._data.votes[chosen].astype(np.int32),
+                self._data.vote_counts[chosen].astype(np.int32),
             )
 
 
-class IdentityDraws:
+class IdentitySampler:
     """Batches of P people with K faces each, and who is on which, for losses that pick triplets inside a batch.
 
     Args:

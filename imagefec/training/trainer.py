@@ -19,15 +19,15 @@ from imagefec.model.layers import Augment
 from imagefec.model.run import CHANNEL_ORDER, RUN_FORMAT, check_channel_order
 from imagefec.training import cores, initial_weights
 from imagefec.training.input import FaceInput
-from imagefec.training.loop import LATEST, FaceLoop, Timetable
-from imagefec.training.monitor.divergence import Guards, Watch
+from imagefec.training.loop import LATEST, FaceLoop, Schedule
+from imagefec.training.monitor.divergence import Guards, TrainingMonitor
 from imagefec.training.monitor.evaluation import SplitEvaluation
 from imagefec.training.monitor.progress import Reporter
 from imagefec.training.monitor.signals import heed_signals
-from imagefec.training.samplers import IdentityDraws, TripletDraws
+from imagefec.training.samplers import IdentitySampler, TripletSampler
 from imagefec.training.step.compilation_cache import cache_compilations
 from imagefec.training.step.mesh import all_devices, is_chief
-from imagefec.training.step.mesh_trainer import Engine
+from imagefec.training.step.mesh_trainer import StepConfig
 from imagefec.training.step.objectives import Objective, Uda, faces_a_label
 from imagefec.training.step.precision import rematerialised
 
@@ -60,7 +60,7 @@ def train(
     layer_rates: Mapping[str, float] | None = None,
     recipe: str | None = None,
     uda: Uda | None = None,
-    engine: Engine | None = None,
+    engine: StepConfig | None = None,
     guards: Guards | None = None,
     cores_as_devices: bool = False,
 ) -> pathlib.Path:
@@ -96,10 +96,10 @@ def train(
       init_checkpoint: run, checkpoint or state dict that a new run takes its weights from; None for
         random ones.
       init_part: how much of it, "whole" or "body".
-      layer_rates: factors of parts' learning rates, as `layer_rates.rate_factors` takes them.
+      layer_rates: factors of parts' learning rates, as `layer_rates.lr_multipliers` takes them.
       recipe: what reports call this run's settings.
       uda: the consistency term; None for none.
-      engine: how a step is computed; None for Engine's defaults.
+      engine: how a step is computed; None for StepConfig's defaults.
       guards: what stops a run that has broken; None for Guards' defaults.
       cores_as_devices: take each core of a CPU as a device, where they can share the batch: about
         as quick for small networks, slower for large ones, whose weights then lie in memory several
@@ -113,7 +113,7 @@ def train(
         written, a run of another model, or training that diverged or collapsed.
       KeyboardInterrupt: ctrl-C or SIGTERM; what was done is saved.
     """
-    uda, engine, guards = uda or Uda(), engine or Engine(), guards or Guards()
+    uda, engine, guards = uda or Uda(), engine or StepConfig(), guards or Guards()
     run_dir = _writable(output_dir)
     cache_compilations()
     _check_steps(steps, steps_per_eval, steps_per_checkpoint)
@@ -135,14 +135,14 @@ def train(
         _check_network(run_dir, model_arguments, image_size)
         start = checkpoint.load_meta(run_dir / LATEST)["step"]
     draws = (
-        TripletDraws(
+        TripletSampler(
             datasets.load_triplets(data_dir, train_dataset or dataset, train_split, image_size),
             batch_triplets,
             seed,
             balanced,
         )
         if of_triplets
-        else IdentityDraws(
+        else IdentitySampler(
             datasets.load_faces(data_dir, train_dataset or dataset, train_split, image_size),
             batch_people,
             faces_each,
@@ -167,7 +167,7 @@ def train(
     labels = sample[1 : 1 + len(sample[1:]) - (uda.views - 1)]
     collapsed = _loss_at_collapse(train_loss, labels)
     reporter = Reporter(steps, faces.faces_per_step, silent=not is_chief())
-    watch = Watch(guards, collapsed, reporter.step)
+    watch = TrainingMonitor(guards, collapsed, reporter.step)
     with (
         contextlib.closing(faces.batches(start)) as batches,
         contextlib.closing(reporter),
@@ -192,14 +192,18 @@ def train(
                 eval_data, (lambda *inputs: train_loss(inputs)) if of_triplets else None, mesh
             ),
             run_dir,
-            Timetable(steps, steps_per_eval, steps_per_checkpoint, stop_at_tpa),
+            Schedule(steps, steps_per_eval, steps_per_checkpoint, stop_at_tpa),
             seed,
             mesh,
             engine,
             watch,
             faces.resident,
             initialise=init_checkpoint
-            and (lambda network: initial_weights.take_weights(network, init_checkpoint, init_part)),
+            and (
+                lambda network: initial_weights.load_pretrained_weights(
+                    network, init_checkpoint, init_part
+                )
+            ),
             layer_rates=layer_rates,
             report=reporter.evaluated,
             stop=stop,

@@ -21,7 +21,7 @@ def made(n=200, n_photos=12, seed=3):
         urls=[f"u{i % n_photos}" for i in range(N_FACES)],
         triplets=triplets,
         types=random.integers(0, 3, n).astype(np.int8),
-        votes=votes,
+        vote_counts=votes,
         agreement=(votes[:, 2] / 6).astype(np.float32),
     )
 
@@ -72,14 +72,14 @@ def test_types_have_their_own_accuracy_errors_and_ceiling(data, right):
         assert part["tpa_se_clustered"] == pytest.approx(
             naive_error(right[own], photos_of(data, own))
         )
-        assert part["human_tpa"] == pytest.approx(metrics.rater_accuracy(data.votes[own]))
+        assert part["human_tpa"] == pytest.approx(metrics.rater_accuracy(data.vote_counts[own]))
 
 
 def test_triplets_are_sorted_by_how_many_raters_chose_the_odd_face(data, right):
-    data.votes[:4] = 0
+    data.vote_counts[:4] = 0
     found = accuracy.accuracy_by_agreement(right, data)
     counts = {}
-    for votes, is_right in zip(data.votes.tolist(), right):
+    for votes, is_right in zip(data.vote_counts.tolist(), right):
         if sum(votes):
             counts.setdefault(str(votes[2]), []).append(is_right)
     assert {key: (part["tpa"], part["n_triplets"]) for key, part in found.items()} == {
@@ -90,11 +90,11 @@ def test_triplets_are_sorted_by_how_many_raters_chose_the_odd_face(data, right):
 
 def test_triplets_without_types_and_votes_have_an_accuracy_and_no_parts(data, right):
     bare = dataclasses.replace(
-        data, types=np.full(200, -1, np.int8), votes=np.zeros((200, 3), np.int32)
+        data, types=np.full(200, -1, np.int8), vote_counts=np.zeros((200, 3), np.int32)
     )
     assert (
         accuracy.accuracy_by_agreement(right, bare) == {}
-        and accuracy.human_accuracy(bare.votes) is None
+        and accuracy.human_accuracy(bare.vote_counts) is None
     )
     assert all(
         part["tpa"] is None and part["n_triplets"] == 0 and part["human_tpa"] is None

@@ -87,7 +87,7 @@ def test_a_photograph_without_a_face_is_taken_whole_as_a_face_is_made(run, embed
             [0, 200, 0, 300]
         ]
         np.testing.assert_allclose(
-            found["vectors"], embedder.embed([crop.standardise(picture)[0]]), atol=1e-6
+            found["vectors"], embedder.embed([crop.letterbox(picture)[0]]), atol=1e-6
         )
 
 

@@ -135,7 +135,7 @@ def made_triplets(n=120, n_faces=30):
         urls=[f"u{i}" for i in range(n_faces)],
         triplets=triplets,
         types=np.zeros(n, np.int8),
-        votes=np.tile([0, 1, 4], (n, 1)).astype(np.int32),
+        vote_counts=np.tile([0, 1, 4], (n, 1)).astype(np.int32),
         agreement=np.full(n, 0.8, np.float32),
     )
 
@@ -160,7 +160,9 @@ def test_a_type_without_triplets_has_no_accuracy_and_enough_triplets_no_warning(
 
 
 def test_a_single_vote_a_triplet_leaves_the_humans_without_a_score():
-    data = dataclasses.replace(made_triplets(), votes=np.tile([0, 0, 1], (120, 1)).astype(np.int32))
+    data = dataclasses.replace(
+        made_triplets(), vote_counts=np.tile([0, 0, 1], (120, 1)).astype(np.int32)
+    )
     assert score_triplets(made_vectors(), data)["human_tpa"] is None
 
 
@@ -224,7 +226,7 @@ def test_a_run_is_compared_with_another_on_the_same_triplets(
 def test_triplets_that_show_no_photograph_of_another_split_are_counted_alone(
     run, data_dir, data, embedder
 ):
-    from imagefec.analysis.accuracy import apart_from, right_triplets
+    from imagefec.analysis.accuracy import apart_from, correct_triplets
     from imagefec.data.store import datasets
 
     known = set(datasets.load_triplets(data_dir, split="test", image_size=8).urls)
@@ -232,7 +234,7 @@ def test_triplets_that_show_no_photograph_of_another_split_are_counted_alone(
     found = evaluate_run(run, data_dir, split="train", disjoint_from="test")["disjoint"]
     assert (found["from"], found["n_triplets"]) == ("test", sum(expected))
     assert found["n_left_out"] == len(data) - sum(expected)
-    right = right_triplets(embedder.embed(data.faces), data)[apart_from(data, known)]
+    right = correct_triplets(embedder.embed(data.faces), data)[apart_from(data, known)]
     assert found["tpa"] == (pytest.approx(right.mean()) if len(right) else None)
     itself = evaluate_run(run, data_dir, split="train", disjoint_from="train")["disjoint"]
     assert (itself["tpa"], itself["n_triplets"], itself["n_left_out"]) == (None, 0, len(data))

@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from imagefec.data.fec_csv import FaceRef, Row, write_rows
+from imagefec.fec import TripletType
 from imagefec.maths.geometry import Box
 
 
@@ -284,7 +285,7 @@ def csv_of_urls(tmp_path):
         urls += urls[-1:] * (-len(urls) % 3)
         faces = [FaceRef(url, Box(0.1, 0.9, 0.1, 0.9)) for url in urls]
         rows = [
-            Row(n // 3 + 1, tuple(faces[n : n + 3]), "ONE_CLASS_TRIPLET", ("a",), (2,))
+            Row(n // 3 + 1, tuple(faces[n : n + 3]), TripletType.ONE_CLASS, ("a",), (2,))
             for n in range(0, len(faces), 3)
         ]
         write_rows(tmp_path / name, rows)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from imagefec.data import fec_csv
 from imagefec.data.fec_csv import FaceRef, Row, RowReport, read_rows, split_of, write_rows
 from imagefec.errors import UserError
+from imagefec.fec import TripletType
 from imagefec.maths.geometry import Box
 
 FACE = '"http://a.example/1,2_b.jpg",0.1,0.5,0.25,0.75'
@@ -29,7 +29,7 @@ def csv_of(tmp_path):
 
 def row_with(votes):
     face = FaceRef("http://a.example/x.jpg", Box(0.1, 0.2, 0.3, 0.4))
-    return Row(1, (face,) * 3, "ONE_CLASS_TRIPLET", tuple("abcdefgh"[: len(votes)]), tuple(votes))
+    return Row(1, (face,) * 3, TripletType.ONE_CLASS, tuple("abcdefgh"[: len(votes)]), tuple(votes))
 
 
 def test_a_row_keeps_urls_with_commas_boxes_in_fec_order_and_votes_from_zero(csv_of):
@@ -38,19 +38,19 @@ def test_a_row_keeps_urls_with_commas_boxes_in_fec_order_and_votes_from_zero(csv
         "0.5,0.6,0.7,0.8,TWO_CLASS_TRIPLET,ann,3,bob,1,cy,3\n"
     )
     (row,) = read_rows(path)
-    assert row.line == 1 and row.type == "TWO_CLASS_TRIPLET"
+    assert row.line == 1 and row.type is TripletType.TWO_CLASS
     assert row.faces == (
         FaceRef("http://a.example/1,2.jpg", Box(left=0.1, right=0.2, top=0.3, bottom=0.4)),
         FaceRef('https://b.example/é "q".png', Box(left=0, right=1, top=0, bottom=1)),
         FaceRef("file:///p/3.jpg", Box(left=0.5, right=0.6, top=0.7, bottom=0.8)),
     )
-    assert row.annotators == ("ann", "bob", "cy") and row.votes == (2, 0, 2)
+    assert row.annotators == ("ann", "bob", "cy") and row.choices == (2, 0, 2)
     assert row.odd == 2 and row.agreement == pytest.approx(2 / 3) and row.why_unlabelled is None
 
 
 def test_rows_of_every_length_are_read(csv_of):
     path = csv_of("".join(GOOD + ",a,1" * n + "\n" for n in (0, 1, 6, 7, 30)))
-    assert [len(row.votes) for row in read_rows(path)] == [0, 1, 6, 7, 30]
+    assert [len(row.choices) for row in read_rows(path)] == [0, 1, 6, 7, 30]
 
 
 def test_bom_crlf_blank_lines_and_a_missing_last_newline_are_fine(csv_of):
@@ -66,7 +66,12 @@ def test_ties_and_missing_votes_are_counted_and_not_guessed(csv_of):
     rows = list(read_rows(path, report))
     assert [row.why_unlabelled for row in rows] == ["tie", "no votes", None, "no votes"]
     assert [row.odd for row in rows] == [None, None, 2, None]
-    assert (report.n_ties, report.n_no_votes, report.n_missing_votes, report.n_rows) == (1, 2, 2, 4)
+    assert (report.n_ties, report.n_no_votes, report.n_missing_choices, report.n_rows) == (
+        1,
+        2,
+        2,
+        4,
+    )
     assert report.by_type == {
         "ONE_CLASS_TRIPLET": 4,
         "TWO_CLASS_TRIPLET": 0,
@@ -257,7 +262,7 @@ many_rows = st.lists(
     st.builds(
         lambda three, kind, ballot: (three, kind, *(tuple(b[n] for b in ballot) for n in (0, 1))),
         st.tuples(faces, faces, faces),
-        st.sampled_from(fec_csv.TYPES),
+        st.sampled_from(TripletType),
         ballots,
     ),
     min_size=1,
@@ -277,7 +282,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, contents):
 def test_a_line_end_inside_a_row_is_a_callers_bug(tmp_path):
     face = FaceRef("http://a/\nb", Box(0.1, 0.2, 0.3, 0.4))
     with pytest.raises(ValueError, match="one line"):
-        write_rows(tmp_path / "x.csv", [Row(1, (face,) * 3, "ONE_CLASS_TRIPLET", (), ())])
+        write_rows(tmp_path / "x.csv", [Row(1, (face,) * 3, TripletType.ONE_CLASS, (), ())])
 
 
 pieces = st.one_of(

@@ -10,6 +10,7 @@ from imagefec.data import fec_csv, fec_examples
 from imagefec.data.crop import face_folder
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
+from imagefec.fec import TripletType
 from imagefec.maths.geometry import Box
 
 TRAIN = "faceexp-comparison-data-train-public.csv"
@@ -26,7 +27,7 @@ def face(number: int) -> fec_csv.FaceRef:
     return fec_csv.FaceRef(f"http://photos/{number},large.jpg", Box(0.125, 0.5, 0.25, 0.75))
 
 
-def row(numbers=(0, 1, 2), votes=(2, 2, 2, 0), kind="TWO_CLASS_TRIPLET", line=1) -> fec_csv.Row:
+def row(numbers=(0, 1, 2), votes=(2, 2, 2, 0), kind=TripletType.TWO_CLASS, line=1) -> fec_csv.Row:
     annotators = tuple(f"rater {i}" for i in range(len(votes)))
     return fec_csv.Row(line, tuple(face(n) for n in numbers), kind, annotators, tuple(votes))
 

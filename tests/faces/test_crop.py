@@ -31,13 +31,13 @@ def test_every_grown_box_can_be_cut(sides, width, height):
     left, right = sorted(sides[:2])
     top, bottom = sorted(sides[2:])
     grown = crop.grown_box(Box(left, right, top, bottom), width, height)
-    patch = crop.cut(np.broadcast_to(np.uint8(0), (height, width, 3)), grown)
+    patch = crop.cut_patch(np.broadcast_to(np.uint8(0), (height, width, 3)), grown)
     assert patch.shape == (grown.height, grown.width, 3) and patch.size > 0
 
 
 def test_a_cut_is_the_photos_pixels_and_no_view_of_them():
     photo = noise_patch(20, 30)
-    patch = crop.cut(photo, Box(5, 15, 2, 9))
+    patch = crop.cut_patch(photo, Box(5, 15, 2, 9))
     np.testing.assert_array_equal(patch, photo[2:9, 5:15])
     assert not np.shares_memory(patch, photo)
 
@@ -47,32 +47,32 @@ def test_a_cut_is_the_photos_pixels_and_no_view_of_them():
 )
 def test_a_cut_outside_the_photo_is_a_callers_bug(box):
     with pytest.raises(ValueError, match="leaves the photo of 30 x 20"):
-        crop.cut(noise_patch(20, 30), box)
+        crop.cut_patch(noise_patch(20, 30), box)
 
 
 def test_a_patch_of_128_pixels_passes_unchanged():
     patch = noise_patch(128, 128)
-    face, upscaled = crop.standardise(patch)
+    face, upscaled = crop.letterbox(patch)
     np.testing.assert_array_equal(face, patch)
     assert not upscaled
 
 
 def test_shrinking_averages_pixels():
     patch = noise_patch(256, 256)
-    face, upscaled = crop.standardise(patch)
+    face, upscaled = crop.letterbox(patch)
     means = patch.reshape(128, 2, 128, 2, 3).mean(axis=(1, 3))
     assert np.abs(face - means).max() <= 0.5 and not upscaled
 
 
 def test_a_smaller_patch_is_enlarged_and_says_so():
-    face, upscaled = crop.standardise(np.full((40, 40, 3), (10, 100, 200), np.uint8))
+    face, upscaled = crop.letterbox(np.full((40, 40, 3), (10, 100, 200), np.uint8))
     assert upscaled and (face == (10, 100, 200)).all()
 
 
 def test_aspect_is_kept_and_the_rest_is_noise():
     # 256 x 64 scales to 128 x 32: 48 columns of padding on each side
     patch = np.full((256, 64, 3), (200, 100, 50), np.uint8)
-    face, _ = crop.standardise(patch)
+    face, _ = crop.letterbox(patch)
     assert (face[:, 48:80] == (200, 100, 50)).all()
     padding = np.concatenate([face[:, :48], face[:, 80:]], axis=1).reshape(-1, 3).astype(float)
     np.testing.assert_allclose(padding.mean(axis=0), (200, 100, 50), atol=2)
@@ -81,7 +81,7 @@ def test_aspect_is_kept_and_the_rest_is_noise():
 
 def test_padding_has_the_patchs_own_mean_and_deviation():
     patch = noise_patch(60, 180, low=80, high=180)
-    face, _ = crop.standardise(patch)
+    face, _ = crop.letterbox(patch)
     padding = face[:40].reshape(-1, 3).astype(float)
     np.testing.assert_allclose(padding.mean(axis=0), patch.mean(axis=(0, 1)), atol=3)
     np.testing.assert_allclose(padding.std(axis=0), patch.std(axis=(0, 1)), rtol=0.1)
@@ -89,8 +89,8 @@ def test_padding_has_the_patchs_own_mean_and_deviation():
 
 def test_padding_depends_on_the_patch_alone():
     patch = noise_patch(50, 90)
-    first, again = crop.standardise(patch)[0], crop.standardise(patch.copy())[0]
-    other = crop.standardise(noise_patch(50, 90, seed=1))[0]
+    first, again = crop.letterbox(patch)[0], crop.letterbox(patch.copy())[0]
+    other = crop.letterbox(noise_patch(50, 90, seed=1))[0]
     np.testing.assert_array_equal(first, again)
     assert (first[:20] != other[:20]).mean() > 0.9
 
@@ -98,7 +98,7 @@ def test_padding_depends_on_the_patch_alone():
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 300))
 def test_every_patch_becomes_a_face(height, width):
-    face, upscaled = crop.standardise(noise_patch(height, width))
+    face, upscaled = crop.letterbox(noise_patch(height, width))
     assert face.shape == (128, 128, 3) and face.dtype == np.uint8
     assert upscaled == (max(height, width) < 128)
 
@@ -108,7 +108,7 @@ def test_every_patch_becomes_a_face(height, width):
 )
 def test_what_is_no_patch_is_a_callers_bug(patch):
     with pytest.raises(ValueError, match="patch must be uint8"):
-        crop.standardise(patch)
+        crop.letterbox(patch)
 
 
 def test_a_face_is_cut_where_one_is_found():

@@ -4,14 +4,14 @@ import pytest
 from PIL import Image
 
 from imagefec.faces import photos
-from imagefec.faces.crop import standardise
+from imagefec.faces.crop import letterbox
 from imagefec.faces.photos import NotAPhoto, read_photo, write_png
 
 RED = (255, 0, 0)
 
 
 def test_a_red_face_is_red_in_the_file_and_back(tmp_path):
-    face, _ = standardise(np.full((200, 200, 3), RED, np.uint8))
+    face, _ = letterbox(np.full((200, 200, 3), RED, np.uint8))
     write_png(tmp_path / "red.png", face)
     assert (
         Image.open(tmp_path / "red.png").getpixel((64, 64)) == RED

@@ -61,7 +61,7 @@ def test_nan_is_wrong_wherever_it_stands(face):
 def test_numpy_in_gives_numpy_out_and_jax_in_gives_jax_out():
     embeddings = np.random.default_rng(0).normal(size=(5, 3, 4)).astype(np.float32)
     assert isinstance(metrics.triplet_prediction_accuracy(embeddings), np.floating)
-    assert isinstance(metrics.embedding_spread(embeddings[0]), np.floating)
+    assert isinstance(metrics.rms_pairwise_distance(embeddings[0]), np.floating)
     assert isinstance(metrics.triplet_prediction_accuracy(jnp.asarray(embeddings)), jax.Array)
 
 
@@ -107,22 +107,22 @@ def test_spread_is_the_rms_of_scikit_learns_distances_between_different_embeddin
     embeddings = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32) + 3
     distances = euclidean_distances(embeddings.astype(np.float64))
     expected = np.sqrt(np.mean(distances[~np.eye(50, dtype=bool)] ** 2))
-    np.testing.assert_allclose(metrics.embedding_spread(embeddings), expected, rtol=1e-5)
+    np.testing.assert_allclose(metrics.rms_pairwise_distance(embeddings), expected, rtol=1e-5)
     np.testing.assert_allclose(
-        metrics.embedding_spread(jnp.asarray(embeddings)), expected, rtol=1e-5
+        metrics.rms_pairwise_distance(jnp.asarray(embeddings)), expected, rtol=1e-5
     )
 
 
 def test_spread_of_two_opposite_embeddings_is_two_and_of_a_collapsed_set_nothing():
-    assert metrics.embedding_spread(on_circle(0, 180)) == pytest.approx(2)
-    assert metrics.embedding_spread(np.repeat(on_circle(30), 9, axis=0)) == pytest.approx(
+    assert metrics.rms_pairwise_distance(on_circle(0, 180)) == pytest.approx(2)
+    assert metrics.rms_pairwise_distance(np.repeat(on_circle(30), 9, axis=0)) == pytest.approx(
         0, abs=1e-6
     )
 
 
 def test_spread_of_a_lone_embedding_is_refused():
     with pytest.raises(ValueError, match="n >= 2"):
-        metrics.embedding_spread(np.ones((1, 4)))
+        metrics.rms_pairwise_distance(np.ones((1, 4)))
 
 
 def rater_accuracy_by_loop(votes: list[list[int]]) -> float:

@@ -142,7 +142,7 @@ def test_faces_of_the_datasets_size_are_resized_by_area(embedder, expected):
 
 def test_faces_that_are_not_square_are_padded_as_the_datasets_are(embedder):
     tall = some_faces(1, 90, 60)[0]
-    padded, _ = crop.standardise(tall)
+    padded, _ = crop.letterbox(tall)
     np.testing.assert_allclose(embedder.embed([tall]), embedder.embed(padded[None]), atol=1e-6)
 
 
@@ -187,7 +187,7 @@ def test_photographs_are_cropped_as_the_dataset_crops(embedder):
     photo = some_faces(1, 90, 120)[0]
     [(box, score, vector)] = embedder.embed_photo(photo, detector="none")
     assert (box.left, box.right, box.top, box.bottom) == (0, 120, 0, 90) and score == 1
-    face, _ = crop.standardise(photo)
+    face, _ = crop.letterbox(photo)
     np.testing.assert_allclose(vector, embedder.embed(face[None])[0], atol=1e-6)
 
 

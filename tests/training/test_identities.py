@@ -24,7 +24,7 @@ def data_dir(tmp_path_factory):
             person, folder = sample_person(random), root / "manual" / split / f"{split}{number}"
             folder.mkdir(parents=True)
             for k in range(PHOTOS):
-                picture, _ = photo.draw_photo(
+                picture, _ = photo.render_photo(
                     random, [(person, sample_expression(random, random.integers(len(WORDS))))]
                 )
                 (folder / f"{k}.jpg").write_bytes(photo.encode_jpeg(random, picture))
@@ -57,7 +57,7 @@ def test_identity_triplets_have_no_types_and_no_votes(data_dir):
     assert (
         len(data) == 40
         and (data.types == -1).all()
-        and not data.votes.any()
+        and not data.vote_counts.any()
         and (data.agreement == 1).all()
     )
     who = np.array([url.split("/")[1] for url in data.urls])[data.triplets]

@@ -7,7 +7,7 @@ import pytest
 from imagefec.compat import signature
 from imagefec.errors import UserError
 from imagefec.model import ImageFEC, checkpoint
-from imagefec.training.initial_weights import take_weights
+from imagefec.training.initial_weights import load_pretrained_weights
 
 
 def network(seed, d_embedding=4, d_hidden=4):
@@ -42,7 +42,7 @@ def named(layer):
 
 def test_a_runs_weights_are_taken_whole(run_dir):
     layer = network(2)
-    take_weights(layer, run_dir)
+    load_pretrained_weights(layer, run_dir)
     assert all(
         np.array_equal(array, named(network(1))[name]) for name, array in named(layer).items()
     )
@@ -52,7 +52,7 @@ def test_the_best_checkpoint_goes_before_the_latest(run_dir, tmp_path):
     for name, seed in (("model.npz", 1), ("best.npz", 5)):
         checkpoint.save(tmp_path / name, named(network(seed)), {"step": 3})
     layer = network(2)
-    take_weights(layer, tmp_path)
+    load_pretrained_weights(layer, tmp_path)
     assert all(
         np.array_equal(array, named(network(5))[name]) for name, array in named(layer).items()
     )
@@ -60,7 +60,7 @@ def test_the_best_checkpoint_goes_before_the_latest(run_dir, tmp_path):
 
 def test_a_body_goes_under_another_head(run_dir):
     layer, before = network(2, d_embedding=7), named(network(2, d_embedding=7))
-    take_weights(layer, run_dir / "model.npz", "body")
+    load_pretrained_weights(layer, run_dir / "model.npz", "body")
     after, source = named(layer), named(network(1))
     body = {name for name in after if "Stem" in name or "Stage" in name}
     assert body and body != set(after)
@@ -85,5 +85,5 @@ def test_what_does_not_fit_is_refused_and_leaves_the_network_as_it_was(
     target = network(2, **layer)
     before = named(target)
     with pytest.raises(UserError, match=said):
-        take_weights(target, run_dir / source if source else run_dir, part)
+        load_pretrained_weights(target, run_dir / source if source else run_dir, part)
     assert all(np.array_equal(before[name], array) for name, array in named(target).items())

@@ -8,7 +8,7 @@ import pytest
 from imagefec.data.store import datasets
 from imagefec.errors import UserError
 from imagefec.training.input import FaceInput, Prefetched
-from imagefec.training.samplers import TripletDraws
+from imagefec.training.samplers import TripletSampler
 from imagefec.training.step.mesh import all_devices
 from imagefec.training.step.objectives import Uda
 
@@ -33,7 +33,7 @@ def data():
 
 def made(data, uda=None, extra=None, on_device=False, seed=5):
     return FaceInput(
-        TripletDraws(data, 4, seed), seed, all_devices(), uda or Uda(), extra, on_device
+        TripletSampler(data, 4, seed), seed, all_devices(), uda or Uda(), extra, on_device
     )
 
 
@@ -56,7 +56,7 @@ def same(some, others):
 def test_batches_are_those_of_the_pipeline_with_votes(data):
     expected = itertools.islice(datasets.triplet_batches(data, 4, seed=5), 20)
     votes_of = {
-        tuple(row): votes for row, votes in zip(data.triplets.tolist(), data.votes.tolist())
+        tuple(row): votes for row, votes in zip(data.triplets.tolist(), data.vote_counts.tolist())
     }
     for (faces, types, votes), (their_faces, their_types) in zip(
         take(made(data), 20), expected, strict=True

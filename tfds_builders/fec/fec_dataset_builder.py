@@ -1,4 +1,5 @@
-"""The `fec` dataset for TFDS: configs, features, splits, metadata; examples come from imagefec.data.fec_examples."""
+"""The `fec` dataset for TFDS: configs, features, splits, metadata; examples come from imagefec.fec import TYPE_KEYS
+from imagefec.data.fec_examples."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from imagefec.data import fec_examples
 from imagefec.data.crop import face_folder
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
+from imagefec.fec import TYPE_KEYS
 from tfds_builders.beam_path import BeamWhereAsked
 from tfds_builders.data_dir import TidyDataDir
 from tfds_builders.same_bytes import SameBytesWriter
@@ -37,12 +39,12 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
     """Builds FEC's triplets from a manual directory: the csv files and the faces that `imagefec crop` cut."""
 
     VERSION = tfds.core.Version("1.1.0")
-    RELEASE_NOTES = {  # noqa: RUF012
+    RELEASE_NOTES = {
         "1.1.0": "Configs: triplets (as before), faces (each once) and index (triplets by face ids); exclude.txt.",
         "1.0.0": "Triplets as self-contained examples, faces as lossless 128 px PNG.",
     }
     MANUAL_DOWNLOAD_INSTRUCTIONS = fec_examples.HOW_TO_FILL
-    BUILDER_CONFIGS = [  # noqa: RUF012
+    BUILDER_CONFIGS = [
         Config(name="triplets", description="Triplets with their three faces, self-contained."),
         Config(name="faces", layout="faces", description="Each face of the triplets once."),
         Config(
@@ -120,7 +122,7 @@ def _face_features() -> dict[str, Any]:
 def _index_features() -> dict[str, Any]:
     return {
         "face_ids": tfds.features.Sequence(tfds.features.Text(), length=3),
-        "type": tfds.features.ClassLabel(names=fec_examples.TYPE_NAMES),
+        "type": tfds.features.ClassLabel(names=TYPE_KEYS),
         "odd": tfds.features.ClassLabel(names=tuple(f"image_{x}" for x in "abc")),
         "votes": tfds.features.Sequence(tfds.features.Scalar(np.int64)),
         "annotators": tfds.features.Sequence(tfds.features.Text()),

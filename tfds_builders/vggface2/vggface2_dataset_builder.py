@@ -60,9 +60,9 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {
         "1.0.0": "Seeded identity triplets, and faces with identities; lossless 128 px PNG."
-    }  # noqa: RUF012
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = identity_examples.HOW_TO_FILL
-    BUILDER_CONFIGS = [  # noqa: RUF012
+    BUILDER_CONFIGS = [
         Config(
             name="triplets",
             description="Two photos of one person and one of another, self-contained.",
@@ -107,7 +107,7 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
                 split, report, bar, functools.partial(run_each, self.beam) if self.beam else None
             )
         draw = (config.layout, config.n_triplets, config.seed)
-        identity_examples.draw_rows(*draw, faces, report)
+        identity_examples.sample_rows(*draw, faces, report)
         self.info.metadata["splits"][split] = report.as_json()
         logging.info("vggface2, split %s: %s", split, report)
         return self.examples(

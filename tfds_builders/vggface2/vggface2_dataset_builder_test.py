@@ -9,7 +9,7 @@ dummy_data was drawn, no face in it is real:
       person = people.sample_person(rng)
       (pathlib.Path("dummy_data") / folder).mkdir(parents=True)
       for i in range(n):
-          word = int(rng.integers(len(expressions.WORDS))) picture, _ = photo.draw_photo(rng,
+          word = int(rng.integers(len(expressions.WORDS))) picture, _ = photo.render_photo(rng,
           [(person, expressions.sample_expression(rng, word))]) small = cv2.resize(picture[...,
           ::-1], (112, 112), interpolation=cv2.INTER_AREA) cv2.imwrite(f"dummy_data/{folder}/{i +
           1:04d}_01.jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
@@ -44,7 +44,7 @@ class TripletsTest(tfds.testing.DatasetBuilderTestCase):
     """Builds dummy_data and reads it back."""
 
     DATASET_CLASS = vggface2_dataset_builder.Builder
-    BUILDER_CONFIG_NAMES_TO_TEST = ["triplets"]  # noqa: RUF012
+    BUILDER_CONFIG_NAMES_TO_TEST = ["triplets"]
     SPLITS = N_TRIPLETS
 
 
@@ -52,7 +52,7 @@ class FacesTest(tfds.testing.DatasetBuilderTestCase):
     """The same for the faces."""
 
     DATASET_CLASS = vggface2_dataset_builder.Builder
-    BUILDER_CONFIG_NAMES_TO_TEST = ["faces"]  # noqa: RUF012
+    BUILDER_CONFIG_NAMES_TO_TEST = ["faces"]
     SPLITS = N_FACES
 
 

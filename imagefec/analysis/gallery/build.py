@@ -70,9 +70,9 @@ def make_gallery(
 
     from imagefec.analysis.evaluate import score_triplets
     from imagefec.analysis.gallery.page import make_page
-    from imagefec.analysis.gallery.sheet import draw_sheet
+    from imagefec.analysis.gallery.sheet import render_sheet
     from imagefec.data.store import datasets
-    from imagefec.faces.photos import write_whole
+    from imagefec.faces.photos import write_bytes
     from imagefec.model import Embedder
 
     embedder = Embedder.load(run_dir)
@@ -99,8 +99,8 @@ def make_gallery(
         limit,
     )
     try:
-        write_whole(png_path, draw_sheet(heading, strips))
-        write_whole(html_path, make_page(heading, strips, EXPLANATION).encode())
+        write_bytes(png_path, render_sheet(heading, strips))
+        write_bytes(html_path, make_page(heading, strips, EXPLANATION).encode())
     except OSError as error:
         raise _unwritable(out, error) from None
     return png_path, html_path

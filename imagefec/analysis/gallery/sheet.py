@@ -40,7 +40,7 @@ class Heading:
     none_left: str
 
 
-def draw_sheet(heading: Heading, strips: list[Strip]) -> bytes:
+def render_sheet(heading: Heading, strips: list[Strip]) -> bytes:
     """Draws the strips, query left, neighbours nearest first, distances beneath.
 
     Returns:

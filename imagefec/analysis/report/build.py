@@ -157,14 +157,14 @@ def _writable(out: str | os.PathLike) -> Path:
 
 def _write(out: Path, title: str, blocks: Sequence) -> None:
     from imagefec.analysis.report.page import Picture, as_html, as_markdown
-    from imagefec.faces.photos import write_whole
+    from imagefec.faces.photos import write_bytes
 
     try:
         for block in blocks:
             if isinstance(block, Picture):
-                write_whole(out / block.name, block.data)
-        write_whole(out / PAGE, as_html(title, blocks).encode())
-        write_whole(out / MARKDOWN, as_markdown(title, blocks).encode())
+                write_bytes(out / block.name, block.data)
+        write_bytes(out / PAGE, as_html(title, blocks).encode())
+        write_bytes(out / MARKDOWN, as_markdown(title, blocks).encode())
     except OSError as error:
         raise _unwritable(out, error.strerror or str(error)) from None
 

@@ -1,12 +1,14 @@
 """Runs sorted into conditions: runs that differ in their seed alone are one; nothing is measured here."""
 
+import json
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from imagefec.analysis.run_files import SEED, START, RunFiles, read_run_files
 from imagefec.errors import UserError
+from imagefec.model.run import INIT_CHECKPOINT, SEED, Run
 
 UDA = "uda_consistency."
 _MOST_SETTINGS_IN_A_NAME, _LONGEST_NAME = 2, 40
@@ -24,7 +26,7 @@ class Condition:
     """
 
     name: str
-    runs: tuple[RunFiles, ...]
+    runs: tuple[Run, ...]
 
     @property
     def uda_weight(self) -> float:
@@ -36,7 +38,7 @@ class Condition:
         return _uda_term(self.runs[0])
 
 
-def read_runs(run_dirs: Sequence[str | os.PathLike]) -> list[RunFiles]:
+def read_runs(run_dirs: Sequence[str | os.PathLike]) -> list[Run]:
     """Reads runs that can stand in one report.
 
     Raises:
@@ -47,8 +49,8 @@ def read_runs(run_dirs: Sequence[str | os.PathLike]) -> list[RunFiles]:
         raise UserError(
             "no run is given. Name run directories after --runs, such as --runs runs/*."
         )
-    runs = [read_run_files(path) for path in run_dirs]
-    where: dict[str, RunFiles] = {}
+    runs = [_opened(path) for path in run_dirs]
+    where: dict[str, Run] = {}
     for run in runs:
         other = where.setdefault(os.path.realpath(run.path), run)
         if other is not run:
@@ -66,15 +68,15 @@ def read_runs(run_dirs: Sequence[str | os.PathLike]) -> list[RunFiles]:
     return runs
 
 
-def sort_into_conditions(runs: Sequence[RunFiles]) -> list[Condition]:
+def sort_into_conditions(runs: Sequence[Run]) -> list[Condition]:
     """Puts runs together whose settings are equal but for the seed and the path of the run that they began from.
 
     A run without config.gin is a condition of its own. The conditions come in the order of their
     first runs.
     """
-    groups: dict[tuple, list[RunFiles]] = {}
+    groups: dict[str, list[Run]] = {}
     for run in runs:
-        key = tuple(sorted(comparable(run).items())) if run.settings else (run.path,)
+        key = _key(comparable(run)) if run.settings else str(run.path)
         groups.setdefault(key, []).append(run)
     members = [
         tuple(sorted(group, key=lambda run: (run.seed, run.name))) for group in groups.values()
@@ -82,7 +84,7 @@ def sort_into_conditions(runs: Sequence[RunFiles]) -> list[Condition]:
     return [Condition(name, group) for name, group in zip(_distinct(_names(members)), members)]
 
 
-def comparable(run: RunFiles, without_uda: bool = False) -> dict[str, str]:
+def comparable(run: Run, without_uda: bool = False) -> dict[str, Any]:
     """The settings that make a condition: no seed, and of the run begun from only that there is one.
 
     Args:
@@ -90,8 +92,8 @@ def comparable(run: RunFiles, without_uda: bool = False) -> dict[str, str]:
       without_uda: leave out the consistency term and the second view that it takes as well.
     """
     settings = {name: value for name, value in run.settings.items() if name != SEED}
-    if settings.get(START, "None") != "None":
-        settings[START] = "given"
+    if settings.get(INIT_CHECKPOINT) is not None:
+        settings[INIT_CHECKPOINT] = "given"
     if without_uda:
         settings = {
             name: value
@@ -105,11 +107,11 @@ def comparable(run: RunFiles, without_uda: bool = False) -> dict[str, str]:
 
 def uda_series(conditions: Sequence[Condition]) -> list[list[Condition]]:
     """Conditions that differ in UDA's weight alone, and before them the one that differs by having none; by weight."""
-    without: dict[tuple, Condition] = {}
+    without: dict[str, Condition] = {}
     series: dict[tuple, list[Condition]] = {}
     for condition in conditions:
         if condition.runs[0].settings:
-            key = tuple(sorted(comparable(condition.runs[0], without_uda=True).items()))
+            key = _key(comparable(condition.runs[0], without_uda=True))
             if condition.uda_weight == 0:
                 without[key] = condition
             else:
@@ -121,7 +123,17 @@ def uda_series(conditions: Sequence[Condition]) -> list[list[Condition]]:
     ]
 
 
-def _names(members: Sequence[Sequence[RunFiles]]) -> list[str]:
+def _opened(path: str | os.PathLike) -> Run:
+    run = Run.open(path)
+    _ = run.checkpoint, run.settings, run.history  # broken ones are refused before any work
+    return run
+
+
+def _key(settings: Any) -> str:
+    return json.dumps(settings, sort_keys=True, default=str)
+
+
+def _names(members: Sequence[Sequence[Run]]) -> list[str]:
     """A recipe's name, and what differs among the conditions of that recipe; else the folder's name without its seed."""
     recipes = [str(group[0].info.get("recipe") or "") for group in members]
     one_recipe = len(members) > 1 and len(set(recipes)) == 1  # then it tells none from the others
@@ -131,7 +143,7 @@ def _names(members: Sequence[Sequence[RunFiles]]) -> list[str]:
         own = comparable(group[0])
         every = {name for settings in beside for name in settings}
         differing = sorted(
-            name for name in every if len({settings.get(name) for settings in beside}) > 1
+            name for name in every if len({_key(settings.get(name)) for settings in beside}) > 1
         )
         beyond = [name for name in differing if not name.startswith(UDA)]
         beyond = [name for name in beyond if name not in _BOOKKEEPING] or beyond
@@ -154,12 +166,10 @@ def _names(members: Sequence[Sequence[RunFiles]]) -> list[str]:
     return names
 
 
-def _uda_term(run: RunFiles) -> str:
-    found = {name.replace("_", " "): run.settings.get(UDA + name, "0") for name in _UDA_TERM}
+def _uda_term(run: Run) -> str:
+    found = {name.replace("_", " "): run.settings.get(UDA + name) for name in _UDA_TERM}
     return ", ".join(
-        f"{name} {value.strip(chr(39))}"
-        for name, value in found.items()
-        if value not in ("None", "False", "0")
+        f"{name} {value}" for name, value in found.items() if value not in (None, False, 0)
     )
 
 
@@ -181,7 +191,7 @@ def _distinct(names: list[str]) -> list[str]:
     ]
 
 
-def _dimension(run: RunFiles) -> int:
+def _dimension(run: Run) -> int:
     import inspect
 
     from imagefec.model import ImageFEC

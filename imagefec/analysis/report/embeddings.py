@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from imagefec.analysis.run_files import RunFiles
 from imagefec.data.store import datasets
 from imagefec.errors import UserError
-from imagefec.model.run import find_checkpoint
+from imagefec.model.run import Run
 
 FORMAT = 1  # of the kept files; raise it where what they hold is computed otherwise
 
@@ -51,7 +50,7 @@ class Split:
 
 
 def embed_split(
-    run: RunFiles, split: Split, faces_digest: str, ranges: dict[str, float], cache: Path
+    run: Run, split: Split, faces_digest: str, ranges: dict[str, float], cache: Path
 ) -> Embedded:
     """Embeds a split with a run, or reads what an earlier call kept.
 
@@ -71,7 +70,7 @@ def embed_split(
 
     asked = {
         "format": FORMAT,
-        "checkpoint": digest_of_checkpoint(run.path),
+        "checkpoint": digest_of_checkpoint(run),
         "faces": faces_digest,
         "model": run.info["model"],
         "image_size": run.info["image_size"],
@@ -101,10 +100,10 @@ def digest_of(data: datasets.Triplets) -> str:
     return hashlib.sha256("\n".join(data.face_ids).encode()).hexdigest()
 
 
-def digest_of_checkpoint(run_dir: Path) -> str:
+def digest_of_checkpoint(run: Run) -> str:
     """SHA-256 of the checkpoint file that the embedder takes."""
     digest = hashlib.sha256()
-    with open(find_checkpoint(run_dir), "rb") as file:
+    with open(run.checkpoint, "rb") as file:
         while part := file.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()

@@ -12,9 +12,9 @@ from imagefec.analysis import accuracy, orderings
 from imagefec.analysis.evaluate import compare, score_triplets
 from imagefec.analysis.report.conditions import Condition
 from imagefec.analysis.report.embeddings import Embedded
-from imagefec.analysis.run_files import RunFiles
 from imagefec.data.store.datasets import Triplets
 from imagefec.maths import uncertainty
+from imagefec.model.run import Run
 
 
 class Estimate(NamedTuple):
@@ -33,7 +33,7 @@ class Estimate(NamedTuple):
 class RunMeasures:
     """Of one run on the split: what evaluate says, which triplets it gets right, how it orders faces."""
 
-    run: RunFiles
+    run: Run
     step: int | None
     scores: dict[str, Any]
     right: np.ndarray
@@ -121,7 +121,7 @@ class Contrast:
 
 
 def measure_run(
-    run: RunFiles, embedded: Embedded, data: Triplets, queries: np.ndarray, ranked: np.ndarray
+    run: Run, embedded: Embedded, data: Triplets, queries: np.ndarray, ranked: np.ndarray
 ) -> RunMeasures:
     """Scores one run; its ordering is None where its embeddings are not finite."""
     finite = bool(np.isfinite(embedded.vectors).all())
@@ -134,7 +134,7 @@ def measure_run(
         run,
         embedded.step,
         score_triplets(embedded.vectors, data),
-        accuracy.right_triplets(embedded.vectors, data),
+        accuracy.correct_triplets(embedded.vectors, data),
         embedded.invariance,
         ordering,
     )

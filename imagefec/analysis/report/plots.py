@@ -11,6 +11,7 @@ import numpy as np
 from imagefec.analysis.orderings import K
 from imagefec.analysis.report.answers import CHANCE
 from imagefec.analysis.report.measures import ConditionMeasures, Measures, PairMeasures
+from imagefec.fec import TripletType
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +48,7 @@ _STYLE = {
     "legend.frameon": False,
     "lines.solid_capstyle": "round",
 }
-_NAMES = {"one_class": "one-class", "two_class": "two-class", "three_class": "three-class"}
+_NAMES = {kind.key: kind.display_name for kind in TripletType}
 _LONGEST_NAME = 36
 _MANY_PAIRS = 150
 

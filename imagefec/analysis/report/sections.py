@@ -9,8 +9,9 @@ from imagefec.analysis.report import plots
 from imagefec.analysis.report.answers import Answer, n_of, number, percent, points
 from imagefec.analysis.report.measures import ConditionMeasures, Contrast, Estimate, Measures
 from imagefec.analysis.report.page import Block, Command, Heading, Picture, Table, Text
+from imagefec.fec import TripletType
 
-_TYPES = {"one_class": "one-class", "two_class": "two-class", "three_class": "three-class"}
+_TYPES = {kind.key: kind.display_name for kind in TripletType}
 _MADE_ABOVE = Text("Made by the `imagefec report` command at the top of this page.")
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from imagefec.data.crop.face_folder import FaceRecord
-from imagefec.data.fec_csv import TYPES, RowReport, read_rows
+from imagefec.data.fec_csv import RowReport, read_rows
+from imagefec.fec import TYPE_KEYS
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def make_report(
                 "whole": 0,
                 "lost": Counter(),
                 "rows_refused": 0,
-                "by_type": {_type_name(kind): {"n_triplets": 0, "whole": 0} for kind in TYPES},
+                "by_type": {kind: {"n_triplets": 0, "whole": 0} for kind in TYPE_KEYS},
             },
         )
         for row in read_rows(path, rows, skip_bad_rows):
@@ -63,7 +64,7 @@ def make_report(
             lost = row.why_unlabelled or next(
                 (records[face_id].reason for face_id in ids if not records[face_id].kept), None
             )
-            for place in (counts, counts["by_type"][_type_name(row.type)]):
+            for place in (counts, counts["by_type"][row.type.key]):
                 place["n_triplets"] += 1
                 place["whole"] += lost is None
             if lost is not None:
@@ -80,10 +81,6 @@ def make_report(
         _most_first(dropped),
         dict(sorted(triplets.items())),
     )
-
-
-def _type_name(kind: str) -> str:
-    return kind.removesuffix("_TRIPLET").lower()
 
 
 def _most_first(counts: Counter[str]) -> dict[str, int]:

@@ -9,8 +9,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from imagefec.data.fec_csv import TYPES, read_rows, split_of
+from imagefec.data.fec_csv import read_rows, split_of
 from imagefec.data.fetch.ledger import Ledger
+from imagefec.fec import TYPE_KEYS
 
 MOST_HOSTS = 50  # told of in the report
 
@@ -143,12 +144,12 @@ def _whole_triplets(ledger: Ledger, csv_paths: Sequence[str | os.PathLike]) -> d
             {
                 "n_triplets": 0,
                 "whole": 0,
-                "by_type": {_short(kind): {"n_triplets": 0, "whole": 0} for kind in TYPES},
+                "by_type": {kind: {"n_triplets": 0, "whole": 0} for kind in TYPE_KEYS},
             },
         )
         for row in read_rows(path, skip_bad_rows=True):
             whole = ledger.n_whole([face.url for face in row.faces]) == len(row.faces)
-            for counts in (split, split["by_type"][_short(row.type)]):
+            for counts in (split, split["by_type"][row.type.key]):
                 counts["n_triplets"] += 1
                 counts["whole"] += whole
     return splits
@@ -159,7 +160,3 @@ def _split(path: str | os.PathLike) -> str:
         return split_of(path)
     except Exception:  # a csv file of another name is no split, and is counted under its own name
         return Path(path).name
-
-
-def _short(kind: str) -> str:
-    return kind.removesuffix("_TRIPLET").lower()

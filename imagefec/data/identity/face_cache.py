@@ -34,7 +34,7 @@ from imagefec.data.identity.folders import Person, list_photos
 from imagefec.data.identity.loose_boxes import LooseBoxes
 from imagefec.errors import UserError
 from imagefec.faces.detectors import Detector
-from imagefec.faces.photos import write_whole
+from imagefec.faces.photos import write_bytes
 
 Spread = Callable[[Callable[[Person], None], Sequence[Person]], Iterator[None]]
 
@@ -213,7 +213,7 @@ def _cut_person(
         "dropped": dropped,
         "faces": faces,
     }
-    write_whole(book_path, json.dumps(book).encode())
+    write_bytes(book_path, json.dumps(book).encode())
 
 
 _of_thread = threading.local()  # no detector may be used by two threads

@@ -32,10 +32,10 @@ __all__ = [
     "Settings",
     "SplitReport",
     "do_work",
-    "draw_rows",
     "identity_batches",
     "identity_triplets",
     "list_work",
+    "sample_rows",
 ]
 
 LAYOUTS = ("triplets", "faces")
@@ -153,7 +153,7 @@ class ManualDir:
         )
 
 
-def draw_rows(
+def sample_rows(
     layout: str, n_triplets: int | None, seed: int, faces: Faces, report: SplitReport
 ) -> np.ndarray:
     """Chooses the faces of each example.
@@ -188,8 +188,8 @@ def draw_rows(
 def list_work(
     layout: str, n_triplets: int | None, seed: int, faces: Faces
 ) -> Iterator[tuple[Place, ...]]:
-    """The places of the faces of each example, drawn as `draw_rows` draws them; small, and no face is read yet."""
-    for rows in draw_rows(layout, n_triplets, seed, faces, SplitReport("")):
+    """The places of the faces of each example, drawn as `sample_rows` draws them; small, and no face is read yet."""
+    for rows in sample_rows(layout, n_triplets, seed, faces, SplitReport("")):
         yield tuple(faces.place(row) for row in rows.tolist())
 
 

@@ -1,7 +1,7 @@
 """From a built dataset to faces and triplets in memory: the one file that reads TFDS; datasets are built elsewhere.
 
 Faces are decoded once, into a face bank beside the datasets:
-DATA_DIR/face_banks/<dataset>/<split>_<size>px-<digest>/ with faces.npy, names.jsonl and, of
+DATA_DIR/face_stores/<dataset>/<split>_<size>px-<digest>/ with faces.npy, names.jsonl and, of
 triplets, triplets.npz. Banks may be deleted: they are made again when they are next wanted.
 """
 
@@ -19,19 +19,19 @@ import numpy as np
 
 from imagefec.data.store import store_writers
 from imagefec.data.store.cached import fingerprint, keep
-from imagefec.data.store.face_store import FaceBank
+from imagefec.data.store.face_store import FaceStore
 from imagefec.data.store.triplets import TripletIndex, Triplets, triplet_batches, triplet_numbers
 from imagefec.errors import UserError
 from imagefec.quiet import quiet_imports
 
 __all__ = ["Faces", "Triplets", "load_faces", "load_triplets", "triplet_batches", "triplet_numbers"]
 
-BANKS = "face_banks"  # in the data_dir
+BANKS = "face_stores"  # in the data_dir
 IMAGES = ("image_a", "image_b", "image_c")
 _OF_INDEX, _OF_RATERS = ("face_ids", "odd"), ("type", "votes", "agreement")
 _OF_FACES, _OF_PEOPLE = ("face_id", "url"), ("identity",)
 READ_TOGETHER = 128  # examples a step while loading: about 10 MB of PNG files
-FORMAT = 1  # of what is kept: raise it when its meaning changes, so that older ones are made again
+FORMAT = 2  # of what is kept: raise it when its meaning changes, so that older ones are made again
 
 T = TypeVar("T")
 
@@ -131,18 +131,18 @@ def load_faces(
     return Faces(bank.faces, bank.face_ids, bank.urls, bank.identities)
 
 
-def _bank_of_faces(source: _Source, size: int) -> FaceBank:
+def _bank_of_faces(source: _Source, size: int) -> FaceStore:
     return source.keep(
         f"{size}px",
         {"image_size": size},
         lambda folder: store_writers.write_faces(
             source.batches(_OF_FACES, ("image",), _OF_PEOPLE), size, folder
         ),
-        partial(FaceBank.open, size=size),
+        partial(FaceStore.open, size=size),
     )
 
 
-def _index_and_its_bank(source: _Source, size: int) -> tuple[FaceBank, TripletIndex]:
+def _index_and_its_bank(source: _Source, size: int) -> tuple[FaceStore, TripletIndex]:
     """Of triplets that name their faces: the bank is that of the config `faces`, and the index is made to fit it."""
     name, version = source.builder.name, source.builder.version
     faces = _open(

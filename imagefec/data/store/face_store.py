@@ -26,7 +26,7 @@ FACES, NAMES = "faces.npy", "names.jsonl"
 
 
 @dataclass(frozen=True)
-class FaceBank:
+class FaceStore:
     """Faces, mapped from a file: they take memory only where they are looked at, and the system may have it back.
 
     Attributes:
@@ -42,8 +42,8 @@ class FaceBank:
     identities: list[str] | None
 
     @classmethod
-    def open(cls, folder: Path, size: int) -> FaceBank:
-        """Opens what a FaceBankWriter wrote.
+    def open(cls, folder: Path, size: int) -> FaceStore:
+        """Opens what a FaceStoreWriter wrote.
 
         Raises:
           OSError, ValueError: it is damaged, or its faces have another size.
@@ -67,7 +67,7 @@ class FaceBank:
         row_of = {face_id: row for row, face_id in enumerate(self.face_ids)}
         return np.array([row_of.get(face_id, -1) for face_id in face_ids], np.int64)
 
-    def part(self, rows: np.ndarray) -> FaceBank:
+    def part(self, rows: np.ndarray) -> FaceStore:
         """The bank of these rows only, in their order; no face is copied or read."""
         if np.array_equal(rows, np.arange(len(self))):
             return self
@@ -76,7 +76,7 @@ class FaceBank:
         faces = (
             self.faces[rows[0] : rows[0] + len(rows)] if neighbours else FaceRows(self.faces, rows)
         )
-        return FaceBank(
+        return FaceStore(
             faces,
             *([column[row] for row in listed] for column in (self.face_ids, self.urls)),
             self.identities and [self.identities[row] for row in listed],
@@ -117,7 +117,7 @@ class FaceRows:
         return np.asarray(self._faces[self._rows], dtype)
 
 
-class FaceBankWriter:
+class FaceStoreWriter:
     """Writes a bank, face after face, in a `with`: memory does not grow with it.
 
     Args:
@@ -135,7 +135,7 @@ class FaceBankWriter:
             self._write_head()
             self._opened = opened.pop_all()
 
-    def __enter__(self) -> FaceBankWriter:
+    def __enter__(self) -> FaceStoreWriter:
         return self
 
     def __exit__(self, *error: Any) -> None:

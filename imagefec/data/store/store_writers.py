@@ -7,7 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from imagefec.data.store.face_store import NAMES, FaceBank, FaceBankWriter, read_names, write_names
+from imagefec.data.store.face_store import (
+    NAMES,
+    FaceStore,
+    FaceStoreWriter,
+    read_names,
+    write_names,
+)
 from imagefec.data.store.triplets import TripletIndex
 
 Batches = Iterable[
@@ -17,7 +23,7 @@ Batches = Iterable[
 
 def write_faces(batches: Batches, size: int, folder: Path) -> None:
     """Writes the bank of examples of single faces (image, face_id, url and, where there are any, identity), row by row."""
-    with FaceBankWriter(folder, size) as bank:
+    with FaceStoreWriter(folder, size) as bank:
         for batch in batches:
             columns = [batch[name] for name in ("face_id", "url", "identity") if name in batch]
             bank.add(
@@ -29,7 +35,7 @@ def write_triplets(batches: Batches, size: int, folder: Path) -> None:
     """Writes the bank of self-contained triplets, each face when it is first mentioned, and their index beside it."""
     row_of: dict[bytes, int] = {}
     parts = []
-    with FaceBankWriter(folder, size) as bank:
+    with FaceStoreWriter(folder, size) as bank:
         for batch in batches:
             new = _number_new(batch["face_ids"], row_of)
             bank.add(
@@ -43,9 +49,9 @@ def write_triplets(batches: Batches, size: int, folder: Path) -> None:
     TripletIndex.joined(parts).save(folder)
 
 
-def read_triplets(folder: Path, size: int) -> tuple[FaceBank, TripletIndex]:
+def read_triplets(folder: Path, size: int) -> tuple[FaceStore, TripletIndex]:
     """Reads what write_triplets wrote; OSError, ValueError or KeyError where it is damaged."""
-    bank = FaceBank.open(folder, size)
+    bank = FaceStore.open(folder, size)
     return bank, TripletIndex.open(folder, len(bank))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from imagefec.errors import UserError
 
 if TYPE_CHECKING:
-    from imagefec.data.store.face_store import FaceBank
+    from imagefec.data.store.face_store import FaceStore
 
 INDEX = "triplets.npz"
 ODD_LAST = np.array(
@@ -32,7 +32,7 @@ class Triplets:
       triplets: int32 [t, 3], rows of `faces`; the ODD ONE LAST, the alike pair in the dataset's
         order.
       types: int8 [t], 0 one-class, 1 two-class, 2 three-class; -1 where the dataset has no types.
-      votes: int32 [t, 3], how many annotators found the face of that column of `triplets` the odd
+      vote_counts: int32 [t, 3], how many annotators found the face of that column of `triplets` the odd
         one; 0 where nobody was asked.
       agreement: float32 [t], share of the votes that the odd one got, in (0, 1]; 1 where nobody was
         asked.
@@ -43,7 +43,7 @@ class Triplets:
     urls: list[str]
     triplets: np.ndarray
     types: np.ndarray
-    votes: np.ndarray
+    vote_counts: np.ndarray
     agreement: np.ndarray
 
     def __len__(self) -> int:
@@ -58,13 +58,13 @@ class TripletIndex:
       rows: int32 [t, 3], of images a, b, c.
       odd: int8 [t], 0, 1 or 2: which image is the odd one.
       types, agreement: as Triplets has them.
-      votes: int32 [t, 3], for images a, b, c.
+      vote_counts: int32 [t, 3], for images a, b, c.
     """
 
     rows: np.ndarray
     odd: np.ndarray
     types: np.ndarray
-    votes: np.ndarray
+    vote_counts: np.ndarray
     agreement: np.ndarray
 
     @classmethod
@@ -99,7 +99,7 @@ class TripletIndex:
         """The same triplets of a bank whose rows are others."""
         return replace(self, rows=rows)
 
-    def of(self, bank: FaceBank, chosen: np.ndarray) -> Triplets:
+    def of(self, bank: FaceStore, chosen: np.ndarray) -> Triplets:
         """The chosen triplets with the faces they mention.
 
         Args:
@@ -114,7 +114,7 @@ class TripletIndex:
             faces.urls,
             np.take_along_axis(rows, order, axis=1),
             self.types[chosen],
-            np.take_along_axis(self.votes[chosen], order, axis=1),
+            np.take_along_axis(self.vote_counts[chosen], order, axis=1),
             self.agreement[chosen],
         )
 
@@ -178,7 +178,7 @@ def triplet_numbers(
     return _numbers(pools, share, np.random.default_rng(seed), skip)
 
 
-def shuffled_for_ever(
+def shuffled_forever(
     pool: np.ndarray, share: int, random: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Shares of the pool, all of it once an epoch, each epoch shuffled anew; nothing is dropped between epochs."""
@@ -203,8 +203,7 @@ def _numbers(
     pools: list[np.ndarray], share: int, random: np.random.Generator, skip: int
 ) -> Iterator[np.ndarray]:
     streams = [
-        shuffled_for_ever(pool, share, child)
-        for pool, child in zip(pools, random.spawn(len(pools)))
+        shuffled_forever(pool, share, child) for pool, child in zip(pools, random.spawn(len(pools)))
     ]
     for _ in range(skip):
         for stream in streams:

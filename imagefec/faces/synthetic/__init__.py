@@ -4,6 +4,6 @@ One drawn face goes expressions -> people -> face -> photo; raters judge triplet
 writes it all.
 """
 
-from imagefec.faces.synthetic.world import draw_world
+from imagefec.faces.synthetic.world import render_world
 
-__all__ = ["draw_world"]
+__all__ = ["render_world"]

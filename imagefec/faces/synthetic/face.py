@@ -49,7 +49,7 @@ class _Brush:
         )
 
 
-def draw_head(
+def render_head(
     person: Person, expression: np.ndarray, turn: tuple[float, float] = (0.0, 0.0)
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draws one head.

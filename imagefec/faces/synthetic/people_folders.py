@@ -12,7 +12,7 @@ def link_people(out: pathlib.Path, splits: tuple[str, ...] = ("train", "test")) 
     """Links each photograph of one person alone as `out/people/<split>/<person>/<photograph>.jpg`.
 
     Args:
-      out: what `draw_world` wrote: images/ and identities.csv.
+      out: what `render_world` wrote: images/ and identities.csv.
       splits: VGGFace2 has these two; who is in a third stays unseen by pre-training, too.
 
     Returns:

@@ -11,7 +11,7 @@ from imagefec.maths.geometry import Box
 CELL_PX = 216  # width and height that one head has for itself
 
 
-def draw_photo(
+def render_photo(
     rng: np.random.Generator, heads: list[tuple[Person, np.ndarray]]
 ) -> tuple[np.ndarray, list[Box]]:
     """Draws one photograph.
@@ -65,7 +65,7 @@ def _place(
 ) -> Box:
     """Puts one head into the photograph and returns its box in fractions."""
     turn = rng.normal(0, 0.02, 2).clip(-0.06, 0.06)
-    picture, mask = face.draw_head(person, expression, (turn[0], turn[1]))
+    picture, mask = face.render_head(person, expression, (turn[0], turn[1]))
     _light(rng, picture)
     scale, roll = rng.uniform(0.80, 1.02), rng.normal(0, 4)
     at = np.array(middle) + rng.normal(0, 5, 2)

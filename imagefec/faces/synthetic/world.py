@@ -15,9 +15,9 @@ from imagefec.faces.synthetic import raters
 from imagefec.faces.synthetic.expressions import CONTROLS, WORDS, sample_expression
 from imagefec.faces.synthetic.people import sample_person
 from imagefec.faces.synthetic.people_folders import link_people
+from imagefec.fec import TripletType, csv_file_name
 from imagefec.maths.geometry import Box
 
-TYPES = ("ONE_CLASS_TRIPLET", "TWO_CLASS_TRIPLET", "THREE_CLASS_TRIPLET")
 _SHARE_OF_GROUP_PHOTOS = 0.1
 _STREAMS = {
     "train": 0,
@@ -28,7 +28,7 @@ _DRAWN_FIRST = ("test", "train", "validation")
 _FEWEST_FACES = 3 * len(WORDS)  # a split needs about three faces a word for one-class triplets
 
 
-def draw_world(
+def render_world(
     out: str | os.PathLike,
     faces: int = 9000,
     identities: int = 300,
@@ -200,7 +200,7 @@ def _draw_some(task: tuple) -> dict[str, list[Box]]:
     rng = np.random.default_rng(seed)
     boxes = {}
     for name, heads in zip(names, photo_heads):
-        picture, boxes[name] = photos.draw_photo(rng, heads)
+        picture, boxes[name] = photos.render_photo(rng, heads)
         _write(out / name, photos.encode_jpeg(rng, picture))
     return boxes
 
@@ -218,10 +218,12 @@ def _write_csv(
         picked = raters.sample_triplet(rng, plan["words"], by_word, kind)
         votes = panel.judge(rng, plan["expressions"][picked])
         judged = ",".join(f"{name},{odd + 1}" for name, odd in votes)
-        lines.append(",".join([*(cells[face] for face in picked), TYPES[kind], judged]))
+        lines.append(
+            ",".join([*(cells[face] for face in picked), TripletType(kind).csv_name, judged])
+        )
     order = rng.permutation(n)
     text = "".join(lines[i] + "\r\n" for i in order)
-    _write(out / f"faceexp-comparison-data-{split}-public.csv", text.encode())
+    _write(out / csv_file_name(split), text.encode())
 
 
 def _face_cells(root: str, plan: dict, boxes: dict) -> list[str]:

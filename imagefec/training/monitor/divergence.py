@@ -17,7 +17,7 @@ _AT_COLLAPSE = 0.005  # a loss so near to a collapsed model's, as a share of it,
 _ADVICE = "Lower the learning rate or lengthen its warm-up, and start a new run."
 
 
-class TrainingBroke(UserError):
+class TrainingDiverged(UserError):
     """The run's numbers say that going on is no use; the checkpoint before is kept."""
 
 
@@ -45,7 +45,7 @@ class Guards:
     collapse_spread: float = 0.01
 
 
-class Watch:
+class TrainingMonitor:
     """The statistics of steps in flight, and their means since the last report.
 
     Args:
@@ -77,7 +77,7 @@ class Watch:
         """Takes a step's scalars, which the device may still be at; waits only where too many steps are under way.
 
         Raises:
-          TrainingBroke: an earlier step's say that training has broken.
+          TrainingDiverged: an earlier step's say that training has broken.
         """
         for value in statistics.values():
             value.copy_to_host_async()
@@ -91,7 +91,7 @@ class Watch:
         """Waits for all steps; call it before anything is made of the weights.
 
         Raises:
-          TrainingBroke: as `push`.
+          TrainingDiverged: as `push`.
         """
         while self._pending:
             self._take()
@@ -109,11 +109,11 @@ class Watch:
         """Refuses arrays that are not finite: what is about to be saved.
 
         Raises:
-          TrainingBroke: one is not.
+          TrainingDiverged: one is not.
         """
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise TrainingBroke(
+                raise TrainingDiverged(
                     f"at step {step} {name} is not finite: training has diverged. {_ADVICE}"
                 )
 
@@ -121,14 +121,14 @@ class Watch:
         """Refuses embeddings that all lie together.
 
         Raises:
-          TrainingBroke: they do, or the spread is not finite.
+          TrainingDiverged: they do, or the spread is not finite.
         """
         if not math.isfinite(spread):
-            raise TrainingBroke(
+            raise TrainingDiverged(
                 f"at step {step} the embedding spread is {spread}: training has diverged. {_ADVICE}"
             )
         if spread < self._guards.spread_floor:
-            raise TrainingBroke(
+            raise TrainingDiverged(
                 f"at step {step} the embedding spread is {spread:.1e}, below "
                 f"{self._guards.spread_floor:.0e}: all faces embed alike, the model has collapsed. {_ADVICE}"
             )
@@ -138,7 +138,7 @@ class Watch:
         numbers = {name: float(value) for name, value in statistics.items()}
         for name in ("loss", "gradients_l2"):
             if not math.isfinite(numbers[name]):
-                raise TrainingBroke(
+                raise TrainingDiverged(
                     f"at step {step} {'the loss' if name == 'loss' else 'the norm of the gradients'} is "
                     f"{numbers[name]}: training has diverged. {_ADVICE}"
                 )
@@ -163,7 +163,7 @@ class Watch:
         )
         self._high_steps = self._high_steps + _WINDOW if high else 0
         if high and self._high_steps >= guards.divergence_steps:
-            raise TrainingBroke(
+            raise TrainingDiverged(
                 f"at step {step} the triplet loss is {mean:.3g} and has been more than "
                 f"{guards.divergence_factor:g} times its start ({self.start_loss:.3g}) and a collapsed "
                 f"model's ({collapsed:.3g}) for {self._high_steps} steps: training has diverged. {_ADVICE} "
@@ -182,7 +182,7 @@ class Watch:
                 if close
                 else (self._stuck_steps, "")
             )
-            raise TrainingBroke(
+            raise TrainingDiverged(
                 f"at step {step} the triplet loss has been {mean:.4g} for {steps} steps{seen}: what a "
                 f"model has that embeds all faces alike ({collapsed:.4g}). It has collapsed, or never left "
                 "its start. Try a longer warm-up, another learning rate, a loss that pulls from the start "

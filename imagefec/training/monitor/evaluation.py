@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from imagefec.data.store.datasets import Triplets
 from imagefec.maths import metrics
-from imagefec.training.step.mesh import own_share, place_share, whole
+from imagefec.training.step.mesh import global_batch, local_slice, replicated
 
 
 class SplitEvaluation:
@@ -43,11 +43,11 @@ class SplitEvaluation:
             )  # Trax asks for one; in eval mode nothing draws from it
             self._forward = jax.jit(
                 lambda weights, state, faces: model.pure_fn(faces, weights, state, key)[0],
-                out_shardings=whole(self._mesh),
+                out_shardings=replicated(self._mesh),
             )
         embeddings = self._embed(model.weights, model.state)
         triplets = embeddings[self.data.triplets]
-        right = metrics.triplets_right(*metrics.triplet_distances(triplets))
+        right = metrics.correct_triplets(*metrics.triplet_distances(triplets))
         report = metrics.tpa_by_type(np.asarray(right), self.data.types)
         measures = {"tpa": report["tpa"], "tpa_se": report["tpa_se"]}
         for name, part in report["by_type"].items():
@@ -58,18 +58,18 @@ class SplitEvaluation:
                 self._loss(
                     jnp.asarray(triplets.reshape(-1, triplets.shape[-1])),
                     jnp.asarray(self.data.types),
-                    jnp.asarray(self.data.votes),
+                    jnp.asarray(self.data.vote_counts),
                 )
             )
-        measures["embedding_spread"] = float(metrics.embedding_spread(embeddings))
+        measures["embedding_spread"] = float(metrics.rms_pairwise_distance(embeddings))
         return measures
 
     def _embed(self, weights: Any, state: Any) -> np.ndarray:
         faces, parts = self.data.faces, []
-        own = own_share(self._batch, self._mesh)
+        own = local_slice(self._batch, self._mesh)
         for start in range(0, len(faces), self._batch):
             # The last batch is filled up, so that its size is not compiled anew, and cut again.
             rows = np.arange(start, start + self._batch) % len(faces)
-            placed = place_share(np.asarray(faces[rows[own]]), self._batch, self._mesh)
+            placed = global_batch(np.asarray(faces[rows[own]]), self._batch, self._mesh)
             parts.append(np.asarray(self._forward(weights, state, placed)))
         return np.concatenate(parts)[: len(faces)]

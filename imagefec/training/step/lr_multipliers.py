@@ -8,7 +8,7 @@ from imagefec.errors import UserError
 from imagefec.model import checkpoint
 
 
-def rate_factors(network: Any, rates: Mapping[str, float]) -> Any:
+def lr_multipliers(network: Any, rates: Mapping[str, float]) -> Any:
     """One factor a weight.
 
     Args:

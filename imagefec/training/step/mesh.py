@@ -54,19 +54,19 @@ def all_devices() -> Mesh:
     return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
-def whole(mesh: Mesh) -> NamedSharding:
+def replicated(mesh: Mesh) -> NamedSharding:
     """Every device holds all of the array."""
     return NamedSharding(mesh, PartitionSpec())
 
 
-def cut(mesh: Mesh, axis: int = 0) -> NamedSharding:
+def batch_sharded(mesh: Mesh, axis: int = 0) -> NamedSharding:
     """Every device holds its share along an axis."""
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS))
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Copies every array of a tree to every device; the copies share memory with nothing, so they may be donated."""
-    sharding = whole(mesh)
+    sharding = replicated(mesh)
 
     def copied(array: Any) -> jax.Array:
         host = np.asarray(array)
@@ -77,7 +77,7 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(copied, tree)
 
 
-def own_share(length: int, mesh: Mesh) -> slice:
+def local_slice(length: int, mesh: Mesh) -> slice:
     """Which of `length` rows, cut over the mesh, lie on this process's devices.
 
     Raises:
@@ -85,7 +85,7 @@ def own_share(length: int, mesh: Mesh) -> slice:
     """
     if length % mesh.size:
         raise ValueError(f"{mesh.size} devices cannot share {length} rows evenly")
-    pieces = cut(mesh).addressable_devices_indices_map((length,)).values()
+    pieces = batch_sharded(mesh).addressable_devices_indices_map((length,)).values()
     starts, stops = zip(
         *(
             (piece[0].start or 0, length if piece[0].stop is None else piece[0].stop)
@@ -95,10 +95,10 @@ def own_share(length: int, mesh: Mesh) -> slice:
     return slice(min(starts), max(stops))
 
 
-def place_share(own_rows: np.ndarray, length: int, mesh: Mesh) -> jax.Array:
+def global_batch(own_rows: np.ndarray, length: int, mesh: Mesh) -> jax.Array:
     """Sends this process's rows to its devices, as its part of an array [length, ...] over the whole mesh."""
     return jax.make_array_from_process_local_data(
-        cut(mesh), own_rows, (length, *own_rows.shape[1:])
+        batch_sharded(mesh), own_rows, (length, *own_rows.shape[1:])
     )
 
 

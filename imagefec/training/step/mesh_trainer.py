@@ -16,12 +16,12 @@ from jax.sharding import Mesh
 from imagefec.compat import optimizers
 from imagefec.errors import UserError
 from imagefec.training.step.compiler import step_options
-from imagefec.training.step.mesh import cut, replicate, whole
+from imagefec.training.step.mesh import batch_sharded, replicate, replicated
 from imagefec.training.step.precision import check_precision, in_bfloat16
 
 
 @dataclass(frozen=True)
-class Engine:
+class StepConfig:
     """How a step is computed. What is learned is the same, up to rounding and, with accumulate, to batch statistics.
 
     Attributes:
@@ -101,7 +101,7 @@ class MeshTrainer(optimizers.Trainer):
         model_with_loss: Any,
         optimizer: Any,
         mesh: Mesh,
-        engine: Engine = Engine(),
+        engine: StepConfig = StepConfig(),
         resident: jax.Array | None = None,
         faces_a_label: int = 3,
         rates: Any = None,
@@ -114,7 +114,7 @@ class MeshTrainer(optimizers.Trainer):
         self._step = jax.jit(
             self._compute,
             donate_argnums=(0, 1, 2),
-            out_shardings=whole(mesh),
+            out_shardings=replicated(mesh),
             compiler_options=step_options(),
         )
         self._parameters = {name: np.asarray(value) for name, value in self._opt_params.items()}
@@ -219,7 +219,7 @@ class MeshTrainer(optimizers.Trainer):
     ) -> tuple:
         images, *others = batch
         if resident is not None:
-            images = jax.lax.with_sharding_constraint(resident[images], cut(self._mesh))
+            images = jax.lax.with_sharding_constraint(resident[images], batch_sharded(self._mesh))
 
         def loss_of(weights: Any) -> tuple:
             if (
@@ -264,7 +264,7 @@ class MeshTrainer(optimizers.Trainer):
             for rows in (images[:n], images[n:])
         ]
         images = jax.lax.with_sharding_constraint(
-            jnp.concatenate(pieces, axis=1), cut(self._mesh, axis=1)
+            jnp.concatenate(pieces, axis=1), batch_sharded(self._mesh, axis=1)
         )
         return (
             images,

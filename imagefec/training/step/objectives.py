@@ -18,7 +18,7 @@ def TripletLoss(
 ) -> tl.Layer:
     """Trax layer: mean over the batch of the both-anchor triplet hinge.
 
-    It takes (embeddings, types, votes): float32 [3 * batch, dim], each triplet's (alike, alike,
+    It takes (embeddings, types, vote_counts): float32 [3 * batch, dim], each triplet's (alike, alike,
       odd) in turn; int8 [batch],
     0 one-class, 1 two-class, 2 three-class; int32 [batch, 3], how many raters found each face the
     odd one.
@@ -34,8 +34,8 @@ def TripletLoss(
     """
     _check(distance)
 
-    def loss(embeddings: jnp.ndarray, types: jnp.ndarray, votes: jnp.ndarray) -> jnp.ndarray:
-        del votes
+    def loss(embeddings: jnp.ndarray, types: jnp.ndarray, vote_counts: jnp.ndarray) -> jnp.ndarray:
+        del vote_counts
         asked = margin if margins_by_type is None else jnp.asarray(margins_by_type)[types]
         return jnp.mean(losses.odd_one_out_hinge(as_triplets(embeddings), asked, distance))
 
@@ -57,11 +57,11 @@ def ChoiceLoss(
     """
     _check(distance)
 
-    def loss(embeddings: jnp.ndarray, types: jnp.ndarray, votes: jnp.ndarray) -> jnp.ndarray:
+    def loss(embeddings: jnp.ndarray, types: jnp.ndarray, vote_counts: jnp.ndarray) -> jnp.ndarray:
         del types
         return jnp.mean(
             losses.odd_one_out_cross_entropy(
-                as_triplets(embeddings), temperature, distance, votes if from_votes else None
+                as_triplets(embeddings), temperature, distance, vote_counts if from_votes else None
             )
         )
 
@@ -166,7 +166,7 @@ class Objective(tl.Layer):
     apart: "triplet", "uda" (not weighted) and "spread", the embedding spread of the first views.
 
     Args:
-      loss: a layer as TripletLoss (triplets: it takes types and votes) or IdentityLoss (faces: it
+      loss: a layer as TripletLoss (triplets: it takes types and vote_counts) or IdentityLoss (faces: it
         takes labels).
       uda: the term; its `weight_at(step)` comes with the batch.
     """
@@ -185,7 +185,7 @@ class Objective(tl.Layer):
         views = embeddings.reshape(self._uda.views, -1, embeddings.shape[-1])
         labelled = faces_a_label(self._loss) * len(labels[0])
         triplet = self._loss.forward((views[0, :labelled], *labels))
-        terms = {"triplet": triplet, "spread": metrics.embedding_spread(views[0])}
+        terms = {"triplet": triplet, "spread": metrics.rms_pairwise_distance(views[0])}
         total = triplet
         if self._uda.weight:
             still = jax.lax.stop_gradient(views[0]) if self._uda.stop_gradient else views[0]
@@ -196,7 +196,7 @@ class Objective(tl.Layer):
 
 
 def faces_a_label(loss: tl.Layer) -> int:
-    """3 for a loss of triplets (embeddings, types, votes), 1 for one of faces (embeddings, labels)."""
+    """3 for a loss of triplets (embeddings, types, vote_counts), 1 for one of faces (embeddings, labels)."""
     return 3 if loss.n_in == 3 else 1
 
 

@@ -13,7 +13,7 @@ from sklearn.metrics import pairwise_distances
 
 from imagefec.analysis.gallery.build import allowed_rows, choose_queries, find_strips, make_gallery
 from imagefec.analysis.gallery.page import make_page
-from imagefec.analysis.gallery.sheet import TILE_PX, Heading, Strip, Tile, draw_sheet
+from imagefec.analysis.gallery.sheet import TILE_PX, Heading, Strip, Tile, render_sheet
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
 
@@ -252,7 +252,7 @@ def tile(colour, face_id="f", distance=0.5):
 def test_the_sheet_shows_query_then_neighbours_then_empty_places():
     strip = Strip(tile((255, 0, 0)), (tile((0, 255, 0)), tile((0, 0, 255))), missing=1)
     sheet = np.asarray(
-        Image.open(io.BytesIO(draw_sheet(Heading("t", "facts", "none"), [strip]))).convert("RGB")
+        Image.open(io.BytesIO(render_sheet(Heading("t", "facts", "none"), [strip]))).convert("RGB")
     )
     middles = sheet[
         sheet.shape[0] - 48 - 30 - 20
@@ -270,7 +270,7 @@ def test_the_sheet_shows_query_then_neighbours_then_empty_places():
 @pytest.mark.parametrize("n", [1, 6, 7, 13])
 def test_many_queries_go_into_two_columns(n):
     sheet = Image.open(
-        io.BytesIO(draw_sheet(Heading("t", "f", "none"), [Strip(tile((9, 9, 9)), (), 1)] * n))
+        io.BytesIO(render_sheet(Heading("t", "f", "none"), [Strip(tile((9, 9, 9)), (), 1)] * n))
     )
     n_lines = n if n <= 6 else -(-n // 2)
     assert n_lines * TILE_PX < sheet.height < (n_lines + 2) * (TILE_PX + 60)
@@ -280,7 +280,7 @@ def test_many_queries_go_into_two_columns(n):
 def test_a_long_title_is_broken_not_cut():
     def height(title):
         strips = [Strip(tile((9, 9, 9)), (), 1)]
-        return Image.open(io.BytesIO(draw_sheet(Heading(title, "f", "none"), strips))).height
+        return Image.open(io.BytesIO(render_sheet(Heading(title, "f", "none"), strips))).height
 
     assert height("short") < height("many words " * 20) and height("short") < height("x" * 200)
 

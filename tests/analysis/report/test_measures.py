@@ -21,8 +21,8 @@ from imagefec.analysis.report.measures import (
     measure_run,
     over_queries,
 )
-from imagefec.analysis.run_files import RunFiles
 from imagefec.data.store.datasets import Triplets
+from imagefec.model.run import Run
 
 N, T = 60, 300
 
@@ -59,11 +59,9 @@ def measured(data, name, noise, seeds=(0, 1, 2), weight=0.0, view=0.3):
     queries, ranked = orderings.choose_faces(N)
     runs, measures = [], []
     for seed in seeds:
-        run = RunFiles(
+        run = Run(
             Path(f"{name}{seed}"),
             {"seed": seed, "uda": {"weight": weight}, "eval_split": "validation"},
-            {},
-            {},
         )
         vectors = truth() + noise * np.random.default_rng([seed, len(name)]).normal(size=(N, 4))
         vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
@@ -189,7 +187,7 @@ def test_one_condition_or_one_seed_each_cannot_answer_how_models_differ(good, da
 
 def test_embeddings_that_are_not_finite_are_left_out_of_pairs(good, data):
     queries, ranked = orderings.choose_faces(N)
-    run = RunFiles(Path("broken"), {}, {}, {})
+    run = Run(Path("broken"), {})
     embedded = Embedded(np.full((N, 4), np.nan, np.float32), {"relative_view_distance": None}, None)
     broken = measure_condition(
         Condition("broken", (run,)), [measure_run(run, embedded, data, queries, ranked)], data
@@ -222,7 +220,7 @@ def test_uda_is_judged_against_its_own_series_without_it(good, bad, uda, data):
 
 def test_a_split_without_types_and_votes_is_told_and_drawn_without_them(data):
     bare = dataclasses.replace(
-        data, types=np.full(T, -1, np.int8), votes=np.zeros((T, 3), np.int32)
+        data, types=np.full(T, -1, np.int8), vote_counts=np.zeros((T, 3), np.int32)
     )
     measures = measure_all([measured(bare, "good", 0.1), measured(bare, "poor", 1.0)], [], bare, N)
     assert measures.ceiling is None and set(measures.best.by_type.values()) == {None}
@@ -273,7 +271,7 @@ def test_numbers_are_written_with_their_errors_where_there_are_any():
 
 def _naive_ceiling(data):
     right = counted = 0
-    for votes in data.votes:
+    for votes in data.vote_counts:
         for face in range(3):
             others = votes.copy()
             others[face] -= 1

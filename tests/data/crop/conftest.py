@@ -8,8 +8,9 @@ import skimage.data
 from PIL import Image
 
 from imagefec.data.crop.stage import crop_faces
-from imagefec.data.fec_csv import TYPES, FaceRef, Row, write_rows
+from imagefec.data.fec_csv import FaceRef, Row, write_rows
 from imagefec.data.fetch.stage import fetch_photos
+from imagefec.fec import TripletType
 from imagefec.maths.geometry import Box
 
 
@@ -41,7 +42,7 @@ class World:
     def csv(self, triplets: list, name: str = TRAIN) -> Path:
         """Writes triplets of (three FaceRefs, votes) and fetches their photos."""
         rows = [
-            Row(k, tuple(faces), TYPES[k % 3], ("a", "b", "c")[: len(votes)], votes)
+            Row(k, tuple(faces), TripletType(k % 3), ("a", "b", "c")[: len(votes)], votes)
             for k, (faces, votes) in enumerate(triplets)
         ]
         write_rows(self.root / name, rows)

@@ -22,7 +22,7 @@ from imagefec.data.identity.face_making import Settings, make_face
 from imagefec.data.identity.folders import face_id, list_splits
 from imagefec.data.identity.loose_boxes import find_loose_boxes, read_loose_boxes
 from imagefec.errors import UserError
-from imagefec.faces.crop import standardise
+from imagefec.faces.crop import letterbox
 from imagefec.faces.detectors import Detection, NoDetector
 from imagefec.maths.geometry import Box
 
@@ -84,7 +84,7 @@ def test_the_best_face_is_grown_by_15_percent_and_becomes_a_128_px_png():
     photo = picture(height=220, width=200)
     made = make_face(png(photo), Finds((Box(50, 146, 60, 156), Box(0, 30, 0, 30))))
     # 96 px grow to 110.4: 42.8 .. 153.2 and 52.8 .. 163.2.
-    expected, upscaled = standardise(photo[53:163, 43:153])
+    expected, upscaled = letterbox(photo[53:163, 43:153])
     np.testing.assert_array_equal(decoded(made.png), expected)
     assert (
         made == face_making.Cut(made.png, "", (0.25, 0.73, 60 / 220, 156 / 220), 9.0, True)
@@ -113,16 +113,16 @@ def test_a_photo_is_turned_upright_for_the_detector_and_left_as_stored_for_a_loo
     Image.fromarray(photo).save(tmp_path / "1.png", exif=exif)
     np.testing.assert_array_equal(
         decoded(make_face(tmp_path / "1.png", NoDetector()).png),
-        standardise(np.rot90(photo, -1))[0],
+        letterbox(np.rot90(photo, -1))[0],
     )
     boxed = make_face(tmp_path / "1.png", NoDetector(), Box(0, 48, 0, 64))
-    np.testing.assert_array_equal(decoded(boxed.png), standardise(photo)[0])
+    np.testing.assert_array_equal(decoded(boxed.png), letterbox(photo)[0])
 
 
 def test_a_loose_box_is_grown_and_the_detector_must_see_a_face_in_it():
     photo, box = picture(height=220, width=200), Box(50, 146, 60, 156)
     made = make_face(png(photo), NoDetector(), box)
-    np.testing.assert_array_equal(decoded(made.png), standardise(photo[53:163, 43:153])[0])
+    np.testing.assert_array_equal(decoded(made.png), letterbox(photo[53:163, 43:153])[0])
     assert made.box == (0.25, 0.73, 60 / 220, 156 / 220)
     assert make_face(png(photo), Finds(), box).reason == "no face found"
     assert make_face(png(photo), NoDetector(), Box(400, 500, 400, 500)).reason == "box too small"
@@ -170,7 +170,7 @@ def test_faces_come_person_by_person_with_all_that_is_known_of_them(manual, tmp_
     )
     assert face.face_id == face_id("train", "n2", "1.png")
     np.testing.assert_array_equal(
-        decoded(face.png), standardise(picture(seed_of("train/n2/1.png")))[0]
+        decoded(face.png), letterbox(picture(seed_of("train/n2/1.png")))[0]
     )
     with pytest.raises(IndexError):
         faces[6]
@@ -234,7 +234,7 @@ def test_what_is_cut_is_not_cut_again_but_what_changed_is(manual, tmp_path, open
     (manual / "train/n3/1.png").write_bytes(png(picture(98)))
     faces = cut(manual, tmp_path / "scratch")
     assert len(opened) == 4  # n2's and n3's
-    np.testing.assert_array_equal(decoded(faces[4].png), standardise(picture(99, 50, 50))[0])
+    np.testing.assert_array_equal(decoded(faces[4].png), letterbox(picture(99, 50, 50))[0])
     assert len(faces) == 7
 
 

@@ -9,17 +9,17 @@ from imagefec.data.identity.folders import face_id
 from imagefec.errors import UserError
 from imagefec.faces.synthetic.expressions import WORDS, sample_expression
 from imagefec.faces.synthetic.people import sample_person
-from imagefec.faces.synthetic.photo import draw_photo, encode_jpeg
+from imagefec.faces.synthetic.photo import encode_jpeg, render_photo
 
 
-def draw_people(split_dir, photos_of):
+def render_people(split_dir, photos_of):
     """Draws each person's photos: 1.jpg, 2.jpg, ..."""
     for number, (name, n) in enumerate(photos_of.items()):
         rng = np.random.default_rng(20 + number)  # people whose face haar and lbp both find
         person = sample_person(rng)
         (split_dir / name).mkdir(parents=True)
         for i in range(n):
-            photo, _ = draw_photo(
+            photo, _ = render_photo(
                 rng, [(person, sample_expression(rng, int(rng.integers(len(WORDS)))))]
             )
             (split_dir / name / f"{i + 1}.jpg").write_bytes(encode_jpeg(rng, photo))
@@ -28,7 +28,7 @@ def draw_people(split_dir, photos_of):
 
 @pytest.fixture
 def root(tmp_path):
-    draw_people(tmp_path / "dir" / "train", {"n1": 3, "n2": 2, "n3": 1})
+    render_people(tmp_path / "dir" / "train", {"n1": 3, "n2": 2, "n3": 1})
     return tmp_path / "dir"
 
 
@@ -42,7 +42,7 @@ def examples(root, split="train", n_triplets=None, **more):
     manual = manual_dir(root, **more)
     report = manual.report(split)
     faces = manual.faces(split, report)
-    identity_examples.draw_rows("triplets", n_triplets, 0, faces, report)
+    identity_examples.sample_rows("triplets", n_triplets, 0, faces, report)
     return make("triplets", faces, n_triplets), report
 
 
@@ -85,7 +85,7 @@ def test_the_face_is_that_of_the_drawn_head(root):
     face = manual.faces("train", manual.report("train"))[0]
     left, right, top, bottom = face.box
     rng = np.random.default_rng(20)
-    _, [drawn] = draw_photo(
+    _, [drawn] = render_photo(
         rng, [(sample_person(rng), sample_expression(rng, int(rng.integers(len(WORDS)))))]
     )
     assert (
@@ -116,7 +116,7 @@ def test_each_face_makes_one_example_under_its_id(root):
     ] * 2 + [("n3", 2)]
     assert (
         len({key for key, _ in made})
-        == len(identity_examples.draw_rows("faces", None, 0, faces, report))
+        == len(identity_examples.sample_rows("faces", None, 0, faces, report))
         == report.examples
         == 6
     )
@@ -125,7 +125,7 @@ def test_each_face_makes_one_example_under_its_id(root):
 
 @pytest.mark.parametrize("n", [1, 5])
 def test_as_many_triplets_are_made_as_asked_for_of_each_split(root, n):
-    draw_people(root / "test", {"m1": 2, "m2": 2})
+    render_people(root / "test", {"m1": 2, "m2": 2})
     assert [len(examples(root, split, n)[0]) for split in ("train", "test")] == [n, min(n, 4)]
 
 
@@ -136,7 +136,7 @@ def test_all_that_makes_no_face_is_counted_under_its_reason(root):
     cv2.imwrite(str(train / "n2" / "3.jpg"), np.full((80, 80, 3), 200, np.uint8))
     (train / "n3" / "1.jpg").write_bytes(b"")
     (train / "n4").mkdir()
-    draw_people(train, {"n5": 1})
+    render_people(train, {"n5": 1})
     (root / "exclude.txt").write_text("# asked us to\nn5\nn2/2.jpg\n")
     (root / "labels.csv").touch()
     manual = manual_dir(root)

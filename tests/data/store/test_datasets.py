@@ -79,7 +79,7 @@ def test_triplets_have_the_odd_one_last_with_the_votes_in_the_same_order(data):
             float(data.agreement[i]),
             [
                 (data.face_ids[f], data.urls[f], int(v))
-                for f, v in zip(data.triplets[i], data.votes[i])
+                for f, v in zip(data.triplets[i], data.vote_counts[i])
             ],
         )
         for i in range(len(data))
@@ -90,7 +90,7 @@ def test_triplets_have_the_odd_one_last_with_the_votes_in_the_same_order(data):
     for got, want in zip(sorted(loaded, key=key), sorted(expected, key=key), strict=True):
         assert (got[0], got[2]) == (want[0], want[2])
         assert got[1] == pytest.approx(want[1])
-    assert (data.votes[:, 2] > data.votes[:, :2].max(axis=1)).all()
+    assert (data.vote_counts[:, 2] > data.vote_counts[:, :2].max(axis=1)).all()
 
 
 def test_each_distinct_face_is_there_once_exactly_as_its_file_has_it(data):
@@ -106,7 +106,7 @@ def test_arrays_have_the_promised_types(data):
         "faces": "uint8",
         "triplets": "int32",
         "types": "int8",
-        "votes": "int32",
+        "vote_counts": "int32",
         "agreement": "float32",
     }
     assert {name: getattr(data, name).dtype.name for name in wanted} == wanted
@@ -122,11 +122,13 @@ def test_smaller_faces_are_means_of_the_pixels_they_cover(data, data_dir):
 @pytest.fixture
 def unbanked(data_dir, tmp_path):
     """The datasets without what earlier tests kept of them."""
-    return shutil.copytree(data_dir, tmp_path / "data", ignore=shutil.ignore_patterns("face_banks"))
+    return shutil.copytree(
+        data_dir, tmp_path / "data", ignore=shutil.ignore_patterns("face_stores")
+    )
 
 
 def assert_same(some: datasets.Triplets, other: datasets.Triplets) -> None:
-    for name in ("faces", "triplets", "types", "votes", "agreement"):
+    for name in ("faces", "triplets", "types", "vote_counts", "agreement"):
         ours, theirs = np.asarray(getattr(some, name)), np.asarray(getattr(other, name))
         assert ours.dtype == theirs.dtype
         np.testing.assert_array_equal(ours, theirs, err_msg=name)
@@ -153,7 +155,7 @@ def test_the_bank_is_the_same_however_few_examples_are_read_together(data, unban
 
 
 def test_faces_are_mapped_from_a_file_that_plain_numpy_reads(data, data_dir):
-    (folder,) = data_dir.glob("face_banks/fec/triplets/*/train_128px-*")
+    (folder,) = data_dir.glob("face_stores/fec/triplets/*/train_128px-*")
     np.testing.assert_array_equal(np.load(folder / "faces.npy", mmap_mode="r"), data.faces)
     names = [json.loads(line) for line in (folder / "names.jsonl").read_text().splitlines()]
     assert names == [[face_id, url] for face_id, url in zip(data.face_ids, data.urls)]
@@ -184,7 +186,7 @@ def test_parts_are_those_of_the_whole_in_the_order_asked_for(data, data_dir):
         parts.faces[parts.triplets.reshape(-1)], data.faces[rows.reshape(-1)]
     )
     assert sorted(parts.face_ids) == sorted({data.face_ids[row] for row in rows.reshape(-1)})
-    np.testing.assert_array_equal(parts.votes, data.votes[[3, 4, 0, 1]])
+    np.testing.assert_array_equal(parts.vote_counts, data.vote_counts[[3, 4, 0, 1]])
 
 
 def test_an_index_without_its_faces_is_an_error_with_the_build_command(unbanked):
@@ -213,11 +215,11 @@ def test_an_index_and_faces_of_two_crops_are_an_error_that_says_to_build_both(un
 def test_a_dataset_built_anew_gets_a_new_bank(unbanked, data):
     """The dataset's file is replaced by one of the same name that says something else."""
     datasets.load_triplets(unbanked, image_size=8)
-    (old,) = unbanked.glob("face_banks/fec/triplets/1.1.0/train_8px-*")
+    (old,) = unbanked.glob("face_stores/fec/triplets/1.1.0/train_8px-*")
     info = unbanked / "fec" / "triplets" / "1.1.0" / "dataset_info.json"
     info.write_text(info.read_text().replace("Facial", "Other"))
     again = datasets.load_triplets(unbanked, image_size=8)
-    (new,) = unbanked.glob("face_banks/fec/triplets/1.1.0/train_8px-*")
+    (new,) = unbanked.glob("face_stores/fec/triplets/1.1.0/train_8px-*")
     assert new != old
     assert again.face_ids == data.face_ids
 
@@ -234,7 +236,7 @@ def test_single_faces_come_from_their_bank_too(unbanked):
 def test_a_part_of_a_split_can_be_loaded(data, data_dir):
     part = datasets.load_triplets(data_dir, dataset="fec:1.1.0", split="train[:3]")
     assert len(part) == 3
-    np.testing.assert_array_equal(part.votes, data.votes[:3])
+    np.testing.assert_array_equal(part.vote_counts, data.vote_counts[:3])
 
 
 @pytest.mark.parametrize(
@@ -300,7 +302,7 @@ def ten():
         urls=[""] * 30,
         triplets=np.random.default_rng(0).permutation(30).reshape(10, 3).astype(np.int32),
         types=np.array([0, 0, 0, 0, 0, 1, 1, 1, 2, 2], np.int8),
-        votes=np.tile(np.array([[1, 0, 5]], np.int32), (10, 1)),
+        vote_counts=np.tile(np.array([[1, 0, 5]], np.int32), (10, 1)),
         agreement=np.full(10, 5 / 6, np.float32),
     )
 

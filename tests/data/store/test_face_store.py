@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from imagefec.data.store.cached import ABOUT, fingerprint, keep
-from imagefec.data.store.face_store import FaceBank, FaceBankWriter, FaceRows
+from imagefec.data.store.face_store import FaceRows, FaceStore, FaceStoreWriter
 from imagefec.errors import UserError
 
 CHECKOUT = Path(__file__).parents[3]
@@ -28,7 +28,7 @@ def png(value: int, size: int = 8) -> bytes:
 
 
 def write(folder: Path, n: int = 5, size: int = 8) -> None:
-    with FaceBankWriter(folder, size) as bank:
+    with FaceStoreWriter(folder, size) as bank:
         for start in range(0, n, 2):
             rows = range(start, min(n, start + 2))
             bank.add(
@@ -37,11 +37,11 @@ def write(folder: Path, n: int = 5, size: int = 8) -> None:
             )
 
 
-def read(folder: Path) -> FaceBank:
-    return FaceBank.open(folder, 8)
+def read(folder: Path) -> FaceStore:
+    return FaceStore.open(folder, 8)
 
 
-def kept(folder: Path, made_from: dict = ABOUT_FACES, make=write) -> FaceBank:
+def kept(folder: Path, made_from: dict = ABOUT_FACES, make=write) -> FaceStore:
     return keep(folder, "train_8px", made_from, make, read)
 
 
@@ -70,7 +70,10 @@ def test_the_file_is_what_numpy_itself_would_have_written(tmp_path):
 
 
 def test_a_damaged_picture_is_named(tmp_path):
-    with pytest.raises(UserError, match="face id7 is damaged"), FaceBankWriter(tmp_path, 8) as bank:
+    with (
+        pytest.raises(UserError, match="face id7 is damaged"),
+        FaceStoreWriter(tmp_path, 8) as bank,
+    ):
         bank.add([b"no picture"], [("id7", "")])
 
 

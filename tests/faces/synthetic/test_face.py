@@ -15,7 +15,7 @@ from imagefec.faces.synthetic.expressions import (
     WORDS,
     sample_expression,
 )
-from imagefec.faces.synthetic.face import draw_head
+from imagefec.faces.synthetic.face import render_head
 from imagefec.faces.synthetic.people import sample_person
 
 # Where most of a control's change has to lie: (top row, bottom row, left, right) in head units from
@@ -70,7 +70,7 @@ def people():
 
 def blue_pixels(person, expression, turn=(0.0, 0.0)):
     """(x, y) of the blue pixels of a head, in head units."""
-    picture = draw_head(person, expression, turn)[0].astype(int)
+    picture = render_head(person, expression, turn)[0].astype(int)
     rows, columns = np.nonzero(picture[..., 2] > picture[..., :2].max(2) + 50)
     return (columns - face.CENTRE[0]) / face.UNIT_PX, (rows - face.CENTRE[1]) / face.UNIT_PX
 
@@ -118,7 +118,7 @@ def test_the_neutral_face_is_the_face_at_rest():
 
 def test_no_two_prototypes_look_alike():
     pictures = [
-        draw_head(people()[0], expression)[0].astype(int) for expression in PROTOTYPES.values()
+        render_head(people()[0], expression)[0].astype(int) for expression in PROTOTYPES.values()
     ]
     least = min(np.abs(a - b).mean() for i, a in enumerate(pictures) for b in pictures[:i])
     assert (
@@ -153,7 +153,7 @@ def test_each_control_changes_the_picture_where_it_should(control, extreme):
     down = (np.arange(face.CANVAS_PX) - face.CENTRE[1]) / face.UNIT_PX
     inside = np.outer((down >= top) & (down <= bottom), (across >= left) & (across <= right))
     for person in people():
-        rest, moved = (draw_head(person, pose(**{control: value}))[0] for value in (0, extreme))
+        rest, moved = (render_head(person, pose(**{control: value}))[0] for value in (0, extreme))
         change = np.abs(rest.astype(int) - moved).mean(2)
         assert change.mean() > 0.15
         assert change[inside].sum() > 0.55 * change.sum()
@@ -162,7 +162,7 @@ def test_each_control_changes_the_picture_where_it_should(control, extreme):
 @pytest.mark.parametrize(("control", "extreme"), EXTREMES)
 def test_each_control_is_still_seen_at_the_size_of_training(control, extreme):
     for person in people():
-        heads = [draw_head(person, pose(**{control: value}))[0] for value in (0, extreme)]
+        heads = [render_head(person, pose(**{control: value}))[0] for value in (0, extreme)]
         rest, moved = (cv2.resize(head, (64, 64), interpolation=cv2.INTER_AREA) for head in heads)
         assert np.abs(rest.astype(int) - moved).max() > 25  # well above the camera's noise
 
@@ -217,7 +217,7 @@ def test_a_turn_carries_the_features_along():
 
 def test_a_person_looks_the_same_each_time_and_unlike_the_next():
     first, again, other = (
-        draw_head(sample_person(np.random.default_rng(seed)), pose())[0] for seed in (5, 5, 6)
+        render_head(sample_person(np.random.default_rng(seed)), pose())[0] for seed in (5, 5, 6)
     )
     np.testing.assert_array_equal(first, again)
     assert np.abs(first.astype(int) - other).mean() > 5
@@ -226,7 +226,7 @@ def test_a_person_looks_the_same_each_time_and_unlike_the_next():
 def test_drawing_leaves_its_person_and_expression_alone():
     person, expression = sample_person(np.random.default_rng(7)), pose(smile=0.5, jaw_drop=0.5)
     before = [np.copy(value) for value in dataclasses.astuple(person)], expression.copy()
-    draw_head(person, expression)
+    render_head(person, expression)
     for was, value in zip(before[0], dataclasses.astuple(person)):
         np.testing.assert_array_equal(was, value)
     np.testing.assert_array_equal(before[1], expression)
@@ -236,7 +236,7 @@ def test_any_expression_within_range_can_be_drawn():
     rng = np.random.default_rng(2)
     for _ in range(150):
         person = sample_person(rng)
-        picture, mask = draw_head(
+        picture, mask = render_head(
             person, rng.choice([-1, 1, 0], len(expressions.CONTROLS)).astype(np.float32)
         )
         assert picture.shape == (face.CANVAS_PX, face.CANVAS_PX, 3) and picture.dtype == np.uint8

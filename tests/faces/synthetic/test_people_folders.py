@@ -6,11 +6,11 @@ from collections import defaultdict
 
 from imagefec.data.exclusion import Exclusion
 from imagefec.data.identity.folders import list_splits
-from imagefec.faces.synthetic import draw_world
+from imagefec.faces.synthetic import render_world
 
 
 def test_each_photograph_of_one_person_alone_stands_in_that_persons_folder(tmp_path):
-    world = draw_world(
+    world = render_world(
         tmp_path / "drawn",
         faces=500,
         identities=24,
@@ -39,5 +39,5 @@ def test_each_photograph_of_one_person_alone_stands_in_that_persons_folder(tmp_p
 
 def test_a_world_drawn_without_being_asked_has_none(tmp_path):
     assert not (
-        draw_world(tmp_path, faces=460, identities=24, triplets=30, seed=5, workers=1) / "people"
+        render_world(tmp_path, faces=460, identities=24, triplets=30, seed=5, workers=1) / "people"
     ).exists()

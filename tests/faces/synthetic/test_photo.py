@@ -8,7 +8,7 @@ import pytest
 
 from imagefec.faces.synthetic.expressions import CONTROLS
 from imagefec.faces.synthetic.people import sample_person
-from imagefec.faces.synthetic.photo import draw_photo, encode_jpeg
+from imagefec.faces.synthetic.photo import encode_jpeg, render_photo
 from imagefec.maths.geometry import iou, to_pixels
 
 
@@ -27,7 +27,7 @@ def test_a_box_holds_the_face_and_little_else(seed):
     darker = dataclasses.replace(person, skin=person.skin * 0.6)
     # The same chance each time, so photographs differ only where expression or skin does.
     (photo, boxes), (other, _), (shadow, _) = (
-        draw_photo(np.random.default_rng(seed), [head])
+        render_photo(np.random.default_rng(seed), [head])
         for head in ((person, rest), (person, lively), (darker, rest))
     )
     height, width = photo.shape[:2]
@@ -44,7 +44,7 @@ def test_faces_of_one_photograph_stand_from_left_to_right_and_apart():
     for seed in range(10):
         rng = np.random.default_rng(seed)
         heads = [(sample_person(rng), np.zeros(len(CONTROLS), np.float32)) for _ in range(3)]
-        photo, boxes = draw_photo(rng, heads)
+        photo, boxes = render_photo(rng, heads)
         assert photo.dtype == np.uint8 and photo.shape[1] > 1.5 * photo.shape[0]
         assert [box.left for box in boxes] == sorted(box.left for box in boxes)
         assert max(iou(boxes[0], boxes[1]), iou(boxes[1], boxes[2])) < 0.1
@@ -52,14 +52,16 @@ def test_faces_of_one_photograph_stand_from_left_to_right_and_apart():
 
 def test_the_same_chance_gives_the_same_photograph_and_another_another():
     head = (sample_person(np.random.default_rng(0)), np.zeros(len(CONTROLS), np.float32))
-    first, again, other = (draw_photo(np.random.default_rng(seed), [head])[0] for seed in (1, 1, 2))
+    first, again, other = (
+        render_photo(np.random.default_rng(seed), [head])[0] for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(first, again)
     assert np.abs(first.astype(int) - other).mean() > 5
 
 
 def test_a_jpeg_gives_back_the_photographs_colours():
     rng = np.random.default_rng(0)
-    photo, _ = draw_photo(rng, [(sample_person(rng), np.zeros(len(CONTROLS), np.float32))])
+    photo, _ = render_photo(rng, [(sample_person(rng), np.zeros(len(CONTROLS), np.float32))])
     decoded = cv2.imdecode(np.frombuffer(encode_jpeg(rng, photo), np.uint8), cv2.IMREAD_COLOR)[
         ..., ::-1
     ]

@@ -8,16 +8,17 @@ import urllib.request
 import numpy as np
 import pytest
 
-from imagefec.data.fec_csv import TYPES, RowReport, read_rows
+from imagefec.data.fec_csv import RowReport, read_rows
 from imagefec.errors import UserError
 from imagefec.faces.crop import crop_face
 from imagefec.faces.detectors import haar_file, make_detector
 from imagefec.faces.photos import read_photo
-from imagefec.faces.synthetic import draw_world
+from imagefec.faces.synthetic import render_world
 from imagefec.faces.synthetic import world as worlds
 from imagefec.faces.synthetic.expressions import CONTROLS, SALIENCE, WORDS
 from imagefec.faces.synthetic.people import sample_person
 from imagefec.faces.synthetic.raters import Raters
+from imagefec.fec import TripletType
 
 ROOT = "http://drawn.example/a world"
 SIZE = {"faces": 500, "identities": 24, "triplets": 900}
@@ -26,7 +27,7 @@ SPLITS = ("train", "test")
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    return draw_world(
+    return render_world(
         tmp_path_factory.mktemp("drawn") / "one", **SIZE, url_root=ROOT, seed=3, workers=1
     )
 
@@ -85,12 +86,12 @@ def urls_of(rows):
 
 
 def test_a_seed_gives_the_same_bytes_with_one_worker_and_with_two(world):
-    again = draw_world(world.parent / "two", **SIZE, url_root=ROOT, seed=3, workers=2)
+    again = render_world(world.parent / "two", **SIZE, url_root=ROOT, seed=3, workers=2)
     assert bytes_of(again) == bytes_of(world)
 
 
 def test_another_seed_gives_another_world(world):
-    other = bytes_of(draw_world(world.parent / "other", **SIZE, url_root=ROOT, seed=4, workers=1))
+    other = bytes_of(render_world(world.parent / "other", **SIZE, url_root=ROOT, seed=4, workers=1))
     first = bytes_of(world)
     assert all(first[name] != other[name] for name in first.keys() & other.keys())
 
@@ -130,7 +131,7 @@ def test_train_and_test_share_neither_people_nor_photographs(world, rows):
 
 
 def test_a_validation_split_has_people_of_its_own_and_leaves_the_test_split_as_it_was(tmp_path):
-    plain = draw_world(
+    plain = render_world(
         tmp_path / "two",
         faces=300,
         identities=10,
@@ -139,7 +140,7 @@ def test_a_validation_split_has_people_of_its_own_and_leaves_the_test_split_as_i
         url_root="http://x",
         workers=1,
     )
-    three = draw_world(
+    three = render_world(
         tmp_path / "three",
         faces=300,
         identities=10,
@@ -171,7 +172,7 @@ def test_no_person_is_in_both_splits_under_two_names(tmp_path, monkeypatch):
     monkeypatch.setattr(
         worlds, "sample_person", lambda rng: people.append(sample_person(rng)) or people[-1]
     )
-    draw_world(tmp_path, faces=200, identities=10, triplets=6, test_fraction=0.5, workers=1)
+    render_world(tmp_path, faces=200, identities=10, triplets=6, test_fraction=0.5, workers=1)
     assert len({tuple(person.skin) for person in people}) == len(people) == 10
 
 
@@ -182,7 +183,7 @@ def test_every_url_leads_to_a_photograph_and_no_partial_file_is_left(world, rows
 
 
 def test_without_a_root_the_urls_are_files_that_open(tmp_path):
-    drawn = draw_world(
+    drawn = render_world(
         tmp_path / "a b", faces=200, identities=4, triplets=6, test_fraction=0.5, workers=1
     )
     for url in urls_of(read_rows(csv_of(drawn, "train"))):
@@ -198,7 +199,7 @@ def test_some_urls_have_commas_and_some_photographs_several_faces(world, rows):
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_three_types_come_about_equally_often(rows, split):
-    shares = [np.mean([row.type == kind for row in rows[split]]) for kind in TYPES]
+    shares = [np.mean([row.type == kind for row in rows[split]]) for kind in TripletType]
     np.testing.assert_allclose(shares, 1 / 3, atol=0.05)
 
 
@@ -206,7 +207,7 @@ def test_types_agree_with_how_many_labels_the_faces_share(rows, truth):
     judged = [(row.type, facts_of(row, truth)) for row in rows["train"] + rows["test"]]
     judged = [(kind, len({word for word, _ in facts})) for kind, facts in judged if facts]
     assert len(judged) > 450
-    assert all(n_labels == TYPES.index(kind) + 1 for kind, n_labels in judged)
+    assert all(n_labels == kind + 1 for kind, n_labels in judged)
 
 
 def test_a_row_names_three_different_faces(rows):
@@ -220,13 +221,13 @@ def test_boxes_are_fractions_with_room_inside(rows):
 
 
 def test_most_rows_have_six_raters_and_some_seven_or_eight(rows):
-    counts = [len(row.votes) for row in rows["train"] + rows["test"]]
+    counts = [len(row.choices) for row in rows["train"] + rows["test"]]
     assert set(counts) <= {6, 7, 8} and max(counts) > 6
     assert np.mean(np.array(counts) == 6) > 0.8
 
 
 def test_no_rater_judges_a_row_twice(rows):
-    assert all(len(set(row.annotators)) == len(row.votes) for row in rows["train"])
+    assert all(len(set(row.annotators)) == len(row.choices) for row in rows["train"])
 
 
 def test_raters_follow_the_truth_far_above_chance(rows, truth):
@@ -238,7 +239,7 @@ def test_raters_follow_the_truth_far_above_chance(rows, truth):
                 np.argmin([np.linalg.norm(b - c), np.linalg.norm(a - c), np.linalg.norm(a - b)])
             )
             right.append(row.odd == odd)
-            votes += [vote == odd for vote in row.votes]
+            votes += [vote == odd for vote in row.choices]
     assert len(right) > 400
     assert (
         np.mean(right) > 0.75 and 0.6 < np.mean(votes) < 0.98
@@ -278,7 +279,7 @@ def test_a_detector_finds_nine_of_ten_drawn_faces(world, rows):
 
 def test_progress_hears_of_every_photograph_once(tmp_path):
     drawn = []
-    draw_world(
+    render_world(
         tmp_path,
         faces=200,
         identities=4,
@@ -310,14 +311,14 @@ def test_progress_hears_of_every_photograph_once(tmp_path):
 )
 def test_numbers_that_leave_a_split_empty_are_refused_by_name(tmp_path, bad, flag):
     with pytest.raises(UserError, match=flag):
-        draw_world(tmp_path / "never", **{**SIZE, "workers": 1, **bad})
+        render_world(tmp_path / "never", **{**SIZE, "workers": 1, **bad})
     assert not (tmp_path / "never").exists()
 
 
 def test_a_file_in_the_folders_place_is_named(tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(UserError, match=r"taken.*[Cc]hoose a folder"):
-        draw_world(tmp_path / "taken" / "world", **SIZE, workers=1)
+        render_world(tmp_path / "taken" / "world", **SIZE, workers=1)
 
 
 def test_a_full_disk_is_told_in_a_sentence(tmp_path, monkeypatch):
@@ -326,7 +327,7 @@ def test_a_full_disk_is_told_in_a_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pathlib.Path, "write_bytes", full)
     with pytest.raises(UserError, match=r"cannot write the drawn world there \(No space left"):
-        draw_world(tmp_path, **SIZE, workers=1)
+        render_world(tmp_path, **SIZE, workers=1)
 
 
 def test_a_worker_that_cannot_write_is_told_in_a_sentence(tmp_path):
@@ -336,4 +337,4 @@ def test_a_worker_that_cannot_write_is_told_in_a_sentence(tmp_path):
     ):  # a folder stands where the first photograph is written
         (tmp_path / "images/train" / f"{name}.partial").mkdir(parents=True)
     with pytest.raises(UserError, match="cannot write the drawn world there"):
-        draw_world(tmp_path, **SIZE, workers=2)
+        render_world(tmp_path, **SIZE, workers=2)

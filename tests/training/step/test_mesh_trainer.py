@@ -10,9 +10,9 @@ import pytest
 from imagefec.compat import optimizers, signature, tl
 from imagefec.errors import UserError
 from imagefec.model import ImageFEC
-from imagefec.training.step.lr_multipliers import rate_factors
+from imagefec.training.step.lr_multipliers import lr_multipliers
 from imagefec.training.step.mesh import all_devices
-from imagefec.training.step.mesh_trainer import Engine, MeshTrainer
+from imagefec.training.step.mesh_trainer import MeshTrainer, StepConfig
 from imagefec.training.step.objectives import ChoiceLoss, Objective
 from imagefec.training.step.precision import check_precision, in_bfloat16, rematerialised
 
@@ -48,7 +48,7 @@ def one_step(engine=None, rates=None, n=4):
     optimizer = optimizers.SGD(0.1)
     optimizer.tree_init(model.weights)
     trainer = MeshTrainer(
-        model, optimizer, all_devices(), engine or Engine(), rates=rates and rates(model)
+        model, optimizer, all_devices(), engine or StepConfig(), rates=rates and rates(model)
     )
     loss, statistics = trainer.one_step(batch, KEY, 1, learning_rate=0.1)
     return (
@@ -75,7 +75,7 @@ def test_a_step_goes_down_the_gradient_by_the_rate():
 
 
 def test_accumulation_over_parts_is_the_step_of_the_whole_batch():
-    whole, parts = one_step(Engine()), one_step(Engine(accumulate=2))
+    whole, parts = one_step(StepConfig()), one_step(StepConfig(accumulate=2))
     assert whole[4] == pytest.approx(parts[4], rel=1e-5)
     for a, b in zip(*map(jax.tree.leaves, (whole[3], parts[3]))):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
@@ -110,7 +110,7 @@ def tiny_network(**arguments):
 
 def test_rates_go_by_the_names_of_weights_first_pattern_first():
     network = tiny_network()
-    factors = rate_factors(network, {"Stem": 0, "Stage1": 0.1, "Stage": 0.5})
+    factors = lr_multipliers(network, {"Stem": 0, "Stage1": 0.1, "Stage": 0.5})
     per_layer = {
         layer.name: set(jax.tree.leaves(part)) for layer, part in zip(network.sublayers, factors)
     }
@@ -136,7 +136,7 @@ def test_rates_go_by_the_names_of_weights_first_pattern_first():
 )
 def test_rates_that_mean_nothing_are_refused(rates, said):
     with pytest.raises(UserError, match=said):
-        rate_factors(tiny_network(), rates)
+        lr_multipliers(tiny_network(), rates)
 
 
 def test_bfloat16_touches_convolutions_and_dense_layers_alone():
@@ -183,10 +183,10 @@ def test_rematerialised_blocks_give_the_same_embeddings_gradients_and_statistics
 @pytest.mark.parametrize(
     "engine, items, said",
     [
-        (Engine(precision="float16"), 4, "precision is 'float16'"),
-        (Engine(accumulate=0), 4, "accumulate is 0"),
-        (Engine(accumulate=3), 4, "cannot share evenly"),
-        (Engine(), 0, "batch_triplets is 0"),
+        (StepConfig(precision="float16"), 4, "precision is 'float16'"),
+        (StepConfig(accumulate=0), 4, "accumulate is 0"),
+        (StepConfig(accumulate=3), 4, "cannot share evenly"),
+        (StepConfig(), 0, "batch_triplets is 0"),
     ],
 )
 def test_engines_that_do_not_fit_are_refused(engine, items, said):

@@ -110,7 +110,8 @@ def test_uda_is_the_mean_distance_of_the_two_views_of_all_faces_and_the_loss_see
     triplet, uda = 0.2 + 2**0.5, (0 + 2**0.5 + 2 + 1) / 4
     assert total == pytest.approx(triplet + 0.5 * uda, rel=1e-5)
     assert {name: float(term) for name, term in layer.state.items()} == pytest.approx(
-        {"triplet": triplet, "uda": uda, "spread": float(metrics.embedding_spread(first))}, rel=1e-5
+        {"triplet": triplet, "uda": uda, "spread": float(metrics.rms_pairwise_distance(first))},
+        rel=1e-5,
     )
 
 

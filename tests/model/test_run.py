@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from imagefec.analysis.run_files import parse_settings, read_run_files
 from imagefec.errors import UserError
+from imagefec.model import legacy_settings
+from imagefec.model.run import Run
 
 CONFIG = """
 # Macros:
@@ -46,15 +47,15 @@ def write_run(folder, config=CONFIG, history=None, **info):
 
 
 def test_settings_are_read_as_written_with_broken_lines_joined():
-    found = parse_settings(CONFIG)
-    assert found["steps"] == "300" and found["training.loss"] == "@TripletLoss"
-    assert found["training.init_checkpoint"] == "'/a/long/path/to/another/run'"
-    assert found["training.layer_rates"] == "{'stem': 0.1, 'head': 1.0}"
+    found = legacy_settings.parse(CONFIG)
+    assert found["steps"] == 300 and found["training.loss"] == "@TripletLoss"
+    assert found["training.init_checkpoint"] == "/a/long/path/to/another/run"
+    assert found["training.layer_rates"] == {"stem": 0.1, "head": 1.0}
     assert len(found) == 10
 
 
 def test_a_run_tells_its_seed_ranges_split_and_uda_weight(tmp_path):
-    run = read_run_files(write_run(tmp_path / "a_seed3"))
+    run = Run.open(write_run(tmp_path / "a_seed3"))
     assert (run.name, run.seed, run.uda_weight, run.train_split) == (
         "a_seed3",
         3,
@@ -62,16 +63,15 @@ def test_a_run_tells_its_seed_ranges_split_and_uda_weight(tmp_path):
         "train[:50%]",
     )
     assert run.augment_ranges == {"crop": 0.25, "brightness": 0.2}
-    assert run.setting("training.loss", "none") == "none"  # no plain value
 
 
 def test_run_json_goes_over_config_gin(tmp_path):
-    run = read_run_files(write_run(tmp_path / "run", seed=7, uda={"weight": 2.0}))
+    run = Run.open(write_run(tmp_path / "run", seed=7, uda={"weight": 2.0}))
     assert (run.seed, run.uda_weight) == (7, 2.0)
 
 
 def test_a_run_without_config_or_history_is_read_as_well(tmp_path):
-    run = read_run_files(write_run(tmp_path / "run", config=None))
+    run = Run.open(write_run(tmp_path / "run", config=None))
     assert (run.settings, run.history, run.seed, run.uda_weight, run.measures("tpa")) == (
         {},
         {},
@@ -91,21 +91,36 @@ def test_curves_and_speed_come_from_the_history(tmp_path):
             }
         }
     )
-    run = read_run_files(write_run(tmp_path / "run", history=history, images_per_step=96))
+    run = Run.open(write_run(tmp_path / "run", history=history, images_per_step=96))
     assert run.measures("tpa") == [(1, 0.3), (50, 0.5)]
     assert run.images_per_second == 12.0 * 96
-    older = read_run_files(write_run(tmp_path / "older", history=history, batch_triplets=8))
+    older = Run.open(write_run(tmp_path / "older", history=history, batch_triplets=8))
     assert older.images_per_second == 12.0 * 24
 
 
-def test_what_is_no_run_with_a_checkpoint_is_refused(tmp_path):
+def test_settings_json_is_taken_before_config_gin(tmp_path):
+    folder = write_run(tmp_path / "run")
+    (folder / "settings.json").write_text(json.dumps({"training.seed": 5, "Augment.flip": 0.25}))
+    run = Run.open(folder)
+    assert run.settings == {"training.seed": 5, "Augment.flip": 0.25}
+    assert run.seed == 5 and run.augment_ranges == {"flip": 0.25}
+
+
+def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="no such run directory"):
-        read_run_files(tmp_path / "gone")
-    run = write_run(tmp_path / "run", history="{ torn")
-    with pytest.raises(UserError, match=r"history\.json cannot be read"):
-        read_run_files(run)
+        Run.open(tmp_path / "gone")
     with pytest.raises(UserError, match=r"run\.json: channel_order 'bgr'; faces are 'rgb'"):
-        read_run_files(write_run(tmp_path / "other", channel_order="bgr"))
-    (run / "best.npz").unlink()
-    with pytest.raises(UserError, match=r"no checkpoint there \(best\.npz or model\.npz\)"):
-        read_run_files(run)
+        Run.open(write_run(tmp_path / "other", channel_order="bgr"))
+
+
+def test_a_broken_file_or_a_missing_checkpoint_is_refused_where_it_is_asked_for(tmp_path):
+    run = Run.open(write_run(tmp_path / "run", history="{ torn"))
+    with pytest.raises(UserError, match=r"history\.json: cannot be read"):
+        _ = run.history
+    (run.path / "settings.json").write_text("[")
+    with pytest.raises(UserError, match=r"settings\.json: cannot be read"):
+        _ = run.settings
+    assert run.checkpoint == run.path / "best.npz"
+    run.checkpoint.unlink()
+    with pytest.raises(UserError, match=r"no checkpoint in it \(best\.npz or model\.npz\)"):
+        _ = run.checkpoint

@@ -1,0 +1,8 @@
+"""How many processors there are to work with."""
+
+import os
+
+
+def cpu_count() -> int:
+    """Number of cores that this process may use, which a container or `taskset` may limit; 1 or more."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,40 @@
+"""FEC's vocabulary: types of triplets, splits and file names. Reading and writing csv files is data/fec_csv.py."""
+
+import enum
+
+SPLITS = ("train", "test", "validation")  # FEC has the first two; synthetic faces come with a third
+
+
+class TripletType(enum.IntEnum):
+    """How many of a triplet's three faces show the same expression, by FEC's own labels.
+
+    The value is the code in datasets and batches. Source: Vemulapalli & Agarwala 2019, arXiv:1811.11283, section 3.
+    """
+
+    ONE_CLASS = 0
+    TWO_CLASS = 1
+    THREE_CLASS = 2
+
+    @property
+    def csv_name(self) -> str:
+        """As column 16 of FEC's csv files has it: "ONE_CLASS_TRIPLET"."""
+        return f"{self.name}_TRIPLET"
+
+    @property
+    def key(self) -> str:
+        """As JSON and TFDS features have it: "one_class"."""
+        return self.name.lower()
+
+    @property
+    def display_name(self) -> str:
+        """As tables and plots have it: "one-class"."""
+        return self.key.replace("_", "-")
+
+
+TYPE_OF_CSV_NAME = {kind.csv_name: kind for kind in TripletType}
+TYPE_KEYS = tuple(kind.key for kind in TripletType)
+
+
+def csv_file_name(split: str) -> str:
+    """Google's name of a split's csv file: "faceexp-comparison-data-train-public.csv"."""
+    return f"faceexp-comparison-data-{split}-public.csv"

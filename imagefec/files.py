@@ -1,0 +1,105 @@
+"""Files that are complete or absent, and locks between processes: the only file that knows how either is done."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+TEMPORARY_SUFFIX = (
+    ".tmp"  # of every file that is not complete; a leftover belongs to a killed process
+)
+
+
+@contextlib.contextmanager
+def atomic_open(
+    path: str | os.PathLike[str], mode: str = "wb", durable: bool = True, **options: Any
+) -> Iterator[IO[Any]]:
+    """Opens a temporary file beside `path`, which replaces `path` if the block ends without an error.
+
+    A killed process leaves a temporary file, which `remove_temporary_files` deletes.
+
+    Args:
+      path: file to write. Its folder must exist; an older file is replaced.
+      mode: "wb" or "w".
+      durable: force the data to disk before the rename, so that even a power cut leaves the old file
+        or the new one. False saves milliseconds per file where a lost file is noticed and remade.
+      options: of `open`, such as encoding and newline.
+
+    Raises:
+      OSError: the disk is full, or the folder is missing or not writable.
+    """
+    path = Path(path)
+    temporary = path.with_name(
+        f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
+    )
+    try:
+        with open(temporary, mode, **options) as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes, durable: bool = True) -> None:
+    """Writes a file atomically; arguments and errors as for `atomic_open`."""
+    with atomic_open(path, durable=durable) as file:
+        file.write(data)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes UTF-8 text atomically, line ends as given; errors as `atomic_open`."""
+    write_bytes(path, text.encode())
+
+
+def remove_temporary_files(folder: Path, pattern: str = "") -> None:
+    """Deletes what killed processes left in a folder. Call it while no other process writes there.
+
+    Args:
+      folder: where `atomic_open` wrote.
+      pattern: glob of the subfolders to look in as well, such as "??".
+    """
+    for place in (folder, *(folder.glob(pattern) if pattern else ())):
+        for path in place.glob(f".*{TEMPORARY_SUFFIX}"):
+            path.unlink(missing_ok=True)
+
+
+class LockedError(Exception):
+    """Another process holds the lock; `holder` is its process id, "unknown" where the file does not tell."""
+
+    def __init__(self, holder: str):
+        super().__init__(holder)
+        self.holder = holder
+
+
+@contextlib.contextmanager
+def file_lock(path: Path, wait: bool = False) -> Iterator[None]:
+    """Holds a lock between processes while the block runs; the system frees it even if the process is killed.
+
+    Args:
+      path: the lock file, made if missing; it holds the owner's process id. Its folder must exist.
+      wait: wait for the lock instead of raising LockedError.
+
+    Raises:
+      LockedError: another process holds the lock.
+      OSError: the file cannot be opened or locked.
+    """
+    import filelock
+
+    lock = filelock.FileLock(path, timeout=-1 if wait else 0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        with contextlib.suppress(OSError):
+            raise LockedError(path.read_text().strip() or "unknown") from None
+        raise LockedError("unknown") from None
+    try:
+        path.write_text(str(os.getpid()))
+        yield
+    finally:
+        lock.release()
