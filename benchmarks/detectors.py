@@ -223,9 +223,7 @@ def jitter(photo: np.ndarray, boxes: Sequence[Box], scale: float, mirrored: bool
     size = round(photo.shape[1] * scale), round(photo.shape[0] * scale)
     if scale != 1:
         photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-    boxes = [
-        Box(*(side * scale for side in (box.left, box.right, box.top, box.bottom))) for box in boxes
-    ]
+    boxes = [Box(*(side * scale for side in box.sides)) for box in boxes]
     if mirrored:
         photo = np.ascontiguousarray(photo[:, ::-1])
         boxes = [Box(size[0] - box.right, size[0] - box.left, box.top, box.bottom) for box in boxes]

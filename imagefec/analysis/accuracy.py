@@ -75,7 +75,6 @@ def shown_error(scores: dict[str, Any]) -> float:
 
 def accuracy_by_type(right: np.ndarray, data: "Triplets") -> dict[str, dict[str, Any]]:
     """`accuracy` of each type of triplet, and beside it "human_tpa", how often a rater agrees with the others on that type."""
-
     clusters = photographs(data)
     return {
         name: {

@@ -177,7 +177,7 @@ def _faces(
         url = _file_url(path)
         for number, detection in enumerate(detections, start=1):
             box = detection.box
-            sides = (box.left, box.right, box.top, box.bottom)
+            sides = box.sides
             found.add(f"{_text(path)}#{number}", url, path, sides, detection.score)
             yield crop.crop_detection(picture, detection).face
         if detections:

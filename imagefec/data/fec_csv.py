@@ -327,7 +327,7 @@ def _line_of(row: Row) -> str:
     for face in row.faces:
         box = face.box
         cells.append('"' + face.url.replace('"', '""') + '"')
-        cells += [repr(float(side)) for side in (box.left, box.right, box.top, box.bottom)]
+        cells += [repr(float(side)) for side in box.sides]
     judged = [
         cell for name, choice in zip(row.annotators, row.choices) for cell in (name, choice + 1)
     ]

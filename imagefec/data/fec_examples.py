@@ -252,7 +252,7 @@ def make_example(row: fec_csv.Row, faces: tuple[bytes, bytes, bytes]) -> dict[st
         **{f"image_{x}": png for x, png in zip("abc", faces)},
         **index_example(row),
         "urls": [face.url for face in row.faces],
-        "boxes": np.array([_sides(face) for face in row.faces], np.float32),
+        "boxes": np.array([face.box.sides for face in row.faces], np.float32),
     }
 
 
@@ -275,7 +275,7 @@ def face_example(face: fec_csv.FaceRef, png: bytes) -> dict[str, Any]:
         "image": png,
         "face_id": face.face_id,
         "url": face.url,
-        "box": np.array(_sides(face), np.float32),
+        "box": np.array(face.box.sides, np.float32),
     }
 
 
@@ -298,10 +298,6 @@ def read_png(path: Path) -> bytes:
             f"{FACE_PX} x {FACE_PX}, 8 bits, RGB (type 2). Delete it and run `imagefec crop` again."
         )
     return png
-
-
-def _sides(face: fec_csv.FaceRef) -> tuple[float, float, float, float]:
-    return face.box.left, face.box.right, face.box.top, face.box.bottom
 
 
 def _each_face_once(

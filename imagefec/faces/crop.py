@@ -67,7 +67,7 @@ def crop_detection(photo: np.ndarray, detection: Detection) -> FaceCrop:
     """
     height, width = photo.shape[:2]
     box = detection.box
-    share = Box(box.left / width, box.right / width, box.top / height, box.bottom / height)
+    share = geometry.to_fractions(box, width, height)
     face, upscaled = letterbox(cut_patch(photo, grown_box(share, width, height)))
     return FaceCrop(face, "", detection.score, upscaled)
 

@@ -30,6 +30,11 @@ class Box:
         """The middle as (column, row)."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
+    @property
+    def sides(self) -> tuple[float, float, float, float]:
+        """(left, right, top, bottom), the order of FEC's csv columns."""
+        return self.left, self.right, self.top, self.bottom
+
 
 def grow(box: Box, fraction: float = GROWTH) -> Box:
     """Adds `fraction` of the box's own width and height, half of it on each side; units stay as they are."""
@@ -40,6 +45,11 @@ def grow(box: Box, fraction: float = GROWTH) -> Box:
 def to_pixels(box: Box, width: int, height: int) -> Box:
     """Turns fractions of an image into its pixels, unrounded."""
     return Box(box.left * width, box.right * width, box.top * height, box.bottom * height)
+
+
+def to_fractions(box: Box, width: int, height: int) -> Box:
+    """Turns pixels of an image into fractions of it."""
+    return Box(box.left / width, box.right / width, box.top / height, box.bottom / height)
 
 
 def clip(box: Box, width: float, height: float) -> Box:

@@ -156,7 +156,7 @@ def run(
 
 @contextlib.contextmanager
 def _gin_searches_silently() -> Iterator[None]:
-    """gin logs an error for each folder that lacks a file before the one that has it."""
+    """Gin logs an error for each folder that lacks a file before the one that has it."""
 
     def keep(record: logging.LogRecord) -> bool:
         return "Path not found" not in record.getMessage()

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from imagefec.data.identity.examples import identity_batches
+from imagefec.data.identity.sampling import identity_batches
 from imagefec.data.store import datasets
 
 

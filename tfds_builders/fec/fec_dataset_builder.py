@@ -1,5 +1,6 @@
 """The `fec` dataset for TFDS: configs, features, splits, metadata; examples come from imagefec.fec import TYPE_KEYS
-from imagefec.data.fec_examples."""
+from imagefec.data.fec_examples.
+"""
 
 from __future__ import annotations
 

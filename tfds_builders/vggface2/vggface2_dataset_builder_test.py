@@ -27,7 +27,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from imagefec.data.identity.examples import identity_batches, identity_triplets
+from imagefec.data.identity.sampling import identity_batches, identity_triplets
 from imagefec.errors import UserError
 from tfds_builders.vggface2 import vggface2_dataset_builder
 from tfds_builders.vggface2.vggface2_dataset_builder import Config

@@ -72,7 +72,7 @@ def book_line(
     upscaled: bool,
 ) -> str:
     """One face's line of faces.csv, with its line end."""
-    sides = (repr(float(side)) for side in (box.left, box.right, box.top, box.bottom))
+    sides = (repr(float(side)) for side in box.sides)
     text = io.StringIO()
     score_text = "" if score is None else f"{score:.4f}"
     csv.writer(text, lineterminator="\n").writerow(

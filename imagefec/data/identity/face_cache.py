@@ -103,7 +103,7 @@ class Faces(Sequence):
 
     @property
     def n_by_person(self) -> np.ndarray:
-        """int [people], how many faces each of `people` has."""
+        """Int [people], how many faces each of `people` has."""
         return np.diff(self._starts)
 
     def __reduce__(self) -> tuple:

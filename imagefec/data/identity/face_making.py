@@ -21,6 +21,7 @@ from imagefec.errors import UserError
 from imagefec.faces import crop
 from imagefec.faces.detectors import Detector, make_detector
 from imagefec.faces.photos import NotAPhoto, encode_png, read_photo
+from imagefec.maths import geometry
 from imagefec.maths.geometry import Box
 
 FORMAT = 1  # goes up when the same photo and settings would give another face
@@ -111,20 +112,20 @@ def make_face(
         return Cut(None, NOT_A_PHOTO)
     height, width = picture.shape[:2]
     if loose_box is not None:
-        box = _fractions(loose_box, width, height)
+        box = geometry.to_fractions(loose_box, width, height)
         made = crop.crop_face(picture, box, detector)
     else:
         found = detector.detect(picture, smallest=SMALLEST_FACE)
         if not found:
             return Cut(None, crop.NO_FACE)
-        box = _fractions(found[0].box, width, height)
+        box = geometry.to_fractions(found[0].box, width, height)
         grown = crop.grown_box(box, width, height)
         if min(grown.width, grown.height) < crop.MIN_BOX_PX:
             return Cut(None, crop.BOX_TOO_SMALL)
         made = crop.crop_detection(picture, found[0])
     if made.face is None:
         return Cut(None, made.reason)
-    sides = tuple(float(side) for side in (box.left, box.right, box.top, box.bottom))
+    sides = tuple(float(side) for side in box.sides)
     return Cut(encode_png(made.face), "", sides, float(made.score), made.upscaled)
 
 
@@ -170,7 +171,3 @@ def face_of(
         box,
         png,
     )
-
-
-def _fractions(box: Box, width: int, height: int) -> Box:
-    return Box(box.left / width, box.right / width, box.top / height, box.bottom / height)

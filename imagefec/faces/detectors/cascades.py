@@ -137,7 +137,7 @@ def _detect_in_gray(
     gray = cv2.copyMakeBorder(gray, border, border, border, border, cv2.BORDER_REPLICATE)
     found = [
         Detection(
-            Box(*((side - border) / scale for side in (box.left, box.right, box.top, box.bottom))),
+            Box(*((side - border) / scale for side in box.sides)),
             score,
         )
         for box, score in find(gray, face_px)
