@@ -59,3 +59,13 @@ def test_what_gin_cannot_read_is_one_clear_sentence(configurables, files, bindin
 def test_a_parameter_that_no_file_binds_is_named(configurables, tmp_path):
     with pytest.raises(UserError, match="batch_triplets"):
         configurables.run(["base.gin"], [], tmp_path / "run", tmp_path / "data")
+
+
+def test_the_former_name_of_the_cross_entropy_still_works_and_warns(caplog):
+    from imagefec.training import configurables
+
+    configurables.parse(
+        ["smoke.gin"], ["training.loss = @ChoiceLoss", "ChoiceLoss.temperature = 0.1"]
+    )
+    loss = configurables.settings()["loss"]()
+    assert loss.name == "OddOneOutCrossEntropy" and "is now OddOneOutCrossEntropy" in caplog.text

@@ -12,7 +12,7 @@ from typing import Any
 
 import gin
 
-from imagefec.compat import optimizers
+from imagefec.compat import optimizers, tl
 from imagefec.errors import UserError
 from imagefec.model import layers, resnet
 from imagefec.training import schedules, trainer
@@ -27,7 +27,22 @@ CONFIG_DIRS = (
 ImageFEC = gin.external_configurable(resnet.ImageFEC, "ImageFEC", denylist=["mode"])
 Augment = gin.external_configurable(layers.Augment, "Augment", denylist=["mode"])
 TripletLoss = gin.external_configurable(objectives.TripletLoss, "TripletLoss")
-ChoiceLoss = gin.external_configurable(objectives.ChoiceLoss, "ChoiceLoss")
+OddOneOutCrossEntropy = gin.external_configurable(
+    objectives.OddOneOutCrossEntropy, "OddOneOutCrossEntropy"
+)
+
+
+@gin.configurable("ChoiceLoss")
+def _choice_loss(
+    temperature: float = 0.05, distance: str = "squared_l2", from_votes: bool = False
+) -> tl.Layer:
+    """Former name of OddOneOutCrossEntropy in gin files."""
+    logging.warning(
+        "gin: ChoiceLoss is now OddOneOutCrossEntropy; the former name will be removed."
+    )
+    return objectives.OddOneOutCrossEntropy(temperature, distance, from_votes)
+
+
 IdentityLoss = gin.external_configurable(objectives.IdentityLoss, "IdentityLoss")
 warmup_cosine = gin.external_configurable(schedules.warmup_cosine, "warmup_cosine")
 for _optimizer in (optimizers.Adam, optimizers.Adafactor, optimizers.Momentum, optimizers.SGD):

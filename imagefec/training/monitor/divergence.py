@@ -186,6 +186,6 @@ class TrainingMonitor:
                 f"at step {step} the triplet loss has been {mean:.4g} for {steps} steps{seen}: what a "
                 f"model has that embeds all faces alike ({collapsed:.4g}). It has collapsed, or never left "
                 "its start. Try a longer warm-up, another learning rate, a loss that pulls from the start "
-                "(@ChoiceLoss) or less UDA (uda_consistency.weight, ramp_steps), in a new run. "
+                "(@OddOneOutCrossEntropy) or less UDA (uda_consistency.weight, ramp_steps), in a new run. "
                 "guards.collapse_steps = 0 turns this check off."
             )

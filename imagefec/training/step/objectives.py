@@ -42,7 +42,7 @@ def TripletLoss(
     return tl.Fn("TripletLoss", loss)
 
 
-def ChoiceLoss(
+def OddOneOutCrossEntropy(
     temperature: float = 0.05, distance: str = "squared_l2", from_votes: bool = False
 ) -> tl.Layer:
     """Trax layer: mean over the batch of the odd-one-out cross-entropy; takes what TripletLoss takes.
@@ -65,7 +65,7 @@ def ChoiceLoss(
             )
         )
 
-    return tl.Fn("ChoiceLoss", loss)
+    return tl.Fn("OddOneOutCrossEntropy", loss)
 
 
 def IdentityLoss(select: str = "semi_hard", margin: float = 0.2, distance: str = "l2") -> tl.Layer:

@@ -8,7 +8,13 @@ from imagefec.compat import signature
 from imagefec.errors import UserError
 from imagefec.maths import metrics
 from imagefec.training.schedules import warmup_cosine
-from imagefec.training.step.objectives import ChoiceLoss, IdentityLoss, Objective, TripletLoss, Uda
+from imagefec.training.step.objectives import (
+    OddOneOutCrossEntropy,
+    IdentityLoss,
+    Objective,
+    TripletLoss,
+    Uda,
+)
 
 
 def on_circle(*degrees):
@@ -51,13 +57,17 @@ def test_the_raters_votes_are_shares_to_explain():
     # e^-1, 1.
     embeddings, total = on_circle(0, 90, 90), 2 * np.exp(-1) + 1
     first_pair, second_pair, odd_pair = 1 + np.log(total), 1 + np.log(total), np.log(total)
-    loss = value(ChoiceLoss(temperature=2.0, from_votes=True), embeddings, [0], [[3, 1, 2]])
+    loss = value(
+        OddOneOutCrossEntropy(temperature=2.0, from_votes=True), embeddings, [0], [[3, 1, 2]]
+    )
     # Three raters found the first face odd, so the pair of the other two alike; and so on.
     assert loss == pytest.approx((3 * odd_pair + 1 * second_pair + 2 * first_pair) / 6, rel=1e-6)
-    without = value(ChoiceLoss(temperature=2.0, from_votes=True), embeddings, [0], [[0, 0, 0]])
+    without = value(
+        OddOneOutCrossEntropy(temperature=2.0, from_votes=True), embeddings, [0], [[0, 0, 0]]
+    )
     assert (
         without
-        == value(ChoiceLoss(temperature=2.0), embeddings, [0], [[3, 1, 2]])
+        == value(OddOneOutCrossEntropy(temperature=2.0), embeddings, [0], [[3, 1, 2]])
         == pytest.approx(first_pair, rel=1e-6)
     )
 
