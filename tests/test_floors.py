@@ -1,6 +1,7 @@
-"""Who may import whom: a file of imagefec imports only from floors below it (docs: the house's floors)."""
+"""Who may import whom: a file of imagefec imports only from floors below it (docs/architecture.md)."""
 
 import ast
+import graphlib
 import pathlib
 import re
 
@@ -11,9 +12,22 @@ import imagefec
 PACKAGE = pathlib.Path(imagefec.__file__).parent
 # What every floor may use, whatever its own; each of these may use those before it.
 BASE = ("errors", "fec", "cpu", "quiet", "progress", "files", "compat")
-FLOORS = {"maths": 0, "faces": 1, "data": 2, "model": 2, "training": 3, "analysis": 4, "serving": 5}
+FLOORS = {
+    "maths": 0,
+    "faces": 1,
+    "data": 2,
+    "model": 2,
+    "export": 3,
+    "training": 3,
+    "analysis": 4,
+    "serving": 5,
+    "verbs": 6,
+}
 TOP = 6  # cli, quickstart, __main__ and whatever else lies at the package's top
-NEVER = {("serving", "training")}  # below it, and yet not to be used
+NEVER = {
+    ("serving", "training"),
+    ("export", "training"),
+}  # on a lower floor or the same, still refused
 GIN_HOMES = {"training/configurables.py", "training/trainer.py"}
 TFDS_HOMES = {"data/store/datasets.py"}
 
@@ -206,3 +220,58 @@ def test_what_the_floors_allow_passes(tmp_path, name, text):
 def test_a_room_without_a_floor_is_named(tmp_path):
     breaches = violations(planted(tmp_path, "zoo/lion.py", "from imagefec.maths import losses"))
     assert len(breaches) == 1 and "zoo/ has no floor yet" in breaches[0]
+
+
+def cycle(package, unit):
+    """A circle of imports between the units of a package folder, [] if there is none.
+
+    Args:
+      package: folder.
+      unit: maps a file's path within the package to the name of what must not be in a circle.
+    """
+    files = {path.relative_to(package) for path in package.rglob("*.py")}
+    graph = {}
+    for file in files:
+        imported = graph.setdefault(unit(file), set())
+        for _, module in _imports(package / file, package):
+            target = _file_of(module, files)
+            if target and unit(target) != unit(file):
+                imported.add(unit(target))
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
+
+
+def _file_of(module, files):
+    """The file of a module or of a name in one; None for what is not the package's."""
+    parts = module.split(".")[1:] if module.startswith("imagefec.") else []
+    while parts:
+        for path in (pathlib.Path(*parts).with_suffix(".py"), pathlib.Path(*parts, "__init__.py")):
+            if path in files:
+                return path
+        parts = parts[:-1]
+    return None
+
+
+def _room_of(file):
+    """data/fetch/stage.py -> data/fetch; a file that lies beside sub-rooms counts alone."""
+    folder = file.parent.as_posix()
+    return folder if folder.count("/") else file.as_posix()
+
+
+def test_no_files_import_each_other_in_a_circle():
+    assert cycle(PACKAGE, lambda file: file.as_posix()) == []
+
+
+def test_no_sub_rooms_import_each_other_in_a_circle():
+    assert cycle(PACKAGE, _room_of) == []
+
+
+def test_a_circle_is_found(tmp_path):
+    planted(tmp_path, "data/fetch/stage.py", "def f():\n    from imagefec.data.crop import stage")
+    planted(tmp_path, "data/crop/stage.py", "from imagefec.data.fetch import ledger")
+    planted(tmp_path, "data/fetch/ledger.py", "")
+    assert cycle(tmp_path, lambda file: file.as_posix()) == []
+    assert set(cycle(tmp_path, _room_of)) == {"data/fetch", "data/crop"}

@@ -1,0 +1,160 @@
+"""Verbs that make data: synthetic faces, downloads, crops."""
+
+import argparse
+import sys
+from typing import Any
+
+from imagefec.verbs import flags
+
+
+def draw(verbs: Any) -> None:
+    """Adds `draw`."""
+
+    def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.faces.synthetic import render_world
+        from imagefec.progress import progress
+
+        with progress("draw", unit="photos") as bar:
+            return render_world(
+                arguments.OUT,
+                arguments.faces,
+                arguments.identities,
+                arguments.triplets,
+                arguments.test_fraction,
+                arguments.url_root,
+                arguments.seed,
+                progress=bar.update,
+                validation_fraction=arguments.validation_fraction,
+                people_folders=arguments.people_folders,
+            )
+
+    what = "renders synthetic faces and simulates raters' judgements, in FEC's own file format"
+    example = "imagefec draw drawn --faces=9000 --identities=300 --triplets=24000 --seed=0"
+    verb = flags.add_verb(verbs, "draw", run, what, example)
+    verb.add_argument("OUT", help="folder to write to")
+    flags.flag(verb, "--faces", "number of faces in all splits together", 9000)
+    flags.flag(verb, "--identities", "number of identities in all splits together", 300)
+    flags.flag(verb, "--triplets", "number of rows in all csv files together", 24000)
+    flags.flag(verb, "--seed", "seed of everything rendered and judged", 0)
+    flags.flag(verb, "--test_fraction", "fraction of the test split", 0.2)
+    flags.flag(
+        verb,
+        "--validation_fraction",
+        "fraction of the validation split, to choose settings on",
+        0.0,
+    )
+    flags.switch(
+        verb,
+        "--people_folders",
+        "also sort the photos by identity, people/{train,test}/PERSON/, for identity pre-training",
+    )
+    flags.flag(verb, "--url_root", "prefix of the csv's URLs (default: file:// and the folder)")
+
+
+def fetch(verbs: Any) -> None:
+    """Adds `fetch`."""
+
+    def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.data.fetch.report import describe
+        from imagefec.data.fetch.stage import fetch_photos
+        from imagefec.progress import progress
+
+        with progress("fetch", unit="photos") as bar:
+            report = fetch_photos(
+                arguments.CSV,
+                arguments.cache,
+                workers=arguments.workers,
+                retry_failed=arguments.retry_failed,
+                skip_bad_rows=arguments.skip_bad_rows,
+                progress=bar,
+                max_rate_per_host=arguments.max_rate_per_host,
+                from_dir=arguments.from_dir,
+                ignore_x_robots_tag=arguments.ignore_x_robots_tag,
+            )
+        print(describe(report), file=sys.stderr)
+        return report.as_json() if arguments.json else arguments.cache
+
+    what = "downloads the photos of the csv files into a cache; rerun the command to resume"
+    verb = flags.add_verb(
+        verbs, "fetch", run, what, "imagefec fetch FEC_dataset/faceexp-*.csv --cache=cache"
+    )
+    flags.csv_and_cache(verb)
+    flags.flag(verb, "--workers", "number of concurrent downloads", 16, type=flags.count)
+    flags.flag(
+        verb,
+        "--max_rate_per_host",
+        "upper limit per host (default: what each host accepts)",
+        type=flags.above_zero,
+        metavar="REQUESTS_PER_SECOND",
+    )
+    flags.flag(
+        verb,
+        "--from_dir",
+        "folder of photos that you have already; matched by file name before any download",
+        metavar="FOLDER",
+    )
+    flags.switch(
+        verb, "--ignore_x_robots_tag", "also take photos whose server says noai or noimageai"
+    )
+    flags.switch(verb, "--retry_failed", "also retry photos recorded as gone")
+    flags.json_flag(verb)
+
+
+def crop(verbs: Any) -> None:
+    """Adds `crop`."""
+
+    def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.data.crop.stage import crop_faces
+        from imagefec.progress import progress
+
+        with progress("crop", unit="faces") as bar:
+            report = crop_faces(
+                arguments.CSV,
+                arguments.cache,
+                arguments.faces,
+                arguments.detector,
+                arguments.min_score,
+                arguments.workers,
+                arguments.skip_bad_rows,
+                progress=bar,
+                model_dir=arguments.model_dir,
+                exclude=arguments.exclude,
+            )
+        return report.as_json() if arguments.json else arguments.faces
+
+    what = "crops 128 px faces from cached photos and reports every dropped face with its reason"
+    example = (
+        "imagefec crop FEC_dataset/faceexp-*.csv --cache=cache --faces=FEC_dataset/faces "
+        "--detector=haar"
+    )
+    verb = flags.add_verb(verbs, "crop", run, what, example)
+    flags.csv_and_cache(verb)
+    flags.flag(
+        verb,
+        "--faces",
+        "folder to write to; the TFDS builder expects faces/ beside the csv files",
+        required=True,
+    )
+    flags.flag(
+        verb,
+        "--detector",
+        "detector that must find a face in each box; auto: the first available of yunet, faced, "
+        "haar, lbp",
+        "auto",
+        choices=("auto", "faced", "yunet", "haar", "lbp", "none"),
+    )
+    flags.flag(
+        verb,
+        "--min_score",
+        "lowest detection score that counts as a face (default: the detector's own)",
+        type=float,
+    )
+    flags.model_dir(verb)
+    flags.flag(
+        verb,
+        "--exclude",
+        "file of URLs and face ids to leave out, one per line; their faces are deleted",
+        metavar="FILE",
+    )
+    flags.flag(verb, "--workers", "number of processes (default: one per core)", type=flags.count)
+    flags.json_flag(verb)

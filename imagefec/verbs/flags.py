@@ -1,0 +1,102 @@
+"""Flags that several verbs share, and how any flag is declared."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+
+def add_verb(
+    verbs: Any, name: str, function: Callable[[argparse.Namespace], Any], what: str, example: str
+) -> Any:
+    """Adds a verb; `what` is its line in the verb list and, capitalised, its description."""
+    verb = verbs.add_parser(
+        name,
+        help=what,
+        description=what[0].upper() + what[1:] + ".",
+        inherited_absl_flags=None,
+        epilog=f"Example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.set_defaults(verb_function=function)
+    return verb
+
+
+def flag(verb: Any, name: str, what: str, default: Any = None, **options: Any) -> None:
+    """Adds a flag; its type is the default's unless given, and the help text states the default."""
+    if isinstance(default, int | float) and "type" not in options:
+        options["type"] = type(default)
+    shown = " (default: %(default)s)" if default not in (None, []) else ""
+    verb.add_argument(name, default=default, help=what + shown, **options)
+
+
+def switch(verb: Any, name: str, what: str) -> None:
+    """Adds a flag that is on or off."""
+    verb.add_argument(name, action="store_true", help=what)
+
+
+def json_flag(verb: Any) -> None:
+    """Adds --json."""
+    switch(verb, "--json", "print one JSON object instead of the path")
+
+
+def binding(verb: Any) -> None:
+    """Adds --config."""
+    flag(
+        verb,
+        "--config",
+        "gin binding, repeatable; overrides the files",
+        [],
+        action="append",
+        metavar="BINDING",
+    )
+
+
+def model_dir(verb: Any) -> None:
+    """Adds --model_dir."""
+    flag(
+        verb,
+        "--model_dir",
+        "folder of the model files of yunet or faced (default: $IMAGEFEC_MODELS, else "
+        "~/.cache/imagefec/models)",
+    )
+
+
+def csv_and_cache(verb: Any) -> None:
+    """Adds what fetch and crop share."""
+    verb.add_argument("CSV", nargs="+", help="FEC's csv files")
+    flag(verb, "--cache", "folder of downloaded photos", required=True)
+    switch(verb, "--skip_bad_rows", "count and skip rows that cannot be read instead of stopping")
+
+
+def run_and_data(verb: Any) -> None:
+    """Adds what every verb that measures a run shares."""
+    flag(verb, "--run", "run directory", required=True)
+    data_dir(verb)
+    dataset_and_split(verb)
+
+
+def data_dir(verb: Any) -> None:
+    """Adds --data_dir."""
+    flag(verb, "--data_dir", "folder of the built TFDS datasets", required=True)
+
+
+def dataset_and_split(verb: Any) -> None:
+    """Adds --dataset and --split."""
+    flag(verb, "--dataset", "TFDS name", "fec")
+    flag(verb, "--split", "split", "test")
+
+
+def count(text: str) -> int:
+    """Parses an int of 1 or more."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def above_zero(text: str) -> float:
+    """Parses a float above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value

@@ -1,0 +1,46 @@
+"""Verbs about the whole: the complete pipeline, and this machine."""
+
+import argparse
+from typing import Any
+
+from imagefec.verbs import flags
+
+
+def quickstart(verbs: Any) -> None:
+    """Adds `quickstart`."""
+
+    def run(arguments: argparse.Namespace) -> Any:
+        from imagefec import quickstart
+
+        summary = quickstart.quickstart(
+            arguments.output_dir, arguments.seed, arguments.config_file, arguments.config
+        )
+        return summary if arguments.json else arguments.output_dir
+
+    what = (
+        "runs the complete pipeline on synthetic faces: draw, fetch, crop, build, train, evaluate, "
+        "gallery"
+    )
+    verb = flags.add_verb(
+        verbs, "quickstart", run, what, "imagefec quickstart --output_dir=quickstart --seed=0"
+    )
+    flags.flag(verb, "--output_dir", "folder for all output", "quickstart")
+    flags.flag(verb, "--seed", "seed of the synthetic faces and of the training", 0)
+    flags.flag(verb, "--config_file", "gin file of the training", "quickstart.gin")
+    flags.binding(verb)
+    flags.json_flag(verb)
+
+
+def doctor(verbs: Any) -> None:
+    """Adds `doctor`."""
+
+    def run(arguments: argparse.Namespace) -> Any:
+        from imagefec import doctor
+
+        report = doctor.examine(arguments.model_dir)
+        return report if arguments.json else doctor.describe(report)
+
+    what = "reports versions, devices and detectors, what is missing and how to get it"
+    verb = flags.add_verb(verbs, "doctor", run, what, "imagefec doctor")
+    flags.model_dir(verb)
+    flags.json_flag(verb)

@@ -1,0 +1,111 @@
+"""Verbs that train and measure runs."""
+
+import argparse
+from typing import Any
+
+from imagefec.verbs import flags
+
+
+def train(verbs: Any) -> None:
+    """Adds `train`."""
+
+    def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.training import configurables
+
+        return configurables.run(
+            arguments.config_file, arguments.config, arguments.output_dir, arguments.data_dir
+        )
+
+    what = "trains a run from gin files; rerun the command to resume"
+    example = (
+        "imagefec train --config_file=resnet50_hinge.gin --config='training.seed = 1' "
+        "--data_dir=data --output_dir=runs/fec"
+    )
+    verb = flags.add_verb(verbs, "train", run, what, example)
+    flags.flag(
+        verb,
+        "--config_file",
+        "gin file, repeatable: a path, or a name in gin_configs",
+        [],
+        action="append",
+    )
+    flags.binding(verb)
+    flags.flag(verb, "--output_dir", "run directory", required=True)
+    flags.data_dir(verb)
+
+
+def evaluate(verbs: Any) -> None:
+    """Adds `evaluate`."""
+
+    def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.analysis.accuracy import shown_error
+        from imagefec.analysis.evaluate import evaluate_run
+
+        result = evaluate_run(
+            arguments.run,
+            arguments.data_dir,
+            arguments.dataset,
+            arguments.split,
+            arguments.against,
+            arguments.disjoint_from,
+            arguments.invariance,
+        )
+        if arguments.json:
+            return result
+        tpa = f"TPA {result['tpa']:.4f} ± {shown_error(result):.4f}"
+        return f"{tpa} on {result['n_triplets']} triplets\n{arguments.run}"
+
+    what = "triplet prediction accuracy of a run on a complete split"
+    example = "imagefec evaluate --run=runs/fec --data_dir=data --split=test --json"
+    verb = flags.add_verb(verbs, "evaluate", run, what, example)
+    flags.run_and_data(verb)
+    flags.flag(
+        verb,
+        "--against",
+        "another run to compare with on the same triplets, by paired bootstrap",
+        metavar="RUN",
+    )
+    flags.flag(
+        verb,
+        "--disjoint_from",
+        "also report TPA on the triplets that share no photo with this split",
+        metavar="SPLIT",
+    )
+    flags.switch(verb, "--invariance", "also measure how far augmentation moves an embedding")
+    flags.json_flag(verb)
+
+
+def report(verbs: Any) -> None:
+    """Adds `report`."""
+
+    def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.analysis.report.build import make_report
+        from imagefec.progress import progress
+
+        with progress("embed", unit="runs", total=len(arguments.runs)) as bar:
+            return make_report(
+                arguments.runs,
+                arguments.data_dir,
+                arguments.out,
+                arguments.dataset,
+                arguments.split,
+                bar.update,
+            )
+
+    what = "compares runs on one page of answers, tables and plots, as HTML and Markdown"
+    example = (
+        "imagefec report --runs runs/paper-0 runs/paper-1 runs/uda-0 runs/uda-1 --data_dir=data "
+        "--out=report"
+    )
+    verb = flags.add_verb(verbs, "report", run, what, example)
+    flags.flag(
+        verb,
+        "--runs",
+        "run directories; runs that differ only in their seed form one condition",
+        nargs="+",
+        required=True,
+        metavar="RUN",
+    )
+    flags.data_dir(verb)
+    flags.dataset_and_split(verb)
+    flags.flag(verb, "--out", "folder for report.md, report.html and plots", "report")
