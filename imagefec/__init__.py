@@ -1,7 +1,6 @@
-"""Image FEC: a face to a point, so that distance means difference in facial expression.
+"""Image FEC: embeds faces so that distance means difference in facial expression.
 
-Importing this package loads neither TensorFlow nor Trax; `Embedder` brings them when it is first
-asked for.
+Importing this package loads neither TensorFlow nor Trax; the first use of `Embedder` does.
 """
 
 import importlib.metadata
@@ -11,7 +10,7 @@ __all__ = ["Embedder", "__version__"]
 
 try:
     __version__ = importlib.metadata.version("imagefec")
-except importlib.metadata.PackageNotFoundError:  # run from a checkout that is not installed
+except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
     __version__ = "0+checkout"
 
 

@@ -1,6 +1,6 @@
-"""What this machine has and lacks for Image FEC, and how to get it; it looks, and changes nothing.
+"""What Image FEC needs of this machine, what is missing, and how to get it. Nothing is changed.
 
-It imports neither TensorFlow nor Trax, and JAX in a process of its own, so that it answers where
+TensorFlow and Trax are not imported, and JAX only in a subprocess, so the report also works where
 one of them is broken.
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 import imagefec
 from imagefec.errors import UserError
 
-# As training.configurables has them, whose import would load Trax.
+# The same as in training.configurables, which imports Trax.
 CONFIG_DIRS = (
     pathlib.Path(__file__).parents[1] / "gin_configs",
     pathlib.Path(sys.prefix) / "share/imagefec/gin_configs",
@@ -37,20 +37,19 @@ REINSTALL = "pip install -e . in the checkout"
 def examine(
     model_dir: str | os.PathLike | None = None, devices_timeout_s: float = DEVICES_TIMEOUT_S
 ) -> dict[str, Any]:
-    """Looks at everything Image FEC wants of a machine.
+    """Examines everything that Image FEC needs of a machine.
 
     Args:
-      model_dir: of `faces.detectors.make_detector`.
-      devices_timeout_s: how long JAX may take to tell its devices; a broken driver can take for
-        ever.
+      model_dir: folder of the detectors' model files; None for the default, as in
+        `faces.detectors.make_detector`.
+      devices_timeout_s: how long JAX may take to list its devices; a broken driver can hang.
 
     Returns:
-      Plain json values: python, platform, imagefec (versions); packages (name -> version, None
-        where missing); opencv;
-      devices (platform, n, kinds; or error); detectors (name -> available, file, problem); auto
-      (the detector that "auto" means); disk (folder, free_gb); gin_configs; datasets (name ->
-      folder of its builder); apache_beam (version); problems (sentences, each with its remedy;
-      empty where all is well).
+      JSON values: python, platform, imagefec (versions); packages (name -> version, None if
+      missing); opencv; devices (platform, n, kinds; or error); detectors (name -> available, file,
+      problem); auto (the detector that "auto" selects); disk (folder, free_gb); gin_configs;
+      datasets (name -> folder of its builder); apache_beam (version); problems (sentences, each
+      with its fix; empty if there are none).
     """
     problems: list[str] = []
     report: dict[str, Any] = {
@@ -71,7 +70,7 @@ def examine(
 
 
 def describe(report: dict[str, Any]) -> str:
-    """What `examine` found, as lines for a person; the problems come last."""
+    """Formats the result of `examine` as lines of text; problems come last."""
     devices, disk, opencv = report["devices"], report["disk"], report["opencv"]
     features = [name for name in ("FaceDetectorYN", "CascadeClassifier") if opencv.get(name)]
     packages = ", ".join(
@@ -79,7 +78,7 @@ def describe(report: dict[str, Any]) -> str:
     )
     lines = [
         f"imagefec     {report['imagefec']}, Python {report['python']}, {report['platform']}",
-        f"packages     {packages or 'not known, for imagefec is not installed'}",
+        f"packages     {packages or 'unknown: imagefec is not installed'}",
         f"opencv       {opencv['version'] or 'cannot be imported'}"
         + (f" with {' and '.join(features)}" if features else ""),
         f"devices      {devices['n']} x {devices['platform']} ({', '.join(devices['kinds'])})"
@@ -89,7 +88,7 @@ def describe(report: dict[str, Any]) -> str:
             f"detector     {name}: {_detector_line(name, found)}"
             for name, found in report["detectors"].items()
         ),
-        f"detector     auto means {report['auto'] or 'nothing'} here",
+        f"detector     auto selects {report['auto'] or 'none'}",
         f"disk         {disk['free_gb']} GB free in {disk['folder']}",
         f"gin configs  {report['gin_configs'] or 'not found'}",
         *(
@@ -107,36 +106,36 @@ def describe(report: dict[str, Any]) -> str:
 
 def _detector_line(name: str, found: dict[str, Any]) -> str:
     if not found["available"]:
-        return "not there: " + found["problem"].removeprefix(f"detector {name}: ")
-    return "there" + (f", {found['file']}" if found["file"] else "")
+        return "not available: " + found["problem"].removeprefix(f"detector {name}: ")
+    return "available" + (f", {found['file']}" if found["file"] else "")
 
 
 def _packages(problems: list[str]) -> dict[str, str | None]:
     try:
         wanted = importlib.metadata.requires("imagefec") or []
     except importlib.metadata.PackageNotFoundError:
-        problems.append(f"imagefec is not installed, only found in a folder: {REINSTALL}.")
+        problems.append(f"imagefec is not installed, only found in a folder. Run {REINSTALL}.")
         return {}
-    versions = {}
+    versions: dict[str, str | None] = {}
     for requirement in (each for each in wanted if "extra ==" not in each):
-        name = re.match(r"[\w.-]+", requirement).group()
-        versions[name] = _version(name)
-        if versions[name] is None:
+        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        versions[name] = version = _version(name)
+        if version is None:
             problems.append(
-                f"package {name} is missing: pip install '{requirement}', or {REINSTALL}."
+                f"package {name} is missing. Run pip install '{requirement}', or {REINSTALL}."
             )
-        elif not _satisfied(requirement, versions[name]):
+        elif not _satisfied(requirement, version):
             problems.append(
-                f"package {name} is {versions[name]}, and {requirement} is wanted: pip install '{requirement}'."
+                f"package {name} is {version}; {requirement} is required. Run "
+                f"pip install '{requirement}'."
             )
     return versions
 
 
 def _satisfied(requirement: str, version: str) -> bool:
     try:
-        from packaging.requirements import (
-            Requirement,
-        )  # matplotlib brings it; without it versions go unchecked
+        # A dependency of matplotlib; without it versions are not checked.
+        from packaging.requirements import Requirement
     except ImportError:
         return True
     return Requirement(requirement).specifier.contains(version, prereleases=True)
@@ -156,15 +155,15 @@ def _opencv(problems: list[str]) -> dict[str, Any]:
     installed = [name for name in names if _version(name)]
     if len(installed) > 1:
         problems.append(
-            f"{' and '.join(installed)} are installed and overwrite each other's cv2: pip uninstall "
-            f"{' '.join(installed)}, then pip install 'opencv-python-headless>=4.10,<5'."
+            f"{' and '.join(installed)} are installed and overwrite each other's cv2. Run pip "
+            f"uninstall {' '.join(installed)}, then pip install 'opencv-python-headless>=4.10,<5'."
         )
     try:
         import cv2
     except ImportError as error:
         problems.append(
-            f"OpenCV cannot be imported ({str(error).splitlines()[0]}): pip install 'opencv-python-headless>=4.10,<5'"
-            ", which needs no libraries of the desktop."
+            f"OpenCV cannot be imported ({str(error).splitlines()[0]}). Run pip install "
+            "'opencv-python-headless>=4.10,<5', which needs no desktop libraries."
         )
         return {"version": None, "packages": installed}
     return {
@@ -203,25 +202,20 @@ def _detectors(
             "file": str(files[name]) if files[name] else None,
             "problem": problem,
         }
-        if (
-            problem is not None and files[name]
-        ):  # there and wrong; one that was never got is a matter of taste
+        if problem is not None and files[name]:  # a file that is absent is the user's choice
             problems.append(problem)
     return {"detectors": found, "auto": detectors.auto_choice(model_dir)}
 
 
 def _why_not(name: str, model_dir: str | os.PathLike | None) -> str | None:
-    """Why a detector cannot be made, None where it can."""
+    """Why a detector cannot be made; None if it can."""
     from imagefec.faces import detectors
     from imagefec.faces.detectors import faced
 
-    if name == "faced":  # to make one loads TensorFlow
-        here = faced.find_files(model_dir) is not None
-        return (
-            None
-            if here
-            else f"detector faced: {faced.missing(model_dir)}. {faced.how_to_get(model_dir)}"
-        )
+    if name == "faced":  # making one imports TensorFlow
+        if faced.find_files(model_dir) is not None:
+            return None
+        return f"detector faced: {faced.missing(model_dir)}. {faced.how_to_get(model_dir)}"
     try:
         detectors.make_detector(name, None, model_dir)
     except (UserError, ImportError) as error:
@@ -231,13 +225,13 @@ def _why_not(name: str, model_dir: str | os.PathLike | None) -> str | None:
 
 def _devices(timeout_s: float, problems: list[str]) -> dict[str, Any]:
     code = (
-        "import json, jax; d = jax.devices(); print(json.dumps({'platform': d[0].platform, 'n': len(d), "
-        "'kinds': sorted({x.device_kind for x in d})}))"
+        "import json, jax; d = jax.devices(); print(json.dumps({'platform': d[0].platform, "
+        "'n': len(d), 'kinds': sorted({x.device_kind for x in d})}))"
     )
     unknown: dict[str, Any] = {"platform": None, "n": 0, "kinds": []}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        # Files, not pipes, and no wait after the kill: a process hung in a driver holds pipes open
-        # and cannot be reaped.
+        # Files instead of pipes, and no wait after the kill: a process that hangs in a driver keeps
+        # pipes open and cannot be reaped.
         process = subprocess.Popen(
             [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=out, stderr=err
         )
@@ -247,8 +241,9 @@ def _devices(timeout_s: float, problems: list[str]) -> dict[str, Any]:
         if process.poll() is None:
             process.kill()
             problems.append(
-                f"JAX did not tell its devices within {timeout_s:g} s: the accelerator's driver hangs or another "
-                "process holds the device. Restart the machine or end that process; JAX_PLATFORMS=cpu goes without."
+                f"JAX did not list its devices within {timeout_s:g} s: the accelerator's driver "
+                "hangs, or another process holds the device. Restart the machine or "
+                "end that process, or set JAX_PLATFORMS=cpu."
             )
             return unknown | {"error": "timeout"}
         out.seek(0)
@@ -256,30 +251,29 @@ def _devices(timeout_s: float, problems: list[str]) -> dict[str, Any]:
         try:
             return json.loads(out.read().decode().strip().splitlines()[-1])
         except (ValueError, IndexError):
-            said = (
-                err.read().decode(errors="replace").strip().splitlines()
-                or [f"exit code {process.returncode}"]
-            )[-1]
+            lines = err.read().decode(errors="replace").strip().splitlines()
+            said = lines[-1] if lines else f"exit code {process.returncode}"
             problems.append(
-                f"JAX cannot be used: {said[:300]}. {REINSTALL}, then the jax of your accelerator: "
-                "https://docs.jax.dev/en/latest/installation.html"
+                f"JAX cannot be used: {said[:300]}. Run {REINSTALL}, then install JAX for your "
+                "accelerator: https://docs.jax.dev/en/latest/installation.html"
             )
             return unknown | {"error": said[:300]}
 
 
 def _disk(problems: list[str]) -> dict[str, Any]:
     try:
-        folder = os.getcwd()
+        folder = str(pathlib.Path.cwd())
         free_gb = shutil.disk_usage(folder).free / 1e9
     except OSError as error:
         problems.append(
-            f"the current folder cannot be asked for its free space ({error.strerror}): go to one that exists."
+            f"the free space of the current folder is unknown ({error.strerror}). Change to a "
+            "folder that exists."
         )
         return {"folder": None, "free_gb": None}
     if free_gb < LEAST_FREE_GB:
         problems.append(
-            f"{folder}: {free_gb:.1f} GB are free, and {LEAST_FREE_GB:g} GB are little enough: work in a folder on a "
-            "larger disk, or make room."
+            f"{folder}: {free_gb:.1f} GB are free; {LEAST_FREE_GB:g} GB or more are recommended. "
+            "Work on a larger disk, or free space."
         )
     return {"folder": folder, "free_gb": round(free_gb, 1)}
 
@@ -288,7 +282,8 @@ def _gin_configs(problems: list[str]) -> str | None:
     folder = next((folder for folder in CONFIG_DIRS if any(folder.glob("*.gin"))), None)
     if folder is None:
         problems.append(
-            f"no gin files in {' or '.join(map(str, CONFIG_DIRS))}: {REINSTALL}; or give --config_file as a path."
+            f"no gin files in {' or '.join(map(str, CONFIG_DIRS))}. Run {REINSTALL}, or give "
+            "--config_file as a path."
         )
     return None if folder is None else str(folder)
 
@@ -302,5 +297,5 @@ def _datasets(problems: list[str]) -> dict[str, str | None]:
             spec = None
         folders[name] = str(pathlib.Path(spec.origin).parent) if spec and spec.origin else None
         if folders[name] is None:
-            problems.append(f"the TFDS builder of {name} is not found: {REINSTALL}.")
+            problems.append(f"the TFDS builder of {name} is not found. Run {REINSTALL}.")
     return folders

@@ -1,8 +1,8 @@
-"""The one error a user can mend; every other exception is a bug of ours."""
+"""The error that a user can fix; every other exception is an internal error."""
 
 
 class UserError(Exception):
-    """What a user can mend: the cli prints its text without a traceback and exits with 2.
+    """An error that a user can fix. The command line prints its text and exits with 2.
 
     The text says where, what was found, what is allowed and what to do.
     """

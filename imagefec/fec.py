@@ -1,4 +1,4 @@
-"""FEC's vocabulary: types of triplets, splits and file names. Reading and writing csv files is data/fec_csv.py."""
+"""FEC's vocabulary: types of triplets, splits and file names. data/fec_csv.py reads the files."""
 
 import enum
 
@@ -8,7 +8,9 @@ SPLITS = ("train", "test", "validation")  # FEC has the first two; synthetic fac
 class TripletType(enum.IntEnum):
     """How many of a triplet's three faces show the same expression, by FEC's own labels.
 
-    The value is the code in datasets and batches. Source: Vemulapalli & Agarwala 2019, arXiv:1811.11283, section 3.
+    The value is the code in datasets and batches.
+
+    Source: Vemulapalli & Agarwala 2019, arXiv:1811.11283, section 3.
     """
 
     ONE_CLASS = 0

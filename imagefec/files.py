@@ -1,4 +1,4 @@
-"""Files that are complete or absent, and locks between processes: the only file that knows how either is done."""
+"""Atomic writes and locks between processes: the only file that implements either."""
 
 import contextlib
 import os
@@ -16,15 +16,15 @@ TEMPORARY_SUFFIX = (
 def atomic_open(
     path: str | os.PathLike[str], mode: str = "wb", durable: bool = True, **options: Any
 ) -> Iterator[IO[Any]]:
-    """Opens a temporary file beside `path`, which replaces `path` if the block ends without an error.
+    """Opens a temporary file that replaces `path` when the block ends without an error.
 
-    A killed process leaves a temporary file, which `remove_temporary_files` deletes.
+    A killed process leaves a temporary file behind; `remove_temporary_files` deletes it.
 
     Args:
       path: file to write. Its folder must exist; an older file is replaced.
       mode: "wb" or "w".
-      durable: force the data to disk before the rename, so that even a power cut leaves the old file
-        or the new one. False saves milliseconds per file where a lost file is noticed and remade.
+      durable: force the data to disk before the rename, so that even a power cut leaves the old
+        or the new file. False saves milliseconds per file where a lost one is noticed and remade.
       options: of `open`, such as encoding and newline.
 
     Raises:
@@ -35,7 +35,7 @@ def atomic_open(
         f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
     )
     try:
-        with open(temporary, mode, **options) as file:
+        with temporary.open(mode, **options) as file:
             yield file
             if durable:
                 file.flush()
@@ -70,16 +70,16 @@ def remove_temporary_files(folder: Path, pattern: str = "") -> None:
 
 
 class LockedError(Exception):
-    """Another process holds the lock; `holder` is its process id, "unknown" where the file does not tell."""
+    """Another process holds the lock; `holder` is its process id, or "unknown"."""
 
-    def __init__(self, holder: str):
+    def __init__(self, holder: str) -> None:
         super().__init__(holder)
         self.holder = holder
 
 
 @contextlib.contextmanager
 def file_lock(path: Path, wait: bool = False) -> Iterator[None]:
-    """Holds a lock between processes while the block runs; the system frees it even if the process is killed.
+    """Holds a lock between processes during the block; the system frees it if the process dies.
 
     Args:
       path: the lock file, made if missing; it holds the owner's process id. Its folder must exist.

@@ -1,4 +1,4 @@
-"""How far a verb is: a bar on a terminal, a plain line now and then elsewhere; always on stderr."""
+"""Progress of a verb on stderr: a bar on a terminal, a plain line every few seconds elsewhere."""
 
 import contextlib
 import sys
@@ -11,12 +11,12 @@ _LINE_EVERY_S = 10.0
 
 @contextlib.contextmanager
 def progress(label: str, total: int | None = None, unit: str = "it") -> Iterator[Any]:
-    """Yields what the stages tell of their work: `update(n)`, `set_postfix(**counts)` and `total`.
+    """Yields an object to report progress to: `update(n)`, `set_postfix(**counts)` and `total`.
 
     Args:
-      label: what is being done.
-      total: how much there is to do, where known.
-      unit: what is counted.
+      label: name of the work.
+      total: number of units, if known.
+      unit: name of what is counted.
     """
     if sys.stderr.isatty():
         from tqdm import tqdm
@@ -30,22 +30,26 @@ def progress(label: str, total: int | None = None, unit: str = "it") -> Iterator
 
 
 class _Lines:
-    """What a bar is where there is no terminal."""
+    """A progress bar's stand-in where there is no terminal."""
 
-    def __init__(self, label: str, total: int | None, unit: str):
+    def __init__(self, label: str, total: int | None, unit: str) -> None:
         self.total = total
-        self._label, self._unit, self._done, self._counts = label, unit, 0, {}
+        self._label, self._unit, self._done = label, unit, 0
+        self._counts: dict[str, Any] = {}
         self._start = self._last = time.monotonic()
 
     def update(self, n: int = 1) -> None:
+        """Adds n finished units."""
         self._done += n
         if time.monotonic() - self._last > _LINE_EVERY_S:
             self._say()
 
     def set_postfix(self, **counts: Any) -> None:
+        """Sets the counts shown behind the number of units."""
         self._counts = counts
 
     def close(self) -> None:
+        """Prints the last line."""
         self._say()
 
     def _say(self) -> None:

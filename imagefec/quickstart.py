@@ -1,4 +1,4 @@
-"""The whole way in one command, on drawn faces, through the same functions that the other verbs call."""
+"""The complete pipeline on synthetic faces, through the functions that the other verbs call."""
 
 import contextlib
 import functools
@@ -12,7 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from imagefec import files
 from imagefec.data.crop.stage import crop_faces
 from imagefec.data.fetch.stage import fetch_photos
 from imagefec.errors import UserError
@@ -22,7 +24,7 @@ from imagefec.progress import progress
 
 FACES, IDENTITIES, TRIPLETS = 10000, 330, 26700
 TEST_FRACTION, VALIDATION_FRACTION = 0.18, 0.1
-DETECTOR = "haar"  # named, so that a machine that has model files of others gets the same faces
+DETECTOR = "haar"  # by name: "auto" would depend on the model files of the machine
 
 
 def quickstart(
@@ -34,24 +36,24 @@ def quickstart(
     identities: int = IDENTITIES,
     triplets: int = TRIPLETS,
 ) -> dict:
-    """Draws, fetches over a local HTTP server, crops, builds, trains, evaluates and makes a gallery.
+    """Renders faces, fetches them over HTTP, crops, builds, trains, evaluates and makes a gallery.
 
     Args:
-      output_dir: gets drawn/ (photographs), fec/ (the TFDS builder's manual directory), cache/,
-        data/ (TFDS), run/, gallery/ (PNG and HTML) and summary.json. Stages whose work is there
-        already are quick.
-      seed: of the drawn world and the training.
+      output_dir: gets drawn/ (photos), fec/ (manual directory of the TFDS builder), cache/, data/
+        (TFDS), run/, gallery/ (PNG and HTML) and summary.json. Completed stages are skipped.
+      seed: seed of the synthetic faces and of the training.
       config_file: gin file of the training.
-      bindings: gin bindings over it.
-      faces: faces drawn.
-      identities: people drawn.
-      triplets: triplets judged, all splits together.
+      bindings: gin bindings that override the file.
+      faces: number of faces in all splits together.
+      identities: number of identities in all splits together.
+      triplets: number of judged triplets in all splits together.
 
     Returns:
-      What summary.json holds: the fields of `evaluate --json`, wall_s by stage, counts and paths.
+      The contents of summary.json: the fields of `evaluate --json`, wall_s by stage, counts and
+      paths.
 
     Raises:
-      UserError: a stage's; also output_dir holding a quickstart with other settings.
+      UserError: a stage failed, or output_dir holds a quickstart with other settings.
     """
     out = pathlib.Path(output_dir)
     _same_settings(
@@ -64,14 +66,14 @@ def quickstart(
 
     with _served(drawn) as url_root:
         with stages("draw"), progress("draw", unit="photos") as bar:
-            _draw_once(drawn, csv_paths, url_root, bar, faces, identities, triplets, seed)
+            _render_once(drawn, csv_paths, url_root, bar, faces, identities, triplets, seed)
         with stages("fetch"), progress("fetch", unit="photos") as bar:
             fetched = fetch_photos(csv_paths, out / "cache", progress=bar)
     with stages("crop"), progress("crop", unit="faces") as bar:
         cropped = crop_faces(csv_paths, out / "cache", manual / "faces", DETECTOR, progress=bar)
     with stages("build"):
         build(manual, data)
-    # Trax and TensorFlow take ten seconds to import; those above do without.
+    # Imported here: the stages above do not need Trax and TensorFlow, which take seconds to import.
     with stages("train"):
         from imagefec.training import configurables
 
@@ -96,24 +98,32 @@ def quickstart(
         "data_dir": str(data),
         "seed": seed,
     }
-    partial = out / "summary.json.partial"
-    partial.write_text(json.dumps(summary, indent=1) + "\n")
-    partial.replace(out / "summary.json")
+    files.write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     print(
-        f"TPA {result['tpa']:.3f} ± {shown_error(result):.3f} on {result['n_triplets']} triplets of people and photographs "
-        f"never seen; raters themselves {result['human_tpa']:.3f}.\nNeighbours: {page}",
+        f"TPA {result['tpa']:.3f} ± {shown_error(result):.3f} on {result['n_triplets']} triplets "
+        "of identities and photos not seen in training; leave-one-out human accuracy "
+        f"{result['human_tpa']:.3f}.\nGallery: {page}",
         file=sys.stderr,
     )
     return summary
 
 
 def build(manual_dir: pathlib.Path, data_dir: pathlib.Path) -> None:
-    """Runs `tfds build` on the `fec` builder, as a user would, in a process of its own.
+    """Runs `tfds build` on the `fec` builder in a subprocess, as a user would.
+
+    Args:
+      manual_dir: holds the csv files and the faces.
+      data_dir: gets the dataset.
 
     Raises:
-      UserError: it failed; its own words stand on stderr.
+      UserError: the build failed; the message ends with the last lines of its output.
     """
-    folder = pathlib.Path(importlib.util.find_spec("tfds_builders.fec").origin).parent
+    spec = importlib.util.find_spec("tfds_builders.fec")
+    if spec is None or spec.origin is None:
+        raise UserError(
+            "the TFDS builder of fec is not found. Run pip install -e . in the checkout."
+        )
+    folder = pathlib.Path(spec.origin).parent
     command = [
         sys.executable,
         "-c",
@@ -128,13 +138,13 @@ def build(manual_dir: pathlib.Path, data_dir: pathlib.Path) -> None:
     print("build: " + " ".join(["tfds", *command[3:]]), file=sys.stderr, flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
-        raise UserError(f"tfds build failed; its last words:\n{done.stdout[-2000:]}")
+        raise UserError(f"tfds build failed. The end of its output:\n{done.stdout[-2000:]}")
 
 
 class _Stages:
     """Wall time by stage."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextlib.contextmanager
@@ -145,34 +155,37 @@ class _Stages:
 
 
 def _same_settings(out: pathlib.Path, settings: dict) -> None:
-    """A second run in one folder goes on with the first; with other settings it would mix two worlds."""
+    """Refuses to resume a folder with other settings, which would mix two sets of faces."""
     path = out / "settings.json"
     try:
         out.mkdir(parents=True, exist_ok=True)
         if path.is_file() and json.loads(path.read_text()) != settings:
             raise UserError(
-                f"{out}: holds a quickstart with {path.read_text().strip()}, and now {json.dumps(settings)} is "
-                "asked for. Choose another --output_dir."
+                f"{out}: holds a quickstart with {path.read_text().strip()}; now "
+                f"{json.dumps(settings)} is requested. Choose another --output_dir."
             )
-        path.write_text(json.dumps(settings) + "\n")
+        files.write_text(path, json.dumps(settings) + "\n")
     except OSError as error:
         raise UserError(
-            f"--output_dir={out}: cannot be written ({error.strerror}). Choose a folder you may write to, on a "
-            "disk with room."
+            f"--output_dir={out}: cannot be written ({error.strerror}). Choose a writable folder "
+            "on a disk with free space."
         ) from error
 
 
-def _draw_once(
+def _render_once(
     drawn: pathlib.Path,
     csv_paths: list[pathlib.Path],
     url_root: str,
-    bar,
+    bar: Any,
     faces: int,
     identities: int,
     triplets: int,
     seed: int,
 ) -> None:
-    """Draws unless it is done; the csv files move to the manual directory, where they name the server of the day."""
+    """Renders the faces unless done, then moves the csv files to the manual directory.
+
+    The csv files are moved last, so their presence there marks the stage as complete.
+    """
     if all(path.is_file() for path in csv_paths):
         return
     render_world(
@@ -190,33 +203,31 @@ def _draw_once(
         (drawn / path.name).replace(path)
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder over kept-alive connections, without a log line a photograph."""
+class _SilentHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder over keep-alive connections, without a log line per photo."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def log_message(self, *arguments) -> None:
-        pass
+    def log_message(self, *arguments: Any) -> None:
+        """Logs nothing."""
 
 
 @contextlib.contextmanager
 def _served(folder: pathlib.Path) -> Iterator[str]:
-    """A real HTTP server on the loopback interface while the block runs; yields its URL."""
+    """Runs a real HTTP server on the loopback interface during the block; yields its URL."""
     folder.mkdir(parents=True, exist_ok=True)
-    port_file = (
-        folder / ".port"
-    )  # a resumed quickstart must find its URLs served where its csv files say
+    port_file = folder / ".port"  # a resumed quickstart serves the URLs that its csv files name
     port = int(port_file.read_text()) if port_file.is_file() else 0
-    handler = functools.partial(_Quiet, directory=str(folder))
+    handler = functools.partial(_SilentHandler, directory=str(folder))
     try:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as error:
         raise UserError(
-            f"port {port} of 127.0.0.1, from which the drawn photographs were served, is taken "
-            f"({error.strerror}). Free it, or choose another --output_dir."
+            f"port {port} of 127.0.0.1, which the csv files name, is in use ({error.strerror}). "
+            "Free the port, or choose another --output_dir."
         ) from error
-    port_file.write_text(str(server.server_port))
+    files.write_text(port_file, str(server.server_port))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

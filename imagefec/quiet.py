@@ -1,4 +1,4 @@
-"""Keeps notices that no user can act upon off stderr; errors and all other lines pass."""
+"""Keeps known notices that no user can act on off stderr; errors and all other lines pass."""
 
 import contextlib
 import os
@@ -7,23 +7,22 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-# Lines that TensorFlow's C++ side and gym print at import, whatever one does; no user can act upon
-# them.
+# Lines that TensorFlow's C++ code and gym print at import; no setting turns them off.
 _NOTICES = re.compile(
-    r"All log messages before absl::InitializeLog|oneDNN custom operations|Could not find cuda drivers"
-    r"|TensorFlow binary is optimized|rebuild TensorFlow with|Gym has been unmaintained|upgrade to Gymnasium"
-    r"|replace 'import gym'|gymnasium.farama.org|failed call to cuInit"
-    r"|MLIR V1 optimization pass is not enabled"
+    r"All log messages before absl::InitializeLog|oneDNN custom operations"
+    r"|Could not find cuda drivers|TensorFlow binary is optimized|rebuild TensorFlow with"
+    r"|Gym has been unmaintained|upgrade to Gymnasium|replace 'import gym'|gymnasium.farama.org"
+    r"|failed call to cuInit|MLIR V1 optimization pass is not enabled"
 )
 
 
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Drops known notices from what is written to file descriptor 2 meanwhile; all else is passed on.
+    """Drops known notices from what the block writes to file descriptor 2; passes on the rest.
 
-    TensorFlow 2.21 writes its notices from C++ and heeds no environment variable there, so they are
-    caught where they arrive. Use it around imports only: what is written appears when the block
-    ends, errors too.
+    TensorFlow 2.21 writes its notices from C++ and ignores every environment variable there, so
+    they are caught at the file descriptor. Use it around imports only: all output, errors included,
+    appears when the block ends.
     """
     if sys.stderr is None:  # a daemon that closed it
         yield

@@ -71,12 +71,12 @@ def test_it_answers_for_this_machine_and_imports_nothing_heavy(tmp_path):
     assert report["detectors"]["lbp"]["available"] and report["auto"] in ("haar", "lbp")
     for part in (
         cv2.__version__,
-        "yunet: not there",
+        "yunet: not available",
         "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
         "github.com/opencv/opencv_zoo",
         "github.com/iitzco/faced",
         "no_models",
-        "auto means",
+        "auto selects",
         "GB free",
     ):
         assert part in text
@@ -114,7 +114,7 @@ def test_an_opencv_that_cannot_be_imported_is_a_problem_and_not_the_end(tmp_path
     assert (
         "libGL.so.1" in done.stdout
         and "opencv-python-headless" in done.stdout
-        and "auto means nothing" in done.stdout
+        and "auto selects none" in done.stdout
     )
 
 
@@ -135,10 +135,10 @@ def test_a_missing_package_and_a_wrong_version_are_told_with_the_command(quick, 
     )
     missing, wrong = report["problems"][:2]
     assert missing.startswith(
-        "package no-such-package is missing: pip install 'no-such-package>=2'"
+        "package no-such-package is missing. Run pip install 'no-such-package>=2'"
     )
     assert wrong.startswith("package numpy is ") and wrong.endswith(
-        "numpy<1 is wanted: pip install 'numpy<1'."
+        "numpy<1 is required. Run pip install 'numpy<1'."
     )
 
 
@@ -148,7 +148,7 @@ def test_two_opencvs_are_told_to_overwrite_each_other(quick, monkeypatch):
         doctor, "_version", lambda name: "4.1" if name == "opencv-contrib-python" else version(name)
     )
     assert any(
-        "overwrite each other's cv2: pip uninstall" in problem
+        "overwrite each other's cv2. Run pip uninstall" in problem
         for problem in doctor.examine()["problems"]
     )
 
@@ -175,7 +175,7 @@ def test_detectors_whose_files_are_there_are_told_with_their_folder(quick, tmp_p
         "problem": None,
     }
     assert report["auto"] == "faced"
-    assert f"detector     faced: there, {tmp_path}\n" in doctor.describe(report)
+    assert f"detector     faced: available, {tmp_path}\n" in doctor.describe(report)
 
 
 def test_an_opencv_5_has_no_haar_and_says_what_to_do(quick, monkeypatch):

@@ -1,0 +1,102 @@
+"""Atomic writes and locks, against real kills and real processes."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+import imagefec
+from imagefec import files
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(pathlib.Path(imagefec.__file__).parents[1])}
+
+
+def python(code, *arguments):
+    """A running interpreter."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=ENVIRONMENT, stdin=pipe, stdout=pipe, text=True)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_replaced_by_what_was_written(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    files.write_text(path, "größer\r\n")
+    assert path.read_bytes() == "größer\r\n".encode()
+    files.write_bytes(path, b"\x00", durable=False)
+    assert path.read_bytes() == b"\x00" and names(tmp_path) == ["a.json"]
+
+
+def test_an_error_in_the_block_leaves_the_old_file_alone(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError), files.atomic_open(path, "w", encoding="ascii") as file:
+        file.write("half ü")
+    assert path.read_text() == "old" and names(tmp_path) == ["a"]
+
+
+def test_a_killed_writer_leaves_the_old_file_and_a_temporary_one_that_is_cleared(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+    code = (
+        "import os, sys\nfrom imagefec import files\n"
+        "with files.atomic_open(sys.argv[1]) as file:\n"
+        "    file.write(b'half')\n    file.flush()\n    os.kill(os.getpid(), 9)\n"
+    )
+    assert python(code, path).wait() == -9
+    assert path.read_text() == "old" and len(names(tmp_path)) == 2
+    files.remove_temporary_files(tmp_path)
+    assert names(tmp_path) == ["a"]
+
+
+def test_temporary_files_of_subfolders_are_cleared_where_asked(tmp_path):
+    for folder in (tmp_path, tmp_path / "ab", tmp_path / "other"):
+        folder.mkdir(exist_ok=True)
+        (folder / ".x.png.17.tmp").touch()
+    files.remove_temporary_files(tmp_path, "??")
+    assert [path.parent.name for path in tmp_path.rglob("*.tmp")] == ["other"]
+
+
+def test_a_missing_folder_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        files.write_text(tmp_path / "none" / "a", "")
+
+
+HOLD = (
+    "import pathlib, sys\nfrom imagefec import files\n"
+    "with files.file_lock(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    input()\n"
+)
+
+
+def test_a_lock_names_its_holder_and_is_freed_by_kill_9(tmp_path):
+    path = tmp_path / "lock"
+    holder = python(HOLD, path)
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(files.LockedError) as refused, files.file_lock(path):
+        pass
+    assert refused.value.holder == str(holder.pid)
+    holder.kill()
+    holder.wait()
+    with files.file_lock(path):
+        assert path.read_text() == str(os.getpid())
+
+
+def test_a_waiting_process_gets_the_lock_when_it_is_freed(tmp_path):
+    path, done = tmp_path / "lock", tmp_path / "done"
+    code = (
+        "import pathlib, sys\nfrom imagefec import files\n"
+        "with files.file_lock(pathlib.Path(sys.argv[1]), wait=True):\n"
+        "    pathlib.Path(sys.argv[2]).touch()\n"
+    )
+    with files.file_lock(path):
+        waiting = python(code, path, done)
+        time.sleep(0.5)
+        assert not done.exists()
+    assert waiting.wait(timeout=60) == 0 and done.exists()
