@@ -21,6 +21,7 @@ REQUIREMENTS = [
     "pillow>=10",
     "scikit-image>=0.24",
     "scikit-learn>=1.4",
+    "scipy>=1.11",
     "tensorflow>=2.18",
     "tensorflow-datasets>=4.9.9",
     "tqdm>=4.66",
@@ -48,9 +49,10 @@ setup(
         "test": [
             "dill>=0.3.8",
             "hypothesis>=6.100",
+            "mypy==2.4.1",  # pinned, as ruff is: other versions report other errors
             "psutil>=5.9",
             "pytest>=8",
-            "ruff>=0.6",
+            "ruff==0.17.6",
             "safetensors>=0.4",
         ],
         "pretrained": ["safetensors>=0.4"],
