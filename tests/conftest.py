@@ -1,4 +1,4 @@
-"""A small drawn world taken through the real pipeline once a session: draw, fetch, crop, `tfds build`."""
+"""Synthetic faces, once per session through the real pipeline: draw, fetch, crop, `tfds build`."""
 
 import pathlib
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def no_model_files(tmp_path_factory):
-    """What detectors a machine has model files of must not steer the tests."""
+    """Model files of detectors on the machine must not influence the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMAGEFEC_MODELS", str(tmp_path_factory.mktemp("models")))
         yield

@@ -1,4 +1,4 @@
-"""The verbs as a shell sees them: exit codes, what stands on stdout, and one sentence where the user can mend it."""
+"""The verbs as a shell sees them: exit codes, stdout, and one sentence for a user error."""
 
 import json
 import re
@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from imagefec import cli
+from imagefec.fec import csv_file_name
 
 VERBS = (
     "quickstart",
@@ -23,8 +24,11 @@ VERBS = (
     "export",
     "doctor",
 )
-ROW = '"{url}",0.1,0.9,0.1,0.9,"{url}",0.1,0.8,0.1,0.9,"{url}",0.2,0.9,0.1,0.9,ONE_CLASS_TRIPLET,r1,1,r2,1\r\n'
-TRAIN = "faceexp-comparison-data-train-public.csv"
+ROW = (
+    '"{url}",0.1,0.9,0.1,0.9,"{url}",0.1,0.8,0.1,0.9,"{url}",0.2,0.9,0.1,0.9,'
+    "ONE_CLASS_TRIPLET,r1,1,r2,1\r\n"
+)
+TRAIN = csv_file_name("train")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -36,9 +40,9 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
 
 
 @pytest.mark.parametrize("verb", ["serve", "export"])
-def test_a_verb_to_come_says_so_and_exits_2(verb, capsys):
+def test_a_planned_verb_says_so_and_exits_2(verb, capsys):
     assert cli.main([verb]) == 2
-    assert "not there yet" in capsys.readouterr().err
+    assert "not available yet" in capsys.readouterr().err
 
 
 def test_an_unknown_verb_or_flag_exits_2():
@@ -49,7 +53,7 @@ def test_an_unknown_verb_or_flag_exits_2():
 
 
 @pytest.mark.parametrize(
-    "content, said",
+    ("content", "said"),
     [
         (None, "no such"),
         (b"", "empty"),
@@ -129,7 +133,7 @@ def test_draw_prints_the_folder_it_wrote_and_fetch_one_json_object(tmp_path, cap
 
 
 @pytest.mark.parametrize(
-    "argv, said",
+    ("argv", "said"),
     [
         (["evaluate", "--run={tmp}/none", "--data_dir={tmp}"], "none"),
         (["embed", "--run={tmp}/none", "{tmp}/a.png", "--out={tmp}/o.npz"], "none"),
@@ -155,7 +159,7 @@ def test_draw_prints_the_folder_it_wrote_and_fetch_one_json_object(tmp_path, cap
         (["quickstart", "--output_dir=/proc/nowhere"], "/proc/nowhere"),
     ],
 )
-def test_what_the_user_can_mend_is_said_without_a_traceback(argv, said, tmp_path, capsys):
+def test_a_user_error_is_one_sentence_without_a_traceback(argv, said, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes(b"whatever")
     assert cli.main([word.format(tmp=tmp_path) for word in argv]) == 2
     printed = capsys.readouterr()

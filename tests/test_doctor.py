@@ -1,4 +1,4 @@
-"""The doctor on this machine as it is, in processes of its own where something heavy or broken is at stake."""
+"""The doctor on this machine, in subprocesses where something is heavy or broken."""
 
 import ast
 import importlib.metadata
@@ -37,7 +37,7 @@ def quick(monkeypatch):
 
 
 def in_a_process(code, folder, *more_paths):
-    """Runs code in a fresh interpreter in `folder`; `more_paths` come first among what it imports from."""
+    """Runs code in a fresh interpreter in `folder`; it imports from `more_paths` first."""
     path = os.pathsep.join([*map(str, more_paths), CHECKOUT])
     return subprocess.run(
         [sys.executable, "-c", TELL + code],
@@ -52,8 +52,8 @@ def in_a_process(code, folder, *more_paths):
 def test_it_answers_for_this_machine_and_imports_nothing_heavy(tmp_path):
     done = in_a_process(
         "report = doctor.examine()\n"
-        "heavy = sorted({'tensorflow', 'tensorflow_datasets', 'trax', 'jax'} & sys.modules.keys())\n"
-        "print(json.dumps([report, heavy, doctor.describe(report)]))",
+        "heavy = {'tensorflow', 'tensorflow_datasets', 'trax', 'jax'} & sys.modules.keys()\n"
+        "print(json.dumps([report, sorted(heavy), doctor.describe(report)]))",
         tmp_path,
     )
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Who may import whom: a file of imagefec imports only from floors below it (docs/architecture.md)."""
+"""A file of imagefec imports only from lower floors (docs/architecture.md), never in a circle."""
 
 import ast
 import graphlib
@@ -10,7 +10,7 @@ import pytest
 import imagefec
 
 PACKAGE = pathlib.Path(imagefec.__file__).parent
-# What every floor may use, whatever its own; each of these may use those before it.
+# Any floor may use these; each of them may use those before it.
 BASE = ("errors", "fec", "cpu", "quiet", "progress", "files", "compat")
 FLOORS = {
     "maths": 0,
@@ -23,11 +23,11 @@ FLOORS = {
     "serving": 5,
     "verbs": 6,
 }
-TOP = 6  # cli, quickstart, __main__ and whatever else lies at the package's top
+TOP = 6  # cli, quickstart, __main__ and other files at the package's top
 NEVER = {
     ("serving", "training"),
     ("export", "training"),
-}  # on a lower floor or the same, still refused
+}  # refused although the floor would allow it
 GIN_HOMES = {"training/configurables.py", "training/trainer.py"}
 TFDS_HOMES = {"data/store/datasets.py"}
 
@@ -92,7 +92,7 @@ def _room(name):
 
 
 def _imports(path, package):
-    """(line, full module name) of all that a file imports, at its top or within, by statement or by name."""
+    """(line, full module name) of every import of a file, at any level, by statement or by name."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     here = ["imagefec", *path.relative_to(package).parts[:-1]]
     aliases = {}
@@ -124,7 +124,7 @@ def _imports(path, package):
 
 
 def _home(name):
-    """Where a name of the package itself lives: `imagefec.Embedder` is the model's, `__version__` nobody's."""
+    """Home of a name of the package itself: that of `imagefec.Embedder` is the model's file."""
     if name == "imagefec.Embedder":
         return "imagefec.model.embedder"
     return "imagefec" if name.startswith("imagefec.__") and name != "imagefec.__main__" else name
@@ -188,7 +188,8 @@ def test_a_planted_breach_is_caught(tmp_path, name, text):
     [
         (
             "maths/losses.py",
-            "import jax\nfrom imagefec.errors import UserError\nfrom imagefec.maths import geometry",
+            "import jax\nfrom imagefec.errors import UserError\n"
+            "from imagefec.maths import geometry",
         ),
         (
             "data/fetch.py",
@@ -203,7 +204,8 @@ def test_a_planted_breach_is_caught(tmp_path, name, text):
         ("compat/patches.py", "import trax"),
         (
             "training/configurables.py",
-            "import gin\nfrom imagefec.data.store import datasets\nfrom imagefec.model import resnet",
+            "import gin\nfrom imagefec.data.store import datasets\n"
+            "from imagefec.model import resnet",
         ),
         ("serving/app.py", "from imagefec.analysis import gallery"),
         ("cli.py", "from imagefec import quickstart\nfrom imagefec.serving import app"),

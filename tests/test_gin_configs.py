@@ -43,7 +43,7 @@ def test_a_binding_goes_over_the_files(configurables):
 
 
 @pytest.mark.parametrize(
-    "files, bindings, said",
+    ("files", "bindings", "said"),
     [
         (["nowhere.gin"], [], "nowhere.gin: there is no such file"),
         (["smoke.gin"], ["no_such_thing.steps = 1"], "no_such_thing"),

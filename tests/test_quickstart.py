@@ -1,4 +1,4 @@
-"""The whole way on drawn faces: a short one in CI, the real one marked slow."""
+"""The complete pipeline on synthetic faces: a short one in CI, the real one marked slow."""
 
 import json
 import pathlib
@@ -7,6 +7,7 @@ import pytest
 
 from imagefec import quickstart
 from imagefec.errors import UserError
+from imagefec.fec import csv_file_name
 
 FIELDS = {
     "tpa",
@@ -51,14 +52,14 @@ def test_quickstart_leaves_what_the_contract_names(short):
     assert summary["n_faces"] > 700 and 0.7 < summary["human_tpa"] < 1
 
 
-def test_no_photograph_comes_from_a_file_but_all_over_http(short):
+def test_every_photo_comes_over_http_and_none_from_a_file(short):
     out, _, summary = short
-    rows = (out / "fec" / quickstart.CSV_NAMES[0]).read_text().splitlines()
+    rows = (out / "fec" / csv_file_name("train")).read_text().splitlines()
     assert all(row.startswith('"http://127.0.0.1:') for row in rows)
     assert summary["n_images_fetched"] > 600
 
 
-def test_a_second_run_goes_on_and_another_world_is_refused(short):
+def test_a_second_run_resumes_and_other_settings_are_refused(short):
     out, settings, summary = short
     again = quickstart.quickstart(out, 0, **settings)
     assert again["tpa"] == summary["tpa"] and again["step"] == summary["step"]

@@ -1,4 +1,4 @@
-"""Known notices are dropped at file descriptor 2, where C++ writes them; every other line comes through."""
+"""Known notices are dropped at file descriptor 2, where C++ writes them; other lines pass."""
 
 import os
 import pathlib
@@ -13,14 +13,21 @@ from imagefec.quiet import quiet_imports
 CHECKOUT = str(pathlib.Path(imagefec.__file__).parents[1])
 NOTICES = [  # as TensorFlow 2.21 and gym print them
     "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
-    "I0000 00:00:1795506874.315023 26800 port.cc:153] oneDNN custom operations are on. You may see slightly different",
-    "I0000 00:00:1795506874.315932 26800 cudart_stub.cc:31] Could not find cuda drivers on your machine, GPU will not",
-    "I0000 cpu_feature_guard.cc:227] This TensorFlow binary is optimized to use available CPU instructions",
-    "To enable the following instructions: AVX2 FMA, in other operations, rebuild TensorFlow with the right flags.",
-    "Gym has been unmaintained since 2022 and does not support NumPy 2.0 amongst other critical functionality.",
-    "Please upgrade to Gymnasium, the maintained drop-in replacement of Gym, or contact the authors of your software",
-    "Users of this version of Gym should be able to simply replace 'import gym' with 'import gymnasium as gym'.",
-    "See the migration guide at https://gymnasium.farama.org/introduction/migration_guide/ for more.",
+    "I0000 00:00:1795506874.315023 26800 port.cc:153] oneDNN custom operations are on."
+    " You may see slightly different",
+    "I0000 00:00:1795506874.315932 26800 cudart_stub.cc:31] Could not find cuda drivers on your "
+    "machine, GPU will not",
+    "I0000 cpu_feature_guard.cc:227] This TensorFlow binary is optimized to use available CPU "
+    "instructions",
+    "To enable the following instructions: AVX2 FMA, in other operations, rebuild TensorFlow with "
+    "the right flags.",
+    "Gym has been unmaintained since 2022 and does not support NumPy 2.0 amongst other critical "
+    "functionality.",
+    "Please upgrade to Gymnasium, the maintained drop-in replacement of Gym, or contact the authors "
+    "of your software",
+    "Users of this version of Gym should be able to simply replace 'import gym' with "
+    "'import gymnasium as gym'.",
+    "See the migration guide at https://gymnasium.farama.org/introduction/migration_guide/.",
 ]
 
 
@@ -34,7 +41,8 @@ def test_a_known_notice_is_dropped_and_its_neighbours_are_not(capfd, notice):
 def test_what_python_writes_comes_through_in_order():
     # In a process of its own: pytest's sys.stderr does not write to file descriptor 2.
     done = python(
-        "import os, sys\nfrom imagefec.quiet import quiet_imports\nprint('before', file=sys.stderr)\n"
+        "import os, sys\nfrom imagefec.quiet import quiet_imports\n"
+        "print('before', file=sys.stderr)\n"
         "with quiet_imports():\n    print('from Python', file=sys.stderr, flush=True)\n"
         "    os.write(2, b'from C\\n')\n    print('again', file=sys.stderr, end='')\n"
         "print(', later', file=sys.stderr)"
@@ -43,9 +51,12 @@ def test_what_python_writes_comes_through_in_order():
 
 
 def test_a_genuine_line_comes_through_when_the_block_raises(capfd):
-    with pytest.raises(ImportError, match="libcuda"), quiet_imports():
+    def fail():
         os.write(2, b"genuine\n" + NOTICES[0].encode() + b"\n")
         raise ImportError("libcuda")
+
+    with pytest.raises(ImportError, match="libcuda"), quiet_imports():
+        fail()
     os.write(2, b"and on\n")
     assert capfd.readouterr().err == "genuine\nand on\n"
 
@@ -63,10 +74,12 @@ def test_standard_output_is_left_alone(capfd):
 
 
 def test_no_file_descriptor_is_left_open():
-    def n_open():
-        return len(os.listdir("/proc/self/fd"))
+    folder = pathlib.Path("/proc/self/fd")
 
-    if not os.path.isdir("/proc/self/fd"):
+    def n_open():
+        return len(list(folder.iterdir()))
+
+    if not folder.is_dir():
         pytest.skip("this system does not list a process's files")
     before = n_open()
     for _ in range(5):

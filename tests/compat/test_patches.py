@@ -39,7 +39,8 @@ def batches():
 model = tl.Serial(tl.Dense(5), tl.BatchNorm(axis=(0,)), tl.Dense(1))
 task = training.TrainTask(batches(), tl.L2Loss(), optimizers.Adam(0.01), n_steps_per_checkpoint=1)
 evaluation = training.EvalTask(batches(), [tl.L2Loss()], n_eval_batches=1)
-loop = training.Loop(model, task, eval_tasks=[evaluation])  # no folder: our own loop writes its checkpoints itself
+# Without a folder: our own loop writes its checkpoints itself.
+loop = training.Loop(model, task, eval_tasks=[evaluation])
 before = [np.array(weight) for weight in jax.tree.leaves(loop.model.weights)]
 loop.run(2)
 after = [np.array(weight) for weight in jax.tree.leaves(loop.model.weights)]
