@@ -23,8 +23,8 @@ NOTICES = [  # as TensorFlow 2.21 and gym print them
     "the right flags.",
     "Gym has been unmaintained since 2022 and does not support NumPy 2.0 amongst other critical "
     "functionality.",
-    "Please upgrade to Gymnasium, the maintained drop-in replacement of Gym, or contact the authors "
-    "of your software",
+    "Please upgrade to Gymnasium, the maintained drop-in replacement of Gym, or contact the "
+    "authors of your software",
     "Users of this version of Gym should be able to simply replace 'import gym' with "
     "'import gymnasium as gym'.",
     "See the migration guide at https://gymnasium.farama.org/introduction/migration_guide/.",
