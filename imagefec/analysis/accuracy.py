@@ -1,112 +1,93 @@
-"""Which triplets embeddings get right, summed up whole and in parts, with errors that know of shared photographs; no files."""
+"""Accuracy of embeddings on a split's triplets, overall and for parts of them; no files."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from imagefec.fec import TYPE_KEYS
 
 if TYPE_CHECKING:
     from imagefec.data.store.datasets import Triplets
 
 
-def correct_triplets(vectors: np.ndarray, data: "Triplets") -> np.ndarray:
-    """Which triplets the embeddings predict right.
+def correct_predictions(vectors: np.ndarray, data: "Triplets") -> np.ndarray:
+    """Which triplets of a split the embeddings predict correctly.
 
     Args:
       vectors: float32 [n, d], the embedding of each of `data.faces`.
-      data: the triplets; their images are not looked at.
+      data: the triplets; the images are not used.
 
     Returns:
       bool [triplets].
 
     Raises:
-      ValueError: vectors is not [n, d], one for each face.
+      ValueError: vectors is not [n, d], one per face.
     """
     from imagefec.maths import metrics
 
     if vectors.ndim != 2 or len(vectors) != len(data.face_ids):
         raise ValueError(
-            f"vectors must be [{len(data.face_ids)}, d], one a face; found {vectors.shape}"
+            f"vectors must be [{len(data.face_ids)}, d], one per face; found {vectors.shape}"
         )
     return np.asarray(metrics.correct_triplets(*metrics.triplet_distances(vectors[data.triplets])))
 
 
-def photographs(data: "Triplets") -> np.ndarray:
-    """The photograph that each triplet's faces come from, as a number: int [triplets, 3], equal where URLs are."""
-    _, number = np.unique(np.array(data.urls, dtype=object), return_inverse=True)
-    return number.reshape(-1)[data.triplets]
+def triplet_photos(data: "Triplets") -> np.ndarray:
+    """The photo of each triplet's faces as a number, equal for equal URLs: int [triplets, 3]."""
+    return photo_numbers(data.urls)[data.triplets]
 
 
-def accuracy(right: np.ndarray, clusters: np.ndarray) -> dict[str, Any]:
-    """TPA with both its errors.
-
-    Args:
-      right: bool [triplets], or shares in [0, 1] where several runs are averaged.
-      clusters: int [triplets, 3], as `photographs` gives them.
-
-    Returns:
-      {"tpa", "tpa_se", "tpa_se_clustered", "n_triplets"}: tpa_se takes the triplets as independent,
-      tpa_se_clustered those that share a photograph as going right or wrong together. None for what
-      no triplet, or one alone, tells.
-    """
-    from imagefec.maths import uncertainty
-
-    n = len(right)
-    if n == 0:
-        return {"tpa": None, "tpa_se": None, "tpa_se_clustered": None, "n_triplets": 0}
-    tpa = float(np.mean(right))
-    clustered = uncertainty.clustered_standard_error(right, clusters)
-    return {
-        "tpa": tpa,
-        "tpa_se": math.sqrt(tpa * (1 - tpa) / n),
-        "tpa_se_clustered": number_or_none(clustered),
-        "n_triplets": n,
-    }
+def photo_numbers(urls: Sequence[str]) -> np.ndarray:
+    """The photo of each face as a number from 0, equal for equal URLs: int [n]."""
+    _, numbers = np.unique(np.array(urls, dtype=object), return_inverse=True)
+    return numbers.reshape(-1)
 
 
 def shown_error(scores: dict[str, Any]) -> float:
-    """The standard error to print beside scores["tpa"]: the clustered one, or the plain one where a lone cluster tells none."""
+    """The standard error to print beside scores["tpa"]: clustered, or binomial if undefined."""
     clustered = scores["tpa_se_clustered"]
     return scores["tpa_se"] if clustered is None else clustered
 
 
-def accuracy_by_type(right: np.ndarray, data: "Triplets") -> dict[str, dict[str, Any]]:
-    """`accuracy` of each type of triplet, and beside it "human_tpa", how often a rater agrees with the others on that type."""
-    clusters = photographs(data)
-    return {
-        name: {
-            **accuracy(right[data.types == code], clusters[data.types == code]),
-            "human_tpa": human_accuracy(data.vote_counts[data.types == code]),
-        }
-        for code, name in enumerate(TYPE_KEYS)
-    }
+def tpa_and_parts(correct: np.ndarray, data: "Triplets", photos: np.ndarray) -> dict[str, Any]:
+    """TPA of a split, by type of triplet and by agreement of the raters.
 
+    Args:
+      correct: bool [triplets], as returned by `correct_predictions`; at least one.
+      data: the triplets; the images are not used.
+      photos: int [triplets, 3], as returned by `triplet_photos`.
 
-def accuracy_by_agreement(right: np.ndarray, data: "Triplets") -> dict[str, dict[str, Any]]:
-    """`accuracy` by how many raters chose the odd face: {"4": …, "5": …, "6": …}; triplets without votes are in none."""
-    clusters, agreeing = photographs(data), data.vote_counts[:, 2]
-    return {
-        str(count): accuracy(right[agreeing == count], clusters[agreeing == count])
-        for count in sorted(set(agreeing[data.vote_counts.sum(axis=1) > 0].tolist()))
-    }
-
-
-def human_accuracy(votes: np.ndarray) -> float | None:
-    """`metrics.rater_accuracy`, or None where no vote can be held against others."""
+    Returns:
+      "tpa", "tpa_se", "tpa_se_clustered", "n_triplets" of all triplets. "by_type": {type: these
+      four and "human_tpa"}. "by_agreement": {"4": these four of the triplets whose odd face has 4
+      votes, …}; triplets without votes are in none. "human_tpa". Values are None if undefined.
+    """
     from imagefec.maths import metrics
 
-    return number_or_none(metrics.rater_accuracy(votes))
+    scores = metrics.tpa_by_type(correct, data.types, photos)
+    for code, part in enumerate(scores["by_type"].values()):
+        part["human_tpa"] = human_tpa(data.vote_counts[data.types == code])
+    odd_votes, has_votes = data.vote_counts[:, 2], data.vote_counts.sum(axis=1) > 0
+    scores["by_agreement"] = {
+        str(count): metrics.tpa_with_errors(correct[odd_votes == count], photos[odd_votes == count])
+        for count in np.unique(odd_votes[has_votes]).tolist()
+    }
+    return {**scores, "human_tpa": human_tpa(data.vote_counts)}
 
 
-def apart_from(data: "Triplets", urls: Collection[str]) -> np.ndarray:
-    """Which triplets show none of the photographs: bool [triplets].
+def human_tpa(vote_counts: np.ndarray) -> float | None:
+    """`metrics.leave_one_out_human_accuracy`; None if no vote can be compared with others."""
+    from imagefec.maths import metrics
+
+    return number_or_none(metrics.leave_one_out_human_accuracy(vote_counts))
+
+
+def disjoint_triplets(data: "Triplets", urls: Collection[str]) -> np.ndarray:
+    """Which triplets show none of the given photos: bool [triplets].
 
     Args:
       data: the triplets.
-      urls: photographs, such as those of the split that a run was trained on.
+      urls: photos, such as those of the split that a run was trained on.
     """
     known = set(urls)
     seen = np.array([url in known for url in data.urls], bool)
@@ -114,5 +95,5 @@ def apart_from(data: "Triplets", urls: Collection[str]) -> np.ndarray:
 
 
 def number_or_none(number: float) -> float | None:
-    """The number, or None for NaN and infinity, which JSON has no words for."""
+    """The number, or None for NaN and infinity, which JSON cannot represent."""
     return float(number) if math.isfinite(number) else None

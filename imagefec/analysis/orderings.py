@@ -1,26 +1,29 @@
-"""How alike two embeddings order the same faces: shared neighbours and rank correlation; no runs, no files, no drawing."""
+"""Agreement of two embeddings: neighbour overlap and rank correlation of distances; no files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-K = 4  # as many neighbours as a gallery shows
+from imagefec.analysis.accuracy import photo_numbers
+from imagefec.analysis.neighbours import neighbours_from_other_photos
+
+N_NEIGHBOURS = 4  # as in a gallery by default
 N_QUERIES = 200
-N_RANKED = 4000  # faces, at most, whose order of distance is compared
+N_RANKED = 4000  # at most, faces whose distances are ranked
 QUERY_SEED = 0
 
 
 @dataclass(frozen=True)
 class Ordering:
-    """What one embedding says of the distances from fixed queries.
+    """How one embedding orders faces by their distance from fixed query faces.
 
     Attributes:
-      neighbours: int [q, k], the rows nearest to each query, nearest first, none of the query's own
-        photograph.
-      ranks: float32 [q, m], place of each of m fixed faces by distance from the query, centred and
-        scaled so that the product of two is their rank correlation; 0 for faces of the query's own
-        photograph.
+      neighbours: int [q, k], the rows nearest to each query, nearest first, without faces of the
+        query's own photo.
+      ranks: float32 [q, m], ranks of the distances of m fixed faces from the query, centred and of
+        unit length, so that the product of two is their rank correlation; 0 for faces of the
+        query's own photo.
     """
 
     neighbours: np.ndarray
@@ -28,62 +31,75 @@ class Ordering:
 
 
 def choose_faces(n: int, seed: int = QUERY_SEED) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that serve as queries and those whose order is compared; the same for the same n and seed."""
+    """Samples the rows of the queries and of the ranked faces; equal for equal n and seed."""
     random = np.random.default_rng(seed)
     queries = np.sort(random.permutation(n)[:N_QUERIES])
     return queries, np.sort(random.permutation(n)[:N_RANKED])
 
 
+def n_from_other_photos(urls: Sequence[str]) -> np.ndarray:
+    """How many faces are not from the photo of each face: int [n]."""
+    photos = photo_numbers(urls)
+    return len(urls) - np.bincount(photos)[photos]
+
+
 def order_faces(
-    vectors: np.ndarray, urls: Sequence[str], queries: np.ndarray, ranked: np.ndarray, k: int = K
+    vectors: np.ndarray,
+    urls: Sequence[str],
+    queries: np.ndarray,
+    ranked: np.ndarray,
+    k: int = N_NEIGHBOURS,
 ) -> Ordering:
-    """Orders faces by their distance from each query, those of its own photograph left out.
+    """Orders faces by their distance from each query, without those of the query's own photo.
 
     Args:
       vectors: float32 [n, d], finite.
-      urls: the photograph of each face, n of them.
+      urls: the photo of each face, n of them.
       queries: int [q], rows.
       ranked: int [m], rows.
-      k: neighbours of each.
+      k: neighbours per query.
 
     Raises:
-      ValueError: a query has fewer than k faces of other photographs, or an embedding is not
-        finite.
+      ValueError: a query has fewer than k faces from other photos, or an embedding is not finite.
     """
-    vectors = np.asarray(vectors, np.float64)
-    if not np.isfinite(vectors).all():
-        raise ValueError("embeddings must be finite to be ordered")
-    _, photo = np.unique(np.array(urls, dtype=object), return_inverse=True)
-    neighbours = np.empty((len(queries), k), np.int64)
+    n_others = n_from_other_photos(urls)[queries]
+    if (n_others < k).any():
+        first = int(np.argmax(n_others < k))
+        raise ValueError(
+            f"k must be at most the number of faces from other photos, {n_others[first]} for query "
+            f"{queries[first]}; found {k}"
+        )
+    vectors, photos = np.asarray(vectors, np.float64), photo_numbers(urls)
+    neighbours = neighbours_from_other_photos(vectors, photos.tolist(), queries.tolist(), k)
     ranks = np.zeros((len(queries), len(ranked)), np.float32)
     for place, query in enumerate(queries):
-        foreign = photo != photo[query]
-        if foreign.sum() < k:
-            raise ValueError(
-                f"query {query} has {foreign.sum()} faces of other photographs, {k} are asked for"
-            )
-        distances = np.where(foreign, np.linalg.norm(vectors - vectors[query], axis=1), np.inf)
-        neighbours[place] = np.argsort(distances, kind="stable")[:k]
-        ranks[place, foreign[ranked]] = _standard_ranks(distances[ranked][foreign[ranked]])
-    return Ordering(neighbours, ranks)
+        others = photos[ranked] != photos[query]
+        distances = np.linalg.norm(vectors[ranked[others]] - vectors[query], axis=1)
+        ranks[place, others] = _standardized_ranks(distances)
+    rows = [[row for row, _ in nearest] for nearest in neighbours]
+    return Ordering(np.array(rows, np.int64).reshape(-1, k), ranks)
 
 
-def overlap(first: Ordering, second: Ordering) -> np.ndarray:
-    """Share of each query's k neighbours that both have: float64 [q], in [0, 1]."""
+def neighbour_overlap(first: Ordering, second: Ordering) -> np.ndarray:
+    """Share of each query's k neighbours that are in both orderings: float64 [q], in [0, 1]."""
     shared = (first.neighbours[:, :, None] == second.neighbours[:, None, :]).any(axis=2)
     return shared.mean(axis=1)
 
 
 def rank_correlation(first: Ordering, second: Ordering) -> np.ndarray:
-    """Spearman's correlation of the distances from each query: float64 [q], in [-1, 1]; 0 where all distances are equal."""
+    """Spearman's rank correlation of the distances from each query: float64 [q], in [-1, 1].
+
+    0 if all distances of an ordering are equal.
+    """
+    # Each ordering is ranked once and then compared with many; scipy.stats.spearmanr ranks anew.
     return np.sum(first.ranks * second.ranks, axis=1, dtype=np.float64)
 
 
-def _standard_ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks, ties shared, with mean 0 and summed squares 1."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    ranks = (ends - (counts - 1) / 2)[inverse.reshape(-1)]
+def _standardized_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks, averaged over ties, with mean 0 and a sum of squares of 1."""
+    from scipy.stats import rankdata
+
+    ranks = np.asarray(rankdata(values))
     centred = ranks - ranks.mean() if len(ranks) else ranks
     length = np.linalg.norm(centred)
-    return centred / length if length > 0 else centred
+    return np.asarray(centred / length if length > 0 else centred)

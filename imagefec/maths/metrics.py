@@ -1,7 +1,6 @@
-"""How well embeddings agree with human raters, and how far they are spread out; no loss.
+"""Triplet prediction accuracy (TPA), human accuracy and spread of embeddings; no losses.
 
-Every function takes NumPy arrays (and then computes in NumPy, untraced) or JAX arrays, unless it
-says so.
+Functions that accept NumPy or JAX arrays compute NumPy arrays in NumPy, untraced.
 """
 
 import math
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from imagefec.fec import TYPE_KEYS
+from imagefec.maths import uncertainty
 
 Array = np.ndarray | jnp.ndarray
 
@@ -37,7 +37,7 @@ def triplet_prediction_accuracy(embeddings: Array) -> Array:
 
 
 def triplet_distances(embeddings: Array) -> tuple[Array, Array, Array]:
-    """Squared distances of the three pairs of each triplet (squares order as the distances themselves do).
+    """Squared distances of the three pairs of each triplet; squaring preserves their order.
 
     Args:
       embeddings: float32 [batch, 3, dim]. Axis 1 is (alike, alike, odd).
@@ -55,59 +55,90 @@ def triplet_distances(embeddings: Array) -> tuple[Array, Array, Array]:
 
 
 def correct_triplets(d12: Array, d13: Array, d23: Array) -> Array:
-    """Which triplets are predicted right: d12 < d13 and d12 < d23, strictly.
+    """Which triplets are predicted correctly: d12 < d13 and d12 < d23, strictly.
 
     Args:
-      d12: float32 [batch], distance of the alike pair (plain or squared, all three the same).
+      d12: float32 [batch], distance of the alike pair; all three plain or all three squared.
       d13: float32 [batch], distance of the first alike face to the odd one.
       d23: float32 [batch], distance of the second alike face to the odd one.
 
     Returns:
-      bool [batch]; False at ties and wherever a distance that decides is NaN.
+      bool [batch]; False for ties and where a compared distance is NaN.
     """
     return (d12 < d13) & (d12 < d23)
 
 
-def tpa_by_type(right: np.ndarray, types: np.ndarray) -> dict[str, Any]:
-    """TPA with its standard error, over all triplets and for each type. NumPy only.
+def tpa_with_errors(correct: np.ndarray, clusters: np.ndarray | None = None) -> dict[str, Any]:
+    """TPA with its standard errors. NumPy only.
 
     Args:
-      right: bool [triplets], as correct_triplets gives it; at least one triplet.
-      types: int [triplets], 0, 1, 2 for TYPE_KEYS; -1, in none of them, where a dataset has no
-        types.
+      correct: bool [triplets], as returned by `correct_triplets`; may be empty.
+      clusters: int [triplets, k], as in `uncertainty.clustered_standard_error`, such as the photos
+        of each triplet's faces.
 
     Returns:
-      {"tpa", "tpa_se", "n_triplets", "by_type": {name: {"tpa", "tpa_se", "n_triplets"}}}, plain
-      Python numbers, fractions; "tpa" and "tpa_se" are None for a type without triplets. The
-      standard error is the binomial sqrt(p (1 - p) / n), which takes the triplets as independent.
+      {"tpa", "tpa_se", "n_triplets"}, plain Python numbers, fractions, and with clusters also
+      "tpa_se_clustered". "tpa_se" is the binomial sqrt(p (1 - p) / n), which assumes independent
+      triplets. None where undefined: everything without triplets, "tpa_se_clustered" for one.
+    """
+    n = int(correct.size)
+    tpa = float(np.mean(correct)) if n else None
+    result = {"tpa": tpa, "tpa_se": None if tpa is None else math.sqrt(tpa * (1 - tpa) / n)}
+    if clusters is not None:
+        clustered = uncertainty.clustered_standard_error(correct, clusters)
+        result["tpa_se_clustered"] = clustered if math.isfinite(clustered) else None
+    return {**result, "n_triplets": n}
+
+
+def tpa_by_type(
+    correct: np.ndarray, types: np.ndarray, clusters: np.ndarray | None = None
+) -> dict[str, Any]:
+    """TPA with its standard errors, over all triplets and for each type. NumPy only.
+
+    Args:
+      correct: bool [triplets], as returned by `correct_triplets`; at least one triplet.
+      types: int [triplets], 0, 1, 2 for TYPE_KEYS; -1, which counts for none of them, where a
+        dataset has no types.
+      clusters: as in `tpa_with_errors`.
+
+    Returns:
+      What `tpa_with_errors` returns for all triplets, and "by_type": {name: the same for its
+      triplets}.
 
     Raises:
       ValueError: shapes differ, there is no triplet, or a type is not -1, 0, 1 or 2.
     """
-    right, types = np.asarray(right, bool), np.asarray(types)
-    if right.ndim != 1 or right.shape != types.shape or right.size == 0:
+    correct, types = np.asarray(correct, bool), np.asarray(types)
+    if correct.ndim != 1 or correct.shape != types.shape or correct.size == 0:
         raise ValueError(
-            f"right and types must be [triplets >= 1] alike, found {right.shape}, {types.shape}"
+            "correct and types must both be [triplets >= 1], found "
+            f"{correct.shape} and {types.shape}"
         )
     if not np.isin(types, range(-1, len(TYPE_KEYS))).all():
         raise ValueError(
-            f"types must be -1 for none, or 0, 1, 2 for {', '.join(TYPE_KEYS)}; found {np.unique(types)}"
+            f"types must be -1 for none, or 0, 1, 2 for {', '.join(TYPE_KEYS)}; found "
+            f"{np.unique(types)}"
         )
-    by_type = {name: _share(right[types == code]) for code, name in enumerate(TYPE_KEYS)}
-    return {**_share(right), "by_type": by_type}
+    by_type = {}
+    for code, name in enumerate(TYPE_KEYS):
+        of_type = types == code
+        by_type[name] = tpa_with_errors(
+            correct[of_type], None if clusters is None else clusters[of_type]
+        )
+    return {**tpa_with_errors(correct, clusters), "by_type": by_type}
 
 
 def rms_pairwise_distance(embeddings: Array) -> Array:
-    """Root mean square distance between two different embeddings of the set: 0 where all have collapsed.
+    """Root mean square (RMS) distance between two different embeddings; 0 for a collapsed model.
 
-    Computed from the variance, in time linear in n. Unit vectors spread evenly give sqrt(2) for
-    large n.
+    Computed from the variance, in time linear in n. Unit vectors that are spread evenly give
+    sqrt(2) for large n.
 
     Args:
       embeddings: float32 [n, dim], n >= 2.
 
     Returns:
-      float32 scalar, in [0, 2] for unit vectors; NaN where an embedding holds one.
+      float32 scalar, in [0, 2] for unit vectors; NaN if an embedding contains NaN.
 
     Raises:
       ValueError: embeddings is not [n >= 2, dim].
@@ -122,44 +153,35 @@ def rms_pairwise_distance(embeddings: Array) -> Array:
     return xp.sqrt(xp.sum(centred**2) * (2.0 / (n - 1))).astype(xp.float32)
 
 
-def rater_accuracy(vote_counts: np.ndarray) -> float:
-    """How often a human rater agrees with the others, the ceiling to hold a TPA against. NumPy only.
+def leave_one_out_human_accuracy(vote_counts: np.ndarray) -> float:
+    """How often a rater agrees with the other raters, the reference for a TPA. NumPy only.
 
-    Leave one out: a vote is right when it equals the unique majority of the OTHER votes of its
-      triplet.
-    Votes whose others tie (or that have no others) say nothing and are left out of the count.
+    A vote is correct if it equals the unique majority of the other votes on its triplet. Votes
+    without a unique majority among the others are not counted.
 
     Args:
-      vote_counts: int [triplets, 3], how many raters called each of the three faces the odd one.
+      vote_counts: int [triplets, 3], how many raters chose each of the three faces as the odd one.
 
     Returns:
-      Share of right votes among the counted ones, in [0, 1]; NaN where no vote can be counted.
+      Share of correct votes among the counted ones, in [0, 1]; NaN if no vote is counted.
 
     Raises:
-      ValueError: vote_counts is not [triplets, 3] or holds a negative count.
+      ValueError: vote_counts is not [triplets, 3] or has a negative count.
     """
     vote_counts = np.asarray(vote_counts, np.int64)
     if vote_counts.ndim != 2 or vote_counts.shape[1] != 3 or (vote_counts < 0).any():
         raise ValueError(
-            f"votes must be counts >= 0, [triplets, 3]; found shape {vote_counts.shape}"
+            f"vote_counts must be [triplets, 3], counts >= 0; found shape {vote_counts.shape}"
         )
-    n_counted = n_right = 0
+    n_counted = n_correct = 0
     for face in range(3):
         others = vote_counts - np.eye(3, dtype=np.int64)[face]
         majority = others.max(axis=1)
         decided = (others == majority[:, None]).sum(axis=1) == 1
         counted = vote_counts[:, face] * decided
         n_counted += int(counted.sum())
-        n_right += int(counted[others[:, face] == majority].sum())
-    return n_right / n_counted if n_counted else math.nan
-
-
-def _share(right: np.ndarray) -> dict[str, Any]:
-    n = int(right.size)
-    if n == 0:
-        return {"tpa": None, "tpa_se": None, "n_triplets": 0}
-    tpa = float(np.mean(right))
-    return {"tpa": tpa, "tpa_se": math.sqrt(tpa * (1 - tpa) / n), "n_triplets": n}
+        n_correct += int(counted[others[:, face] == majority].sum())
+    return n_correct / n_counted if n_counted else math.nan
 
 
 def _numpy_of(array: Array) -> Any:

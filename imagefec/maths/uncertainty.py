@@ -1,4 +1,4 @@
-"""How sure a TPA is: errors that know that triplets share photographs, and the difference of two models; numpy only."""
+"""Standard errors of accuracies whose triplets share photos, and paired comparisons; NumPy only."""
 
 from itertools import combinations
 from typing import NamedTuple
@@ -7,10 +7,10 @@ import numpy as np
 
 
 class Difference(NamedTuple):
-    """Of the accuracies of two models on the same triplets: second minus first, as fractions.
+    """Difference in accuracy of two models on the same triplets, second minus first, as fractions.
 
-    `standard_error` is clustered; `low` to `high` is the 95 % interval of the bootstrap;
-    `p_not_higher` the share of the bootstrap's draws in which the second model is no better.
+    `standard_error` is clustered. `low` to `high` is the 95 % bootstrap interval. `p_not_higher` is
+    the share of bootstrap samples in which the second model is not better.
     """
 
     difference: float
@@ -21,23 +21,21 @@ class Difference(NamedTuple):
 
 
 def clustered_standard_error(values: np.ndarray, clusters: np.ndarray) -> float:
-    """Standard error of a mean over triplets, where triplets that share a cluster may go right or wrong together.
+    """Standard error of a mean over triplets, where triplets that share a cluster are dependent.
 
-    The variance sums the products of the residuals of all pairs of triplets that have a cluster in
-    common; triplets that have none count as independent. Without any shared cluster it is the
-    textbook's error.
+    The variance sums the products of the residuals of all pairs of triplets that share a cluster;
+    other pairs count as independent. Without shared clusters it is the usual standard error.
 
     Args:
-      values: float or bool [t], such as which triplets are right.
-      clusters: int [t, k], what each triplet's faces belong to: rows of photographs, or people. A
-        cluster may occur in several columns, and more than once in a row.
+      values: float or bool [t], such as which triplets are correct.
+      clusters: int [t, k], the cluster of each of the triplet's faces: its photo or identity. A
+        cluster may occur in several columns and more than once in a row.
 
     Returns:
-      The standard error; NaN for fewer than 2 triplets. Never below the one of independent
-      triplets.
+      The standard error; NaN for fewer than 2 triplets. Never below that of independent triplets.
 
     Raises:
-      ValueError: the shapes do not fit.
+      ValueError: the shapes do not match.
 
     Source: Aronow, Samii & Assenova 2015, doi:10.1093/pan/mpv018 (dyadic data; here for k faces).
     """
@@ -57,52 +55,54 @@ def clustered_standard_error(values: np.ndarray, clusters: np.ndarray) -> float:
 
 
 def paired_bootstrap(
-    first: np.ndarray, second: np.ndarray, clusters: np.ndarray, draws: int = 2000, seed: int = 0
+    first: np.ndarray,
+    second: np.ndarray,
+    clusters: np.ndarray,
+    n_samples: int = 2000,
+    seed: int = 0,
 ) -> Difference:
     """Compares two models on the same triplets.
 
     Args:
-      first: bool [t], which triplets the first model gets right.
-      second: likewise the second, in the same order.
-      clusters: int [t, k], as clustered_standard_error has it, for the standard error; the
-        bootstrap draws triplets.
-      draws: of the bootstrap.
-      seed: of the draws.
+      first: bool [t], which triplets the first model predicts correctly.
+      second: bool [t], likewise for the second model, in the same order.
+      clusters: int [t, k], as in `clustered_standard_error`, for the standard error. The bootstrap
+        resamples triplets.
+      n_samples: number of bootstrap samples.
+      seed: seed of the bootstrap.
 
     Returns:
-      Difference.
+      The difference, second minus first.
 
     Raises:
-      ValueError: the shapes do not fit, or there is no triplet.
+      ValueError: the shapes do not match, or there is no triplet.
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if first.shape != second.shape or first.ndim != 1 or not len(first):
         raise ValueError(
-            f"both must be [t] alike with t > 0, found {first.shape} and {second.shape}"
+            f"first and second must both be [t >= 1], found {first.shape} and {second.shape}"
         )
     gains = second - first
-    # Gains are -1, 0 or 1, so a draw of t triplets with replacement is a draw of how many of each.
+    # Gains are -1, 0 or 1, so resampling t triplets is one multinomial sample of their counts.
     kinds = np.array([-1.0, 0.0, 1.0])
     shares = [np.mean(gains == kind) for kind in kinds]
-    drawn = (
-        np.random.default_rng(seed).multinomial(len(gains), shares, size=draws) @ kinds / len(gains)
-    )
-    low, high = np.quantile(drawn, (0.025, 0.975))
+    counts = np.random.default_rng(seed).multinomial(len(gains), shares, size=n_samples)
+    means = counts @ kinds / len(gains)
+    low, high = np.quantile(means, (0.025, 0.975))
     return Difference(
         float(gains.mean()),
         clustered_standard_error(gains, clusters),
         float(low),
         float(high),
-        float(np.mean(drawn <= 0)),
+        float(np.mean(means <= 0)),
     )
 
 
 def _sum_over_sharing_pairs(residuals: np.ndarray, clusters: np.ndarray) -> float:
-    """Sum of r_i r_j over all ordered pairs (i, j), i = j included, of rows with a cluster in common.
+    """Sum of r_i r_j over all ordered pairs (i, j), including i = j, that share a cluster.
 
-    Pairs that share are counted by what they share: once for each single cluster, less once for
-      each two, and so on, so
-    that a pair with two clusters in common counts once.
+    By inclusion and exclusion: add the pairs that share each single cluster, subtract those that
+    share each set of two, and so on, so that a pair with several shared clusters counts once.
     """
     total, sign = 0.0, 1.0
     for size in range(1, clusters.shape[1] + 1):
@@ -115,15 +115,13 @@ def _sum_over_sharing_pairs(residuals: np.ndarray, clusters: np.ndarray) -> floa
 
 
 def _subsets(clusters: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """All sets of `size` different clusters of each row: (row numbers [m], sorted clusters [m, size])."""
+    """All sets of `size` different clusters in each row: row indices [m], clusters [m, size]."""
     ordered = np.sort(clusters, axis=1)
-    new = np.ones(ordered.shape, bool)
-    new[:, 1:] = (
-        ordered[:, 1:] != ordered[:, :-1]
-    )  # a cluster that comes twice in a row counts once
+    new = np.ones(ordered.shape, bool)  # False where a cluster repeats the one before it
+    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
     rows, keys = [], []
     for columns in combinations(range(clusters.shape[1]), size):
-        whole = np.flatnonzero(new[:, columns].all(axis=1))
-        rows.append(whole)
-        keys.append(ordered[np.ix_(whole, columns)])
+        distinct = np.flatnonzero(new[:, columns].all(axis=1))
+        rows.append(distinct)
+        keys.append(np.take(ordered[distinct], columns, axis=1))
     return np.concatenate(rows), np.concatenate(keys)

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -41,22 +40,21 @@ class Embedder:
         self._detectors: dict[str, Any] = {}
 
     @classmethod
-    def load(cls, run_dir: str | os.PathLike) -> "Embedder":
+    def load(cls, run_dir: str | os.PathLike | Run) -> "Embedder":
         """Loads a run: run.json and best.npz, or model.npz where there is no best yet.
 
         Raises:
           UserError: the directory, its run.json or its checkpoint is missing, broken or at odds, or
             the run saw faces in another channel order.
         """
-        run_dir = Path(run_dir)
-        run = Run.open(run_dir)
+        run = run_dir if isinstance(run_dir, Run) else Run.open(run_dir)
         info, path = run.info, run.checkpoint
         size = info["image_size"]
         try:
             model = ImageFEC(**{**info["model"], "mode": "eval"})
         except (TypeError, ValueError) as error:
             raise UserError(
-                f"{run_dir / 'run.json'}: its model settings fit no model of this version: "
+                f"{run.path / 'run.json'}: its model settings fit no model of this version: "
                 f"{error}. Use the version of Image FEC that made the run."
             ) from None
         # Shapes alone: drawing random weights only to replace them would take most of the loading

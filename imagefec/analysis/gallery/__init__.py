@@ -1,0 +1,1 @@
+"""Query faces with their nearest neighbours, as a PNG and an HTML page."""

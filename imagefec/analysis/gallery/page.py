@@ -1,39 +1,41 @@
-"""The gallery as one self-contained HTML page; chooses no faces and writes no file."""
+"""The gallery as one self-contained HTML page; it selects no faces and writes no file."""
 
 import base64
 import html
 import io
-from string import Template
 
 from PIL import Image
 
-from imagefec.analysis.gallery.sheet import Heading, Strip, Tile
+from imagefec.analysis import html_page
+from imagefec.analysis.gallery.sheet import GalleryText, Strip, Tile
 
 
-def make_page(heading: Heading, strips: list[Strip], explanation: str) -> str:
-    """Makes the page: pictures within it, nothing requested from anywhere, no script.
+def make_page(text: GalleryText, strips: list[Strip], explanation: str) -> str:
+    """Makes the page, with its images inside. It loads nothing and runs no script.
 
     Args:
-      heading: of the sheet, used here as well.
+      text: the same as on the PNG.
       strips: queries with their neighbours.
-      explanation: a few sentences for someone who sees such a page for the first time.
+      explanation: a few sentences for readers who see such a page for the first time.
 
     Returns:
-      HTML 5 text: the same for the same input.
+      HTML 5 text, equal for equal input.
     """
-    return _PAGE.substitute(
-        title=html.escape(heading.title),
-        facts=html.escape(heading.facts),
-        style=_STYLE,
-        explanation=html.escape(explanation),
-        k=max(len(strip.neighbours) + strip.missing for strip in strips),
-        strips="\n".join(
-            _strip(number, strip, heading) for number, strip in enumerate(strips, start=1)
-        ),
-    )
+    k = max(len(strip.neighbours) + strip.missing for strip in strips)
+    body = [
+        "<header>",
+        f"<h1>{html.escape(text.title)}</h1>",
+        f'<p class="facts">{html.escape(text.facts)}</p>',
+        f'<p class="why">{html.escape(explanation)}</p>',
+        "</header>",
+        f'<main style="--k: {k}">',
+        *(_strip(number, strip, text) for number, strip in enumerate(strips, start=1)),
+        "</main>",
+    ]
+    return html_page.render_page(text.title, "\n".join(body), _STYLE, width="76rem")
 
 
-def _strip(number: int, strip: Strip, heading: Heading) -> str:
+def _strip(number: int, strip: Strip, text: GalleryText) -> str:
     places = [
         _figure(
             tile,
@@ -43,7 +45,7 @@ def _strip(number: int, strip: Strip, heading: Heading) -> str:
         for place, tile in enumerate(strip.neighbours, start=1)
     ]
     if strip.missing:
-        places.append(f'<p class="none">{html.escape(heading.none_left)}</p>')
+        places.append(f'<p class="none">{html.escape(text.no_neighbour)}</p>')
     items = "".join(f"<li>{place}</li>" for place in places)
     query = _figure(strip.query, f"query {number}", "query")
     return (
@@ -54,7 +56,7 @@ def _strip(number: int, strip: Strip, heading: Heading) -> str:
 
 def _figure(tile: Tile, what: str, caption: str) -> str:
     face_id = html.escape(tile.face_id)
-    # tabindex: the keyboard shows the id as the mouse does
+    # tabindex: the keyboard, too, can show the id
     return (
         f'<figure tabindex="0"><div><img src="{_jpeg_url(tile)}" '
         f'alt="Face, {what}" width="128" height="128"><code>{face_id}</code></div>'
@@ -69,23 +71,19 @@ def _jpeg_url(tile: Tile) -> str:
 
 
 _STYLE = """
-:root { color-scheme: light dark; --ground: #fff; --ink: #1c1d21; --faint: #5d6068; --empty: #f2f3f5;
-  --line: #e4e5e9; --accent: #2f5fe0; }
-@media (prefers-color-scheme: dark) { :root { --ground: #15161a; --ink: #ececf0; --faint: #a3a6af;
-  --empty: #212329; --line: #2b2d34; --accent: #8aa8ff; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: clamp(1rem, 4vw, 3rem); max-width: 76rem; background: var(--ground);
-  color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
-h1 { margin: 0 0 .25rem; font-size: clamp(1.4rem, 4vw, 2rem); line-height: 1.2; overflow-wrap: anywhere; }
+:root { --empty: #f2f3f5; --accent: #2f5fe0; }
+@media (prefers-color-scheme: dark) { :root { --empty: #212329; --accent: #8aa8ff; } }
+h1 { margin-bottom: .25rem; }
 .facts { margin: 0; color: var(--faint); overflow-wrap: anywhere; }
 .why { max-width: 44rem; }
 main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 33rem), 1fr));
   gap: 0 3rem; }
 section { display: flex; gap: 1.25rem; padding: 1rem 0; border-top: 1px solid var(--line); }
 h2 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-.query { flex: 0 0 max(4.5rem, (100% - 1.25rem - (var(--k) - 1) * .6rem) / (var(--k) + 1)); /* as large as a neighbour */ }
+.query { /* as large as a neighbour */
+  flex: 0 0 max(4.5rem, (100% - 1.25rem - (var(--k) - 1) * .6rem) / (var(--k) + 1)); }
 ol { display: grid; flex: 1; min-width: 0; gap: .6rem; margin: 0; padding: 0; list-style: none;
-  /* k in a line; where that makes them too small to read, as many as fit */
+  /* k per line, or as many as stay readable */
   grid-template-columns: repeat(auto-fill,
     minmax(max(3.8rem, (100% - (var(--k) - 1) * .6rem) / var(--k) - .1px), 1fr)); }
 figure { margin: 0; border-radius: .7rem; outline-offset: 3px; }
@@ -93,33 +91,13 @@ figure:focus-visible { outline: 2px solid var(--accent); }
 figure div { position: relative; overflow: hidden; border-radius: .7rem; line-height: 0; }
 .query figure div { box-shadow: 0 0 0 3px var(--ground), 0 0 0 6px var(--accent); }
 img { width: 100%; height: auto; aspect-ratio: 1; }
-code { position: absolute; inset: auto 0 0; padding: .3rem .4rem; background: rgb(0 0 0 / .72); color: #fff;
-  font: .68rem/1.25 ui-monospace, monospace; overflow-wrap: anywhere; opacity: 0; }
+code { position: absolute; inset: auto 0 0; padding: .3rem .4rem; background: rgb(0 0 0 / .72);
+  color: #fff; font: .68rem/1.25 ui-monospace, monospace; overflow-wrap: anywhere; opacity: 0; }
 figure:hover code, figure:focus code { opacity: 1; }
-figcaption { padding-top: .35rem; text-align: center; font-size: .9rem; font-variant-numeric: tabular-nums; }
+figcaption { padding-top: .35rem; text-align: center; font-size: .9rem;
+  font-variant-numeric: tabular-nums; }
 .query figcaption { padding-top: .55rem; color: var(--accent); font-weight: 600; }
-.none { display: grid; place-items: center; aspect-ratio: 1; margin: 0; padding: .6rem; border-radius: .7rem;
-  background: var(--empty); color: var(--faint); font-size: .85rem; line-height: 1.3; text-align: center; }
+.none { display: grid; place-items: center; aspect-ratio: 1; margin: 0; padding: .6rem;
+  border-radius: .7rem; background: var(--empty); color: var(--faint); font-size: .85rem;
+  line-height: 1.3; text-align: center; }
 """
-
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>$title</title>
-<style>$style</style>
-</head>
-<body>
-<header>
-<h1>$title</h1>
-<p class="facts">$facts</p>
-<p class="why">$explanation</p>
-</header>
-<main style="--k: $k">
-$strips
-</main>
-</body>
-</html>
-""")

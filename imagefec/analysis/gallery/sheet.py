@@ -1,21 +1,26 @@
-"""The gallery as one picture, and the parts that picture and page are both made of; chooses no faces."""
+"""The gallery as one PNG, and the values that PNG and HTML page are made of; no selection."""
 
 import io
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 TILE_PX = 160
-MAX_STRIPS_A_COLUMN = (
-    6  # more queries than that go into two columns, so that the sheet fits a screen
-)
+MAX_STRIPS_PER_COLUMN = 6  # more strips make two columns, so that the sheet fits a screen
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A face to show: its picture uint8 [h, w, 3] RGB, its id, and the distance to the query (0 for itself)."""
+    """A face, its id, and its distance to the query, 0 for the query itself.
+
+    Attributes:
+      face: uint8 [h, w, 3], RGB.
+      face_id: its id.
+      distance: of the embeddings.
+    """
 
     face: np.ndarray
     face_id: str
@@ -24,7 +29,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Strip:
-    """A query face and its neighbours, nearest first; `missing` more were wanted and not found."""
+    """A query face and its neighbours, nearest first; `missing` fewer than requested."""
 
     query: Tile
     neighbours: tuple[Tile, ...]
@@ -32,48 +37,56 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class Heading:
-    """What stands above the strips: a title, one line of facts, and why a place may be empty."""
+class GalleryText:
+    """The texts of a gallery: title, one line of facts, and what stands in an empty place."""
 
     title: str
     facts: str
-    none_left: str
+    no_neighbour: str
 
 
-def render_sheet(heading: Heading, strips: list[Strip]) -> bytes:
-    """Draws the strips, query left, neighbours nearest first, distances beneath.
+def render_sheet(text: GalleryText, strips: list[Strip]) -> bytes:
+    """Renders the strips: query left, neighbours nearest first, distances below.
 
     Returns:
-      The bytes of a PNG file: the same for the same input.
+      The bytes of a PNG file, equal for equal input.
     """
-    n_columns = 1 if len(strips) <= MAX_STRIPS_A_COLUMN else 2
+    n_columns = 1 if len(strips) <= MAX_STRIPS_PER_COLUMN else 2
     n_lines = -(-len(strips) // n_columns)
     k = max(len(strip.neighbours) + strip.missing for strip in strips)
     strip_width = (k + 1) * TILE_PX + k * _GAP + _QUERY_GAP
     body_width = n_columns * strip_width + (n_columns - 1) * _COLUMN_GAP
-    title, facts = (
-        _wrapped(heading.title, _TITLE_PX, body_width),
-        _wrapped(heading.facts, _FACTS_PX, body_width),
-    )
+    title = _wrapped(text.title, _TITLE_PX, body_width)
+    facts = _wrapped(text.facts, _FACTS_PX, body_width)
     top = _MARGIN + len(title) * _TITLE_LINE + len(facts) * _FACTS_LINE + 30
     size = body_width + 2 * _MARGIN, top + n_lines * _STRIP_HEIGHT - _STRIP_GAP + _MARGIN
     sheet = Image.new("RGB", size, _GROUND)
     draw = ImageDraw.Draw(sheet)
-    y = _MARGIN
-    for lines, px, height, ink, bold in (
-        (title, _TITLE_PX, _TITLE_LINE, _INK, True),
-        (facts, _FACTS_PX, _FACTS_LINE, _FAINT, False),
-    ):
-        for line in lines:
-            draw.text((_MARGIN, y), line, ink, _font(px, bold))
-            y += height
+    for number, line in enumerate(title):
+        at = _MARGIN, _MARGIN + number * _TITLE_LINE
+        draw.text(at, line, _INK, load_font(_TITLE_PX, bold=True))
+    for number, line in enumerate(facts):
+        at = _MARGIN, _MARGIN + len(title) * _TITLE_LINE + number * _FACTS_LINE
+        draw.text(at, line, _FAINT, load_font(_FACTS_PX))
     for place, strip in enumerate(strips):
-        column, line = divmod(place, n_lines)
-        at = _MARGIN + column * (strip_width + _COLUMN_GAP), top + line * _STRIP_HEIGHT
-        _draw_strip(sheet, draw, at, strip, heading.none_left)
+        column, row = divmod(place, n_lines)
+        at = _MARGIN + column * (strip_width + _COLUMN_GAP), top + row * _STRIP_HEIGHT
+        _draw_strip(sheet, draw, at, strip, text.no_neighbour)
     file = io.BytesIO()
     sheet.save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+@cache
+def load_font(px: int, bold: bool = False) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """DejaVu Sans of matplotlib, which has far more letters than Pillow's own font, if installed."""
+    try:
+        import matplotlib as mpl
+
+        name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+        return ImageFont.truetype(f"{mpl.get_data_path()}/fonts/ttf/{name}", px)
+    except (ImportError, OSError):
+        return ImageFont.load_default(px)
 
 
 _GROUND, _INK, _FAINT, _EMPTY, _ACCENT = "#ffffff", "#1c1d21", "#6b6e76", "#f2f3f5", "#2f5fe0"
@@ -81,12 +94,12 @@ _MARGIN, _GAP, _QUERY_GAP, _COLUMN_GAP, _STRIP_GAP = 48, 12, 36, 80, 22
 _CAPTION_HEIGHT = 30
 _STRIP_HEIGHT = TILE_PX + _CAPTION_HEIGHT + _STRIP_GAP
 _TITLE_PX, _TITLE_LINE, _FACTS_PX, _FACTS_LINE, _CAPTION_PX = 30, 42, 17, 26, 16
-_CORNER = 14  # radius of a tile's, in pixels
-_SMOOTH = 4  # edges are drawn so many times larger, then averaged
+_CORNER_PX = 14  # radius of a tile's corners
+_SMOOTH = 4  # edges are drawn this many times larger, then averaged
 
 
 def _draw_strip(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, at: tuple[int, int], strip: Strip, none_left: str
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, at: tuple[int, int], strip: Strip, no_neighbour: str
 ) -> None:
     x, y = at
     _paste(sheet, (x, y), strip.query.face)
@@ -101,48 +114,48 @@ def _draw_strip(
         sheet.paste(_EMPTY, (x, y), _corners())
         if number == 0:
             middle = x + TILE_PX // 2, y + TILE_PX // 2
-            text = "\n".join(_wrapped(none_left, _CAPTION_PX, TILE_PX - 24))
+            text = "\n".join(_wrapped(no_neighbour, _CAPTION_PX, TILE_PX - 24))
             draw.multiline_text(
-                middle, text, _FAINT, _font(_CAPTION_PX), "mm", spacing=6, align="center"
+                middle, text, _FAINT, load_font(_CAPTION_PX), "mm", spacing=6, align="center"
             )
         x += TILE_PX + _GAP
 
 
 def _paste(sheet: Image.Image, at: tuple[int, int], face: np.ndarray) -> None:
-    picture = Image.fromarray(face).resize((TILE_PX, TILE_PX), Image.Resampling.LANCZOS)
-    sheet.paste(picture, at, _corners())
+    image = Image.fromarray(face).resize((TILE_PX, TILE_PX), Image.Resampling.LANCZOS)
+    sheet.paste(image, at, _corners())
 
 
 def _caption(
     draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, ink: str, bold: bool = False
 ) -> None:
     middle = at[0] + TILE_PX // 2, at[1] + TILE_PX + _CAPTION_HEIGHT // 2 + 3
-    draw.text(middle, text, ink, _font(_CAPTION_PX, bold), "mm")
+    draw.text(middle, text, ink, load_font(_CAPTION_PX, bold), "mm")
 
 
 @cache
 def _corners() -> Image.Image:
-    """Where a tile with round corners lets its picture through."""
-    return _rounded(TILE_PX, _CORNER, fill=255)
+    """The mask of a tile with round corners."""
+    return _rounded(TILE_PX, _CORNER_PX, fill=255)
 
 
 def _ring(sheet: Image.Image, at: tuple[int, int]) -> None:
     """Marks the query."""
-    beyond = 6
-    ring = _rounded(TILE_PX + 2 * beyond, _CORNER + beyond, outline=255, width=3 * _SMOOTH)
-    sheet.paste(_ACCENT, (at[0] - beyond, at[1] - beyond), ring)
+    margin = 6
+    ring = _rounded(TILE_PX + 2 * margin, _CORNER_PX + margin, outline=255, width=3 * _SMOOTH)
+    sheet.paste(_ACCENT, (at[0] - margin, at[1] - margin), ring)
 
 
-def _rounded(side: int, radius: int, **how: int) -> Image.Image:
+def _rounded(side: int, radius: int, **style: Any) -> Image.Image:
     large = Image.new("L", (side * _SMOOTH, side * _SMOOTH))
     corner = side * _SMOOTH - 1
-    ImageDraw.Draw(large).rounded_rectangle((0, 0, corner, corner), radius * _SMOOTH, **how)
+    ImageDraw.Draw(large).rounded_rectangle((0, 0, corner, corner), radius * _SMOOTH, **style)
     return large.resize((side, side), Image.Resampling.BOX)
 
 
 def _wrapped(text: str, px: int, width: int) -> list[str]:
-    """Breaks a text into lines, at blanks; a longer word is cut."""
-    font = _font(px, bold=px == _TITLE_PX)
+    """Breaks a text into lines of at most `width` pixels, at spaces; longer words are split."""
+    font = load_font(px, bold=px == _TITLE_PX)
     lines, line = [], ""
     for word in text.split():
         longer = f"{line} {word}".strip()
@@ -160,15 +173,3 @@ def _wrapped(text: str, px: int, width: int) -> list[str]:
             word = word[n:]
         line = word
     return [*lines, line] if line else lines
-
-
-@cache
-def _font(px: int, bold: bool = False) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    # matplotlib brings DejaVu, which knows far more letters than Pillow's own font.
-    try:
-        import matplotlib
-
-        name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-        return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/{name}", px)
-    except (ImportError, OSError):
-        return ImageFont.load_default(px)

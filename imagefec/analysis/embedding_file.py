@@ -1,0 +1,76 @@
+"""Files of embeddings: columns of arrays as .npz or .parquet."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imagefec import files
+from imagefec.analysis import output
+from imagefec.errors import UserError
+
+FORMATS = (".npz", ".parquet")
+
+
+def check_output(path: Path) -> None:
+    """Checks, before any work, that the file can be written; makes its folder.
+
+    Raises:
+      UserError: the suffix is unknown, pyarrow is missing, the path is a folder, or its folder
+        cannot be written to.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise UserError(
+            f"{path}: unknown suffix {path.suffix!r}; allowed are {' and '.join(FORMATS)}."
+        )
+    if path.suffix.lower() == ".parquet":
+        _pyarrow()
+    output.make_folder(path.parent)
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder, but a file must be written. Give another --out.")
+
+
+def write_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
+    """Writes the file atomically.
+
+    Args:
+      path: accepted by `check_output`.
+      columns: name -> array [n] or [n, d].
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    file = io.BytesIO()
+    if path.suffix.lower() == ".npz":
+        np.savez_compressed(file, allow_pickle=False, **columns)
+    else:
+        _write_parquet(file, columns)
+    try:
+        files.write_bytes(path, file.getvalue())
+    except OSError as error:
+        raise output.unwritable(path, error) from None
+
+
+def _write_parquet(file: io.BytesIO, columns: dict[str, np.ndarray]) -> None:
+    pyarrow, parquet = _pyarrow()
+    table = {}
+    for name, column in columns.items():
+        if column.ndim == 2:  # a list of fixed length per row
+            flat = pyarrow.array(np.ascontiguousarray(column).reshape(-1))
+            table[name] = pyarrow.FixedSizeListArray.from_arrays(flat, column.shape[1])
+        else:
+            table[name] = pyarrow.array(column.tolist() if column.dtype.kind == "U" else column)
+    parquet.write_table(pyarrow.table(table), file)
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise UserError(
+            "Writing .parquet requires pyarrow, which is not installed: pip install pyarrow. Or "
+            "write .npz, which requires nothing else."
+        ) from None
+    return pyarrow, parquet

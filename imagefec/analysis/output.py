@@ -1,0 +1,28 @@
+"""Output folders of the verbs that write files: made and checked before any work."""
+
+import os
+from pathlib import Path
+
+from imagefec.errors import UserError
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder if missing.
+
+    Raises:
+      UserError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{folder}: no permission to write here. Give another --out.")
+
+
+def unwritable(out: Path, error: OSError) -> UserError:
+    """The error to raise if writing `out` failed."""
+    return UserError(
+        f"{out}: cannot be written ({error.strerror or error}). Give an --out with free space and "
+        "write permission."
+    )

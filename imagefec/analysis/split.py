@@ -1,0 +1,33 @@
+"""The split that runs are evaluated on, loaded at the face size of each run."""
+
+import os
+
+from imagefec.data.store import datasets
+
+
+class SplitLoader:
+    """A split of a built dataset. The triplets loaded last are cached.
+
+    Attributes:
+      data_dir: see `imagefec.data.store.datasets.load_triplets`.
+      dataset: likewise.
+      name: of the split.
+    """
+
+    def __init__(self, data_dir: str | os.PathLike[str], dataset: str, name: str) -> None:
+        self.data_dir, self.dataset, self.name = data_dir, dataset, name
+        self._cached: tuple[int, datasets.Triplets] | None = None
+
+    def load(self, image_size: int) -> datasets.Triplets:
+        """The triplets, with faces of image_size pixels; errors as in `load_triplets`."""
+        if self._cached is None or self._cached[0] != image_size:
+            self._cached = None  # releases the memory before more is needed
+            self._cached = image_size, self._load(self.name, image_size)
+        return self._cached[1]
+
+    def urls_of(self, name: str) -> list[str]:
+        """The photo of each face of another split of the dataset."""
+        return self._load(name, image_size=1).urls  # the faces are not used
+
+    def _load(self, name: str, image_size: int) -> datasets.Triplets:
+        return datasets.load_triplets(self.data_dir, self.dataset, name, image_size)
