@@ -173,9 +173,11 @@ def _faces(
             continue
         detections, url = detector.detect(image), path.absolute().as_uri()
         for number, detection in enumerate(detections, start=1):
-            face_id = f"{_text(path)}#{number}"
-            found.add(face_id, url, path, detection.box.sides, detection.score)
-            yield crop.crop_detection(image, detection).face
+            face = crop.crop_detection(image, detection).face
+            if face is not None:
+                face_id = f"{_text(path)}#{number}"
+                found.add(face_id, url, path, detection.box.sides, detection.score)
+                yield face
         if not detections and _takes_complete(path, detector, on_no_face, found):
             found.add(_text(path), url, path, complete, np.nan)
             yield crop.letterbox(image)[0]

@@ -43,7 +43,8 @@ def write_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
     """
     file = io.BytesIO()
     if path.suffix.lower() == ".npz":
-        np.savez_compressed(file, allow_pickle=False, **columns)
+        # The stub declares a keyword allow_pickle, so mypy checks the other keywords against it.
+        np.savez_compressed(file, **columns)  # type: ignore[arg-type]
     else:
         _write_parquet(file, columns)
     try:

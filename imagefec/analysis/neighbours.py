@@ -163,14 +163,14 @@ def neighbours_from_other_photos(
       UserError: as `NeighbourIndex.query`.
       ValueError: vectors are not finite [n, d].
     """
-    rows = np.arange(len(vectors)) if candidates is None else candidates
-    index = NeighbourIndex(vectors[rows], rows.tolist())
+    rows = list(range(len(vectors))) if candidates is None else candidates.tolist()
+    index = NeighbourIndex(vectors[rows], rows)
     faces_of: dict[Hashable, list[int]] = {}
-    for row in index.ids:
+    for row in rows:
         faces_of.setdefault(photos[row], []).append(row)
     same_photo = [faces_of.get(photos[row], []) for row in queries]
     found = index.query(vectors[np.asarray(queries, np.int64)], k, max_distance, same_photo)
-    return [[(rows[near.row].item(), near.distance) for near in nearest] for nearest in found]
+    return [[(rows[near.row], near.distance) for near in nearest] for nearest in found]
 
 
 def check_k(k: int, n_faces: int) -> None:
@@ -200,7 +200,9 @@ def check_max_distance(max_distance: float | None) -> float:
 def _ordered(
     distances: np.ndarray, rows: np.ndarray, excluded: set[int]
 ) -> list[tuple[float, int]]:
-    return sorted(pair for pair in zip(distances.tolist(), rows.tolist()) if pair[1] not in excluded)
+    return sorted(
+        pair for pair in zip(distances.tolist(), rows.tolist()) if pair[1] not in excluded
+    )
 
 
 def _checked(vectors: np.ndarray) -> np.ndarray:

@@ -100,6 +100,6 @@ def _standardized_ranks(values: np.ndarray) -> np.ndarray:
     from scipy.stats import rankdata
 
     ranks = np.asarray(rankdata(values))
-    centred = ranks - ranks.mean() if len(ranks) else ranks
+    centred = np.asarray(ranks - ranks.mean()) if len(ranks) else ranks
     length = np.linalg.norm(centred)
-    return np.asarray(centred / length if length > 0 else centred)
+    return centred / length if length > 0 else centred

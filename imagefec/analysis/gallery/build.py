@@ -1,4 +1,4 @@
-"""From a run to the two files of a gallery; selecting faces and rendering have files of their own."""
+"""From a run to the two files of a gallery; selection and rendering have files of their own."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def render_sheet(text: GalleryText, strips: list[Strip]) -> bytes:
 
 @cache
 def load_font(px: int, bold: bool = False) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """DejaVu Sans of matplotlib, which has far more letters than Pillow's own font, if installed."""
+    """Matplotlib's DejaVu Sans, which covers more letters than Pillow's own font, if installed."""
     try:
         import matplotlib as mpl
 
@@ -99,7 +99,11 @@ _SMOOTH = 4  # edges are drawn this many times larger, then averaged
 
 
 def _draw_strip(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, at: tuple[int, int], strip: Strip, no_neighbour: str
+    sheet: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    at: tuple[int, int],
+    strip: Strip,
+    no_neighbour: str,
 ) -> None:
     x, y = at
     _paste(sheet, (x, y), strip.query.face)

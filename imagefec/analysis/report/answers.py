@@ -1,17 +1,25 @@
-"""The three questions of a report, answered in sentences from its measures; no numbers are made here."""
+"""The three questions of a report, answered in sentences from its measures."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from imagefec.analysis.orderings import K
+from imagefec.analysis.orderings import N_NEIGHBOURS
+from imagefec.analysis.report.estimates import (
+    Estimate,
+    mean_over_queries,
+    n_of,
+    number,
+    percent,
+    points,
+)
 from imagefec.analysis.report.measures import (
     ConditionMeasures,
-    Estimate,
+    Contrast,
     Measures,
     PairMeasures,
-    over_queries,
 )
 
 CHANCE = 1 / 3
@@ -19,7 +27,7 @@ CHANCE = 1 / 3
 
 @dataclass(frozen=True)
 class Answer:
-    """A question, its answer in a word or two, and the numbers that bear it out, as sentences."""
+    """A question, a short verdict, and the numbers behind it in sentences."""
 
     question: str
     verdict: str
@@ -27,234 +35,185 @@ class Answer:
 
 
 def answer_all(measures: Measures, split: str) -> list[Answer]:
-    """The three answers, in the order asked.
+    """The three answers.
 
     Args:
       measures: of the runs.
-      split: its name, for the caveats of choosing on it.
+      split: its name, for the caveat about checkpoints selected on it.
     """
     return [how_well(measures, split), how_different(measures), how_useful_was_uda(measures)]
 
 
 def how_well(measures: Measures, split: str) -> Answer:
-    """The best condition's TPA against the raters' ceiling and chance."""
+    """The best condition's TPA, compared with human accuracy and chance."""
     best = measures.best
-    where = (
-        f"the {n_of(len(best.runs), 'seed')} of “{best.name}”"
-        if len(best.runs) > 1
-        else f"The one run of “{best.name}”"
-    )
-    among = (
-        f", the best of {len(measures.conditions)} conditions"
-        if len(measures.conditions) > 1
-        else ""
-    )
+    runs = f"Mean over {n_of(len(best.runs), 'seed')}" if len(best.runs) > 1 else "One run"
+    n_conditions = len(measures.conditions)
+    rank = f", the best of {n_conditions} conditions" if n_conditions > 1 else ""
     sentences = [
-        f"{'Mean over ' if len(best.runs) > 1 else ''}{where}{among}, on {measures.n_triplets:,} triplets; "
-        f"the error takes in {_parts(best)}."
+        f"{runs} of “{best.name}”{rank}, on {measures.n_triplets:,} triplets. "
+        f"{_error_sources(best)}"
     ]
-    if measures.ceiling is None:
+    if measures.human_tpa is None:
         sentences.append(
-            f"The split has no votes to tell a ceiling from. Chance is {percent(CHANCE)}."
+            f"The split has no votes to compute human accuracy from. Chance is {percent(CHANCE)}."
         )
     else:
-        way = (
-            (best.tpa.value - CHANCE) / (measures.ceiling - CHANCE)
-            if measures.ceiling > CHANCE
-            else math.nan
-        )
+        gap = measures.human_tpa - CHANCE
+        closed = (best.tpa.value - CHANCE) / gap if gap > 0 else math.nan
         sentences.append(
-            f"A rater agrees with the other raters on {percent(measures.ceiling)} of the same triplets, chance is "
-            f"{percent(CHANCE)}: the model is {100 * way:.0f} % of the way from chance to the raters."
+            f"Leave-one-out human accuracy (one rater against the majority of the others) is "
+            f"{percent(measures.human_tpa)} on the same triplets, and chance is "
+            f"{percent(CHANCE)}: the model closes {100 * closed:.0f} % of the gap between them."
         )
-    sentences += _caveats(measures, split)
     return Answer(
         "How well did we do in triplet prediction accuracy (TPA)?",
-        f"TPA {percent(Estimate(best.tpa.value, best.whole_error))}.",
-        " ".join(sentences),
+        f"TPA {percent(best.total_tpa)}.",
+        " ".join([*sentences, *_caveats(measures, split)]),
     )
 
 
 def how_different(measures: Measures) -> Answer:
-    """Whether models of clearly different TPA find different neighbours."""
-    question = "Do models of clearly different TPA differ in their qualitative results?"
+    """Whether models with clearly different TPA find different neighbours."""
+    question = "Do models with clearly different TPA differ qualitatively?"
     if len(measures.conditions) < 2:
         return Answer(
             question,
-            "Not asked.",
-            "One condition was given; it takes two of different TPA to answer this.",
+            "Not evaluated.",
+            "There is one condition; the comparison requires two with different TPA.",
         )
     gap = measures.contrasts[-1].difference
     best, worst = measures.best, measures.worst
-    tpas = f"“{best.name}” and “{worst.name}” differ by {points(Estimate(-gap.value, gap.error), sign=False)} of TPA."
-    apart = [pair for pair in measures.pairs if _joins(pair, best, worst)]
-    # Of one seed they may have begun from the same weights, and be alike for that.
-    apart = [pair for pair in apart if not pair.same_seed] or apart
-    alike = [pair for pair in measures.pairs if _joins(pair, best, best)]
-    if not apart:
-        return Answer(
-            question,
-            "Cannot be told.",
-            f"{tpas} The embeddings of one are not finite, or the split has too few "
-            "faces, so there are no neighbours to compare.",
-        )
-    chance = Estimate(K / max(1, measures.n_faces - 1), math.nan)
-    text = [
-        tpas,
-        f"A run of the one and a run of the other share {percent(_overlap(apart))} of the {K} nearest neighbours of a "
-        f"face ({percent(chance)} by chance), and the order in which they put all faces correlates by {_order(apart)} "
-        "(Spearman).",
+    sentences = [
+        f"The TPA of “{best.name}” and “{worst.name}” differs by "
+        f"{points(Estimate(-gap.value, gap.error), sign=False)}."
     ]
-    if not alike:
-        text.append(
-            f"“{best.name}” has no two seeds, so how much two equally good models share is not known."
+    between = [pair for pair in measures.pairs if _joins(pair, best, worst)]
+    # Runs of the same seed may have the same initial weights, and agree for that reason.
+    between = [pair for pair in between if not pair.same_seed] or between
+    within = [pair for pair in measures.pairs if _joins(pair, best, best)]
+    if not between:
+        sentences.append(
+            "No neighbours can be compared: the embeddings of one condition are not finite, or the "
+            "split has too few faces."
+        )
+        return Answer(question, "Cannot be determined.", " ".join(sentences))
+    chance = percent(N_NEIGHBOURS / max(1, measures.n_faces - 1))
+    sentences.append(
+        f"Between a run of one and a run of the other, the neighbour overlap is "
+        f"{percent(_overlap(between))} (share of the {N_NEIGHBOURS} nearest neighbours of a face "
+        f"that both find; {chance} by chance), and the rank correlation of the distances is "
+        f"{_correlation(between)} (Spearman)."
+    )
+    unclear = "The TPA of these models does not differ clearly."
+    if not within:
+        sentences.append(
+            f"“{best.name}” has one seed, so the agreement of two equally good models is unknown."
         )
         return Answer(
-            question,
-            "Cannot be told." if gap.clear else "These models do not differ clearly.",
-            " ".join(text),
+            question, "Cannot be determined." if gap.clear else unclear, " ".join(sentences)
         )
-    text.append(
-        f"Two seeds of “{best.name}” share {percent(_overlap(alike))} and correlate by {_order(alike)}."
-    )
-    # Over the same queries, so the error of the difference is that of paired numbers.
-    lost = over_queries(
-        [
-            np.mean([pair.overlap for pair in alike], axis=0)
-            - np.mean([pair.overlap for pair in apart], axis=0)
-        ]
-    )
-    text.append(
-        f"That is {points(Estimate(abs(lost.value), lost.error), sign=False)} {'more' if lost.value >= 0 else 'less'}."
+    lost = _overlap_difference(within, between)
+    sentences.append(
+        f"Between two seeds of “{best.name}”, the overlap is {percent(_overlap(within))} and the "
+        f"correlation is {_correlation(within)}. The overlap between seeds is "
+        f"{points(Estimate(abs(lost.value), lost.error), sign=False)} "
+        f"{'higher' if lost.value >= 0 else 'lower'}."
     )
     if not gap.clear:
-        text.append(
-            "Their TPA differs by less than two standard errors, so the question is left open."
+        sentences.append(
+            "The difference in TPA is below two standard errors, so the question remains open."
         )
-        return Answer(question, "These models do not differ clearly.", " ".join(text))
-    return Answer(
-        question,
-        "Yes, by more than two seeds of one model do."
+        return Answer(question, unclear, " ".join(sentences))
+    verdict = (
+        "Yes: more than two seeds of one model do."
         if lost.clear and lost.value > 0
-        else "Not by more than two seeds of one model do.",
-        " ".join(text),
+        else "No: not more than two seeds of one model do."
     )
-
-
-def _overlap(pairs: list[PairMeasures]) -> Estimate:
-    return over_queries([pair.overlap for pair in pairs])
-
-
-def _order(pairs: list[PairMeasures]) -> str:
-    return number(over_queries([pair.rank_correlation for pair in pairs]))
+    return Answer(question, verdict, " ".join(sentences))
 
 
 def how_useful_was_uda(measures: Measures) -> Answer:
-    """TPA and invariance with UDA against the same without."""
+    """TPA and invariance with UDA, compared with the same settings without it."""
     question = "How useful was unsupervised data augmentation (UDA)?"
     if not measures.uda:
         return Answer(
             question,
-            "Not asked.",
-            "No two of the conditions given differ in the weight of UDA alone, one of them "
-            "without it (weight 0).",
+            "Not evaluated.",
+            "No two conditions differ only in the weight of UDA with one of them at weight 0.",
         )
-    _, contrasts = max(measures.uda, key=lambda series: sum(len(one.runs) for one in series[0]))
-    best = max(contrasts, key=lambda one: one.difference.value)
+    _, contrasts = max(
+        measures.uda, key=lambda series: sum(len(condition.runs) for condition in series[0])
+    )
+    best = max(contrasts, key=lambda contrast: contrast.difference.value)
     if best.difference.clear and best.difference.value > 0:
         verdict = "It raised TPA."
-    elif all(one.difference.clear and one.difference.value < 0 for one in contrasts):
+    elif all(each.difference.clear and each.difference.value < 0 for each in contrasts):
         verdict = "It lowered TPA."
     else:
         verdict = "No clear gain in TPA."
-    text = [
-        _of_weight(one.first, one.difference, one.paired)
-        + _of_invariance(one.first, one.second, one.invariance)
-        for one in contrasts
-    ]
-    more = (
-        f" {n_of(len(measures.uda) - 1, 'more series')} in the table below."
-        if len(measures.uda) > 1
-        else ""
-    )
     off = contrasts[0].second
-    text.append(f"Weight 0 has TPA {percent(Estimate(off.tpa.value, off.whole_error))}.{more}")
-    return Answer(question, verdict, " ".join(text))
+    sentences = [
+        *map(_effect_of_weight, contrasts),
+        f"At weight 0, TPA is {percent(off.total_tpa)}.",
+    ]
+    if len(measures.uda) > 1:
+        sentences.append(f"{n_of(len(measures.uda) - 1, 'more series')} in the tables below.")
+    return Answer(question, verdict, " ".join(sentences))
 
 
-def percent(value: float | Estimate | None) -> str:
-    """45.2 ± 0.8 %"""
-    if value is None:
-        return "none"
-    if not isinstance(value, Estimate):
-        return f"{100 * value:.1f} %"
-    return f"{100 * value.value:.1f}{'' if math.isnan(value.error) else f' ± {100 * value.error:.1f}'} %"
-
-
-def points(value: Estimate, sign: bool = True) -> str:
-    """+1.2 ± 0.4 points, of a hundred"""
-    number_ = f"{100 * value.value:+.1f}" if sign else f"{100 * value.value:.1f}"
-    return f"{number_}{'' if math.isnan(value.error) else f' ± {100 * value.error:.1f}'} points".replace(
-        "-", "−"
-    )
-
-
-def number(value: Estimate | None) -> str:
-    """0.41 ± 0.02"""
-    if value is None:
-        return "none"
-    return f"{value.value:.2f}{'' if math.isnan(value.error) else f' ± {value.error:.2f}'}".replace(
-        "-", "−"
-    )
-
-
-def n_of(n: int, what: str) -> str:
-    """1 seed, 3 seeds"""
-    return f"{n} {what}{'' if n == 1 or what.endswith('s') else 's'}"
-
-
-def _parts(one: ConditionMeasures) -> str:
-    triplets = (
-        f"which triplets were judged (± {100 * one.triplet_error:.1f}, clustered by photograph)"
-    )
-    if math.isnan(one.tpa.error):
-        return f"{triplets}, and not the seed, of which there is one"
-    return f"the seeds (± {100 * one.tpa.error:.1f}) and {triplets}"
+def _error_sources(condition: ConditionMeasures) -> str:
+    triplets = f"the sample of triplets (± {100 * condition.triplet_error:.1f}, clustered by photo)"
+    if math.isnan(condition.tpa.error):
+        return f"The standard error covers {triplets}, but not the seed."
+    return f"The standard error combines seeds (± {100 * condition.tpa.error:.1f}) and {triplets}."
 
 
 def _caveats(measures: Measures, split: str) -> list[str]:
-    said = []
+    sentences = []
     if measures.n_triplets < 100:
-        said.append("Fewer than 100 triplets say little: mind the error.")
-    own = [one.run for condition in measures.conditions for one in condition.runs]
-    chosen_on = {str(run.info.get("eval_split") or "test") for run in own}
-    if split in chosen_on:
-        said.append(
-            f"The runs' best checkpoints were chosen by their TPA on this same split, {split}, so the numbers are "
-            "somewhat too high."
+        sentences.append("With fewer than 100 triplets, the TPA is imprecise.")
+    runs = [run.run for condition in measures.conditions for run in condition.runs]
+    if split in {str(run.info.get("eval_split") or "test") for run in runs}:
+        sentences.append(
+            f"The runs' best checkpoints were selected by TPA on this split ({split}), so the "
+            "numbers are biased upwards."
         )
-    return said
+    return sentences
+
+
+def _overlap(pairs: Sequence[PairMeasures]) -> Estimate:
+    return mean_over_queries([pair.overlap for pair in pairs])
+
+
+def _correlation(pairs: Sequence[PairMeasures]) -> str:
+    return number(mean_over_queries([pair.rank_correlation for pair in pairs]))
+
+
+def _overlap_difference(first: Sequence[PairMeasures], second: Sequence[PairMeasures]) -> Estimate:
+    """Difference of the neighbour overlaps, paired by query."""
+    means = (np.mean([pair.overlap for pair in pairs], axis=0) for pairs in (first, second))
+    return mean_over_queries([np.subtract(*means)])
 
 
 def _joins(pair: PairMeasures, first: ConditionMeasures, second: ConditionMeasures) -> bool:
-    sides = [{id(one) for one in its.runs} for its in (first, second)]
+    """Whether a pair has one run of each condition."""
+    sides = [{id(run) for run in condition.runs} for condition in (first, second)]
     ends = id(pair.first), id(pair.second)
     return (ends[0] in sides[0] and ends[1] in sides[1]) or (
         ends[0] in sides[1] and ends[1] in sides[0]
     )
 
 
-def _of_weight(one: ConditionMeasures, difference: Estimate, paired: int) -> str:
-    how = f", {paired} seeds paired" if paired else ""
-    return f"Weight {one.condition.uda_weight:g} changed TPA by {points(difference)}{how}"
-
-
-def _of_invariance(
-    one: ConditionMeasures, off: ConditionMeasures, difference: Estimate | None
-) -> str:
-    if difference is None:
-        return "; its invariance could not be measured."
+def _effect_of_weight(contrast: Contrast) -> str:
+    paired = f" (paired over {n_of(contrast.paired, 'seed')})" if contrast.paired else ""
+    effect = (
+        f"Weight {contrast.first.condition.uda_weight:g} changed TPA by "
+        f"{points(contrast.difference)}{paired}"
+    )
+    if contrast.view_distance is None:
+        return f"{effect}; the view distance could not be measured."
     return (
-        f", and the distance of two views of a face, as a share of that between faces, from {number(off.invariance)} to "
-        f"{number(one.invariance)}."
+        f"{effect} and the view distance from {number(contrast.second.view_distance)} to "
+        f"{number(contrast.first.view_distance)}."
     )

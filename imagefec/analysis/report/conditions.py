@@ -1,9 +1,10 @@
-"""Runs sorted into conditions: runs that differ in their seed alone are one; nothing is measured here."""
+"""Groups runs into conditions: runs that differ only in their seed form one. It measures nothing."""
 
+import inspect
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +12,17 @@ from imagefec.errors import UserError
 from imagefec.model.run import INIT_CHECKPOINT, SEED, Run
 
 UDA = "uda_consistency."
-_MOST_SETTINGS_IN_A_NAME, _LONGEST_NAME = 2, 40
+_MAX_SETTINGS_IN_NAME, _MAX_NAME_LENGTH = 2, 40
 _UDA_TERM = ("distance", "stop_gradient", "ramp_steps", "dataset", "batch_faces")
 _BOOKKEEPING = ("training.steps_per_eval", "training.steps_per_checkpoint", "training.eval_split")
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Runs of equal settings, in the order of their seeds.
+    """Runs of equal settings, ordered by seed.
 
     Attributes:
-      name: what tells it from the others, short enough for a table.
+      name: distinguishes it from the other conditions; short enough for a table.
       runs: one or more.
     """
 
@@ -30,31 +31,30 @@ class Condition:
 
     @property
     def uda_weight(self) -> float:
+        """Weight of the UDA term; 0 for none."""
         return self.runs[0].uda_weight
 
     @property
     def uda_term(self) -> str:
-        """UDA's settings but its weight, where they are set: "distance squared_l2, ramp steps 2000"."""
+        """Settings of the UDA term without its weight: "distance squared_l2, ramp steps 2000"."""
         return _uda_term(self.runs[0])
 
 
-def read_runs(run_dirs: Sequence[str | os.PathLike]) -> list[Run]:
-    """Reads runs that can stand in one report.
+def read_runs(run_dirs: Sequence[str | os.PathLike[str]]) -> list[Run]:
+    """Opens runs that can be compared in one report.
 
     Raises:
-      UserError: none is given, one comes twice, lacks a checkpoint or is broken, or they differ in
+      UserError: there is no run, one is repeated, damaged or has no checkpoint, or they differ in
         dataset or dimension.
     """
     if not run_dirs:
-        raise UserError(
-            "no run is given. Name run directories after --runs, such as --runs runs/*."
-        )
+        raise UserError("No run was given. Give run directories, such as --runs runs/*.")
     runs = [_opened(path) for path in run_dirs]
-    where: dict[str, Run] = {}
+    first_of: dict[str, Run] = {}
     for run in runs:
-        other = where.setdefault(os.path.realpath(run.path), run)
+        other = first_of.setdefault(os.path.realpath(run.path), run)
         if other is not run:
-            raise UserError(f"{run.path}: the same run as {other.path}. Name each run once.")
+            raise UserError(f"{run.path}: the same run as {other.path}. Give each run once.")
     for what, values in (
         ("dataset", [str(run.info.get("dataset", "fec")) for run in runs]),
         ("d_embedding", [_dimension(run) for run in runs]),
@@ -62,129 +62,168 @@ def read_runs(run_dirs: Sequence[str | os.PathLike]) -> list[Run]:
         for run, value in zip(runs, values):
             if value != values[0]:
                 raise UserError(
-                    f"{run.path}: its {what} is {value}, that of {runs[0].path} is {values[0]}. One report holds "
-                    f"runs of one {what}; make one report for each."
+                    f"{run.path}: its {what} is {value}, but that of {runs[0].path} is "
+                    f"{values[0]}. All runs of a report must have the same {what}; make one report "
+                    "for each."
                 )
     return runs
 
 
-def sort_into_conditions(runs: Sequence[Run]) -> list[Condition]:
-    """Puts runs together whose settings are equal but for the seed and the path of the run that they began from.
+def group_by_condition(runs: Sequence[Run]) -> list[Condition]:
+    """Groups runs whose settings are equal except for the seed and the path of init_checkpoint.
 
-    A run without config.gin is a condition of its own. The conditions come in the order of their
-    first runs.
+    A run without settings is a condition of its own. The conditions are in the order of their first
+    runs.
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        key = _key(comparable(run)) if run.settings else str(run.path)
+        key = _key(comparable_settings(run)) if run.settings else str(run.path)
         groups.setdefault(key, []).append(run)
     members = [
         tuple(sorted(group, key=lambda run: (run.seed, run.name))) for group in groups.values()
     ]
-    return [Condition(name, group) for name, group in zip(_distinct(_names(members)), members)]
+    return [Condition(name, group) for name, group in zip(_unique(_names(members)), members)]
 
 
-def comparable(run: Run, without_uda: bool = False) -> dict[str, Any]:
-    """The settings that make a condition: no seed, and of the run begun from only that there is one.
+def comparable_settings(run: Run, without_uda: bool = False) -> dict[str, Any]:
+    """The settings that define a condition: without the seed, init_checkpoint only as "given".
 
     Args:
-      run: its files.
-      without_uda: leave out the consistency term and the second view that it takes as well.
+      run: the run.
+      without_uda: leave out the UDA term and the second view that it requires.
     """
     settings = {name: value for name, value in run.settings.items() if name != SEED}
     if settings.get(INIT_CHECKPOINT) is not None:
         settings[INIT_CHECKPOINT] = "given"
-    if without_uda:
-        settings = {
-            name: value
-            for name, value in settings.items()
-            if not name.startswith(UDA) and name != "Augment.views"
-        }
-    elif run.uda_weight == 0:  # without weight the term's other settings do nothing
+    # Without weight, the other settings of the term have no effect.
+    if without_uda or run.uda_weight == 0:
         settings = {name: value for name, value in settings.items() if not name.startswith(UDA)}
+    if without_uda:
+        settings.pop("Augment.views", None)
     return settings
 
 
 def uda_series(conditions: Sequence[Condition]) -> list[list[Condition]]:
-    """Conditions that differ in UDA's weight alone, and before them the one that differs by having none; by weight."""
+    """Series of conditions that differ only in the weight of the UDA term, by weight, from 0."""
     without: dict[str, Condition] = {}
-    series: dict[tuple, list[Condition]] = {}
+    series: dict[tuple[str, str], list[Condition]] = {}
     for condition in conditions:
         if condition.runs[0].settings:
-            key = _key(comparable(condition.runs[0], without_uda=True))
+            key = _key(comparable_settings(condition.runs[0], without_uda=True))
             if condition.uda_weight == 0:
                 without[key] = condition
             else:
                 series.setdefault((key, condition.uda_term), []).append(condition)
     return [
-        [without[key], *sorted(found, key=lambda one: one.uda_weight)]
+        [without[key], *sorted(found, key=lambda condition: condition.uda_weight)]
         for (key, _), found in series.items()
         if key in without
     ]
 
 
-def _opened(path: str | os.PathLike) -> Run:
+def _opened(path: str | os.PathLike[str]) -> Run:
     run = Run.open(path)
-    _ = run.checkpoint, run.settings, run.history  # broken ones are refused before any work
+    _ = run.checkpoint, run.settings, run.history  # damaged ones are refused before any work
     return run
 
 
-def _key(settings: Any) -> str:
-    return json.dumps(settings, sort_keys=True, default=str)
+def _key(value: Any) -> str:
+    """A text that is equal for equal settings: 1 and 1.0, or a list and a tuple, are equal."""
+    return json.dumps(_floats(value), sort_keys=True, default=str)
+
+
+def _floats(value: Any) -> Any:
+    match value:
+        case bool():
+            return value
+        case int():
+            return float(value)
+        case dict():
+            return {name: _floats(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_floats(item) for item in value]
+        case _:
+            return value
 
 
 def _names(members: Sequence[Sequence[Run]]) -> list[str]:
-    """A recipe's name, and what differs among the conditions of that recipe; else the folder's name without its seed."""
+    """Names of conditions: the recipe and the settings that differ within it, or the folder."""
     recipes = [str(group[0].info.get("recipe") or "") for group in members]
-    one_recipe = len(members) > 1 and len(set(recipes)) == 1  # then it tells none from the others
+    one_recipe = len(members) > 1 and len(set(recipes)) == 1  # then it distinguishes nothing
     names = []
     for group, recipe in zip(members, recipes):
-        beside = [comparable(other[0]) for other, its in zip(members, recipes) if its == recipe]
-        own = comparable(group[0])
-        every = {name for settings in beside for name in settings}
-        differing = sorted(
-            name for name in every if len({_key(settings.get(name)) for settings in beside}) > 1
-        )
-        beyond = [name for name in differing if not name.startswith(UDA)]
-        beyond = [name for name in beyond if name not in _BOOKKEEPING] or beyond
-        parts = [f"{_short(name)} {own[name]}" for name in beyond if name in own]
-        if f"{UDA}weight" in differing:
-            terms = {
-                _uda_term(other[0])
-                for other, its in zip(members, recipes)
-                if its == recipe and other[0].uda_weight
-            }
-            parts.append(
-                f"UDA {group[0].uda_weight:g}"
-                + (f" ({_uda_term(group[0])})" if len(terms) > 1 and group[0].uda_weight else "")
-            )
+        same_recipe = [other[0] for other, its in zip(members, recipes) if its == recipe]
+        parts, n_settings = _name_parts(group[0], same_recipe)
         name = ", ".join([*([recipe] if recipe and not (one_recipe and parts) else []), *parts])
-        if name and len(beyond) <= _MOST_SETTINGS_IN_A_NAME and len(name) <= _LONGEST_NAME:
-            names.append(name)
-        else:
-            names.append(re.sub(r"[-_.]?(seed|s)?[-_=]?\d+$", "", group[0].name) or group[0].name)
+        short = n_settings <= _MAX_SETTINGS_IN_NAME and len(name) <= _MAX_NAME_LENGTH
+        names.append(name if name and short else _folder_name(group[0]))
     return names
 
 
+def _name_parts(run: Run, same_recipe: Sequence[Run]) -> tuple[list[str], int]:
+    """What distinguishes a run from others, and how many settings without UDA's that takes."""
+    settings = [comparable_settings(other) for other in same_recipe]
+    differing = _differing(settings)
+    own = comparable_settings(run)
+    named = [name for name in differing if not name.startswith(UDA)]
+    named = [name for name in named if name not in _BOOKKEEPING] or named
+    named = _without_repeats(named, settings)
+    parts = [_setting_text(name, own[name]) for name in named if name in own]
+    if f"{UDA}weight" in differing:
+        terms = {_uda_term(other) for other in same_recipe if other.uda_weight}
+        term = f" ({_uda_term(run)})" if len(terms) > 1 and run.uda_weight else ""
+        parts.append(f"UDA {run.uda_weight:g}{term}")
+    return parts, len(named)
+
+
+def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = {name for each in settings for name in each}
+    return sorted(name for name in names if len({_key(each.get(name)) for each in settings}) > 1)
+
+
+def _without_repeats(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names without those that repeat another: training.steps and warmup_cosine.steps."""
+    first_of: dict[tuple[str, str], str] = {}
+    for name in names:
+        values = _key([each.get(name) for each in settings])
+        first_of.setdefault((name.rpartition(".")[2], values), name)
+    return list(first_of.values())
+
+
+def _folder_name(run: Run) -> str:
+    """The run's folder without its seed."""
+    return re.sub(r"[-_.]?(seed|s)?[-_=]?\d+$", "", run.name) or run.name
+
+
 def _uda_term(run: Run) -> str:
-    found = {name.replace("_", " "): run.settings.get(UDA + name) for name in _UDA_TERM}
+    found = {name: run.settings.get(UDA + name) for name in _UDA_TERM}
     return ", ".join(
-        f"{name} {value}" for name, value in found.items() if value not in (None, False, 0)
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in found.items()
+        if value not in (None, False, 0)
     )
 
 
-def _short(setting: str) -> str:
-    """`TripletLoss.margin` -> margin; what says little alone keeps its owner."""
+def _setting_text(setting: str, value: Any) -> str:
+    """`TripletLoss.margin`, 0.2 -> "margin 0.2"; the owner is named unless the name is clear."""
     owner, _, name = setting.rpartition(".")
-    return (
-        name.replace("_", " ")
-        if owner in ("training", "") or name in ("margin", "temperature")
-        else f"{owner} {name}"
-    )
+    clear = owner in ("training", "") or name in ("margin", "temperature")
+    label = name.replace("_", " ") if clear else f"{owner} {name}"
+    match value:
+        case None | False:
+            return f"no {label}"
+        case True:
+            return label
+        case str():
+            return f"{label} {value.lstrip('@%')}"
+        case list() | tuple():
+            return f"{label} {' '.join(map(str, value))}"
+        case _:
+            return f"{label} {value}"
 
 
-def _distinct(names: list[str]) -> list[str]:
-    """Names as they are where they differ, else numbered."""
+def _unique(names: Sequence[str]) -> list[str]:
+    """The names, with numbers added to repeated ones."""
     return [
         name if names.count(name) == 1 else f"{name} ({names[: place + 1].count(name)})"
         for place, name in enumerate(names)
@@ -192,9 +231,7 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def _dimension(run: Run) -> int:
-    import inspect
-
     from imagefec.model import ImageFEC
 
     default = inspect.signature(ImageFEC).parameters["d_embedding"].default
-    return run.info["model"].get("d_embedding", default)
+    return run.model_settings.get("d_embedding", default)

@@ -1,30 +1,29 @@
-"""Embeddings and augmentation measures of runs, computed once and kept beside the report; no scores."""
+"""Embeddings and invariance of runs, computed once and cached beside the report; no scores."""
 
 import contextlib
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imagefec.data.store import datasets
+from imagefec.analysis.split import SplitLoader
 from imagefec.errors import UserError
 from imagefec.model.run import Run
 
-FORMAT = 1  # of the kept files; raise it where what they hold is computed otherwise
+FORMAT = 1  # of the cached files; increase it if their contents are computed differently
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """What a run makes of a split's faces.
+    """A run's embeddings of a split's faces.
 
     Attributes:
-      vectors: float32 [n, d], one a face of the split.
-      invariance: of imagefec.analysis.invariance.
-      step: at which the checkpoint was written; None where it does not say.
+      vectors: float32 [n, d], one per face of the split.
+      invariance: as in imagefec.analysis.invariance.
+      step: training step of the checkpoint; None if unknown.
     """
 
     vectors: np.ndarray
@@ -32,58 +31,41 @@ class Embedded:
     step: int | None
 
 
-class Split:
-    """A split of a built dataset, loaded at the sizes asked for, the last one kept."""
-
-    def __init__(self, data_dir: str | os.PathLike, dataset: str, name: str):
-        self.data_dir, self.dataset, self.name = data_dir, dataset, name
-        self._held: tuple[int, datasets.Triplets] | None = None
-
-    def at(self, image_size: int) -> datasets.Triplets:
-        if self._held is None or self._held[0] != image_size:
-            self._held = None
-            self._held = (
-                image_size,
-                datasets.load_triplets(self.data_dir, self.dataset, self.name, image_size),
-            )
-        return self._held[1]
-
-
 def embed_split(
-    run: Run, split: Split, faces_digest: str, ranges: dict[str, float], cache: Path
+    run: Run, split: SplitLoader, faces_digest: str, ranges: dict[str, float], cache: Path
 ) -> Embedded:
-    """Embeds a split with a run, or reads what an earlier call kept.
+    """Embeds a split with a run, or reads the result of an earlier call.
 
     Args:
-      run: its files.
+      run: the run.
       split: the faces.
-      faces_digest: `digest_of` the split, so that another set of faces is not taken for it.
-      ranges: of the augmentation to measure invariance against.
-      cache: folder for kept files, there already; each is named by what it was computed from.
+      faces_digest: `digest_of` the split's face ids, which identifies the faces in the cache.
+      ranges: of the augmentation that invariance is measured with.
+      cache: existing folder for cached files; each is named by the digest of its inputs.
 
     Raises:
       UserError: the run or the split is damaged.
-      OSError: the folder cannot be written.
+      OSError: the folder cannot be written to.
     """
     from imagefec.analysis.invariance import N_FACES, augmentation_invariance
     from imagefec.model import Embedder, checkpoint
 
-    asked = {
+    inputs = {
         "format": FORMAT,
-        "checkpoint": digest_of_checkpoint(run),
+        "checkpoint": _file_digest(run.checkpoint),
         "faces": faces_digest,
-        "model": run.info["model"],
-        "image_size": run.info["image_size"],
+        "model": run.model_settings,
+        "image_size": run.image_size,
         "ranges": sorted(ranges.items()),
         "n_faces": N_FACES,
     }
-    path = cache / f"{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:24]}.npz"
+    path = cache / f"{hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:24]}.npz"
     if path.is_file():
-        with contextlib.suppress(UserError, KeyError):  # torn, or no such file: computed anew
+        with contextlib.suppress(UserError, KeyError):  # truncated or foreign: computed again
             arrays, meta = checkpoint.load(path)
             return Embedded(arrays["vectors"], meta["invariance"], meta["step"])
-    embedder = Embedder.load(run.path)
-    faces = split.at(embedder.image_size).faces
+    embedder = Embedder.load(run)
+    faces = split.load(run.image_size).faces
     found = Embedded(
         embedder.embed(faces),
         augmentation_invariance(embedder, faces, ranges),
@@ -95,15 +77,11 @@ def embed_split(
     return found
 
 
-def digest_of(data: datasets.Triplets) -> str:
-    """Of a split's faces and their order."""
-    return hashlib.sha256("\n".join(data.face_ids).encode()).hexdigest()
+def digest_of(face_ids: list[str]) -> str:
+    """SHA-256 of face ids and their order."""
+    return hashlib.sha256("\n".join(face_ids).encode()).hexdigest()
 
 
-def digest_of_checkpoint(run: Run) -> str:
-    """SHA-256 of the checkpoint file that the embedder takes."""
-    digest = hashlib.sha256()
-    with open(run.checkpoint, "rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
