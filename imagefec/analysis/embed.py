@@ -174,7 +174,7 @@ def _faces(
         detections, url = detector.detect(image), path.absolute().as_uri()
         for number, detection in enumerate(detections, start=1):
             face = crop.crop_detection(image, detection).face
-            if face is not None:
+            if face is not None:  # always so for a detection; FaceCrop covers dropped faces, too
                 face_id = f"{_text(path)}#{number}"
                 found.add(face_id, url, path, detection.box.sides, detection.score)
                 yield face

@@ -99,7 +99,10 @@ def _standardized_ranks(values: np.ndarray) -> np.ndarray:
     """Ranks, averaged over ties, with mean 0 and a sum of squares of 1."""
     from scipy.stats import rankdata
 
-    ranks = np.asarray(rankdata(values))
-    centred = np.asarray(ranks - ranks.mean()) if len(ranks) else ranks
-    length = np.linalg.norm(centred)
-    return centred / length if length > 0 else centred
+    ranks: np.ndarray = np.asarray(rankdata(values), np.float64)
+    if len(ranks):
+        ranks -= ranks.mean()
+    length = np.linalg.norm(ranks)
+    if length > 0:
+        ranks /= length
+    return ranks

@@ -1,4 +1,4 @@
-"""A run that was never trained and the builder's own dummy data, built: enough to evaluate and to show."""
+"""An untrained run and the built dummy data: enough for evaluation and galleries."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def data(data_dir):
-    """The split "train" at the size of the run: 9 faces of 5 photographs."""
+    """The split "train" at the size of the run: 9 faces of 5 photos."""
     from imagefec.data.store import datasets
 
     return datasets.load_triplets(data_dir, image_size=SIZE)
@@ -45,7 +45,7 @@ def data(data_dir):
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
-    """Random weights under the names of a real run's: far quicker than to let Trax draw them."""
+    """A run of random weights, made much faster than by Trax's initialization."""
     from imagefec.compat import ShapeDtype, nested_map
     from imagefec.model import ImageFEC, checkpoint
 
@@ -77,5 +77,5 @@ def embedder(run):
 
 @pytest.fixture(scope="session")
 def faces_dir():
-    """Faces as crop wrote them, with their faces.csv."""
+    """Faces as written by crop, with their faces.csv."""
     return MANUAL / "faces"

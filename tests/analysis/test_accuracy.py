@@ -7,11 +7,12 @@ import pytest
 
 from imagefec.analysis import accuracy
 from imagefec.data.store.datasets import Triplets
+from imagefec.maths import metrics
 
 N_FACES = 30
 
 
-def made(n=200, n_photos=12, seed=3):
+def make_triplets(n=200, n_photos=12, seed=3):
     random = np.random.default_rng(seed)
     triplets = np.array([random.choice(N_FACES, 3, replace=False) for _ in range(n)], np.int32)
     votes = random.multinomial(6, [0.15, 0.15, 0.7], n).astype(np.int32)
@@ -28,16 +29,20 @@ def made(n=200, n_photos=12, seed=3):
 
 @pytest.fixture
 def data():
-    return made()
+    return make_triplets()
 
 
 @pytest.fixture
-def right():
+def correct():
     return np.random.default_rng(5).random(200) < 0.7
 
 
+def scores_of(correct, data):
+    return accuracy.tpa_and_parts(correct, data, accuracy.triplet_photos(data))
+
+
 def naive_error(values, photos):
-    """Sums the products of residuals of all pairs of triplets that show a photograph in common."""
+    """Sums the products of residuals of all pairs of triplets that share a photo."""
     residuals = np.asarray(values, float) - np.mean(values)
     total = sum(
         residuals[i] * residuals[j]
@@ -52,70 +57,72 @@ def photos_of(data, chosen):
     return [{data.urls[row] for row in triplet} for triplet in data.triplets[chosen]]
 
 
-def test_both_errors_stand_beside_the_accuracy(data, right):
-    found = accuracy.accuracy(right, accuracy.photographs(data))
-    share = right.sum() / 200
+def test_triplets_have_the_same_photo_number_where_their_faces_have_the_same_url(data):
+    numbers = accuracy.triplet_photos(data)
+    for triplet, row in zip(data.triplets, numbers):
+        for face, number in zip(triplet, row):
+            same = [other for other in range(N_FACES) if data.urls[other] == data.urls[face]]
+            assert np.array_equal(numbers == number, np.isin(data.triplets, same))
+
+
+def test_both_standard_errors_are_beside_the_accuracy(data, correct):
+    found = scores_of(correct, data)
+    share = correct.sum() / 200
     assert found["tpa"] == pytest.approx(share) and found["n_triplets"] == 200
     assert found["tpa_se"] == pytest.approx((share * (1 - share) / 200) ** 0.5)
     assert found["tpa_se_clustered"] == pytest.approx(
-        naive_error(right, photos_of(data, slice(None)))
+        naive_error(correct, photos_of(data, slice(None)))
     )
 
 
-def test_types_have_their_own_accuracy_errors_and_ceiling(data, right):
-    from imagefec.maths import metrics
-
-    for code, part in enumerate(accuracy.accuracy_by_type(right, data).values()):
+def test_types_have_their_own_accuracy_errors_and_human_accuracy(data, correct):
+    for code, part in enumerate(scores_of(correct, data)["by_type"].values()):
         own = [place for place in range(200) if data.types[place] == code]
         assert part["n_triplets"] == len(own) > 40
-        assert part["tpa"] == pytest.approx(sum(right[own]) / len(own))
+        assert part["tpa"] == pytest.approx(sum(correct[own]) / len(own))
         assert part["tpa_se_clustered"] == pytest.approx(
-            naive_error(right[own], photos_of(data, own))
+            naive_error(correct[own], photos_of(data, own))
         )
-        assert part["human_tpa"] == pytest.approx(metrics.rater_accuracy(data.vote_counts[own]))
+        assert part["human_tpa"] == pytest.approx(
+            metrics.leave_one_out_human_accuracy(data.vote_counts[own])
+        )
 
 
-def test_triplets_are_sorted_by_how_many_raters_chose_the_odd_face(data, right):
+def test_triplets_are_grouped_by_how_many_raters_chose_the_odd_face(data, correct):
     data.vote_counts[:4] = 0
-    found = accuracy.accuracy_by_agreement(right, data)
-    counts = {}
-    for votes, is_right in zip(data.vote_counts.tolist(), right):
+    found = scores_of(correct, data)["by_agreement"]
+    groups = {}
+    for votes, is_correct in zip(data.vote_counts.tolist(), correct):
         if sum(votes):
-            counts.setdefault(str(votes[2]), []).append(is_right)
+            groups.setdefault(str(votes[2]), []).append(is_correct)
     assert {key: (part["tpa"], part["n_triplets"]) for key, part in found.items()} == {
-        key: (pytest.approx(np.mean(own)), len(own)) for key, own in counts.items()
+        key: (pytest.approx(np.mean(own)), len(own)) for key, own in groups.items()
     }
     assert sum(part["n_triplets"] for part in found.values()) == 196
 
 
-def test_triplets_without_types_and_votes_have_an_accuracy_and_no_parts(data, right):
+def test_triplets_without_types_and_votes_have_an_accuracy_and_no_parts(data, correct):
     bare = dataclasses.replace(
         data, types=np.full(200, -1, np.int8), vote_counts=np.zeros((200, 3), np.int32)
     )
-    assert (
-        accuracy.accuracy_by_agreement(right, bare) == {}
-        and accuracy.human_accuracy(bare.vote_counts) is None
-    )
+    found = scores_of(correct, bare)
+    assert found["tpa"] == pytest.approx(correct.mean())
+    assert found["by_agreement"] == {} and found["human_tpa"] is None
     assert all(
         part["tpa"] is None and part["n_triplets"] == 0 and part["human_tpa"] is None
-        for part in accuracy.accuracy_by_type(right, bare).values()
+        for part in found["by_type"].values()
     )
 
 
-def test_a_single_triplet_has_no_clustered_error(data):
-    found = accuracy.accuracy(np.array([True]), accuracy.photographs(data)[:1])
-    assert (found["tpa"], found["tpa_se_clustered"]) == (1.0, None)
-
-
-def test_the_error_shown_is_the_clustered_one_where_it_can_be_told(data, right):
-    several = accuracy.accuracy(right, accuracy.photographs(data))
+def test_the_error_shown_is_the_clustered_one_if_defined(data, correct):
+    several = scores_of(correct, data)
     assert accuracy.shown_error(several) == several["tpa_se_clustered"] != several["tpa_se"]
-    alone = accuracy.accuracy(right[:1], accuracy.photographs(data)[:1])
-    assert accuracy.shown_error(alone) == alone["tpa_se"] == 0
+    single = metrics.tpa_with_errors(correct[:1], accuracy.triplet_photos(data)[:1])
+    assert accuracy.shown_error(single) == single["tpa_se"] == 0
 
 
-def test_triplets_apart_from_a_split_show_none_of_its_photographs(data):
-    apart = accuracy.apart_from(data, {"u0", "u7", "elsewhere"})
+def test_triplets_disjoint_from_a_split_show_none_of_its_photos(data):
+    disjoint = accuracy.disjoint_triplets(data, {"u0", "u7", "elsewhere"})
     expected = [not {"u0", "u7"} & photos for photos in photos_of(data, slice(None))]
-    assert apart.tolist() == expected and 0 < sum(expected) < 200
-    assert accuracy.apart_from(data, set()).all()
+    assert disjoint.tolist() == expected and 0 < sum(expected) < 200
+    assert accuracy.disjoint_triplets(data, set()).all()

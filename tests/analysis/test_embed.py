@@ -1,4 +1,4 @@
-"""Embedding picture files: faces and photographs, what has no face, both formats, and refusals."""
+"""Embedding image files: faces, photos, photos without faces, both output formats, and errors."""
 
 import csv
 import sys
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagefec.analysis.embed import embed_paths, find_pictures
+from imagefec.analysis.embed import embed_paths, find_images
 from imagefec.errors import UserError
 from imagefec.faces import crop
 from imagefec.maths.geometry import Box
@@ -25,29 +25,29 @@ def noise(height, width, seed=0):
 
 
 def two_faces(faces_dir):
-    """A photograph with two faces that the detector finds, drawn by the drawn-face world."""
-    # The dummy data's faces are not all drawn well enough for a cascade: take two that it knows.
+    """A photo with two synthetic faces that the detector finds."""
+    # A cascade does not find all faces of the dummy data.
     from imagefec.faces.detectors import make_detector
 
     pictures = [np.asarray(Image.open(path)) for path in sorted(faces_dir.glob("*/*.png"))]
-    known = [picture for picture in pictures if make_detector("auto").detect(picture, smallest=0.5)]
+    found = [picture for picture in pictures if make_detector("auto").detect(picture, smallest=0.5)]
     photo = np.full((240, 400, 3), 128, np.uint8)
-    photo[50:178, 30:158], photo[60:188, 230:358] = known[0], known[1]
+    photo[50:178, 30:158], photo[60:188, 230:358] = found[0], found[1]
     return photo
 
 
-def test_faces_that_crop_wrote_keep_their_ids_and_urls_and_are_embedded_as_they_are(
+def test_faces_written_by_crop_have_their_ids_and_urls_and_are_embedded_unchanged(
     run, embedder, faces_dir, tmp_path
 ):
     out = embed_paths(run, [faces_dir], tmp_path / "made" / "faces.npz")
     assert out == tmp_path / "made" / "faces.npz"
-    book = {
+    url_of = {
         line["face_id"]: line["url"] for line in csv.DictReader((faces_dir / "faces.csv").open())
     }
     paths = sorted(faces_dir.glob("*/*.png"))
     with np.load(out) as found:
         assert found["ids"].tolist() == [path.stem for path in paths]
-        assert found["urls"].tolist() == [book[path.stem] for path in paths]
+        assert found["urls"].tolist() == [url_of[path.stem] for path in paths]
         assert found["paths"].tolist() == [str(path) for path in paths]
         assert found["boxes"].tolist() == [[0, 128, 0, 128]] * len(paths)
         assert np.isnan(found["scores"]).all()
@@ -55,7 +55,7 @@ def test_faces_that_crop_wrote_keep_their_ids_and_urls_and_are_embedded_as_they_
         np.testing.assert_allclose(found["vectors"], embedder.embed(paths), atol=1e-6)
 
 
-def test_a_photograph_gives_a_row_for_each_face_found_cropped_as_the_datasets(
+def test_a_photo_gives_one_row_per_detected_face_cropped_as_in_the_dataset(
     run, embedder, faces_dir, tmp_path
 ):
     photo = save(tmp_path / "a photo.png", two_faces(faces_dir))
@@ -69,9 +69,9 @@ def test_a_photograph_gives_a_row_for_each_face_found_cropped_as_the_datasets(
             np.testing.assert_allclose(found["vectors"][row], vector, atol=1e-5)
 
 
-def test_a_photograph_on_its_side_is_turned_first(run, faces_dir, tmp_path):
+def test_a_photo_is_rotated_by_its_exif_orientation(run, faces_dir, tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees to the right
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise
     photo = two_faces(faces_dir)
     upright = save(tmp_path / "upright.png", photo)
     turned = save(tmp_path / "turned.png", np.ascontiguousarray(np.rot90(photo)), exif=exif)
@@ -79,7 +79,7 @@ def test_a_photograph_on_its_side_is_turned_first(run, faces_dir, tmp_path):
         np.testing.assert_array_equal(found["vectors"][:2], found["vectors"][2:])
 
 
-def test_a_photograph_without_a_face_is_taken_whole_as_a_face_is_made(run, embedder, tmp_path):
+def test_a_photo_without_a_face_is_embedded_complete_and_letterboxed(run, embedder, tmp_path):
     picture = np.full((300, 200, 3), 90, np.uint8)
     path = save(tmp_path / "wall.png", picture)
     with np.load(embed_paths(run, path, tmp_path / "out.npz")) as found:
@@ -91,23 +91,23 @@ def test_a_photograph_without_a_face_is_taken_whole_as_a_face_is_made(run, embed
         )
 
 
-def test_a_photograph_without_a_face_can_be_refused_or_skipped(run, faces_dir, tmp_path):
+def test_a_photo_without_a_face_can_be_refused_or_skipped(run, faces_dir, tmp_path):
     wall = save(tmp_path / "wall.png", np.full((300, 200, 3), 90, np.uint8))
-    (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
     face = next(faces_dir.glob("*/*.png"))
     with pytest.raises(UserError, match=r"wall\.png: detector \w+ found no face"):
         embed_paths(run, [face, wall], tmp_path / "out.npz", on_no_face="raise")
     assert not (tmp_path / "out.npz").exists()
     with np.load(
-        embed_paths(run, [wall, face, tmp_path / "torn.jpg"], tmp_path / "out.npz", "skip")
+        embed_paths(run, [wall, face, tmp_path / "broken.jpg"], tmp_path / "out.npz", "skip")
     ) as found:
         assert found["ids"].tolist() == [face.stem] and len(found["vectors"]) == 1
-    with pytest.raises(UserError, match="none of 1 pictures shows a face"):
+    with pytest.raises(UserError, match="none of 1 images shows a face"):
         embed_paths(run, wall, tmp_path / "none.npz", "skip")
     assert not (tmp_path / "none.npz").exists()
 
 
-def test_the_number_of_pictures_left_out_is_logged(run, faces_dir, tmp_path, monkeypatch):
+def test_the_number_of_skipped_images_is_logged(run, faces_dir, tmp_path, monkeypatch):
     from imagefec.analysis import embed
 
     said = []
@@ -115,22 +115,22 @@ def test_the_number_of_pictures_left_out_is_logged(run, faces_dir, tmp_path, mon
     wall = save(tmp_path / "wall.png", np.full((300, 200, 3), 90, np.uint8))
     embed_paths(run, [wall, *faces_dir.glob("*/*.png")], tmp_path / "out.npz", "skip")
     [text] = said
-    assert text.startswith("1 of 10 pictures left out") and "wall.png" in text
+    assert text.startswith("1 of 10 images skipped") and "wall.png" in text
 
 
-def test_a_file_that_is_no_picture_is_named(run, tmp_path):
-    (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff no picture")
-    with pytest.raises(UserError, match=r"torn\.jpg: no picture"):
-        embed_paths(run, tmp_path / "torn.jpg", tmp_path / "out.npz")
+def test_a_file_that_is_not_an_image_is_refused_by_name(run, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    with pytest.raises(UserError, match=r"broken\.jpg: no picture"):
+        embed_paths(run, tmp_path / "broken.jpg", tmp_path / "out.npz")
 
 
-def test_faces_outside_a_folder_of_crops_have_their_path_for_id(run, tmp_path):
+def test_faces_outside_a_face_folder_have_their_path_as_id(run, tmp_path):
     face = save(tmp_path / "b" / "bob.png", noise(128, 128))
     with np.load(embed_paths(run, face, tmp_path / "out.npz")) as found:
         assert found["ids"].tolist() == [str(face)] and found["urls"].tolist() == [face.as_uri()]
 
 
-def test_parquet_holds_the_same(run, faces_dir, tmp_path):
+def test_parquet_has_the_same_columns_as_npz(run, faces_dir, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     out = embed_paths(run, faces_dir, tmp_path / "out.parquet")
     table = parquet.read_table(out)
@@ -150,11 +150,11 @@ def test_parquet_without_pyarrow_says_what_to_install(run, faces_dir, tmp_path, 
         embed_paths(run, faces_dir, tmp_path / "out.parquet")
 
 
-def test_pictures_of_folders_come_sorted_once_and_by_suffix(tmp_path):
+def test_images_of_folders_are_sorted_distinct_and_found_by_suffix(tmp_path):
     for name in ("b/2.JPG", "b/1.png", "a.webp", "notes.txt", ".a.png.12.tmp"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    found = find_pictures([tmp_path / "b" / "2.JPG", tmp_path, tmp_path / "notes.txt"])
+    found = find_images([tmp_path / "b" / "2.JPG", tmp_path, tmp_path / "notes.txt"])
     assert [str(path.relative_to(tmp_path)) for path in found] == [
         "b/2.JPG",
         "a.webp",
@@ -163,14 +163,14 @@ def test_pictures_of_folders_come_sorted_once_and_by_suffix(tmp_path):
     ]
 
 
-def test_paths_that_name_nothing_are_refused(tmp_path):
+def test_paths_without_images_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="empty: no pictures"):
-        find_pictures(tmp_path / "empty")
-    with pytest.raises(UserError, match=r"gone\.png: there is no such"):
-        find_pictures([tmp_path / "gone.png"])
-    with pytest.raises(UserError, match="No picture was named"):
-        find_pictures([])
+    with pytest.raises(UserError, match="empty: no file in this folder"):
+        find_images(tmp_path / "empty")
+    with pytest.raises(UserError, match=r"gone\.png: no such file"):
+        find_images([tmp_path / "gone.png"])
+    with pytest.raises(UserError, match="No image was given"):
+        find_images([])
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path):
@@ -185,7 +185,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path):
             embed_paths(tmp_path / "no run is looked for", face, tmp_path / out)
 
 
-def test_unknown_ways_are_refused_with_those_allowed(run, tmp_path):
+def test_unknown_options_are_refused(run, tmp_path):
     face = save(tmp_path / "face.png", noise(128, 128))
     with pytest.raises(UserError, match="'ignore': allowed are raise, skip, whole"):
         embed_paths(run, face, tmp_path / "out.npz", on_no_face="ignore")
@@ -199,10 +199,10 @@ def test_an_existing_output_survives_a_failure(run, tmp_path, monkeypatch):
     face = save(tmp_path / "face.png", noise(128, 128))
     (tmp_path / "out.npz").write_bytes(b"old")
 
-    def full(self, data):
+    def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr("imagefec.files.os.fsync", full)
     with pytest.raises(UserError, match="No space left"):
         embed_paths(run, face, tmp_path / "out.npz")
     assert (tmp_path / "out.npz").read_bytes() == b"old"

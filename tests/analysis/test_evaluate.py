@@ -1,4 +1,4 @@
-"""The numbers of an evaluation, against loops over the triplets, and what it warns of."""
+"""The numbers of an evaluation against loops over the triplets, and its warnings."""
 
 import dataclasses
 import itertools
@@ -11,23 +11,29 @@ import numpy as np
 import pytest
 
 from imagefec import cli
-from imagefec.analysis.evaluate import evaluate_run, score_triplets
+from imagefec.analysis import accuracy, evaluate
+from imagefec.analysis.evaluate import evaluate_run
 from imagefec.data.store.datasets import Triplets
 from imagefec.errors import UserError
 
 TYPES = ("one_class", "two_class", "three_class")
 
 
+def score_triplets(vectors, data):
+    correct = accuracy.correct_predictions(vectors, data)
+    return evaluate.score_triplets(vectors, correct, data, accuracy.triplet_photos(data))
+
+
 def naive_tpa(vectors, data, kind=None):
-    n = n_right = 0
+    n = n_correct = 0
     for (a, b, odd), type_ in zip(data.triplets, data.types):
         if kind is None or TYPES[type_] == kind:
             near = math.dist(vectors[a], vectors[b])
-            n_right += near < math.dist(vectors[a], vectors[odd]) and near < math.dist(
+            n_correct += near < math.dist(vectors[a], vectors[odd]) and near < math.dist(
                 vectors[b], vectors[odd]
             )
             n += 1
-    return n_right / n, n
+    return n_correct / n, n
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +60,7 @@ def test_a_run_is_evaluated_on_the_whole_split_with_its_weights_in_evaluation_mo
     assert 0 < result["human_tpa"] <= 1
 
 
-def test_the_result_says_what_was_evaluated_and_json_can_hold_it(result, run):
+def test_the_result_names_what_was_evaluated_and_is_json_compatible(result, run):
     assert (result["run"], result["step"]) == (str(run), 12)
     assert (result["dataset"], result["split"]) == ("fec", "train")
     assert json.loads(json.dumps(result, allow_nan=False)) == result
@@ -74,16 +80,33 @@ def test_each_distinct_face_is_embedded_once(run, data_dir, data, monkeypatch):
     assert len(faces) < 3 * len(data)
 
 
+def test_the_run_is_opened_once_and_the_split_loaded_once(run, data_dir, monkeypatch):
+    from imagefec.data.store import datasets
+    from imagefec.model.run import Run
+
+    opened, loaded = [], []
+    open_run, load = Run.open.__func__, datasets.load_triplets
+    monkeypatch.setattr(
+        Run, "open", classmethod(lambda cls, path: (opened.append(path), open_run(cls, path))[1])
+    )
+    monkeypatch.setattr(
+        datasets, "load_triplets", lambda *args: (loaded.append(args[2]), load(*args))[1]
+    )
+    evaluate_run(run, data_dir, split="train", against=run, disjoint_from="test", invariance=True)
+    assert opened == [run, run]  # the second time as the other run
+    assert loaded == ["train", "test"]
+
+
 def test_the_test_split_is_the_default(run, data_dir):
     result = evaluate_run(run, data_dir)
     assert result["split"] == "test" and result["n_triplets"] < 6
 
 
-def test_few_triplets_are_warned_of(result):
+def test_few_triplets_give_a_warning(result):
     assert f"Only {result['n_triplets']} triplets" in result["warning"]
 
 
-def test_what_is_missing_is_refused(run, data_dir, tmp_path):
+def test_a_missing_run_split_or_checkpoint_is_refused(run, data_dir, tmp_path):
     with pytest.raises(UserError, match="no such run directory"):
         evaluate_run(tmp_path / "gone", data_dir)
     with pytest.raises(UserError, match="no split 'validation'"):
@@ -126,7 +149,7 @@ def test_every_verb_refuses_a_run_of_another_channel_order(
     } == {"bgr"}
 
 
-def made_triplets(n=120, n_faces=30):
+def make_triplets(n=120, n_faces=30):
     random = np.random.default_rng(3)
     triplets = np.array([random.choice(n_faces, 3, replace=False) for _ in range(n)], np.int32)
     return Triplets(
@@ -140,13 +163,13 @@ def made_triplets(n=120, n_faces=30):
     )
 
 
-def made_vectors(n_faces=30):
+def make_vectors(n_faces=30):
     vectors = np.random.default_rng(4).normal(size=(n_faces, 5))
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 def test_a_type_without_triplets_has_no_accuracy_and_enough_triplets_no_warning():
-    data, vectors = made_triplets(), made_vectors()
+    data, vectors = make_triplets(), make_vectors()
     scores = score_triplets(vectors, data)
     assert (
         scores["by_type"]["two_class"]["tpa"] is None
@@ -154,26 +177,25 @@ def test_a_type_without_triplets_has_no_accuracy_and_enough_triplets_no_warning(
     )
     assert (scores["tpa"], scores["n_triplets"]) == naive_tpa(vectors, data)
     assert "warning" not in scores
-    # 5 votes, 4 of them alike: leave one out, and the 4 agree with the majority of the others, the
-    # 1 does not.
+    # Of 5 votes, 4 agree with the majority of the other votes, and 1 does not.
     assert scores["human_tpa"] == pytest.approx(0.8)
 
 
-def test_a_single_vote_a_triplet_leaves_the_humans_without_a_score():
+def test_a_single_vote_per_triplet_gives_no_human_accuracy():
     data = dataclasses.replace(
-        made_triplets(), vote_counts=np.tile([0, 0, 1], (120, 1)).astype(np.int32)
+        make_triplets(), vote_counts=np.tile([0, 0, 1], (120, 1)).astype(np.int32)
     )
-    assert score_triplets(made_vectors(), data)["human_tpa"] is None
+    assert score_triplets(make_vectors(), data)["human_tpa"] is None
 
 
-def test_a_collapsed_run_scores_nothing_and_is_named_as_such():
-    scores = score_triplets(np.tile(made_vectors(1), (30, 1)), made_triplets())
+def test_a_collapsed_run_has_tpa_0_and_a_warning():
+    scores = score_triplets(np.tile(make_vectors(1), (30, 1)), make_triplets())
     assert scores["tpa"] == 0 and scores["embedding_spread"] == pytest.approx(0, abs=1e-6)
     assert "collapsed" in scores["warning"]
 
 
-def test_embeddings_that_are_not_finite_count_as_wrong_and_are_named():
-    data, vectors = made_triplets(), made_vectors()
+def test_embeddings_that_are_not_finite_count_as_wrong_and_give_a_warning():
+    data, vectors = make_triplets(), make_vectors()
     vectors[7] = np.nan
     scores = score_triplets(vectors, data)
     assert scores["tpa"] == naive_tpa(vectors, data)[0]
@@ -182,12 +204,12 @@ def test_embeddings_that_are_not_finite_count_as_wrong_and_are_named():
     json.dumps(scores, allow_nan=False)
 
 
-def test_a_wrong_number_of_embeddings_is_a_callers_bug():
-    with pytest.raises(ValueError, match=r"\[30, d\], one a face; found \(29, 5\)"):
-        score_triplets(made_vectors(29), made_triplets())
+def test_a_wrong_number_of_embeddings_raises_value_error():
+    with pytest.raises(ValueError, match=r"\[30, d\], one per face; found \(29, 5\)"):
+        score_triplets(make_vectors(29), make_triplets())
 
 
-def test_the_clustered_error_and_the_parts_stand_beside_the_old_fields(result):
+def test_the_result_has_the_clustered_error_and_the_parts(result):
     assert result["tpa_se_clustered"] > 0
     assert (
         sum(part["n_triplets"] for part in result["by_agreement"].values()) == result["n_triplets"]
@@ -223,10 +245,9 @@ def test_a_run_is_compared_with_another_on_the_same_triplets(
     assert (same["difference"], same["standard_error"]) == (0, 0)
 
 
-def test_triplets_that_show_no_photograph_of_another_split_are_counted_alone(
+def test_triplets_without_photos_of_another_split_are_also_evaluated_alone(
     run, data_dir, data, embedder
 ):
-    from imagefec.analysis.accuracy import apart_from, correct_triplets
     from imagefec.data.store import datasets
 
     known = set(datasets.load_triplets(data_dir, split="test", image_size=8).urls)
@@ -234,8 +255,9 @@ def test_triplets_that_show_no_photograph_of_another_split_are_counted_alone(
     found = evaluate_run(run, data_dir, split="train", disjoint_from="test")["disjoint"]
     assert (found["from"], found["n_triplets"]) == ("test", sum(expected))
     assert found["n_left_out"] == len(data) - sum(expected)
-    right = correct_triplets(embedder.embed(data.faces), data)[apart_from(data, known)]
-    assert found["tpa"] == (pytest.approx(right.mean()) if len(right) else None)
+    correct = accuracy.correct_predictions(embedder.embed(data.faces), data)
+    own = correct[accuracy.disjoint_triplets(data, known)]
+    assert found["tpa"] == (pytest.approx(own.mean()) if len(own) else None)
     itself = evaluate_run(run, data_dir, split="train", disjoint_from="train")["disjoint"]
     assert (itself["tpa"], itself["n_triplets"], itself["n_left_out"]) == (None, 0, len(data))
 

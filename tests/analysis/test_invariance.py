@@ -1,4 +1,4 @@
-"""The measure of invariance on embedders whose answer is known, and on a run."""
+"""The measure of invariance on embedders with known results, and on a run."""
 
 import itertools
 
@@ -7,11 +7,11 @@ import pytest
 
 from imagefec.analysis.invariance import augmentation_invariance
 
-STILL = {"crop": 0.0, "flip": 0.0, "brightness": 0.0, "contrast": 0.0}
+NO_CHANGE = {"crop": 0.0, "flip": 0.0, "brightness": 0.0, "contrast": 0.0}
 
 
 class MeanColour:
-    """Embeds a face as its mean colour: mirroring changes nothing, brightness scales it."""
+    """Embeds a face as its mean colour: flipping has no effect, brightness scales it."""
 
     def embed(self, faces):
         return faces.reshape(len(faces), -1, 3).mean(axis=1).astype(np.float32)
@@ -30,8 +30,8 @@ def naive_distance(vectors):
     )
 
 
-def test_without_augmentation_two_views_are_one(faces):
-    found = augmentation_invariance(MeanColour(), faces, STILL)
+def test_without_augmentation_two_views_are_equal(faces):
+    found = augmentation_invariance(MeanColour(), faces, NO_CHANGE)
     assert (
         found["view_distance"]
         == found["relative_view_distance"]
@@ -44,17 +44,17 @@ def test_without_augmentation_two_views_are_one(faces):
     )
 
 
-def test_what_an_embedding_does_not_see_does_not_move_it(faces):
-    found = augmentation_invariance(MeanColour(), faces, {**STILL, "flip": 0.5, "crop": 0.2})
+def test_augmentation_that_the_embedding_ignores_has_view_distance_0(faces):
+    found = augmentation_invariance(MeanColour(), faces, {**NO_CHANGE, "flip": 0.5, "crop": 0.2})
     assert found["relative_view_distance"] == pytest.approx(0, abs=1e-6)
 
 
-def test_the_ratio_grows_with_the_ranges_and_its_error_is_that_of_a_mean(faces):
+def test_the_ratio_is_proportional_to_the_ranges_and_has_the_error_of_a_mean(faces):
     small, large = (
-        augmentation_invariance(MeanColour(), faces, {**STILL, "brightness": size})
+        augmentation_invariance(MeanColour(), faces, {**NO_CHANGE, "brightness": size})
         for size in (0.1, 0.3)
     )
-    # Factors even in 1 +- b differ by 2 b / 3 on average.
+    # Two factors, uniform in 1 +- b, differ by 2 b / 3 on average.
     lengths = np.linalg.norm(MeanColour().embed(faces), axis=1)
     assert small["view_distance"] == pytest.approx(lengths.mean() * 0.2 / 3, rel=0.35)
     assert large["relative_view_distance"] == pytest.approx(
@@ -66,7 +66,7 @@ def test_the_ratio_grows_with_the_ranges_and_its_error_is_that_of_a_mean(faces):
     assert 0 < small["relative_view_distance_se"] < 0.3 * small["relative_view_distance"]
 
 
-def test_the_same_seed_gives_the_same_views_and_no_more_faces_than_asked_for(faces):
+def test_the_same_seed_gives_the_same_views_of_at_most_n_faces(faces):
     found = [
         augmentation_invariance(MeanColour(), faces, n_faces=20, seed=seed) for seed in (1, 1, 2)
     ]
@@ -80,7 +80,7 @@ def test_a_collapsed_embedding_has_no_ratio(faces):
 
     found = augmentation_invariance(Collapsed(), faces)
     assert found["relative_view_distance"] is None and found["relative_view_distance_se"] is None
-    with pytest.raises(ValueError, match="two faces or more"):
+    with pytest.raises(ValueError, match=r"n >= 2.*found 1 faces"):
         augmentation_invariance(Collapsed(), faces[:1])
 
 

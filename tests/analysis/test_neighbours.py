@@ -1,4 +1,4 @@
-"""The neighbour index against brute force, ties, exclusions, limits and refusals."""
+"""The neighbour index against brute force; ties, exclusions, limits and errors."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import pairwise_distances
 
-from imagefec.analysis.neighbours import Neighbour, NeighbourIndex
+from imagefec.analysis.neighbours import (
+    Neighbour,
+    NeighbourIndex,
+    neighbours_from_other_photos,
+)
 from imagefec.errors import UserError
 
 
@@ -15,11 +19,11 @@ def unit_vectors(n, dim, seed=0):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def brute_force(vectors, queries, k, max_distance, banned):
-    """By (distance, row), from scikit-learn's table of all distances."""
+def brute_force(vectors, queries, k, max_distance, excluded):
+    """Ordered by (distance, row), from scikit-learn's matrix of all distances."""
     found = []
     for distances, out in zip(
-        pairwise_distances(queries.astype(float), vectors.astype(float)), banned
+        pairwise_distances(queries.astype(float), vectors.astype(float)), excluded
     ):
         rows = [row for row in np.lexsort((np.arange(len(vectors)), distances)) if row not in out]
         found.append([row for row in rows[:k] if distances[row] <= max_distance])
@@ -47,24 +51,24 @@ def test_neighbours_are_those_of_brute_force(dim):
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_ties_exclusions_and_limits_together_are_those_of_brute_force(data):
-    # On a grid many distances are equal, to the last bit in both computations.
+    # On a grid many distances are equal, bit for bit in both computations.
     n = data.draw(st.integers(1, 30))
     grid = st.lists(st.integers(-2, 2), min_size=2, max_size=2)
     vectors = np.array(data.draw(st.lists(grid, min_size=n, max_size=n)), float)
     queries = np.array(data.draw(st.lists(grid, min_size=1, max_size=4)), float)
-    banned = [data.draw(st.sets(st.integers(0, n - 1))) for _ in queries]
+    excluded = [data.draw(st.sets(st.integers(0, n - 1))) for _ in queries]
     k = data.draw(st.integers(1, n))
     limit = data.draw(st.sampled_from([0.0, 1.0, 1.77, np.inf]))
     table = np.sqrt(((queries[:, None] - vectors[None]) ** 2).sum(2))
     wanted = []
-    for distances, out in zip(table, banned):
+    for distances, out in zip(table, excluded):
         order = sorted((d, row) for row, d in enumerate(distances) if row not in out)[:k]
         wanted.append([row for d, row in order if d <= limit])
-    found = NeighbourIndex(vectors, range(n)).query(queries, k, limit, exclude=banned)
+    found = NeighbourIndex(vectors, range(n)).query(queries, k, limit, exclude=excluded)
     assert rows_of(found) == wanted
 
 
-def test_an_excluded_face_leaves_its_place_to_the_next():
+def test_the_next_nearest_face_replaces_an_excluded_one():
     vectors = np.array([[0.0], [0.1], [0.3], [0.6]])
     index = NeighbourIndex(vectors, ["a", "b", "c", "d"])
     [found] = index.query(vectors[:1], k=2, exclude=[{"a", "c", "not in the index"}])
@@ -79,7 +83,7 @@ def test_the_query_itself_is_found_unless_it_is_excluded():
     assert [near.distance for [near] in found] == [0.0] * 10
 
 
-def test_nothing_beyond_the_top_distance_is_shown_and_on_it_is():
+def test_the_maximum_distance_is_inclusive():
     index = NeighbourIndex(np.array([[1.0, 0.0], [-1.0, 0.0]]), ["near", "opposite"])
     here = np.array([[1.0, 0.0]])
     assert [near.id for near in index.query(here, k=2)[0]] == ["near"]  # 1.77 by default
@@ -94,7 +98,7 @@ def test_a_collapsed_run_gives_neighbours_in_the_order_of_rows():
     assert rows_of(found) == [[1, 2, 3], [2, 3, 4]]
 
 
-def test_no_queries_give_no_answers():
+def test_no_queries_give_no_results():
     assert NeighbourIndex(unit_vectors(3, 4), "abc").query(np.zeros((0, 4)), k=3) == []
 
 
@@ -106,7 +110,7 @@ def test_a_k_that_the_index_cannot_give_is_refused(k):
 
 
 @pytest.mark.parametrize("limit", [-0.1, float("nan")])
-def test_a_limit_that_is_no_distance_is_refused(limit):
+def test_a_negative_or_nan_limit_is_refused(limit):
     index = NeighbourIndex(unit_vectors(3, 4), "abc")
     with pytest.raises(UserError, match="must be 0 or more"):
         index.query(index.vectors, 1, limit)
@@ -122,14 +126,31 @@ def test_a_limit_that_is_no_distance_is_refused(limit):
         (np.array([[np.nan]]), ["a"], "finite"),
     ],
 )
-def test_what_makes_no_index_is_a_callers_bug(vectors, ids, text):
+def test_an_index_of_invalid_vectors_or_ids_raises_value_error(vectors, ids, text):
     with pytest.raises(ValueError, match=text):
         NeighbourIndex(vectors, ids)
 
 
-def test_queries_that_do_not_fit_are_a_callers_bug():
+def test_queries_of_another_shape_raise_value_error():
     index = NeighbourIndex(unit_vectors(3, 4), "abc")
-    with pytest.raises(ValueError, match="5 numbers each, the index 4"):
+    with pytest.raises(ValueError, match=r"\[q, 4\] like the index, found \(1, 5\)"):
         index.query(np.zeros((1, 5)), 1)
-    with pytest.raises(ValueError, match="one collection a query, found 1 for 2"):
+    with pytest.raises(ValueError, match="one collection per query, found 1 for 2"):
         index.query(np.zeros((2, 4)), 1, exclude=[["a"]])
+
+
+@pytest.mark.parametrize("max_distance", [None, 0.8])
+def test_neighbours_from_other_photos_are_those_of_brute_force(max_distance):
+    vectors, photos = unit_vectors(90, 4), [f"u{row // 3}" for row in range(90)]
+    candidates, queries = np.flatnonzero(np.arange(90) % 7), [0, 1, 44, 89]
+    found = neighbours_from_other_photos(vectors, photos, queries, 5, max_distance, candidates)
+    table = pairwise_distances(vectors.astype(float))
+    for query, nearest in zip(queries, found):
+        others = [row for row in candidates if photos[row] != photos[query]]
+        others = sorted(others, key=lambda row: (table[query, row], row))[:5]
+        limit = np.inf if max_distance is None else max_distance
+        expected = [row for row in others if table[query, row] <= limit]
+        assert [row for row, _ in nearest] == expected
+        np.testing.assert_allclose(
+            [distance for _, distance in nearest], table[query, expected], atol=1e-7
+        )

@@ -1,4 +1,4 @@
-"""Errors of accuracies against naive double loops, and against what simulation shows."""
+"""Standard errors of accuracies against naive double loops and simulations."""
 
 import numpy as np
 import pytest
@@ -27,14 +27,14 @@ def naive_error(values, clusters):
     ),
     seed=st.integers(0, 2**31),
 )
-def test_the_error_equals_a_loop_over_all_pairs_that_share(clusters, seed):
+def test_the_error_equals_a_loop_over_all_pairs_that_share_a_cluster(clusters, seed):
     values = np.random.default_rng(seed).random(len(clusters)) < 0.6
     assert uncertainty.clustered_standard_error(values, clusters) == pytest.approx(
         naive_error(values, clusters.tolist())
     )
 
 
-def test_without_shared_clusters_it_is_the_textbooks_error():
+def test_without_shared_clusters_it_is_the_usual_standard_error():
     values = np.array([1, 0, 1, 1, 0, 1, 0, 1])
     expected = values.std(ddof=1) / 8**0.5
     assert uncertainty.clustered_standard_error(
@@ -42,7 +42,7 @@ def test_without_shared_clusters_it_is_the_textbooks_error():
     ) == pytest.approx(expected)
 
 
-def test_copies_of_each_triplet_do_not_make_it_surer():
+def test_copies_of_each_triplet_do_not_lower_the_error():
     values = np.random.default_rng(0).random(200) < 0.7
     clusters = np.arange(600).reshape(200, 3)
     once = uncertainty.clustered_standard_error(values, clusters)
@@ -52,22 +52,22 @@ def test_copies_of_each_triplet_do_not_make_it_surer():
     assert fivefold == pytest.approx(once, rel=0.01)
 
 
-def test_the_error_tells_how_much_means_vary_when_faces_are_shared():
-    # Each face is easy or hard; a triplet's chance to be right is the mean of its faces'.
+def test_the_error_is_the_spread_of_means_over_samples_that_share_faces():
+    # Each face is easy or hard; the mean of its faces is a triplet's probability to be correct.
     random = np.random.default_rng(1)
     means, errors = [], []
     for _ in range(150):
         ease = random.choice([0.2, 1.0], size=60)
         clusters = np.stack([random.permutation(60)[:3] for _ in range(300)])
-        right = random.random(300) < ease[clusters].mean(axis=1)
-        means.append(right.mean())
-        errors.append(uncertainty.clustered_standard_error(right, clusters))
+        correct = random.random(300) < ease[clusters].mean(axis=1)
+        means.append(correct.mean())
+        errors.append(uncertainty.clustered_standard_error(correct, clusters))
     assert np.mean(errors) == pytest.approx(np.std(means), rel=0.25)
     independent = (np.mean(means) * (1 - np.mean(means)) / 300) ** 0.5
     assert np.std(means) > 1.4 * independent
 
 
-def test_a_clear_gain_is_clear_and_none_is_none():
+def test_a_clear_gain_is_found_and_identical_models_have_none():
     random = np.random.default_rng(2)
     first = random.random(2000) < 0.6
     second = first | (random.random(2000) < 0.1)
@@ -87,7 +87,7 @@ def test_a_clear_gain_is_clear_and_none_is_none():
     )
 
 
-def test_what_is_paired_makes_the_error_smaller_than_of_two_separate_samples():
+def test_pairing_makes_the_error_smaller_than_that_of_two_separate_samples():
     random = np.random.default_rng(3)
     first = random.random(1000) < 0.7
     second = np.where(random.random(1000) < 0.05, ~first, first)

@@ -1,4 +1,4 @@
-"""Groups runs into conditions: runs that differ only in their seed form one. It measures nothing."""
+"""Groups runs into conditions: runs that differ only in their seed form one. No measures."""
 
 import inspect
 import json
