@@ -25,7 +25,8 @@ def from_other_photos(query):
 
 def naive_neighbours(vectors, query, k=4):
     return sorted(
-        from_other_photos(query), key=lambda row: (np.linalg.norm(vectors[row] - vectors[query]), row)
+        from_other_photos(query),
+        key=lambda row: (np.linalg.norm(vectors[row] - vectors[query]), row),
     )[:k]
 
 
@@ -60,7 +61,9 @@ def test_rank_correlation_is_spearmans_of_each_querys_distances():
 def test_rotating_and_scaling_an_embedding_changes_no_order():
     a = embedded(0)
     rotation = np.linalg.qr(np.random.default_rng(2).normal(size=(4, 4)))[0]
-    np.testing.assert_allclose(orderings.neighbour_overlap(ordered(a), ordered(3 * a @ rotation)), 1)
+    np.testing.assert_allclose(
+        orderings.neighbour_overlap(ordered(a), ordered(3 * a @ rotation)), 1
+    )
     np.testing.assert_allclose(
         orderings.rank_correlation(ordered(a), ordered(3 * a @ rotation)), 1, atol=1e-5
     )

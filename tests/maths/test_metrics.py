@@ -196,7 +196,10 @@ def test_human_accuracy_without_a_vote_to_compare_with_is_nan(votes):
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=3, max_size=3), min_size=1, max_size=8))
 def test_human_accuracy_equals_a_loop_over_single_ballots(votes):
-    found, expected = metrics.leave_one_out_human_accuracy(np.array(votes)), human_accuracy_by_loop(votes)
+    found, expected = (
+        metrics.leave_one_out_human_accuracy(np.array(votes)),
+        human_accuracy_by_loop(votes),
+    )
     assert found == pytest.approx(expected, nan_ok=True)
 
 

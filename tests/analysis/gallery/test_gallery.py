@@ -1,4 +1,4 @@
-"""Which faces a gallery shows, the two files it writes, and what it refuses."""
+"""Which faces a gallery shows, the two files it writes, and its errors."""
 
 import base64
 import dataclasses
@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 from sklearn.metrics import pairwise_distances
 
-from imagefec.analysis.gallery.build import allowed_rows, choose_queries, find_strips, make_gallery
+from imagefec.analysis.gallery.build import find_strips, make_gallery
 from imagefec.analysis.gallery.page import make_page
-from imagefec.analysis.gallery.sheet import TILE_PX, Heading, Strip, Tile, render_sheet
+from imagefec.analysis.gallery.selection import allowed_rows, choose_queries
+from imagefec.analysis.gallery.sheet import TILE_PX, GalleryText, Strip, Tile, render_sheet
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
 
@@ -36,7 +37,7 @@ def ids_shown(html_path):
     return [re.findall(r"<code>(.*?)</code>", section) for section in sections]
 
 
-def test_neighbours_come_from_other_photographs_and_are_the_nearest_of_those(data, vectors):
+def test_neighbours_are_the_nearest_faces_from_other_photos(data, vectors):
     rows = np.arange(len(data.faces))
     table = pairwise_distances(vectors.astype(float))
     strips = find_strips(data, vectors, rows, rows, k=3, max_distance=None)
@@ -52,19 +53,19 @@ def test_neighbours_come_from_other_photographs_and_are_the_nearest_of_those(dat
         np.testing.assert_array_equal(strip.neighbours[0].face, data.faces[others[0]])
 
 
-def test_faces_beyond_the_top_distance_leave_their_places_empty(data, vectors):
+def test_faces_beyond_the_maximum_distance_leave_their_places_empty(data, vectors):
     rows = np.arange(len(data.faces))
     table = pairwise_distances(vectors.astype(float))
-    foreign = np.array(data.urls)[:, None] != np.array(data.urls)[None]
-    limit = float(np.median(table[foreign]))
+    other_photo = np.array(data.urls)[:, None] != np.array(data.urls)[None]
+    limit = float(np.median(table[other_photo]))
     strips = find_strips(data, vectors, rows, rows, k=4, max_distance=limit)
-    wanted = [min(4, int((foreign[row] & (table[row] <= limit + 1e-12)).sum())) for row in rows]
+    wanted = [min(4, int((other_photo[row] & (table[row] <= limit + 1e-12)).sum())) for row in rows]
     assert [len(strip.neighbours) for strip in strips] == wanted and min(wanted) < 4
     assert [strip.missing for strip in strips] == [4 - n for n in wanted]
     assert all(not strip.neighbours for strip in find_strips(data, vectors, rows, rows, 4, 0.0))
 
 
-def test_a_gallery_is_a_picture_and_a_page_of_the_same_faces(made, data):
+def test_a_gallery_is_a_png_and_an_html_page(made, data):
     png, page = made
     assert (png.name, page.name) == ("gallery.png", "gallery.html")
     with Image.open(png) as picture:
@@ -105,10 +106,10 @@ def test_the_page_requests_nothing_and_its_tags_are_closed(made):
     Reader().feed(text)
     assert not seen
     assert "url(" not in text and "@import" not in text and "default-src 'none'" in text
-    assert "prefers-color-scheme: dark" in text and "TPA" in text and "0 is the same" in text
+    assert "prefers-color-scheme: dark" in text and "TPA" in text and "0 means identical" in text
 
 
-def test_the_accuracy_shown_is_the_evaluations(made, run, data_dir):
+def test_the_accuracy_shown_equals_that_of_evaluate(made, run, data_dir):
     from imagefec.analysis.evaluate import evaluate_run
 
     wanted = evaluate_run(run, data_dir, split="train")
@@ -127,7 +128,7 @@ def test_the_same_seed_gives_the_same_bytes(made, run, data_dir, tmp_path):
     assert ids_shown(other[1]) != ids_shown(made[1])
 
 
-def test_excluded_faces_and_photographs_appear_nowhere(run, data_dir, data, tmp_path):
+def test_excluded_faces_and_photos_are_not_shown(run, data_dir, data, tmp_path):
     face_id, url = data.face_ids[0], data.urls[-1]
     (tmp_path / "not.txt").write_text(
         f"# not these\n{face_id}\n\n  {url} \nhttps://elsewhere.example/x.jpg\n"
@@ -142,18 +143,18 @@ def test_excluded_faces_and_photographs_appear_nowhere(run, data_dir, data, tmp_
         max_distance=None,
     )
     shown = ids_shown(out[1])
-    banned = {face_id} | {i for i, u in zip(data.face_ids, data.urls) if u == url}
-    assert all(banned.isdisjoint(ids) for ids in shown) and len(banned) > 1
+    excluded = {face_id} | {i for i, u in zip(data.face_ids, data.urls) if u == url}
+    assert all(excluded.isdisjoint(ids) for ids in shown) and len(excluded) > 1
     assert {ids[0] for ids in shown} == set(
         data.face_ids
-    ) - banned  # all the others, as 99 are not there
+    ) - excluded  # all others, because there are fewer than 99
 
 
-def test_a_person_s_faces_are_excluded_by_the_name_of_the_identity_folder(data):
-    people = dataclasses.replace(
+def test_an_identity_is_excluded_by_the_name_of_its_folder(data):
+    in_folders = dataclasses.replace(
         data, urls=[f"data/test/n{row // 3}/{row}.jpg" for row in range(9)]
     )
-    assert allowed_rows(people, Exclusion(["n1", "n2/6.jpg", "nobody"]), "list").tolist() == [
+    assert allowed_rows(in_folders, Exclusion(["n1", "n2/6.jpg", "nobody"]), "list").tolist() == [
         0,
         1,
         2,
@@ -162,7 +163,7 @@ def test_a_person_s_faces_are_excluded_by_the_name_of_the_identity_folder(data):
     ]
 
 
-def test_queries_can_be_named_by_id_or_row_or_as_text(data):
+def test_queries_are_given_by_number_id_row_or_text(data):
     allowed = np.arange(len(data.faces))
     ids = data.face_ids
     assert choose_queries([ids[4], 2, "3"], ids, allowed, 0) == [4, 2, 3]
@@ -181,9 +182,9 @@ def test_queries_can_be_named_by_id_or_row_or_as_text(data):
         ([-1], "query '-1'"),
         (0, "queries = 0"),
         ("0", "queries = 0"),
-        ([], "none is named"),
-        ([1, 1], "named twice"),
-        ([8], "exclusions excludes this face"),
+        ([], "the list is empty"),
+        ([1, 1], "given more than once"),
+        ([8], "exclusion file excludes this face"),
     ],
 )
 def test_queries_that_cannot_be_shown_are_refused(queries, text, data):
@@ -202,7 +203,7 @@ def test_queries_that_cannot_be_shown_are_refused(queries, text, data):
         ({"dataset": "nothing"}, "no dataset 'nothing'"),
     ],
 )
-def test_what_cannot_be_shown_is_refused_and_nothing_written(wrong, text, run, data_dir, tmp_path):
+def test_invalid_arguments_are_refused_and_nothing_is_written(wrong, text, run, data_dir, tmp_path):
     with pytest.raises(UserError, match=text):
         make_gallery(run, data_dir, tmp_path / "out", **{"split": "train", **wrong})
     assert list((tmp_path / "out").iterdir()) == []
@@ -232,16 +233,14 @@ def test_a_run_that_has_diverged_is_refused(run, data_dir, tmp_path, monkeypatch
         make_gallery(run, data_dir, tmp_path, split="train")
 
 
-def test_a_file_of_exclusions_that_cannot_be_read_is_named(run, data_dir, data, tmp_path):
+def test_an_unreadable_exclusion_file_is_refused_by_name(run, data_dir, data, tmp_path):
     with pytest.raises(UserError, match=r"gone\.txt: .* cannot be read"):
         make_gallery(run, data_dir, tmp_path / "out", exclude=tmp_path / "gone.txt")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
     with pytest.raises(UserError, match=r"latin\.txt: not UTF-8"):
         make_gallery(run, data_dir, tmp_path / "out", exclude=tmp_path / "latin.txt")
     (tmp_path / "all.txt").write_text("\n".join(data.urls))
-    with pytest.raises(
-        UserError, match=r"0 of 9 faces are left to show after the exclusions of .*all\.txt"
-    ):
+    with pytest.raises(UserError, match=r"0 of 9 faces remain after the exclusions of .*all\.txt"):
         make_gallery(run, data_dir, tmp_path / "out", split="train", exclude=tmp_path / "all.txt")
 
 
@@ -252,11 +251,11 @@ def tile(colour, face_id="f", distance=0.5):
 def test_the_sheet_shows_query_then_neighbours_then_empty_places():
     strip = Strip(tile((255, 0, 0)), (tile((0, 255, 0)), tile((0, 0, 255))), missing=1)
     sheet = np.asarray(
-        Image.open(io.BytesIO(render_sheet(Heading("t", "facts", "none"), [strip]))).convert("RGB")
+        Image.open(io.BytesIO(render_sheet(GalleryText("t", "facts", "none"), [strip]))).convert(
+            "RGB"
+        )
     )
-    middles = sheet[
-        sheet.shape[0] - 48 - 30 - 20
-    ]  # through the lower part of the only line of tiles
+    middles = sheet[sheet.shape[0] - 48 - 30 - 20]  # through the lower part of the only strip
     changes = [
         tuple(int(c) for c in colour)
         for colour in middles[
@@ -268,35 +267,36 @@ def test_the_sheet_shows_query_then_neighbours_then_empty_places():
 
 
 @pytest.mark.parametrize("n", [1, 6, 7, 13])
-def test_many_queries_go_into_two_columns(n):
+def test_more_than_six_queries_are_in_two_columns(n):
     sheet = Image.open(
-        io.BytesIO(render_sheet(Heading("t", "f", "none"), [Strip(tile((9, 9, 9)), (), 1)] * n))
+        io.BytesIO(render_sheet(GalleryText("t", "f", "none"), [Strip(tile((9, 9, 9)), (), 1)] * n))
     )
     n_lines = n if n <= 6 else -(-n // 2)
     assert n_lines * TILE_PX < sheet.height < (n_lines + 2) * (TILE_PX + 60)
     assert (sheet.width > 4 * TILE_PX) == (n > 6)
 
 
-def test_a_long_title_is_broken_not_cut():
+def test_a_long_title_is_wrapped():
     def height(title):
         strips = [Strip(tile((9, 9, 9)), (), 1)]
-        return Image.open(io.BytesIO(render_sheet(Heading(title, "f", "none"), strips))).height
+        return Image.open(io.BytesIO(render_sheet(GalleryText(title, "f", "none"), strips))).height
 
     assert height("short") < height("many words " * 20) and height("short") < height("x" * 200)
 
 
-def test_names_cannot_break_out_of_the_page():
+def test_names_are_escaped_on_the_page():
     evil = "<script>alert('x')</script>\"&"
-    page = make_page(Heading(evil, evil, evil), [Strip(tile((0, 0, 0), evil), (), 1)], evil)
+    page = make_page(GalleryText(evil, evil, evil), [Strip(tile((0, 0, 0), evil), (), 1)], evil)
     assert "<script" not in page and "&lt;script&gt;" in page
 
 
-def test_importing_the_analysis_pulls_in_no_tensorflow_trax_or_jax():
+def test_importing_the_analysis_imports_no_tensorflow_trax_or_jax():
     import subprocess
     import sys
 
     code = (
-        "import sys, imagefec.analysis.gallery.build, imagefec.analysis.evaluate, imagefec.analysis.embed; "
+        "import sys, imagefec.analysis.gallery.build, imagefec.analysis.evaluate; "
+        "import imagefec.analysis.embed, imagefec.analysis.split; "
         "print([m for m in ('tensorflow', 'trax', 'jax', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""A report of real runs: trained, embedded, written, written again from what was kept; and what is refused."""
+"""Reports of trained runs: their contents, the cache of embeddings, and errors."""
 
 import base64
 import io
@@ -27,7 +27,7 @@ from imagefec.errors import UserError
 
 @pytest.fixture(scope="module")
 def runs(world, tmp_path_factory):
-    """Two seeds without UDA and two with it, of two steps each."""
+    """Two seeds without UDA and two with it, two steps each."""
     from imagefec.training import configurables
 
     root = tmp_path_factory.mktemp("runs")
@@ -51,24 +51,24 @@ def runs(world, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(runs, world, tmp_path_factory):
-    told = []
+    calls = []
     page = make_report(
-        runs, world.data_dir, tmp_path_factory.mktemp("report") / "made", progress=told.append
+        runs, world.data_dir, tmp_path_factory.mktemp("report") / "made", progress=calls.append
     )
-    assert told == [1] * 4
+    assert calls == [1] * 4
     return page
 
 
 def table(text, first):
-    """The rows of the Markdown table whose header begins with a word: column -> cell."""
+    """The rows of the Markdown table whose first column has this name: column -> cell."""
     lines = text[text.index(f"| {first} |") :].split("\n\n")[0].splitlines()
     header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [dict(zip(header, row)) for row in rows]
 
 
-def test_the_table_says_what_evaluate_says_averaged_over_seeds(made, runs, world):
+def test_the_table_has_the_values_of_evaluate_averaged_over_seeds(made, runs, world):
     conditions = {row["condition"]: row for row in table(made.read_text(), "condition")}
-    assert set(conditions) == {"UDA 0", "UDA 1", "raters' ceiling"}
+    assert set(conditions) == {"UDA 0", "UDA 1", "human accuracy"}
     for name, its in (("UDA 0", runs[:2]), ("UDA 1", runs[2:])):
         results = [evaluate_run(run, world.data_dir, invariance=True) for run in its]
         for column, values in (
@@ -86,12 +86,12 @@ def test_the_table_says_what_evaluate_says_averaged_over_seeds(made, runs, world
             ", ".join(str(one["step"]) for one in results),
         )
     assert (
-        conditions["raters' ceiling"]["TPA, ± over seeds"]
+        conditions["human accuracy"]["TPA, ± over seeds"]
         == f"{100 * results[0]['human_tpa']:.1f} %"
     )
 
 
-def test_single_runs_are_compared_as_evaluate_compares_them(made, runs, world):
+def test_single_runs_are_compared_as_by_evaluate(made, runs, world):
     rows = table(made.read_text(), "run")
     best = min(row["condition"] for row in table(made.read_text(), "condition")[:1])
     ours, others = (runs[:2], runs[2:]) if best == "UDA 0" else (runs[2:], runs[:2])
@@ -99,23 +99,24 @@ def test_single_runs_are_compared_as_evaluate_compares_them(made, runs, world):
     row = next(row for row in rows if row["run"].endswith("seed 1"))
     assert row["difference"].replace("−", "-") == f"{100 * found['difference']:+.1f}"
     assert (
-        row["± clustered"] == f"{100 * found['standard_error']:.1f}" and row["best's seed"] == "1"
+        row["± clustered"] == f"{100 * found['standard_error']:.1f}"
+        and row["seed of the best"] == "1"
     )
 
 
-def test_the_first_screen_answers_three_questions_and_names_the_command(made):
+def test_the_first_screen_answers_three_questions_and_has_the_command(made):
     screen = made.read_text().split("\n## ")[0]
     assert re.findall(r"\*\*(\d)\. .*?\?\*\*\n\n\*\*.+?\*\*", screen) == ["1", "2", "3"]
     assert re.search(r"\*\*TPA \d+\.\d ± \d+\.\d %\.\*\*", screen)
     assert "imagefec report --runs " in screen and "Weight 1 changed TPA by" in screen
 
 
-def test_every_section_says_what_makes_it(made):
+def test_every_section_names_the_command_that_generates_it(made):
     for section in made.read_text().split("\n## ")[1:]:
         assert "```\nimagefec " in section or "`imagefec report`" in section, section
 
 
-def test_the_pictures_lie_beside_the_page_small_and_whole(made):
+def test_the_images_are_beside_the_page_small_and_complete(made):
     named = re.findall(r"!\[.+\]\((.+)\)", made.read_text())
     assert named == ["types.png", "curves.png", "uda.png", "pairs.png", "side_by_side.jpg"]
     for name in named:
@@ -125,7 +126,7 @@ def test_the_pictures_lie_beside_the_page_small_and_whole(made):
             assert picture.width > 700 and np.asarray(picture.convert("L")).std() > 5
 
 
-def test_the_html_page_holds_the_same_and_requests_nothing(made):
+def test_the_html_page_has_the_same_images_and_loads_nothing(made):
     page = (made.parent / "report.html").read_text()
     open_tags = []
 
@@ -147,7 +148,7 @@ def test_the_html_page_holds_the_same_and_requests_nothing(made):
         Image.open(io.BytesIO(base64.b64decode(data))).load()
 
 
-def test_a_second_report_embeds_nothing_and_is_the_same(made, runs, world, monkeypatch):
+def test_a_second_report_embeds_nothing_and_is_equal(made, runs, world, monkeypatch):
     from imagefec.model import Embedder
 
     before = {path.name: path.read_bytes() for path in made.parent.iterdir() if path.is_file()}
@@ -158,7 +159,7 @@ def test_a_second_report_embeds_nothing_and_is_the_same(made, runs, world, monke
     } == before
 
 
-def test_a_torn_or_foreign_kept_file_is_computed_anew(made, runs, world, tmp_path):
+def test_a_truncated_or_foreign_cached_file_is_computed_again(made, runs, world, tmp_path):
     shutil.copytree(made.parent, tmp_path / "copy")
     kept = sorted((tmp_path / "copy" / "embeddings").glob("*.npz"))
     assert len(kept) == 4
@@ -172,24 +173,26 @@ def test_a_torn_or_foreign_kept_file_is_computed_anew(made, runs, world, tmp_pat
     assert all(path.stat().st_size > 1000 for path in kept)
 
 
-def test_one_run_alone_is_reported_and_the_other_questions_say_so(runs, world, made, tmp_path):
+def test_a_report_of_one_run_leaves_the_other_questions_unanswered(runs, world, made, tmp_path):
     shutil.copytree(made.parent / "embeddings", tmp_path / "embeddings")
     text = make_report(runs[:1], world.data_dir, tmp_path).read_text()
-    assert text.count("**Not asked.**") == 2 and "The one run of “smoke”" in text
+    assert text.count("**Not evaluated.**") == 2 and "One run of “smoke”" in text
     assert (
-        "side_by_side" not in text and "Against the best" not in text and "there is no pair" in text
+        "side_by_side" not in text
+        and "Comparison with the best" not in text
+        and "There is no pair" in text
     )
 
 
 def test_a_split_of_few_triplets_is_reported_with_its_error_and_a_warning(run, data_dir, tmp_path):
     text = make_report([run], data_dir, tmp_path, split="train").read_text()
-    assert "Fewer than 100 triplets say little" in text and re.search(
+    assert "With fewer than 100 triplets" in text and re.search(
         r"\*\*TPA \d+\.\d ± \d\d?\.\d %\.\*\*", text
     )
-    assert "None of the runs kept its history.json" in text and "types.png" in text
+    assert "No run has a history.json" in text and "types.png" in text
 
 
-def test_a_run_is_made_again_by_the_command_on_the_page(made, runs, world, tmp_path):
+def test_a_run_is_reproduced_by_the_command_on_the_page(made, runs, world, tmp_path):
     from imagefec.model import checkpoint
     from imagefec.training import configurables
 
@@ -204,8 +207,8 @@ def test_a_run_is_made_again_by_the_command_on_the_page(made, runs, world, tmp_p
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_what_cannot_be_reported_is_refused_before_any_work(runs, world, tmp_path):
-    with pytest.raises(UserError, match="no run is given"):
+def test_invalid_arguments_are_refused_before_any_work(runs, world, tmp_path):
+    with pytest.raises(UserError, match="No run was given"):
         make_report([], world.data_dir, tmp_path / "out")
     with pytest.raises(UserError, match="no such run directory"):
         make_report([*runs, tmp_path / "gone"], world.data_dir, tmp_path / "out")
@@ -217,7 +220,7 @@ def test_what_cannot_be_reported_is_refused_before_any_work(runs, world, tmp_pat
         make_report(runs, world.data_dir, tmp_path / "out", split="elsewhere")
 
 
-def test_pages_escape_what_would_be_markup():
+def test_markup_in_texts_is_escaped():
     blocks = [
         Heading("a < b"),
         Text("**1 < 2** and `x|y`\n\nnext"),
