@@ -92,7 +92,7 @@ def rank_correlation(first: Ordering, second: Ordering) -> np.ndarray:
     0 if all distances of an ordering are equal.
     """
     # Each ordering is ranked once and then compared with many; scipy.stats.spearmanr ranks anew.
-    return np.sum(first.ranks * second.ranks, axis=1, dtype=np.float64)
+    return (first.ranks * second.ranks).sum(axis=1, dtype=np.float64)
 
 
 def _standardized_ranks(values: np.ndarray) -> np.ndarray:

@@ -98,39 +98,14 @@ def how_different(measures: Measures) -> Answer:
             "split has too few faces."
         )
         return Answer(question, "Cannot be determined.", " ".join(sentences))
-    chance = percent(N_NEIGHBOURS / max(1, measures.n_faces - 1))
-    sentences.append(
-        f"Between a run of one and a run of the other, the neighbour overlap is "
-        f"{percent(_overlap(between))} (share of the {N_NEIGHBOURS} nearest neighbours of a face "
-        f"that both find; {chance} by chance), and the rank correlation of the distances is "
-        f"{_correlation(between)} (Spearman)."
-    )
-    unclear = "The TPA of these models does not differ clearly."
-    if not within:
-        sentences.append(
-            f"“{best.name}” has one seed, so the agreement of two equally good models is unknown."
-        )
-        return Answer(
-            question, "Cannot be determined." if gap.clear else unclear, " ".join(sentences)
-        )
-    lost = _overlap_difference(within, between)
-    sentences.append(
-        f"Between two seeds of “{best.name}”, the overlap is {percent(_overlap(within))} and the "
-        f"correlation is {_correlation(within)}. The overlap between seeds is "
-        f"{points(Estimate(abs(lost.value), lost.error), sign=False)} "
-        f"{'higher' if lost.value >= 0 else 'lower'}."
-    )
+    lost = _overlap_difference(within, between) if within else None
+    sentences.append(_agreement_between(between, measures.n_faces))
+    sentences.append(_agreement_within(best.name, within, lost))
     if not gap.clear:
         sentences.append(
             "The difference in TPA is below two standard errors, so the question remains open."
         )
-        return Answer(question, unclear, " ".join(sentences))
-    verdict = (
-        "Yes: more than two seeds of one model do."
-        if lost.clear and lost.value > 0
-        else "No: not more than two seeds of one model do."
-    )
-    return Answer(question, verdict, " ".join(sentences))
+    return Answer(question, _verdict_on_difference(gap, lost), " ".join(sentences))
 
 
 def how_useful_was_uda(measures: Measures) -> Answer:
@@ -180,6 +155,43 @@ def _caveats(measures: Measures, split: str) -> list[str]:
             "numbers are biased upwards."
         )
     return sentences
+
+
+def _agreement_between(pairs: Sequence[PairMeasures], n_faces: int) -> str:
+    chance = percent(N_NEIGHBOURS / max(1, n_faces - 1))
+    return (
+        f"Between a run of one and a run of the other, the neighbour overlap is "
+        f"{percent(_overlap(pairs))} (share of the {N_NEIGHBOURS} nearest neighbours of a face "
+        f"that both find; {chance} by chance), and the rank correlation of the distances is "
+        f"{_correlation(pairs)} (Spearman)."
+    )
+
+
+def _agreement_within(name: str, pairs: Sequence[PairMeasures], lost: Estimate | None) -> str:
+    if lost is None:
+        return f"“{name}” has one seed, so the agreement of two equally good models is unknown."
+    return (
+        f"Between two seeds of “{name}”, the overlap is {percent(_overlap(pairs))} and the "
+        f"correlation is {_correlation(pairs)}. The overlap between seeds is "
+        f"{points(Estimate(abs(lost.value), lost.error), sign=False)} "
+        f"{'higher' if lost.value >= 0 else 'lower'}."
+    )
+
+
+def _verdict_on_difference(gap: Estimate, lost: Estimate | None) -> str:
+    """The second answer.
+
+    Args:
+      gap: difference in TPA.
+      lost: neighbour overlap between seeds minus that between conditions; None for one seed.
+    """
+    if not gap.clear:
+        return "The TPA of these models does not differ clearly."
+    if lost is None:
+        return "Cannot be determined."
+    if lost.clear and lost.value > 0:
+        return "Yes: more than two seeds of one model do."
+    return "No: not more than two seeds of one model do."
 
 
 def _overlap(pairs: Sequence[PairMeasures]) -> Estimate:
