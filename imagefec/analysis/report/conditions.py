@@ -12,6 +12,7 @@ from imagefec.errors import UserError
 from imagefec.model.run import INIT_CHECKPOINT, SEED, Run
 
 UDA = "uda_consistency."
+_WITHOUT_EFFECT = (SEED, "training.cores_as_devices")  # the second one is in old runs only
 _MAX_SETTINGS_IN_NAME, _MAX_NAME_LENGTH = 2, 40
 _UDA_TERM = ("distance", "stop_gradient", "ramp_steps", "dataset", "batch_faces")
 _BOOKKEEPING = ("training.steps_per_eval", "training.steps_per_checkpoint", "training.eval_split")
@@ -92,7 +93,11 @@ def comparable_settings(run: Run, without_uda: bool = False) -> dict[str, Any]:
       run: the run.
       without_uda: leave out the UDA term and the second view that it requires.
     """
-    settings = {name: value for name, value in run.settings.items() if name != SEED}
+    settings = {
+        name: value
+        for name, value in _without_macros(run.settings).items()
+        if name not in _WITHOUT_EFFECT
+    }
     if settings.get(INIT_CHECKPOINT) is not None:
         settings[INIT_CHECKPOINT] = "given"
     # Without weight, the other settings of the term have no effect.
@@ -125,6 +130,17 @@ def _opened(path: str | os.PathLike[str]) -> Run:
     run = Run.open(path)
     _ = run.checkpoint, run.settings, run.history  # damaged ones are refused before any work
     return run
+
+
+def _without_macros(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with macros replaced: old runs have steps = 300 and training.steps = %steps."""
+    return {
+        name: settings.get(value[1:], value)
+        if isinstance(value, str) and value.startswith("%")
+        else value
+        for name, value in settings.items()
+        if "." in name
+    }
 
 
 def _key(value: Any) -> str:
@@ -215,7 +231,7 @@ def _setting_text(setting: str, value: Any) -> str:
         case True:
             return label
         case str():
-            return f"{label} {value.lstrip('@%')}"
+            return f"{label} {value.removeprefix('@').removesuffix('()')}"
         case list() | tuple():
             return f"{label} {' '.join(map(str, value))}"
         case _:

@@ -21,7 +21,7 @@ BASE = {
 def gin_text(settings):
     """As gin's operative configuration has it; references have no quotes."""
     lines = (
-        f"{name} = {value if str(value).startswith('@') else repr(value)}"
+        f"{name} = {value if str(value)[:1] in '@%' else repr(value)}"
         for name, value in settings.items()
     )
     return "\n".join(lines) + "\n"
@@ -213,7 +213,8 @@ def test_an_old_and_a_new_run_of_equal_settings_are_one_condition(tmp_path):
         (tmp_path / name / "run.json").write_text(json.dumps(info))
         (tmp_path / name / "model.npz").write_bytes(b"")
     settings = {**BASE, "ImageFEC.fc_widths": (512,), "training.seed": 0}
-    (tmp_path / "old" / "config.gin").write_text(gin_text(settings))
+    old = {**settings, "training.steps": "%steps", "training.cores_as_devices": False}
+    (tmp_path / "old" / "config.gin").write_text("steps = 300\n" + gin_text(old))
     (tmp_path / "new" / "settings.json").write_text(json.dumps({**settings, "training.seed": 1}))
     [condition] = group_by_condition(read_runs([tmp_path / "old", tmp_path / "new"]))
     assert [run.name for run in condition.runs] == ["old", "new"]
