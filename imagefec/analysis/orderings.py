@@ -91,7 +91,7 @@ def rank_correlation(first: Ordering, second: Ordering) -> np.ndarray:
 
     0 if all distances of an ordering are equal.
     """
-    # Each ordering is ranked once and then compared with many; scipy.stats.spearmanr ranks anew.
+    # Each ordering is ranked once and then compared with many; scipy.stats.spearmanr ranks again.
     return (first.ranks * second.ranks).sum(axis=1, dtype=np.float64)
 
 

@@ -38,7 +38,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class GalleryText:
-    """The texts of a gallery: title, one line of facts, and what stands in an empty place."""
+    """The texts of a gallery: title, one line of facts, and the text of an empty place."""
 
     title: str
     facts: str
