@@ -1,6 +1,5 @@
 """Packaging of Image FEC. The README's table says why each dependency is there."""
 
-import glob
 import pathlib
 
 from setuptools import find_packages, setup
@@ -39,11 +38,18 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["imagefec", "imagefec.*", "tfds_builders", "tfds_builders.*"]),
     package_data={
-        f"tfds_builders.{name}": ["*.md", "*.bib", "*.txt", "*.tsv"] for name in ("fec", "vggface2")
+        "imagefec": ["py.typed"],
+        **{
+            f"tfds_builders.{name}": ["*.md", "*.bib", "*.txt", "*.tsv"]
+            for name in ("fec", "vggface2")
+        },
     },
-    # gin_configs is no package; `imagefec train --config_file=quickstart.gin` finds it here, or in
-    # a checkout.
-    data_files=[("share/imagefec/gin_configs", sorted(glob.glob("gin_configs/*.gin")))],
+    # gin_configs is not a package: `imagefec train --config_file=quickstart.gin` finds it in a
+    # checkout or under sys.prefix.
+    data_files=[
+        (f"share/imagefec/{folder}", sorted(map(str, pathlib.Path(folder).glob("*.gin"))))
+        for folder in ("gin_configs", "gin_configs/models", "gin_configs/recipes")
+    ],
     install_requires=REQUIREMENTS,
     extras_require={
         "test": [

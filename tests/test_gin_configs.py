@@ -6,7 +6,14 @@ import pytest
 
 from imagefec.errors import UserError
 
-CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "gin_configs").glob("*.gin"))
+GIN_CONFIGS = pathlib.Path(__file__).parents[1] / "gin_configs"
+CONFIGS = sorted(GIN_CONFIGS.rglob("*.gin"))
+RUNS = [path for path in sorted(GIN_CONFIGS.glob("*.gin")) if path.name != "base.gin"]
+
+
+def name_of(path):
+    """As --config_file and `include` have it: "smoke.gin", "models/small.gin"."""
+    return path.relative_to(GIN_CONFIGS).as_posix()
 
 
 @pytest.fixture
@@ -18,18 +25,22 @@ def configurables(tmp_path, monkeypatch):
     configurables.gin.clear_config()
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", CONFIGS, ids=name_of)
 def test_every_gin_file_parses_and_names_what_it_is(configurables, path):
-    assert path.read_text().startswith(f"# gin_configs/{path.name} · ")
+    assert path.read_text().startswith(f"# gin_configs/{name_of(path)} · ")
     configurables.parse([str(path)])
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in CONFIGS if path.name not in ("base.gin", "small.gin")],
-    ids=lambda path: path.name,
-)
-def test_every_experiment_binds_all_that_training_requires(configurables, path):
+@pytest.mark.parametrize("path", RUNS, ids=name_of)
+def test_every_run_file_includes_a_model_and_a_recipe_and_says_what_was_measured(path):
+    text = path.read_text()
+    assert "include 'models/" in text and "include 'recipes/" in text
+    assert f"#   imagefec train --config_file={path.name} " in text or path.stem == "quickstart"
+    assert "\n# Measured: " in text
+
+
+@pytest.mark.parametrize("path", RUNS, ids=name_of)
+def test_every_run_file_binds_all_that_training_requires(configurables, path):
     configurables.parse([path.name])  # by bare name, from anywhere
     settings = configurables.settings()
     assert settings["steps"] >= 1 and settings["batch_triplets"] >= 1
@@ -57,7 +68,7 @@ def test_what_gin_cannot_read_is_one_clear_sentence(configurables, files, bindin
 
 
 def test_a_parameter_that_no_file_binds_is_named(configurables, tmp_path):
-    with pytest.raises(UserError, match="batch_triplets"):
+    with pytest.raises(UserError, match=r"\['loss'\]"):
         configurables.run(["base.gin"], [], tmp_path / "run", tmp_path / "data")
 
 
