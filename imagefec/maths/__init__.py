@@ -1,0 +1,1 @@
+"""Pure functions on NumPy and JAX arrays: geometry, augmentation, losses, metrics. No files."""

@@ -1,7 +1,7 @@
-"""Random crops, flips, brightness and contrast of faces, on any device; no layer, no loading.
+"""Random crop, flip, brightness and contrast of faces on any device; its Trax layer is in model/.
 
-Crop, resize and flip are linear and separable, so each image gets one matrix for its rows and one
-for its columns, and two batched matrix products do the work: fast on CPU, GPU and TPU alike.
+Crop, resize and flip are linear and separable. Each image gets one matrix for its rows and one for
+its columns, and two batched matrix products apply them: fast on CPU, GPU and TPU.
 """
 
 from typing import NamedTuple
@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 
 
-class Draws(NamedTuple):
-    """What was drawn for each of n images; `apply_draws` does it to them."""
+class Augmentation(NamedTuple):
+    """The parameters sampled for each of n images; `apply_augmentation` applies them."""
 
     side: jnp.ndarray  # float32 [n], side of the crop as a fraction of the image's, in (0, 1]
-    top: jnp.ndarray  # float32 [n], where the crop begins, 0 (topmost) to 1 (lowest it can)
-    left: jnp.ndarray  # float32 [n], likewise from left to right
+    top: jnp.ndarray  # float32 [n], row where the crop starts, 0 (topmost) to 1 (lowest possible)
+    left: jnp.ndarray  # float32 [n], column where the crop starts, likewise
     flip: jnp.ndarray  # bool [n], mirrored left to right
     brightness: jnp.ndarray  # float32 [n], factor on every value
     contrast: jnp.ndarray  # float32 [n], factor on the difference from the image's mean
@@ -29,17 +29,18 @@ def augment_faces(
     brightness: float = 0.1,
     contrast: float = 0.1,
 ) -> jnp.ndarray:
-    """Crops about 15 % off each face, resizes it back, mirrors half of them, varies brightness and contrast.
+    """Crops each face at random and resizes it back, mirrors some, varies brightness and contrast.
 
     Args:
       key: JAX PRNG key.
       faces: uint8 or float32 [n, h, w, 3], values 0..255.
-      crop: mean share of the area that is cut off, in [0, 0.45]; the share is drawn evenly from
-        [0, 2 crop] and the position evenly; the crop keeps the image's aspect. 0 cuts nothing.
+      crop: mean share of the area that is cropped away, in [0, 0.45]. The share is uniform in
+        [0, 2 crop] and the position is uniform; the crop keeps the image's aspect ratio. 0 crops
+        nothing.
       flip: probability of mirroring left to right, in [0, 1].
-      brightness: each face is multiplied by a factor drawn evenly from 1 - brightness to 1 +
-        brightness; in [0, 1). (A factor, as in torchvision, not an offset as in TensorFlow.)
-      contrast: each face's differences from its own mean are multiplied by a factor likewise; in
+      brightness: each face is multiplied by a factor uniform in 1 - brightness to 1 + brightness;
+        in [0, 1). (A factor, as in torchvision, not an offset as in TensorFlow.)
+      contrast: each face's differences from its own mean are multiplied by such a factor; in
         [0, 1).
 
     Returns:
@@ -49,19 +50,19 @@ def augment_faces(
     Raises:
       ValueError: faces is not [n, h, w, 3] or a range is out of bounds.
     """
-    draws = draw(key, faces.shape[0], crop, flip, brightness, contrast)
-    return apply_draws(faces, draws)
+    augmentation = sample_augmentation(key, faces.shape[0], crop, flip, brightness, contrast)
+    return apply_augmentation(faces, augmentation)
 
 
-def draw(
+def sample_augmentation(
     key: jax.Array,
     n: int,
     crop: float = 0.15,
     flip: float = 0.5,
     brightness: float = 0.1,
     contrast: float = 0.1,
-) -> Draws:
-    """Draws one augmentation an image; the arguments are augment_faces's, n is the number of images.
+) -> Augmentation:
+    """Samples an augmentation for each of n images; the other arguments are `augment_faces`'s.
 
     Raises:
       ValueError: a range is out of bounds.
@@ -75,9 +76,9 @@ def draw(
         if not 0 <= value <= high:
             raise ValueError(f"{name} must be in 0..{high}, found {value}")
     keys = jax.random.split(key, 6)
-    area_cut = jax.random.uniform(keys[0], (n,), maxval=2.0 * crop)
-    return Draws(
-        side=jnp.sqrt(1.0 - area_cut),
+    cropped_area = jax.random.uniform(keys[0], (n,), maxval=2.0 * crop)
+    return Augmentation(
+        side=jnp.sqrt(1.0 - cropped_area),
         top=jax.random.uniform(keys[1], (n,)),
         left=jax.random.uniform(keys[2], (n,)),
         flip=jax.random.bernoulli(keys[3], float(flip), (n,)),
@@ -86,12 +87,12 @@ def draw(
     )
 
 
-def apply_draws(faces: jnp.ndarray, draws: Draws) -> jnp.ndarray:
-    """Does to each face what was drawn for it: crop, bilinear resize, flip, then contrast, then brightness.
+def apply_augmentation(faces: jnp.ndarray, augmentation: Augmentation) -> jnp.ndarray:
+    """Applies sampled parameters: crop, bilinear resize, flip, then contrast, then brightness.
 
     Args:
       faces: uint8 or float32 [n, h, w, 3], values 0..255.
-      draws: one draw a face.
+      augmentation: parameters for n faces.
 
     Returns:
       float32 [n, h, w, 3], values in 0..255.
@@ -102,16 +103,17 @@ def apply_draws(faces: jnp.ndarray, draws: Draws) -> jnp.ndarray:
     if faces.ndim != 4 or faces.shape[-1] != 3:
         raise ValueError(f"faces must be [n, h, w, 3], found {faces.shape}")
     height, width = faces.shape[1:3]
-    rows = _interpolation(height, draws.side, draws.top, jnp.zeros_like(draws.flip))
-    columns = _interpolation(width, draws.side, draws.left, draws.flip)
+    side, flip = augmentation.side, augmentation.flip
+    rows = _interpolation(height, side, augmentation.top, jnp.zeros_like(flip))
+    columns = _interpolation(width, side, augmentation.left, flip)
     # GPUs and TPUs would otherwise round the factors of a float32 product to 10 or 7 bits.
     exact = jax.lax.Precision.HIGHEST
     values = jnp.einsum("nir,nrwc->niwc", rows, faces.astype(jnp.float32), precision=exact)
     values = jnp.einsum("njw,niwc->nijc", columns, values, precision=exact)
     mean = jnp.mean(values, axis=(1, 2, 3), keepdims=True)
-    contrast = draws.contrast[:, None, None, None]
-    brightness = draws.brightness[:, None, None, None]
-    # One expression a value; a contrast of exactly 1 leaves no trace of the mean.
+    contrast = augmentation.contrast[:, None, None, None]
+    brightness = augmentation.brightness[:, None, None, None]
+    # In this form a contrast of exactly 1 cancels the mean without a rounding error.
     values = (values * contrast + mean * (1 - contrast)) * brightness
     return jnp.clip(values, 0.0, 255.0)
 
@@ -119,13 +121,13 @@ def apply_draws(faces: jnp.ndarray, draws: Draws) -> jnp.ndarray:
 def _interpolation(
     size: int, side: jnp.ndarray, position: jnp.ndarray, flip: jnp.ndarray
 ) -> jnp.ndarray:
-    """[n, size (out), size (in)] weights that stretch a window of side x size over the whole axis."""
+    """Weights [n, size (out), size (in)] that stretch a window of side x size over the axis."""
     offset_px = position * (1.0 - side) * size
     centres = jnp.arange(size, dtype=jnp.float32) + 0.5
     where_px = offset_px[:, None] + side[:, None] * centres - 0.5
     where_px = jnp.clip(where_px, 0.0, size - 1.0)
     where_px = jnp.where(flip[:, None], where_px[:, ::-1], where_px)
-    # The window only ever grows, so the bilinear tent is one source pixel wide and needs no
+    # The window is only enlarged, so the bilinear kernel is one source pixel wide and needs no
     # antialiasing.
     return jnp.maximum(
         0.0, 1.0 - jnp.abs(where_px[:, :, None] - jnp.arange(size, dtype=jnp.float32))

@@ -1,4 +1,4 @@
-"""Face boxes: growing, clipping, squaring and comparing them; neither photographs nor detectors live here."""
+"""Face boxes: growing, clipping, squaring and comparing them. No photos and no detectors."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ GROWTH = 0.15  # in total per axis: 7.5 % of the box on each side
 
 @dataclass(frozen=True)
 class Box:
-    """A face's box in FEC's column order: fractions of the image, or pixels where a function says so.
+    """A face's box in FEC's column order: fractions of the image, or pixels where documented.
 
-    Nothing is checked here: the csv reader refuses bad boxes with the line they stand on.
+    Values are not checked: the csv reader refuses bad boxes and names their line.
     """
 
     left: float
@@ -19,15 +19,17 @@ class Box:
 
     @property
     def width(self) -> float:
+        """Horizontal extent, in the box's units."""
         return self.right - self.left
 
     @property
     def height(self) -> float:
+        """Vertical extent, in the box's units."""
         return self.bottom - self.top
 
     @property
     def centre(self) -> tuple[float, float]:
-        """The middle as (column, row)."""
+        """The centre as (column, row)."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
     @property
@@ -37,27 +39,28 @@ class Box:
 
 
 def grow(box: Box, fraction: float = GROWTH) -> Box:
-    """Adds `fraction` of the box's own width and height, half of it on each side; units stay as they are."""
-    beside, above = box.width * fraction / 2, box.height * fraction / 2
-    return Box(box.left - beside, box.right + beside, box.top - above, box.bottom + above)
+    """Adds `fraction` of the box's own width and height, half of it on each side; any units."""
+    dx, dy = box.width * fraction / 2, box.height * fraction / 2
+    return Box(box.left - dx, box.right + dx, box.top - dy, box.bottom + dy)
 
 
 def to_pixels(box: Box, width: int, height: int) -> Box:
-    """Turns fractions of an image into its pixels, unrounded."""
+    """Converts fractions of an image to pixels, unrounded."""
     return Box(box.left * width, box.right * width, box.top * height, box.bottom * height)
 
 
 def to_fractions(box: Box, width: int, height: int) -> Box:
-    """Turns pixels of an image into fractions of it."""
+    """Converts pixels of an image to fractions of it."""
     return Box(box.left / width, box.right / width, box.top / height, box.bottom / height)
 
 
 def clip(box: Box, width: float, height: float) -> Box:
-    """Cuts away what lies outside the image; a box wholly outside becomes an empty one on the border.
+    """Clips a box to the image; a box completely outside becomes an empty one on the border.
 
     Args:
       box: in the units of `width` and `height` (pixels; or fractions with width = height = 1).
-      width, height: of the image.
+      width: of the image.
+      height: of the image.
     """
     return Box(
         min(max(box.left, 0), width),
@@ -68,17 +71,18 @@ def clip(box: Box, width: float, height: float) -> Box:
 
 
 def square(box: Box, width: float, height: float) -> Box:
-    """Extends the shorter side about the centre, shifting to stay inside the image.
+    """Extends the shorter side about the centre, and shifts the result to stay inside the image.
 
-    Where the image is narrower (or lower) than the box's longer side there is no such square: the
+    Where the image is narrower (or lower) than the box's longer side, no such square exists. The
     box then spans the image on that axis and keeps its longer side on the other.
 
     Args:
       box: pixels, inside the image (`clip` first).
-      width, height: of the image, pixels.
+      width: of the image, pixels.
+      height: of the image, pixels.
 
     Returns:
-      a Box in pixels that lies inside the image and contains `box`.
+      Box in pixels that lies inside the image and contains `box`.
     """
     side = max(box.width, box.height)
     left, right = _span(box.left, box.right, side, width)
@@ -87,32 +91,32 @@ def square(box: Box, width: float, height: float) -> Box:
 
 
 def whole_pixels(box: Box, width: int, height: int) -> Box:
-    """Rounds a box inside the image to whole pixels: equal sides stay equal, none falls below one pixel."""
-    left, right = _whole_span(box.left, box.width, width)
-    top, bottom = _whole_span(box.top, box.height, height)
+    """Rounds a box inside the image to integer pixels; equal sides stay equal, each 1 or more."""
+    left, right = _integer_span(box.left, box.width, width)
+    top, bottom = _integer_span(box.top, box.height, height)
     return Box(left, right, top, bottom)
 
 
 def iou(a: Box, b: Box) -> float:
     """Intersection over union of two boxes in the same units, in [0, 1]; 0 where both are empty."""
-    beside = min(a.right, b.right) - max(a.left, b.left)
-    above = min(a.bottom, b.bottom) - max(a.top, b.top)
-    shared = max(beside, 0) * max(above, 0)
-    union = a.width * a.height + b.width * b.height - shared
-    # rounding may leave the quotient of two equal boxes a hair above 1
-    return min(float(shared / union), 1.0) if union > 0 else 0.0
+    width = min(a.right, b.right) - max(a.left, b.left)
+    height = min(a.bottom, b.bottom) - max(a.top, b.top)
+    intersection = max(width, 0) * max(height, 0)
+    union = a.width * a.height + b.width * b.height - intersection
+    # Rounding may leave the quotient of two equal boxes slightly above 1.
+    return min(float(intersection / union), 1.0) if union > 0 else 0.0
 
 
 def _span(start: float, stop: float, side: float, limit: float) -> tuple[float, float]:
-    if stop - start >= side:  # the longer axis is kept to the last bit
+    if stop - start >= side:  # the longer axis stays unchanged, to the last bit
         return start, stop
     side = min(side, limit)
     low = min(max((start + stop - side) / 2, 0), limit - side)
     return low, low + side
 
 
-def _whole_span(start: float, side: float, limit: int) -> tuple[int, int]:
-    # half a pixel goes up, always: Python's round() would make equal sides differ with their parity
-    whole = min(max(int(side + 0.5), 1), limit)
-    low = min(max(int(start + 0.5), 0), limit - whole)
-    return low, low + whole
+def _integer_span(start: float, side: float, limit: int) -> tuple[int, int]:
+    # Half a pixel always rounds up: Python's round() would make equal sides differ by parity.
+    side = min(max(int(side + 0.5), 1), limit)
+    low = min(max(int(start + 0.5), 0), limit - side)
+    return low, low + side

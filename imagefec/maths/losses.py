@@ -1,6 +1,6 @@
-"""Losses on embeddings: the triplet hinge, the consistency of two views, and the distances both are made of.
+"""Losses on embeddings: triplet margin loss, odd-one-out cross-entropy, UDA consistency.
 
-No metric (metrics.py), no training objective that mixes losses (training/objectives.py).
+Metrics are in metrics.py; objectives that combine losses are in training/step/objectives.py.
 """
 
 import jax
@@ -12,27 +12,26 @@ DISTANCES = ("l2", "squared_l2")
 def odd_one_out_hinge(
     embeddings: jnp.ndarray, margin: float | jnp.ndarray = 0.1, distance: str = "l2"
 ) -> jnp.ndarray:
-    """Hinge loss that keeps the alike pair closer than either is to the odd face.
+    """Symmetric triplet margin loss: either face of the similar pair is the anchor of one hinge.
 
-    With d12 the distance of the alike pair: max(0, d12 - d13 + margin) + max(0, d12 - d23 +
-      margin).
+    With d12 the distance of the similar pair:
+    max(0, d12 - d13 + margin) + max(0, d12 - d23 + margin).
 
     Args:
       embeddings: float32 [batch, 3, dim], unit length along dim. Axis 1 is (alike, alike, odd).
-      margin: gap asked for between distances, unitless, in (0, 2); one number, or [batch] for one a
-        triplet.
-      distance: "l2", or "squared_l2" as the FEC paper has it.
+      margin: required gap between distances, unitless, in (0, 2); a scalar, or [batch] with one
+        margin per triplet.
+      distance: "l2", or "squared_l2" as in the FEC paper.
 
     Returns:
-      float32 [batch], one non-negative loss a triplet; 0 where both gaps hold. Where all three
-      embeddings coincide it is 2 x margin, with a gradient of zero, which is finite but leads
-      nowhere.
+      float32 [batch], one non-negative loss per triplet; 0 where both gaps hold. Where all three
+      embeddings coincide it is 2 x margin and its gradient is zero.
 
     Raises:
-      ValueError: embeddings is not [batch, 3, dim], margin fits neither shape, or the distance is
+      ValueError: embeddings is not [batch, 3, dim], margin has another shape, or the distance is
         unknown.
 
-    Source: Vemulapalli & Agarwala 2019, arXiv:1811.11283 (two hinges, either alike face as anchor).
+    Source: Vemulapalli & Agarwala 2019, arXiv:1811.11283, section 4.
     """
     if embeddings.ndim != 3 or embeddings.shape[1] != 3:
         raise ValueError(
@@ -40,14 +39,14 @@ def odd_one_out_hinge(
         )
     if jnp.shape(margin) not in ((), embeddings.shape[:1]):
         raise ValueError(
-            f"margin must be one number or [{embeddings.shape[0]}], one a triplet; "
+            f"margin must be one number or [{embeddings.shape[0]}], one per triplet; "
             f"found shape {jnp.shape(margin)}"
         )
     first, second, odd = embeddings[:, 0], embeddings[:, 1], embeddings[:, 2]
     alike = pair_distance(first, second, distance)
-    first_gap = jax.nn.relu(alike - pair_distance(first, odd, distance) + margin)
-    second_gap = jax.nn.relu(alike - pair_distance(second, odd, distance) + margin)
-    return first_gap + second_gap
+    first_hinge = jax.nn.relu(alike - pair_distance(first, odd, distance) + margin)
+    second_hinge = jax.nn.relu(alike - pair_distance(second, odd, distance) + margin)
+    return first_hinge + second_hinge
 
 
 def odd_one_out_cross_entropy(
@@ -56,22 +55,22 @@ def odd_one_out_cross_entropy(
     distance: str = "squared_l2",
     vote_counts: jnp.ndarray | None = None,
 ) -> jnp.ndarray:
-    """Negative log-likelihood of the raters' choice, where a pair is found alike by softmax of minus its distance.
+    """Cross-entropy of the raters' choices with a softmax over the three pairs' negative distances.
 
-    Unlike the hinge it has a gradient for every triplet, and the temperature sets which distances
-    count as large, so a network that starts with all embeddings close together learns from the
+    Unlike the margin loss it has a gradient for every triplet, and the temperature sets which
+    distances count as large. So a network whose embeddings start close together learns from the
     first step.
 
     Args:
       embeddings: float32 [batch, 3, dim], unit length along dim. Axis 1 is (alike, alike, odd).
-      temperature: distance that makes a pair e times less likely, above 0.
+      temperature: distance that makes a pair e times less likely to be the similar one, above 0.
       distance: "l2" or "squared_l2".
-      vote_counts: number [batch, 3], how many raters found each face the odd one: their shares are the
-        choice to explain, and a triplet that they disagreed on pulls less. None, or a row of zeros:
-        all found the last face the odd one.
+      vote_counts: number [batch, 3], how many raters chose each face as the odd one out. Their
+        shares are the target distribution, so a triplet without agreement has a smaller gradient.
+        None or a row of zeros: all chose the last face.
 
     Returns:
-      float32 [batch]; log 3 where all three distances are equal.
+      float32 [batch], one loss per triplet; log 3 where all three distances are equal.
 
     Raises:
       ValueError: embeddings is not [batch, 3, dim], vote_counts is not [batch, 3], the distance is
@@ -96,20 +95,20 @@ def odd_one_out_cross_entropy(
     if vote_counts is None:
         return -log_likelihood[0]
     if vote_counts.shape != embeddings.shape[:2]:
-        raise ValueError(f"votes must be [{len(embeddings)}, 3], found {vote_counts.shape}")
+        raise ValueError(f"vote_counts must be [{len(embeddings)}, 3], found {vote_counts.shape}")
     vote_counts = jnp.where(
         jnp.sum(vote_counts, axis=1, keepdims=True) > 0, vote_counts, jnp.array([0, 0, 1])
     )
     shares = vote_counts / jnp.sum(vote_counts, axis=1, keepdims=True)
-    # The pair without the last face is the first of the three, and so on backwards.
+    # The pair that leaves out the last face is the first of the three, and so on in reverse.
     return -jnp.sum(shares.T[::-1] * log_likelihood, axis=0)
 
 
 def uda_consistency(first: jnp.ndarray, second: jnp.ndarray, distance: str = "l2") -> jnp.ndarray:
     """Distance between the embeddings of two random augmentations of the same faces.
 
-    It is symmetric and lets gradients into both views; a caller who wants one view held still (as
-    UDA has it for class probabilities) passes `jax.lax.stop_gradient(first)`.
+    It is symmetric, and gradients flow through both views. To stop the gradient through one view,
+    as UDA does for class probabilities, pass `jax.lax.stop_gradient(first)`.
 
     Args:
       first: float32 [batch, dim], embeddings of one view of each face.
@@ -118,22 +117,22 @@ def uda_consistency(first: jnp.ndarray, second: jnp.ndarray, distance: str = "l2
       distance: "l2" or "squared_l2".
 
     Returns:
-      float32 [batch], one non-negative loss a face; 0 where both views embed alike.
+      float32 [batch], one non-negative loss per face; 0 where both embeddings are equal.
 
     Raises:
       ValueError: the two shapes differ or are not [batch, dim], or the distance is unknown.
 
-    Source: Xie et al. 2019, arXiv:1904.12848, carried over from class probabilities to embeddings.
+    Source: Xie et al. 2019, arXiv:1904.12848, applied to embeddings instead of class probabilities.
     """
     if first.ndim != 2 or first.shape != second.shape:
         raise ValueError(
-            f"both views must be [batch, dim] alike, found {first.shape} and {second.shape}"
+            f"both views must be [batch, dim] of one shape, found {first.shape} and {second.shape}"
         )
     return pair_distance(first, second, distance)
 
 
 def pair_distance(a: jnp.ndarray, b: jnp.ndarray, distance: str = "l2") -> jnp.ndarray:
-    """Distance along the last axis whose gradient is finite (zero) where a and b coincide.
+    """Distance along the last axis; its gradient is zero, not NaN, where a and b coincide.
 
     Args:
       a: float32 [..., dim].
@@ -141,7 +140,7 @@ def pair_distance(a: jnp.ndarray, b: jnp.ndarray, distance: str = "l2") -> jnp.n
       distance: "l2" or "squared_l2".
 
     Returns:
-      float32 [...], non-negative; NaN where a or b holds one.
+      float32 [...], non-negative; NaN where a or b contains NaN.
 
     Raises:
       ValueError: the distance is unknown.
@@ -151,7 +150,7 @@ def pair_distance(a: jnp.ndarray, b: jnp.ndarray, distance: str = "l2") -> jnp.n
     squared = jnp.sum(jnp.square(a - b), axis=-1)
     if distance == "squared_l2":
         return squared
-    # Two wheres: the slope of sqrt at 0 is infinite, and a single where around it would still
-    # multiply that infinity by zero in the backward pass, which is NaN.
+    # Two wheres: the derivative of sqrt at 0 is infinite, and with a single where the backward pass
+    # would multiply that infinity by zero, which is NaN.
     coincide = squared == 0
     return jnp.where(coincide, 0.0, jnp.sqrt(jnp.where(coincide, 1.0, squared)))

@@ -1,4 +1,4 @@
-"""Augmentation against a NumPy oracle, pixel by pixel for given draws, and the draws by their statistics."""
+"""Augmentation against a NumPy oracle, pixel by pixel for given parameters, and the sampled parameters' statistics."""
 
 import jax
 import jax.numpy as jnp
@@ -40,8 +40,8 @@ def augmented_by_loop(image, side, top, left, flip, brightness, contrast) -> np.
     return np.clip(out * brightness, 0, 255)
 
 
-def test_each_pixel_equals_the_numpy_oracle_for_given_draws(faces):
-    draws = augment.Draws(
+def test_each_pixel_equals_the_numpy_oracle_for_given_parameters(faces):
+    sampled = augment.Augmentation(
         side=np.float32([1, 0.9, 0.9, 0.81, 0.7, 0.95]),
         top=np.float32([0, 0, 1, 0.3, 0.5, 0.77]),
         left=np.float32([0, 1, 0, 0.6, 0.5, 0.1]),
@@ -49,9 +49,9 @@ def test_each_pixel_equals_the_numpy_oracle_for_given_draws(faces):
         brightness=np.float32([1, 1, 1, 1.1, 0.9, 1.05]),
         contrast=np.float32([1, 1, 0.9, 1.1, 0.9, 1.1]),
     )
-    found = augment.apply_draws(faces, jax.tree.map(jnp.asarray, draws))
+    found = augment.apply_augmentation(faces, jax.tree.map(jnp.asarray, sampled))
     for i, face in enumerate(faces):
-        expected = augmented_by_loop(face, *(float(values[i]) for values in draws))
+        expected = augmented_by_loop(face, *(float(values[i]) for values in sampled))
         np.testing.assert_allclose(found[i], expected, atol=2e-3)
 
 
@@ -59,10 +59,10 @@ def test_crop_equals_tensorflows_crop_and_resize_away_from_the_border():
     tf = pytest.importorskip("tensorflow")
     image = np.random.default_rng(1).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
     # A window of whole pixels: rows and columns 4..27, stretched to 32.
-    draws = augment.Draws(*(jnp.array([v]) for v in (0.75, 0.5, 0.5, False, 1.0, 1.0)))
+    sampled = augment.Augmentation(*(jnp.array([v]) for v in (0.75, 0.5, 0.5, False, 1.0, 1.0)))
     expected = tf.image.resize(image[:, 4:28, 4:28], (32, 32), method="bilinear").numpy()
-    found = np.asarray(augment.apply_draws(image, draws))
-    # At the border TensorFlow repeats the crop's edge where we still see the pixel beyond it.
+    found = np.asarray(augment.apply_augmentation(image, sampled))
+    # At the border TensorFlow repeats the crop's edge; ours uses the pixel beyond it.
     np.testing.assert_allclose(found[0, 2:-2, 2:-2], expected[0, 2:-2, 2:-2], atol=1e-2)
 
 
@@ -81,7 +81,7 @@ def test_a_certain_flip_mirrors_exactly(faces):
     np.testing.assert_array_equal(found, faces[:, :, ::-1])
 
 
-def test_uint8_and_float_faces_give_the_same_and_the_key_decides(faces):
+def test_uint8_and_float_faces_give_the_same_result_and_another_key_gives_another(faces):
     first = augment.augment_faces(jax.random.key(3), faces)
     again = jax.jit(augment.augment_faces)(jax.random.key(3), faces.astype(np.float32))
     other = augment.augment_faces(jax.random.key(4), faces)
@@ -98,28 +98,28 @@ def test_values_stay_within_0_to_255():
     assert found.min() >= 0 and found.max() <= 255 and found.max() > 250
 
 
-def test_draws_cover_their_ranges_evenly():
-    draws = jax.tree.map(np.asarray, augment.draw(jax.random.key(0), 20_000))
-    cut = 1 - draws.side**2
-    assert cut.min() >= -1e-6 and cut.max() <= 0.3 + 1e-6
+def test_sampled_parameters_are_uniform_over_their_ranges():
+    sampled = jax.tree.map(np.asarray, augment.sample_augmentation(jax.random.key(0), 20_000))
+    cropped = 1 - sampled.side**2
+    assert cropped.min() >= -1e-6 and cropped.max() <= 0.3 + 1e-6
     for values, low, high in (
-        (cut, 0, 0.3),
-        (draws.top, 0, 1),
-        (draws.left, 0, 1),
-        (draws.brightness, 0.9, 1.1),
-        (draws.contrast, 0.9, 1.1),
+        (cropped, 0, 0.3),
+        (sampled.top, 0, 1),
+        (sampled.left, 0, 1),
+        (sampled.brightness, 0.9, 1.1),
+        (sampled.contrast, 0.9, 1.1),
     ):
         np.testing.assert_allclose(np.histogram(values, 10, (low, high))[0], 2000, atol=200)
-    assert abs(draws.flip.mean() - 0.5) < 0.02
+    assert abs(sampled.flip.mean() - 0.5) < 0.02
 
 
-def test_draws_are_independent_of_one_another():
-    draws = augment.draw(jax.random.key(1), 20_000)
-    correlations = np.corrcoef(np.stack([np.asarray(values, np.float64) for values in draws]))
+def test_sampled_parameters_are_independent_of_one_another():
+    sampled = augment.sample_augmentation(jax.random.key(1), 20_000)
+    correlations = np.corrcoef(np.stack([np.asarray(values, np.float64) for values in sampled]))
     assert np.abs(correlations - np.eye(6)).max() < 0.04
 
 
-def test_images_of_one_batch_get_different_draws():
+def test_images_of_one_batch_get_different_parameters():
     same = np.repeat(
         np.random.default_rng(2).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8), 8, axis=0
     )

@@ -1,3 +1,5 @@
+"""Boxes against hand-worked cases, and properties of growing, clipping and squaring any box."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ def inside(box, width, height):
 
 
 def test_grow_adds_seven_and_a_half_percent_of_the_box_on_each_side():
-    # a box of 0.4 x 0.2: 0.03 beside, 0.015 above and below
+    # a box of 0.4 x 0.2: 0.03 on the left and right, 0.015 above and below
     grown = geometry.grow(Box(0.2, 0.6, 0.5, 0.7))
     assert (grown.left, grown.right) == pytest.approx((0.17, 0.63))
     assert (grown.top, grown.bottom) == pytest.approx((0.485, 0.715))
@@ -31,11 +33,11 @@ def test_pixels_are_fractions_of_width_and_height():
     assert geometry.to_pixels(Box(0.25, 0.5, 0.1, 0.2), 400, 100) == Box(100, 200, 10, 20)
 
 
-def test_clip_cuts_what_leaves_the_image():
+def test_clip_limits_a_box_to_the_image():
     assert geometry.clip(Box(-5, 50, 10, 120), 40, 100) == Box(0, 40, 10, 100)
 
 
-def test_clip_makes_a_box_wholly_outside_empty():
+def test_clip_makes_a_box_completely_outside_empty():
     outside = geometry.clip(Box(50, 60, 10, 20), 40, 100)
     assert outside.width == 0
 
@@ -80,14 +82,13 @@ def test_square_is_square_where_the_image_allows_and_contains_the_box(box, width
 
 
 @given(fraction_boxes(), SIDES, SIDES)
-def test_whole_pixels_are_ints_inside_the_image_and_keep_squares_square(box, width, height):
+def test_whole_pixels_are_integers_inside_the_image_and_keep_squares_square(box, width, height):
     px = geometry.clip(geometry.to_pixels(box, width, height), width, height)
     squared = geometry.square(px, width, height)
     whole = geometry.whole_pixels(squared, width, height)
     assert all(isinstance(side, int) for side in (whole.left, whole.right, whole.top, whole.bottom))
     assert inside(whole, width, height) and whole.width >= 1 and whole.height >= 1
-    # half a pixel for the corner, another for the side, and half of the one pixel given to an empty
-    # box
+    # Half a pixel for the corner, another for the side, and half of an empty box's one pixel.
     assert abs(whole.left - squared.left) <= 1.5 and abs(whole.bottom - squared.bottom) <= 1.5
     if max(px.width, px.height) <= min(width, height):
         assert abs(whole.width - whole.height) <= (1 if squared.width != squared.height else 0)

@@ -32,17 +32,15 @@ def hinge_by_loop(embeddings: np.ndarray, margins: np.ndarray, power: int) -> li
     return out
 
 
-def test_hinge_charges_each_violated_gap():
-    triplet = on_circle(0, 90, 90)[
-        None
-    ]  # distances: alike sqrt 2, gaps sqrt 2 and 0 -> 0.1 + (sqrt 2 + 0.1)
+def test_hinge_adds_up_each_violated_gap():
+    # Distances: sqrt 2 of the similar pair, sqrt 2 and 0 to the odd one -> 0.1 + (sqrt 2 + 0.1).
+    triplet = on_circle(0, 90, 90)[None]
     np.testing.assert_allclose(losses.odd_one_out_hinge(triplet, 0.1), [0.2 + ROOT2], rtol=1e-6)
 
 
 def test_hinge_on_squared_distances_is_worked_by_hand():
-    triplet = on_circle(0, 90, 90)[
-        None
-    ]  # squared: alike 2, to the odd one 2 and 0 -> 0.1 + (2 + 0.1)
+    # Squared distances: 2 of the similar pair, 2 and 0 to the odd one -> 0.1 + (2 + 0.1).
+    triplet = on_circle(0, 90, 90)[None]
     np.testing.assert_allclose(
         losses.odd_one_out_hinge(triplet, 0.1, "squared_l2"), [2.2], rtol=1e-6
     )
@@ -61,7 +59,7 @@ def test_hinge_of_a_collapsed_model_is_twice_the_margin():
 
 
 @pytest.mark.parametrize(("distance", "power"), [("l2", 1), ("squared_l2", 2)])
-def test_hinge_equals_a_naive_loop_with_one_margin_a_triplet(distance, power):
+def test_hinge_equals_a_naive_loop_with_one_margin_per_triplet(distance, power):
     embeddings = random_triplets(40)
     margins = np.random.default_rng(1).uniform(0.1, 0.5, 40).astype(np.float32)
     expected = hinge_by_loop(embeddings, margins, power)
@@ -71,7 +69,7 @@ def test_hinge_equals_a_naive_loop_with_one_margin_a_triplet(distance, power):
     )
 
 
-def test_hinge_treats_both_alike_faces_the_same():
+def test_hinge_is_symmetric_in_the_similar_pair():
     embeddings = random_triplets(20)
     np.testing.assert_allclose(
         losses.odd_one_out_hinge(embeddings),
@@ -82,7 +80,7 @@ def test_hinge_treats_both_alike_faces_the_same():
 
 @pytest.mark.parametrize("distance", losses.DISTANCES)
 def test_hinge_gradient_equals_central_differences(distance):
-    # An odd face nearer than the alike pair: both hinges are active, away from their kinks.
+    # The odd face lies between the other two: both hinges are active, away from their kinks.
     triplet = np.stack([on_circle(0), on_circle(100), on_circle(40)], axis=1)
 
     def total(e):
@@ -129,14 +127,14 @@ def test_consistency_is_zero_only_for_equal_views():
     assert (np.asarray(losses.uda_consistency(views, -views)) > 1).all()
 
 
-def test_consistency_can_hold_one_view_still():
+def test_consistency_supports_a_stop_gradient_on_one_view():
     first, second = jnp.asarray(on_circle(0, 10)), jnp.asarray(on_circle(20, 50))
 
     def loss(a, b):
         return losses.uda_consistency(jax.lax.stop_gradient(a), b).sum()
 
-    still, moved = jax.grad(loss, (0, 1))(first, second)
-    assert (np.asarray(still) == 0).all() and (np.asarray(moved) != 0).any()
+    stopped, flowing = jax.grad(loss, (0, 1))(first, second)
+    assert (np.asarray(stopped) == 0).all() and (np.asarray(flowing) != 0).any()
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (2, 4, 5), (2, 3, 4, 5)])
@@ -150,7 +148,7 @@ def test_margins_that_do_not_fit_the_batch_are_refused():
         losses.odd_one_out_hinge(jnp.zeros((4, 3, 2)), jnp.ones(3))
 
 
-def test_an_unknown_distance_is_refused_with_those_there_are():
+def test_an_unknown_distance_is_refused_with_the_allowed_ones():
     with pytest.raises(ValueError, match="l2, squared_l2; found 'cosine'"):
         losses.odd_one_out_hinge(jnp.zeros((4, 3, 2)), 0.1, "cosine")
 
@@ -161,7 +159,7 @@ def test_views_of_different_shape_are_refused():
 
 
 @pytest.mark.parametrize("distance", ["l2", "squared_l2"])
-def test_choice_cross_entropy_agrees_with_a_naive_loop(distance):
+def test_odd_one_out_cross_entropy_agrees_with_a_naive_loop(distance):
     rng = np.random.default_rng(3)
     embeddings = rng.normal(size=(7, 3, 5)).astype(np.float32)
     embeddings /= np.linalg.norm(embeddings, axis=-1, keepdims=True)
@@ -175,9 +173,7 @@ def test_choice_cross_entropy_agrees_with_a_naive_loop(distance):
     np.testing.assert_allclose(found, expected, rtol=2e-5)
 
 
-def test_choice_cross_entropy_of_a_collapsed_triplet_is_log_3_with_a_finite_gradient():
-    import jax
-
+def test_odd_one_out_cross_entropy_of_a_collapsed_triplet_is_log_3_with_a_finite_gradient():
     together = np.tile(np.float32([[1, 0]]), (3, 1))[None]
     for distance in ("l2", "squared_l2"):
         value, slope = jax.value_and_grad(
@@ -187,6 +183,6 @@ def test_choice_cross_entropy_of_a_collapsed_triplet_is_log_3_with_a_finite_grad
         assert np.isfinite(slope).all()
 
 
-def test_choice_cross_entropy_refuses_a_temperature_of_0():
+def test_odd_one_out_cross_entropy_refuses_a_temperature_of_0():
     with pytest.raises(ValueError, match="temperature"):
         losses.odd_one_out_cross_entropy(np.zeros((1, 3, 2), np.float32), 0.0)

@@ -1,4 +1,4 @@
-"""Hard and semi-hard triplets inside a batch, against naive loops over all triplets and cases on a circle."""
+"""Batch-hard and semi-hard triplet losses against naive loops and hand-worked cases on a circle."""
 
 import jax
 import jax.numpy as jnp
@@ -70,16 +70,15 @@ def test_both_equal_loops_over_every_triplet(distance, seed, labels, margin):
     )
 
 
-def test_semi_hard_passes_over_the_nearer_and_takes_the_next():
-    # From 0 degrees: the positive at 60 (distance 1), strangers at 30 (0.518), 90 (1.414) and 180
-    # (2).
+def test_semi_hard_skips_nearer_negatives_and_takes_the_next():
+    # From 0 degrees: the positive at 60 (distance 1), negatives at 30 (0.518), 90 (1.414), 180 (2).
     loss = mining.semi_hard_triplet(
         on_circle(0, 60, 30, 90, 180), np.array([0, 0, 1, 2, 3]), margin=0.5
     )
     np.testing.assert_allclose(loss[0, 1], 1 - 2**0.5 + 0.5, atol=1e-6)
 
 
-def test_semi_hard_takes_the_farthest_where_all_strangers_are_nearer():
+def test_semi_hard_takes_the_farthest_where_all_negatives_are_nearer():
     loss = mining.semi_hard_triplet(on_circle(0, 180, 30, 90), np.array([0, 0, 1, 1]), margin=0.1)
     np.testing.assert_allclose(loss[0, 1], 2 - 2**0.5 + 0.1, atol=1e-6)
 
@@ -90,14 +89,14 @@ def test_pairs_are_counted_in_both_directions():
 
 @pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2], [0, 0, 1]])
 @pytest.mark.parametrize("loss", [mining.batch_hard_triplet, mining.semi_hard_triplet])
-def test_gradients_are_finite_where_faces_coincide_or_triplets_lack(loss, labels):
+def test_gradients_are_finite_where_embeddings_coincide_or_pairs_are_missing(loss, labels):
     slope = jax.grad(lambda e: jnp.sum(loss(e, np.array(labels))))(
         jnp.asarray(on_circle(10, 10, 10))
     )
     assert np.isfinite(slope).all()
 
 
-def test_a_gradient_pulls_the_pair_together_and_the_stranger_away():
+def test_a_gradient_step_brings_the_positive_closer_and_the_negative_farther():
     embeddings = jnp.asarray(on_circle(0, 40, 50))
     labels = np.array([0, 0, 1])
     step = embeddings - 0.05 * jax.grad(lambda e: jnp.sum(mining.batch_hard_triplet(e, labels)))(

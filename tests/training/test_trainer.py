@@ -236,10 +236,11 @@ def test_a_run_of_another_channel_order_is_neither_gone_on_from_nor_begun_from(
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_the_one_before_is_gone_on_from(
-    world, train, whole_run, tmp_path, capsys
+    world, train, whole_run, tmp_path, capsys, monkeypatch
 ):
     run_dir = train(tmp_path / "run", "training.steps = 2")
-    obstacle = run_dir / f".model.npz.{os.getpid()}.tmp"  # where checkpoint.save writes first
+    monkeypatch.setattr("imagefec.files.secrets.token_hex", lambda n_bytes: "0")
+    obstacle = run_dir / f".model.npz.{os.getpid()}-0.tmp"  # where checkpoint.save writes first
     obstacle.mkdir()
     assert train_by_command(world, run_dir) == 2
     assert "cannot be written at step 3" in capsys.readouterr().err
