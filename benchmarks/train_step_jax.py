@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from imagefec.compat import optimizers, shapes, tl
-from imagefec.model import ImageFEC, layers
+from imagefec.model import ImageFEC, convolution, layers, norms
 from imagefec.training.cores import split_cpu
 from imagefec.training.step.compiler import step_options
 from imagefec.training.step.objectives import Objective, TripletLoss, Uda
@@ -33,9 +33,9 @@ def step_of(name: str, px: int, n: int, d_hidden: int, views: int):
     that with training.cores_as_devices.
     """
     if name == "jax-lax":
-        layers.Conv._by_matmul = lambda self, *arguments: False
+        convolution.Conv._by_matmul = lambda self, *arguments: False
     if name == "jax-plain-norm":
-        layers.BatchNorm._by_batch = _plain_norm
+        norms.BatchNorm._by_batch = _plain_norm
     if name == "jax-cores":
         split_cpu(n)
     make = _loop_step if name in ("jax-loop", "jax-cores") else _bare_step
@@ -148,7 +148,7 @@ def _loop_step(px: int, n: int, d_hidden: int, views: int, name: str):
 
 
 def _plain_norm(norm, x, scale, offset):
-    mean, variance = layers.mean_and_variance(x)
+    mean, variance = norms.mean_and_variance(x)
     return norm._scaled(x, mean, variance, scale, offset), mean, variance
 
 

@@ -1,4 +1,4 @@
-"""The network, and what turns a run into one again; names load when first asked for, as Trax takes long."""
+"""The network, run directories, checkpoints and the Embedder; names load lazily: Trax is slow."""
 
 import importlib
 from typing import Any

@@ -1,6 +1,6 @@
-"""Checkpoints: named arrays and a little JSON in one file, and the way into and out of a Trax layer.
+"""Checkpoints: named arrays and some JSON in one file, and their way into and out of a Trax layer.
 
-Nothing here knows what a run directory is (embedder.py, training) or which settings made a model.
+Run directories are in run.py; loading a model from its settings is in embedder.py.
 """
 
 import contextlib
@@ -10,53 +10,50 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from imagefec import files
 from imagefec.errors import UserError
 
 _META = "meta.json"
+_REMEDY = (
+    "The checkpoint was written with other settings: use those of its own run (its run.json), or "
+    "train into a new directory."
+)
 
 
-def save(path: str | os.PathLike, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-    """Writes arrays and meta as one .npz file, which appears whole or not at all, even through a power cut.
+def save(path: str | os.PathLike[str], arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+    """Writes arrays and meta atomically as one .npz file, safe even against a power cut.
 
     Args:
       path: file to write; an older one is replaced. Its folder must exist.
-      arrays: name -> array of numbers or booleans; names may hold "/".
-      meta: what json can hold.
+      arrays: name -> array of numbers or booleans; names may contain "/".
+      meta: JSON-serialisable.
 
     Raises:
-      ValueError: an array holds Python objects, which no one could read back without pickle.
+      ValueError: an array has Python objects, which could only be read back with pickle.
       OSError: the disk is full, or the folder is missing or not writable.
     """
-    path = Path(path)
-    passing = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(passing, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-                archive.writestr(_META, json.dumps(meta))
-                for name, array in arrays.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        passing.replace(path)
-    except BaseException:
-        passing.unlink(missing_ok=True)
-        raise
+    with (
+        files.atomic_open(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
+    ):
+        archive.writestr(_META, json.dumps(meta))
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
 
 
-def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Reads what `save` wrote; pickled objects in a foreign file are refused, never loaded.
+def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Reads what `save` wrote. Pickled objects in a foreign file are refused, never loaded.
 
     Returns:
       (arrays, meta).
 
     Raises:
-      UserError: the file is missing, unreadable, broken, or no checkpoint.
+      UserError: the file is missing, unreadable, broken, or not a checkpoint.
     """
     arrays = {}
     with _opened(path) as archive:
@@ -70,8 +67,8 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
     return arrays, meta
 
 
-def load_meta(path: str | os.PathLike) -> dict[str, Any]:
-    """Reads the meta that `save` wrote, and none of the arrays.
+def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads the meta that `save` wrote, without the arrays.
 
     Raises:
       UserError: as `load`.
@@ -80,14 +77,96 @@ def load_meta(path: str | os.PathLike) -> dict[str, Any]:
         return json.loads(archive.read(_META))
 
 
+def named_weights(layer: Any, weights: Any = None, state: Any = None) -> dict[str, np.ndarray]:
+    """Names every array of a layer: "weights/…" or "state/…" with the path through the sublayers.
+
+    Weights that two layers share appear once, under the first. Layers without arrays do not appear.
+
+    Args:
+      layer: an initialised Trax layer.
+      weights: a tree of the layer's structure, such as a training step's; None for the layer's own.
+      state: likewise.
+
+    Returns:
+      name -> array, such as "weights/1.Stem/0.Conv", in a fixed order.
+    """
+    weights = layer.weights if weights is None else weights
+    state = layer.state if state is None else state
+    named = [*_walk(layer, weights, "weights"), *_walk(layer, state, "state")]
+    return {name: np.asarray(array) for name, array in named}
+
+
+def set_named_weights(
+    layer: Any, arrays: dict[str, np.ndarray], source: str | os.PathLike[str] = "checkpoint"
+) -> None:
+    """Sets the weights and state of an initialised layer, after checking every name and shape.
+
+    Args:
+      layer: an initialised Trax layer.
+      arrays: as `named_weights` returns them; names outside "weights/" and "state/" are ignored.
+      source: the file that they came from, for the error's text.
+
+    Raises:
+      UserError: an array is missing, has another shape, or is unknown to the layer. The first one
+        is named, and the layer stays unchanged.
+    """
+    expected = named_weights(layer)
+    _compare(expected, arrays, source)
+    for name in arrays:
+        if name.startswith(("weights/", "state/")) and name not in expected:
+            raise UserError(
+                f"{source}: array {name} of shape {list(arrays[name].shape)} has no place in the "
+                f"model. {_REMEDY}"
+            )
+    weights = _fill(layer, layer.weights, "weights", arrays)
+    state = _fill(layer, layer.state, "state", arrays)
+    layer.weights, layer.state = weights, state
+
+
+def filled_weights(layer: Any, named: dict[str, Any]) -> Any:
+    """A tree of the structure of layer.weights, its leaves taken by their "weights/…" names.
+
+    Args:
+      layer: an initialised Trax layer.
+      named: a value of any kind for each "weights/…" name of `named_weights`.
+    """
+    return _fill(layer, layer.weights, "weights", named, as_is=True)
+
+
+def named_leaves(tree: Any, prefix: str) -> dict[str, np.ndarray]:
+    """Names the arrays of nested tuples, lists and dicts (optimizer slots): "prefix/0/1/…"."""
+    return {name: np.asarray(leaf) for name, leaf in _walk(None, tree, prefix)}
+
+
+def filled_leaves(
+    like: Any,
+    arrays: dict[str, np.ndarray],
+    prefix: str,
+    source: str | os.PathLike[str] = "checkpoint",
+) -> Any:
+    """A tree of the structure of `like`, its leaves taken by their names.
+
+    Args:
+      like: nested tuples, lists and dicts of arrays.
+      arrays: as `named_leaves` returns them.
+      prefix: as for `named_leaves`.
+      source: the file that they came from, for the error's text.
+
+    Raises:
+      UserError: an array is missing or has another shape; the first one is named.
+    """
+    _compare(dict(_walk(None, like, prefix)), arrays, source)
+    return _fill(None, like, prefix, arrays)
+
+
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[zipfile.ZipFile]:
+def _opened(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except FileNotFoundError:
         raise UserError(
-            f"{path}: there is no such checkpoint. Give the folder of a run that has trained far "
+            f"{path}: there is no such checkpoint. Give the folder of a run that has trained long "
             "enough to write one."
         ) from None
     except OSError as error:
@@ -103,101 +182,25 @@ def _opened(path: str | os.PathLike) -> Iterator[zipfile.ZipFile]:
         NotImplementedError,
     ) as error:
         raise UserError(
-            f"{path}: no checkpoint of Image FEC, or a broken one ({error}). Copy it again from "
-            "where it came, take another of the run's checkpoints, or train anew."
+            f"{path}: not a checkpoint of Image FEC, or a broken one ({error}). Copy it again from "
+            "its source, use another of the run's checkpoints, or train again."
         ) from None
 
 
-def named_weights(layer: Any, weights: Any = None, state: Any = None) -> dict[str, np.ndarray]:
-    """Names every array of a layer: "weights/…" and "state/…" and the path of sublayers that leads to it.
-
-    Weights that a layer shares with another appear once, under the first; layers without any do not
-    appear.
-
-    Args:
-      layer: an initialised Trax layer.
-      weights: weights of the layer's structure, such as a training step's; None for the layer's
-        own.
-      state: likewise.
-
-    Returns:
-      name -> array, such as "weights/1.Stem/0.Conv", in a fixed order.
-    """
-    weights = layer.weights if weights is None else weights
-    state = layer.state if state is None else state
-    named = [*_walk(layer, weights, "weights"), *_walk(layer, state, "state")]
-    return {name: np.asarray(array) for name, array in named}
-
-
-def set_named_weights(
-    layer: Any, arrays: dict[str, np.ndarray], source: str | os.PathLike = "checkpoint"
-) -> None:
-    """Puts named arrays into an initialised layer, after checking name by name that they are its own.
-
-    Args:
-      layer: an initialised Trax layer.
-      arrays: what named_weights gave; names outside "weights/" and "state/" are left alone.
-      source: the file they came from, for the error's text.
-
-    Raises:
-      UserError: a name is missing or of another shape, or one is there that the layer knows not;
-        the first is named, and the layer stays as it was.
-    """
-    wanted = named_weights(layer)
-    _compare(wanted, arrays, source)
-    for name in arrays:
-        if name.startswith(("weights/", "state/")) and name not in wanted:
-            raise UserError(
-                f"{source}: array {name} of shape {list(arrays[name].shape)} has no place in the "
-                f"model. {_REMEDY}"
-            )
-    weights = _fill(layer, layer.weights, "weights", arrays)
-    state = _fill(layer, layer.state, "state", arrays)
-    layer.weights, layer.state = weights, state
-
-
-def filled_weights(layer: Any, named: dict[str, Any]) -> Any:
-    """A tree of the structure of layer.weights from one value for each "weights/…" name of `named_weights`, as they are."""
-    return _fill(layer, layer.weights, "weights", named, as_is=True)
-
-
-def named_leaves(tree: Any, prefix: str) -> dict[str, np.ndarray]:
-    """Names the arrays of nested tuples, lists and dicts by their place: "prefix/0/1/…" (optimizer slots)."""
-    return {name: np.asarray(leaf) for name, leaf in _walk(None, tree, prefix)}
-
-
-def filled_leaves(
-    like: Any, arrays: dict[str, np.ndarray], prefix: str, source: str | os.PathLike = "checkpoint"
-) -> Any:
-    """A tree built as `like` from what named_leaves named.
-
-    Raises:
-      UserError: an array is missing or of another shape; the first is named.
-    """
-    _compare(dict(_walk(None, like, prefix)), arrays, source)
-    return _fill(None, like, prefix, arrays)
-
-
-_REMEDY = (
-    "The checkpoint was written with other settings: use those of its own run (its run.json), or "
-    "train into a new directory."
-)
-
-
 def _compare(
-    wanted: dict[str, Any], arrays: dict[str, np.ndarray], source: str | os.PathLike
+    expected: dict[str, Any], arrays: dict[str, np.ndarray], source: str | os.PathLike[str]
 ) -> None:
-    for name, array in wanted.items():
+    for name, array in expected.items():
         if name not in arrays or arrays[name].shape != np.shape(array):
             found = f"of shape {list(arrays[name].shape)}" if name in arrays else "missing"
             raise UserError(
-                f"{source}: array {name} is {found}; the model wants shape "
+                f"{source}: array {name} is {found}; the model requires shape "
                 f"{list(np.shape(array))}. {_REMEDY}"
             )
 
 
 def _walk(layer: Any, tree: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """(name, array) of all leaves. Trax's empty () and its markers of shared weights hold none."""
+    """(name, array) of all leaves; Trax's () and its markers of shared weights have none."""
     if isinstance(tree, (tuple, list, dict)):
         for step, child_layer, child in _children(layer, tree):
             yield from _walk(child_layer, child, f"{path}/{step}")
@@ -209,7 +212,7 @@ def _fill(layer: Any, tree: Any, path: str, arrays: dict[str, Any], as_is: bool 
     if not isinstance(tree, (tuple, list, dict)):
         if as_is:
             return arrays[path]
-        # Dtypes are the model's: a checkpoint stored in half precision still makes a float32 model.
+        # The model's dtype: a checkpoint stored in half precision still gives a float32 model.
         return arrays[path].astype(np.asarray(tree).dtype)
     filled = {
         step: _fill(child_layer, child, f"{path}/{step}", arrays, as_is)
@@ -223,13 +226,13 @@ def _fill(layer: Any, tree: Any, path: str, arrays: dict[str, Any], as_is: bool 
 
 
 def _children(layer: Any, tree: Any) -> list[tuple[str, Any, Any]]:
-    """(name, sublayer or None, subtree) of each part of a tree of weights."""
+    """(name, sublayer or None, subtree) of each child of a tree of weights."""
     if isinstance(tree, dict):
         return [(str(key), None, child) for key, child in tree.items()]
     sublayers = getattr(layer, "sublayers", ())
     if sublayers and len(sublayers) == len(tree):
-        # Without the width that Trax appends ("Dense_16"): another width is a shape to report, no
-        # other name.
+        # Without the width that Trax appends ("Dense_16"), another width is reported as another
+        # shape, not as a missing name.
         return [
             (f"{i}.{re.sub(r'_[0-9]+$', '', sublayer._name)}", sublayer, child)
             for i, (sublayer, child) in enumerate(zip(sublayers, tree))

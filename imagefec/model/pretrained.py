@@ -1,12 +1,13 @@
-"""ResNet weights of torchvision and timm as arrays of an ImageFEC's body; nothing is downloaded.
+"""Loads ResNet weights of torchvision and timm into the body of an ImageFEC; downloads nothing.
 
-The network must be built as theirs is: ImageFEC(d_hidden=64, padding="symmetric",
-scaling="imagenet"); the fully connected layers and the embedding keep what they have. torchvision's
-newer weights and timm's name the arrays alike.
+The network must match theirs: ImageFEC(d_hidden=64, padding="symmetric", scaling="imagenet"). The
+fully connected layers and the embedding keep their weights. torchvision and timm use the same
+array names.
 """
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +17,36 @@ from imagefec.errors import UserError
 from imagefec.model import checkpoint
 
 _BODY = re.compile(r"(weights|state)/\d+\.(Stem|Stage\d+Block\d+)/")
+_REMEDY = (
+    "The file is of another network than the model. The default ImageFEC is ResNet-50: bind "
+    "ImageFEC.block, stage_blocks and d_hidden to the file's, or give another file."
+)
 
 
-def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads a PyTorch state dict.
 
     Args:
-      path: `.safetensors` (wants the package safetensors), or `.pth` or `.pt` (wants PyTorch, and
-        is read with weights_only, so that a foreign file runs no code). A dict that holds the
-        weights under "state_dict" or "model" will do.
+      path: `.safetensors` (requires the package safetensors), or `.pth` or `.pt` (requires PyTorch,
+        and is read with weights_only, so that a foreign file runs no code). A dict that has the
+        weights under "state_dict" or "model" is accepted too.
 
     Returns:
       name -> float32 array.
 
     Raises:
-      UserError: the file is missing, no state dict, or what reads it is not installed.
+      UserError: the file is missing or not a state dict, or the package to read it is missing.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(
-            f"{path}: there is no such file. Give a state dict of a ResNet: .safetensors, .pth or .pt."
+            f"{path}: no such file. Give a state dict of a ResNet: .safetensors, .pth or .pt."
         )
     readers = {".safetensors": _read_safetensors, ".pth": _read_torch, ".pt": _read_torch}
     if path.suffix not in readers:
         raise UserError(
-            f"{path}: a state dict is .safetensors, .pth or .pt; found {path.suffix or 'no suffix'!r}."
+            f"{path}: a state dict must be .safetensors, .pth or .pt; found "
+            f"{path.suffix or 'no suffix'!r}."
         )
     return {
         name: np.asarray(array, np.float32)
@@ -49,16 +55,16 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     }
 
 
-def load_body(model: Any, path: str | os.PathLike) -> None:
-    """Puts a state dict's ResNet into the body of an initialised ImageFEC.
+def load_body(model: Any, path: str | os.PathLike[str]) -> None:
+    """Loads a state dict of a ResNet into the body of an initialised ImageFEC.
 
     Args:
-      model: ImageFEC with batch norm and the stem "imagenet", of the same blocks and widths as the
+      model: ImageFEC with batch norm and the stem "imagenet", with the blocks and widths of the
         file's network.
       path: as for `read_state_dict`.
 
     Raises:
-      UserError: the file is of another network: the first array that differs is named.
+      UserError: the file is of another network; the first array that differs is named.
     """
     theirs = {
         name: array
@@ -69,7 +75,7 @@ def load_body(model: Any, path: str | os.PathLike) -> None:
     for ours, name in torch_names(arrays).items():
         if name not in theirs:
             raise UserError(
-                f"{path}: array {name} is missing; it holds {len(theirs)} others, such as "
+                f"{path}: array {name} is missing; the file has {len(theirs)} others, such as "
                 f"{', '.join(list(theirs)[:3])}. {_REMEDY}"
             )
         array = theirs.pop(name)
@@ -78,23 +84,23 @@ def load_body(model: Any, path: str | os.PathLike) -> None:
         )  # out, in, h, w -> h, w, in, out
         if array.shape != arrays[ours].shape:
             raise UserError(
-                f"{path}: array {name} has shape {list(array.shape)} (height, width, in, out for a kernel); the "
-                f"model's {ours} is {list(arrays[ours].shape)}. {_REMEDY}"
+                f"{path}: array {name} has shape {list(array.shape)} (height, width, in, out for a "
+                f"kernel); the model's {ours} is {list(arrays[ours].shape)}. {_REMEDY}"
             )
         arrays[ours] = array
     if theirs:
         raise UserError(
-            f"{path}: array {next(iter(theirs))} has no place in the model, nor have {len(theirs) - 1} others. "
-            f"{_REMEDY}"
+            f"{path}: array {next(iter(theirs))} has no place in the model, nor have "
+            f"{len(theirs) - 1} others. {_REMEDY}"
         )
     checkpoint.set_named_weights(model, arrays, source=path)
 
 
-def torch_names(names: Any) -> dict[str, str]:
-    """Our names of the body's arrays -> torchvision's, such as "layer1.0.conv2.weight".
+def torch_names(names: Iterable[str]) -> dict[str, str]:
+    """Maps our names of the body's arrays to torchvision's, such as "layer1.0.conv2.weight".
 
     Args:
-      names: what checkpoint.named_weights names; those outside of the body are passed over.
+      names: as of checkpoint.named_weights; those outside the body are skipped.
     """
     theirs: dict[str, str] = {}
     convolutions: dict[tuple[str, bool], list[str]] = {}
@@ -116,15 +122,11 @@ def torch_names(names: Any) -> dict[str, str]:
     return theirs
 
 
-_REMEDY = (
-    "It is of another network than the model: ResNet-50 is ImageFEC's default; bind ImageFEC.block, stage_blocks and "
-    "d_hidden to the file's, or give another file."
-)
-
-
 def _branch(name: str) -> tuple[str, bool]:
-    """The block that an array is of, and whether it is of the shortcut: Residual puts that first where there is one."""
-    return _BODY.match(name)[2], "/1.Parallel/0.Serial/" in name
+    """(block of an array, whether it is in the shortcut, which Residual puts first)."""
+    match = _BODY.match(name)
+    assert match is not None  # the caller has filtered the names
+    return match[2], "/1.Parallel/0.Serial/" in name
 
 
 def _torch_layer(block: str, is_shortcut: bool, index: int) -> tuple[str, str]:
@@ -149,13 +151,13 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         from safetensors.numpy import load_file
     except ImportError:
         raise UserError(
-            f"{path}: reading it wants a package that is not installed: pip install safetensors"
+            f"{path}: reading it requires a package that is not installed: pip install safetensors"
         ) from None
     try:
         return load_file(path)
     except (SafetensorError, ValueError, KeyError, OSError) as error:
         raise UserError(
-            f"{path}: not a safetensors file, or a broken one ({error}). Get it again."
+            f"{path}: not a safetensors file, or a broken one ({error}). Download it again."
         ) from None
 
 
@@ -164,13 +166,14 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         import torch
     except ImportError:
         raise UserError(
-            f"{path}: reading it wants PyTorch: pip install torch. A .safetensors file does without."
+            f"{path}: reading it requires PyTorch: pip install torch. A .safetensors file does not."
         ) from None
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever unpickling a foreign file may raise
+    except Exception as error:  # unpickling a foreign file may raise anything
         raise UserError(
-            f"{path}: PyTorch reads no weights from it ({' '.join(str(error).split())[:200]})."
+            f"{path}: PyTorch cannot read weights from it ({' '.join(str(error).split())[:200]}). "
+            "Save model.state_dict()."
         ) from None
     for key in ("state_dict", "model"):
         found = found.get(key, found) if isinstance(found, dict) else found
@@ -178,7 +181,8 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         isinstance(array, torch.Tensor) for array in found.values()
     ):
         raise UserError(
-            f"{path}: not a state dict (names with arrays) but {type(found).__name__}. Save model.state_dict()."
+            f"{path}: not a state dict (names with arrays) but {type(found).__name__}. Save "
+            "model.state_dict()."
         )
     return {
         name: array.float().numpy() for name, array in found.items() if array.is_floating_point()

@@ -1,21 +1,12 @@
-"""ImageFEC, the network that embeds a face: ResNet body, fully connected layers, unit length; no files."""
+"""ImageFEC, the network that embeds a face: ResNet body, fully connected layers, unit length."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from imagefec.compat import tl
-from imagefec.model.layers import (
-    PADDINGS,
-    SCALINGS,
-    Conv,
-    GlobalMean,
-    L2Norm,
-    MaxPool,
-    Normalise,
-    Relu,
-    fan_in_normal,
-    norm_and_activation,
-)
+from imagefec.model.convolution import PADDINGS, Conv, MaxPool, fan_in_normal
+from imagefec.model.layers import SCALINGS, GlobalMean, L2Norm, Normalise, Relu
+from imagefec.model.norms import norm_and_activation
 
 BLOCKS = ("bottleneck", "basic")
 STEMS = ("imagenet", "conv3", "conv3x2")
@@ -37,39 +28,38 @@ def ImageFEC(
     scaling: str = "unit",
     mode: str = "train",
 ) -> tl.Serial:
-    """Trax layer from faces, uint8 or float32 [n, h, w, 3] of 0..255, to embeddings, float32 [n, d].
+    """Trax layer: faces, uint8 or float32 [n, h, w, 3] of 0..255 -> embeddings, float32 [n, d].
 
-    The defaults are ResNet-50 in its "v1.5" form (a stage's stride sits in the 3x3 convolution, as
-    in torchvision), then one fully connected layer of 512 and the embedding. Stage k has d_hidden *
-    2^k filters.
+    The defaults are ResNet-50 "v1.5" (the stride of a stage is in its 3x3 convolution, as in
+    torchvision), one fully connected layer of 512, and the embedding. Stage k, from 0, has
+    d_hidden * 2^k filters.
 
     Args:
-      d_hidden: filters of the stem and of the first stage.
+      d_hidden: filters of the stem and the first stage.
       d_embedding: dimension of the embedding, d.
-      fc_widths: widths of the ReLU layers between body and embedding; () for none.
+      fc_widths: widths of the fully connected ReLU layers between body and embedding; () for none.
       block: "bottleneck" (1x1, 3x3, 1x1 of four times the filters) or "basic" (3x3, 3x3).
       stage_blocks: number of blocks in each stage; every stage but the first halves the map.
       stem: "imagenet" (7x7 stride 2, then 3x3 max pool stride 2), "conv3" (3x3 stride 2) or
         "conv3x2" (two 3x3, stride 2 each).
-      pool: "mean" over the map, for any input size; "flatten" keeps where things are, for one input
-        size.
+      pool: "mean" over the map, for any input size; "flatten" keeps positions, for one input size.
       norm: "batch", "group", "frn" (with thresholded linear units for ReLUs) or "none".
-      norm_momentum: share of the batch norm's running statistics that a batch leaves standing.
-      zero_init_residual: start the last batch norm of every block at scale 0, so that each block
-        begins as its shortcut alone and joins in as it learns.
-      padding: "same" (TensorFlow's, XLA's) or "symmetric" (PyTorch's; for its weights, see
+      norm_momentum: weight of the old running statistics in batch norm's update.
+      zero_init_residual: zero-initialised residual branches: the last batch norm of every block
+        starts at scale 0, so that each block starts as its shortcut.
+      padding: "same" (TensorFlow's, XLA's) or "symmetric" (PyTorch's, for its weights; see
         pretrained.py).
-      scaling: "unit" (values of -1..1) or "imagenet" (what torchvision's weights want).
-      mode: "train" or "eval"; it matters to batch norm alone.
+      scaling: of the input: "unit" (-1..1) or "imagenet" (for torchvision's weights).
+      mode: "train" or "eval"; it affects only batch norm.
 
     Returns:
-      A Trax Serial layer; its output is of unit length along d.
+      A Trax Serial layer; its output has unit length along d.
 
     Raises:
-      ValueError: an argument is not among those named here.
+      ValueError: an argument has a value that is not allowed.
 
-    Source: He et al. 2015, arXiv:1512.03385; v1.5 and the zero scale: Goyal et al. 2017,
-      arXiv:1706.02677, section 5.1.
+    Source: He et al. 2015, arXiv:1512.03385; stride in the 3x3 convolution and zero-initialised
+      residual branches: Goyal et al. 2017, arXiv:1706.02677, section 5.1.
     """
     _check(
         d_hidden, d_embedding, fc_widths, block, stage_blocks, stem, pool, padding, scaling, mode
@@ -98,21 +88,18 @@ def ImageFEC(
 
 
 class _Parts:
-    """A convolution with its norm, and with its activation: what all blocks repeat."""
+    """The layers that all blocks repeat: a convolution with its norm, or also its activation."""
 
     def __init__(
         self,
-        make_norm: Callable[[], list],
-        make_last_norm: Callable[[], list],
+        make_norm: Callable[..., list],
+        make_last_norm: Callable[..., list],
         make_activation: Callable[[], list],
         padding: str,
         use_bias: bool,
-    ):
-        self.make_norm, self.make_last_norm, self.make_activation = (
-            make_norm,
-            make_last_norm,
-            make_activation,
-        )
+    ) -> None:
+        self.make_norm, self.make_last_norm = make_norm, make_last_norm
+        self.make_activation = make_activation
         self.padding, self.use_bias = padding, use_bias
 
     def conv(self, filters: int, size: int, stride: int = 1, gain: float = 2.0) -> list:
@@ -122,7 +109,7 @@ class _Parts:
         return [*self.conv(filters, size, stride), self.make_activation()]
 
     def conv_last(self, filters: int, size: int) -> list:
-        """The last of a block, whose outcome is added to the shortcut."""
+        """The last convolution of a block, whose output is added to the shortcut."""
         return [
             Conv(filters, size, use_bias=self.use_bias, padding=self.padding),
             self.make_last_norm(),
@@ -156,7 +143,7 @@ def _residual(
 ) -> tl.Layer:
     if stride == 1 and channels_in == channels_out:
         return tl.Residual(main)
-    # No ReLU follows the projection itself, so it need not make up for one.
+    # No ReLU follows the projection, so its gain is 1.
     return tl.Residual(main, shortcut=tl.Serial(parts.conv(channels_out, 1, stride, gain=1.0)))
 
 
@@ -183,7 +170,7 @@ def _check(
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}; found {value!r}")
     if not stage_blocks:
-        raise ValueError("stage_blocks must name at least one stage; found none")
+        raise ValueError("stage_blocks must have at least one stage; found none")
     for name, values in (
         ("d_hidden", [d_hidden]),
         ("d_embedding", [d_embedding]),

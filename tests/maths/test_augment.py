@@ -1,4 +1,4 @@
-"""Augmentation against a NumPy oracle, pixel by pixel for given parameters, and the sampled parameters' statistics."""
+"""Augmentation against a NumPy oracle, pixel by pixel, and statistics of the sampled parameters."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The losses against hand-worked values, naive loops, scikit-learn's distances and numeric gradients."""
+"""The losses against hand-worked values, naive loops, scikit-learn and numeric gradients."""
 
 import jax
 import jax.numpy as jnp

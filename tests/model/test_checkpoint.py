@@ -1,4 +1,4 @@
-"""Checkpoints: what goes in comes out, whole or not at all, and nothing foreign gets into a model."""
+"""Checkpoints: round trips, atomic writes, and refusal of broken or foreign files."""
 
 import os
 import pickle
@@ -11,15 +11,15 @@ import pytest
 
 from imagefec.compat import ShapeDtype, tl
 from imagefec.errors import UserError
-from imagefec.model import checkpoint, layers
+from imagefec.model import checkpoint, convolution, layers, norms
 
 FACE = ShapeDtype((1, 8, 8, 3), np.float32)
 
 
 def small_model(filters: int = 4, seed: int = 0) -> tl.Serial:
     model = tl.Serial(
-        tl.Serial(layers.Conv(filters, 3), layers.BatchNorm(), layers.Relu(), name="Stem"),
-        tl.Residual(layers.Conv(filters, 1)),
+        tl.Serial(convolution.Conv(filters, 3), norms.BatchNorm(), layers.Relu(), name="Stem"),
+        tl.Residual(convolution.Conv(filters, 1)),
         layers.GlobalMean(),
         tl.Dense(2),
     )
@@ -27,7 +27,7 @@ def small_model(filters: int = 4, seed: int = 0) -> tl.Serial:
     return model
 
 
-def test_arrays_and_meta_come_back_as_they_went_in(tmp_path):
+def test_arrays_and_meta_survive_a_round_trip(tmp_path):
     arrays = {
         "weights/0.Conv": np.arange(6, dtype=np.float32).reshape(2, 3),
         "step": np.array(7),
@@ -54,9 +54,9 @@ def test_numpy_itself_can_read_the_file(tmp_path):
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "model.npz"
     checkpoint.save(path, {"a": np.ones(3)}, {"step": 1})
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="allow_pickle"):
         checkpoint.save(path, {"a": np.zeros(3), "b": np.array([object()])}, {"step": 2})
-    assert os.listdir(tmp_path) == ["model.npz"]
+    assert list(tmp_path.iterdir()) == [path]
     assert checkpoint.load(path)[1] == {"step": 1}
 
 
@@ -70,7 +70,7 @@ def test_a_save_killed_before_the_rename_leaves_the_old_file(tmp_path, monkeypat
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space"):
         checkpoint.save(path, {"a": np.zeros(3)}, {"step": 2})
-    assert os.listdir(tmp_path) == ["model.npz"]
+    assert list(tmp_path.iterdir()) == [path]
     assert checkpoint.load(path)[1] == {"step": 1}
 
 
@@ -79,22 +79,22 @@ def test_a_missing_file_is_named():
         checkpoint.load("nowhere/model.npz")
 
 
-def test_a_directory_is_no_checkpoint(tmp_path):
+def test_a_directory_is_not_a_checkpoint(tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         checkpoint.load(tmp_path)
 
 
-def test_a_file_torn_anywhere_is_told_from_a_whole_one(tmp_path):
+def test_a_file_truncated_anywhere_is_refused(tmp_path):
     path = tmp_path / "model.npz"
     checkpoint.save(path, {"a": np.arange(100.0), "b": np.arange(5)}, {"step": 1})
-    whole = path.read_bytes()
-    for length in range(0, len(whole), 97):
-        path.write_bytes(whole[:length])
+    complete = path.read_bytes()
+    for length in range(0, len(complete), 97):
+        path.write_bytes(complete[:length])
         with pytest.raises(UserError, match="broken one"):
             checkpoint.load(path)
 
 
-def test_a_flipped_bit_in_an_array_is_noticed(tmp_path):
+def test_a_flipped_bit_in_an_array_is_detected(tmp_path):
     path = tmp_path / "model.npz"
     checkpoint.save(path, {"a": np.arange(100.0)}, {"step": 1})
     data = bytearray(path.read_bytes())
@@ -114,11 +114,11 @@ def test_other_zip_files_and_pickles_are_refused(tmp_path):
     pickled = tmp_path / "pickled.npz"
     pickled.write_bytes(pickle.dumps({"a": 1}))
     for path in (plain, evil, pickled):
-        with pytest.raises(UserError, match="no checkpoint of Image FEC"):
+        with pytest.raises(UserError, match="not a checkpoint of Image FEC"):
             checkpoint.load(path)
 
 
-def test_names_tell_the_way_through_the_layers():
+def test_names_are_paths_through_the_layers():
     assert list(checkpoint.named_weights(small_model())) == [
         "weights/0.Stem/0.Conv",
         "weights/0.Stem/1.BatchNorm/0",
@@ -131,10 +131,10 @@ def test_names_tell_the_way_through_the_layers():
     ]
 
 
-def test_weights_and_state_go_into_another_model_through_a_file(tmp_path):
+def test_weights_and_state_are_copied_to_another_model_through_a_file(tmp_path):
     first, second = small_model(seed=0), small_model(seed=1)
     x = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype(np.float32)
-    first(x)  # moves the batch norm's running statistics
+    first(x)  # updates batch norm's running statistics
     checkpoint.save(tmp_path / "model.npz", checkpoint.named_weights(first), {})
     checkpoint.set_named_weights(second, checkpoint.load(tmp_path / "model.npz")[0])
     assert jax.tree.structure(second.weights) == jax.tree.structure(first.weights)
@@ -144,7 +144,7 @@ def test_weights_and_state_go_into_another_model_through_a_file(tmp_path):
     np.testing.assert_array_equal(second(x), first(x))
 
 
-def test_weights_of_a_training_step_can_be_named_in_place_of_the_layers_own():
+def test_weights_of_a_training_step_can_be_named_instead_of_the_layers_own():
     model = small_model()
     doubled = jax.tree.map(lambda w: 2 * w, model.weights)
     found = checkpoint.named_weights(model, weights=doubled)
@@ -168,7 +168,7 @@ def test_weights_shared_by_two_layers_are_stored_once():
     np.testing.assert_array_equal(second(x), first(x))
 
 
-def test_the_first_array_of_another_shape_is_named_with_both_shapes_and_the_remedy():
+def test_the_first_array_of_another_shape_is_named_with_both_shapes_and_what_to_do():
     arrays = checkpoint.named_weights(small_model(filters=5))
     model = small_model(filters=4)
     before = checkpoint.named_weights(model)
@@ -187,7 +187,7 @@ def test_the_first_array_of_another_shape_is_named_with_both_shapes_and_the_reme
         np.testing.assert_array_equal(after[name], before[name])
 
 
-def test_a_missing_array_and_one_too_many_are_named():
+def test_a_missing_and_an_unknown_array_are_named():
     model = small_model()
     arrays = checkpoint.named_weights(model)
     extra = {**arrays, "weights/9.Dense/0": np.ones((2, 2))}
@@ -198,7 +198,7 @@ def test_a_missing_array_and_one_too_many_are_named():
         checkpoint.set_named_weights(model, arrays)
 
 
-def test_optimizer_slots_beside_the_weights_are_no_hindrance():
+def test_optimizer_slots_beside_the_weights_are_ignored():
     model = small_model()
     arrays = {**checkpoint.named_weights(model), **checkpoint.named_leaves([np.ones(2)], "slots")}
     checkpoint.set_named_weights(model, arrays)
@@ -209,7 +209,7 @@ class Slot(NamedTuple):
     square: np.ndarray
 
 
-def test_nested_leaves_come_back_in_their_own_containers():
+def test_nested_leaves_survive_a_round_trip_in_their_own_containers():
     tree = [(np.ones(2), ()), {"a": np.zeros(3), "b": ()}, Slot(np.arange(2), np.float32(3))]
     named = checkpoint.named_leaves(tree, "slots")
     assert list(named) == ["slots/0/0", "slots/1/a", "slots/2/0", "slots/2/1"]
@@ -218,6 +218,6 @@ def test_nested_leaves_come_back_in_their_own_containers():
     assert jax.tree.structure(filled) == jax.tree.structure(tree) and isinstance(filled[2], Slot)
     jax.tree.map(np.testing.assert_array_equal, filled, tree)
     with pytest.raises(
-        UserError, match=r"slots/0/0 is of shape \[2\]; the model wants shape \[4\]"
+        UserError, match=r"slots/0/0 is of shape \[2\]; the model requires shape \[4\]"
     ):
         checkpoint.filled_leaves([(np.ones(4),)], named, "slots")

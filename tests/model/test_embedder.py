@@ -1,4 +1,4 @@
-"""The embedder: loading runs, the kinds of faces it takes, batches and padding, photographs, and refusals."""
+"""The embedder: loading runs, kinds of input, batches and padding, photos, and refusals."""
 
 import json
 import shutil
@@ -40,7 +40,7 @@ def write_run(run_dir, model, settings=SETTINGS):
 def model():
     trained = ImageFEC(**SETTINGS)
     trained.init(ShapeDtype((1, SIZE, SIZE, 3), np.uint8), rng=jax.random.PRNGKey(0))
-    trained(some_faces(8, SIZE))  # running statistics that differ from the initial ones
+    trained(some_faces(8, SIZE))  # updates the running statistics
     return trained
 
 
@@ -62,7 +62,7 @@ def some_faces(n, height, width=None):
 
 @pytest.fixture(scope="module")
 def expected(model):
-    """What the run's weights give in eval mode, without the embedder."""
+    """Embeddings by the run's weights in eval mode, without the embedder."""
     network = ImageFEC(**SETTINGS, mode="eval")
     return lambda faces: np.asarray(network(faces, weights=model.weights, state=model.state))
 
@@ -140,13 +140,13 @@ def test_faces_of_the_datasets_size_are_resized_by_area(embedder, expected):
     np.testing.assert_allclose(embedder.embed(faces), expected(exact), atol=1e-5)
 
 
-def test_faces_that_are_not_square_are_padded_as_the_datasets_are(embedder):
+def test_faces_that_are_not_square_are_letterboxed_as_in_the_dataset(embedder):
     tall = some_faces(1, 90, 60)[0]
     padded, _ = crop.letterbox(tall)
     np.testing.assert_allclose(embedder.embed([tall]), embedder.embed(padded[None]), atol=1e-6)
 
 
-def test_smaller_faces_are_enlarged_as_the_pipeline_enlarges(embedder, expected):
+def test_smaller_faces_are_enlarged_as_in_the_dataset(embedder, expected):
     small = some_faces(3, SIZE // 2)
     smooth = np.stack(
         [cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC) for face in small]
@@ -165,7 +165,7 @@ def test_smaller_faces_are_enlarged_as_the_pipeline_enlarges(embedder, expected)
         7,
     ],
 )
-def test_what_are_no_faces_are_refused_with_what_was_found(embedder, wrong):
+def test_other_inputs_than_faces_are_refused_with_what_was_found(embedder, wrong):
     with pytest.raises(ValueError, match="must be uint8"):
         embedder.embed(wrong)
 
@@ -175,15 +175,15 @@ def test_a_batch_size_below_one_is_refused(embedder):
         embedder.embed(some_faces(1, SIZE), batch_size=0)
 
 
-def test_a_path_without_a_picture_is_named(embedder, tmp_path):
-    (tmp_path / "notes.txt").write_text("no picture")
+def test_a_path_that_is_not_an_image_is_named(embedder, tmp_path):
+    (tmp_path / "notes.txt").write_text("not an image")
     with pytest.raises(UserError, match=r"notes\.txt"):
         embedder.embed([tmp_path / "notes.txt"])
     with pytest.raises(UserError, match=r"gone\.png"):
         embedder.embed([tmp_path / "gone.png"])
 
 
-def test_photographs_are_cropped_as_the_dataset_crops(embedder):
+def test_photos_are_cropped_as_in_the_dataset(embedder):
     photo = some_faces(1, 90, 120)[0]
     [(box, score, vector)] = embedder.embed_photo(photo, detector="none")
     assert (box.left, box.right, box.top, box.bottom) == (0, 120, 0, 90) and score == 1
@@ -191,11 +191,11 @@ def test_photographs_are_cropped_as_the_dataset_crops(embedder):
     np.testing.assert_allclose(vector, embedder.embed(face[None])[0], atol=1e-6)
 
 
-def test_a_photograph_without_faces_gives_an_empty_list(embedder):
+def test_a_photo_without_faces_gives_an_empty_list(embedder):
     assert embedder.embed_photo(np.full((120, 160, 3), 128, np.uint8)) == []
 
 
-def test_the_best_checkpoint_is_taken_before_the_latest(run, embedder, tmp_path):
+def test_the_best_checkpoint_is_preferred_to_the_latest(run, embedder, tmp_path):
     copied = tmp_path / "copied"
     shutil.copytree(run, copied)
     other = ImageFEC(**SETTINGS)
@@ -211,13 +211,13 @@ def test_the_best_checkpoint_is_taken_before_the_latest(run, embedder, tmp_path)
     assert np.abs(latest.embed(faces) - embedder.embed(faces)).max() > 1e-3
 
 
-def test_a_directory_that_is_no_run_is_told_what_it_lacks(run, tmp_path):
+def test_a_directory_that_is_not_a_run_is_refused_with_what_is_missing(run, tmp_path):
     with pytest.raises(UserError, match="no such run directory"):
         Embedder.load(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"no run\.json"):
         Embedder.load(tmp_path)
     shutil.copy(run / "run.json", tmp_path)
-    with pytest.raises(UserError, match=r"no checkpoint there \(best\.npz or model\.npz\)"):
+    with pytest.raises(UserError, match=r"no checkpoint .*\(best\.npz or model\.npz\)"):
         Embedder.load(tmp_path)
 
 

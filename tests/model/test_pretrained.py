@@ -1,4 +1,4 @@
-"""State dicts of torchvision's ResNets in ImageFEC, against a forward pass in NumPy that knows only PyTorch's names."""
+"""torchvision's ResNet weights in ImageFEC, against a NumPy forward pass with PyTorch's names."""
 
 import importlib.util
 import subprocess
@@ -71,7 +71,7 @@ def torch_state_dict(seed=0, width=WIDTH, blocks=BLOCKS):
 
 
 def torch_features(state, faces, blocks=BLOCKS):
-    """What torchvision's body gives after global pooling: [n, channels]; convolutions window by window, NCHW."""
+    """torchvision's features after global pooling, [n, channels]; convolutions by window, NCHW."""
 
     def windows(x, size, stride, fill):
         half = size // 2
@@ -89,11 +89,8 @@ def torch_features(state, faces, blocks=BLOCKS):
         )
         return (x - mean) / np.sqrt(variance + 1e-5) * scale + offset
 
-    x = (faces / 255 - [0.485, 0.456, 0.406]) / [
-        0.229,
-        0.224,
-        0.225,
-    ]  # as torchvision's transforms have it
+    # As torchvision's transforms scale.
+    x = (faces / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     x = np.maximum(conv(x.transpose(0, 3, 1, 2), "conv1", "bn1", 2), 0)
     x = windows(x, 3, 2, -np.inf).max((4, 5))
     for stage, n_blocks in enumerate(blocks):
@@ -124,7 +121,7 @@ def our_features(model, faces):
     raise AssertionError("no GlobalMean")
 
 
-@pytest.mark.parametrize("side", [32, 33])  # an odd map is padded in another way
+@pytest.mark.parametrize("side", [32, 33])  # an odd map is padded differently
 def test_features_equal_torchvisions(tmp_path, side):
     state = torch_state_dict()
     save_file(state, tmp_path / "resnet.safetensors")
@@ -140,7 +137,7 @@ def test_features_equal_torchvisions(tmp_path, side):
     assert changed == {name for name in before if "Dense" not in name}
 
 
-def test_the_whole_of_resnet_50_finds_its_names():
+def test_every_array_of_resnet_50_has_a_torchvision_name():
     model = initialised(d_hidden=64, stage_blocks=(3, 4, 6, 3))
     names = pretrained.torch_names(checkpoint.named_weights(model))
     wanted = torch_state_dict(width=64, blocks=(3, 4, 6, 3))
@@ -157,7 +154,9 @@ def test_the_whole_of_resnet_50_finds_its_names():
         ({"block": "basic"}, r"layer1\.0\.conv1\.weight|downsample"),
     ],
 )
-def test_a_state_dict_of_another_network_is_refused_and_the_model_stays(tmp_path, settings, said):
+def test_a_state_dict_of_another_network_is_refused_and_the_model_stays_unchanged(
+    tmp_path, settings, said
+):
     save_file(torch_state_dict(), tmp_path / "resnet.safetensors")
     model = initialised(**settings)
     before = checkpoint.named_weights(model)
@@ -176,7 +175,7 @@ def test_a_state_dict_of_another_network_is_refused_and_the_model_stays(tmp_path
         ("empty.safetensors", b"", "not a safetensors file"),
     ],
 )
-def test_what_is_no_state_dict_gets_a_sentence(tmp_path, name, content, said):
+def test_a_file_that_is_not_a_state_dict_is_refused_in_a_sentence(tmp_path, name, content, said):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=said):

@@ -1,4 +1,4 @@
-"""ImageFEC against a forward pass written naively in NumPy, with the same weights; its sizes and refusals."""
+"""ImageFEC against a naive forward pass in NumPy with the same weights; its sizes and refusals."""
 
 import functools
 
@@ -25,7 +25,7 @@ def some_faces(n: int, height: int, width: int | None = None) -> np.ndarray:
 
 
 class NaiveNet:
-    """The same network in float64 NumPy: weights taken one by one in order, convolution tap by tap."""
+    """The same network in float64 NumPy: weights consumed in order, convolution tap by tap."""
 
     def __init__(self, weights, state, training: bool):
         self.weights = [np.asarray(w, np.float64) for w in jax.tree.leaves(weights)]
@@ -65,7 +65,7 @@ class NaiveNet:
         return (y - mean) / np.sqrt(variance + EPSILON) * scale + offset
 
     def block(self, x, kind, stride, projected):
-        # The shortcut's weights come first, as Trax's Residual has it.
+        # The shortcut's weights come first, as in Trax's Residual.
         shortcut = self.conv_norm(x, stride) if projected else x
         if kind == "basic":
             y = relu(self.conv_norm(x, stride))
@@ -91,8 +91,8 @@ class NaiveNet:
         return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
-class ShortcutsAlone(NaiveNet):
-    """The same network without what its blocks add: that part's weights are passed over."""
+class ShortcutsOnly(NaiveNet):
+    """The same network without its residual branches, whose weights are skipped."""
 
     def block(self, x, kind, stride, projected):
         shortcut = self.conv_norm(x, stride) if projected else x
@@ -116,19 +116,19 @@ def relu(x):
 def test_network_equals_a_naive_forward_pass_in_both_modes(
     block, stem, pool, stage_blocks, fc_widths
 ):
-    settings = dict(
-        d_hidden=4,
-        d_embedding=6,
-        fc_widths=fc_widths,
-        block=block,
-        stage_blocks=stage_blocks,
-        stem=stem,
-        pool=pool,
-    )
+    settings = {
+        "d_hidden": 4,
+        "d_embedding": 6,
+        "fc_widths": fc_widths,
+        "block": block,
+        "stage_blocks": stage_blocks,
+        "stem": stem,
+        "pool": pool,
+    }
     faces = some_faces(3, 22)  # 22, 11, 6: odd maps, so that SAME pads unevenly
     generator = np.random.default_rng(1)
     model = initialised(22, **settings, mode="train")
-    # Neither scale 1 nor offset 0 nor bias 0: an oracle must see each of them at work.
+    # Neither scale 1 nor offset 0 nor bias 0, so that each of them affects the result.
     model.weights = jax.tree.map(
         lambda w: (w + generator.normal(size=w.shape) * 0.1).astype(np.float32), model.weights
     )
@@ -136,8 +136,8 @@ def test_network_equals_a_naive_forward_pass_in_both_modes(
     key = jax.random.PRNGKey(0)
     found, state = jax.jit(model.pure_fn)(faces, model.weights, model.state, key)
     np.testing.assert_allclose(found, naive(faces, block, stage_blocks, stem, pool), atol=1e-4)
-    for gathered, expected in zip(jax.tree.leaves(state), naive.new_state, strict=True):
-        np.testing.assert_allclose(gathered, expected, atol=1e-4)
+    for updated, expected in zip(jax.tree.leaves(state), naive.new_state, strict=True):
+        np.testing.assert_allclose(updated, expected, atol=1e-4)
 
     evaluator = ImageFEC(**settings, mode="eval")
     naive = NaiveNet(model.weights, state, training=False)
@@ -147,15 +147,19 @@ def test_network_equals_a_naive_forward_pass_in_both_modes(
 
 
 @pytest.mark.parametrize("block", ["bottleneck", "basic"])
-def test_zero_init_residual_begins_as_the_shortcuts_alone_and_learns_the_rest(block):
-    settings = dict(
-        d_hidden=4, block=block, stage_blocks=(2, 2), zero_init_residual=True, mode="eval"
-    )
+def test_zero_initialised_residual_branches_start_as_shortcuts_and_learn(block):
+    settings = {
+        "d_hidden": 4,
+        "block": block,
+        "stage_blocks": (2, 2),
+        "zero_init_residual": True,
+        "mode": "eval",
+    }
     faces = some_faces(3, 22)
     model = initialised(22, **settings)
-    alone = ShortcutsAlone(model.weights, model.state, training=False)
+    shortcuts = ShortcutsOnly(model.weights, model.state, training=False)
     np.testing.assert_allclose(
-        model(faces), alone(faces, block, (2, 2), "imagenet", "mean"), atol=1e-4
+        model(faces), shortcuts(faces, block, (2, 2), "imagenet", "mean"), atol=1e-4
     )
 
     def first_values(weights):
@@ -185,7 +189,7 @@ def test_default_body_has_the_parameters_of_the_textbook_resnet_50():
 
 @pytest.mark.parametrize("size_px", [48, 97, 256])
 @pytest.mark.parametrize("stem", ["imagenet", "conv3", "conv3x2"])
-def test_one_network_takes_faces_of_any_size_when_it_pools_by_mean(stem, size_px):
+def test_a_network_with_mean_pooling_takes_faces_of_any_size(stem, size_px):
     model = ImageFEC(d_hidden=4, stage_blocks=(1, 1, 1, 1), stem=stem, fc_widths=(8,))
     at_64, _ = model.weights_and_state_signature(ShapeDtype((1, 64, 64, 3), np.uint8))
     weights, state = model.weights_and_state_signature(
@@ -201,8 +205,14 @@ def test_one_network_takes_faces_of_any_size_when_it_pools_by_mean(stem, size_px
 
 
 @pytest.mark.parametrize("norm", ["group", "frn", "none"])
-def test_networks_without_batch_norm_embed_alike_in_both_modes_and_in_any_batch(norm):
-    settings = dict(d_hidden=4, stage_blocks=(1, 1), stem="conv3", block="basic", norm=norm)
+def test_networks_without_batch_norm_embed_the_same_in_both_modes_and_in_any_batch(norm):
+    settings = {
+        "d_hidden": 4,
+        "stage_blocks": (1, 1),
+        "stem": "conv3",
+        "block": "basic",
+        "norm": norm,
+    }
     faces = some_faces(3, 24)
     model = initialised(24, **settings)
     found = np.asarray(model(faces))
@@ -218,7 +228,7 @@ def test_float_faces_of_the_same_values_embed_the_same():
     np.testing.assert_allclose(model(faces), model(faces.astype(np.float32)), atol=1e-6)
 
 
-def test_training_one_batch_brings_the_alike_pair_together():
+def test_training_on_one_batch_predicts_its_triplets():
     from imagefec.maths import losses, metrics
 
     model = initialised(
@@ -255,10 +265,10 @@ def test_training_one_batch_brings_the_alike_pair_together():
             {"zero_init_residual": True, "norm": "group"},
             "zero_init_residual needs norm 'batch'; found 'group'",
         ),
-        ({"stage_blocks": ()}, "stage_blocks must name at least one stage"),
+        ({"stage_blocks": ()}, "stage_blocks must have at least one stage"),
     ],
 )
-def test_unknown_settings_are_refused_with_those_allowed(wrong, text):
+def test_unknown_settings_are_refused_with_the_allowed_ones(wrong, text):
     with pytest.raises(ValueError, match=text):
         ImageFEC(**wrong)
 

@@ -199,7 +199,7 @@ def test_a_run_of_another_network_is_refused_even_where_the_shapes_fit_and_nothi
     (run_dir / "run.json").unlink()  # names and shapes are compared all the same
     assert train_by_command(world, run_dir, "ImageFEC.d_hidden = 8") == 2
     assert re.search(
-        r"model\.npz: array weights/\S+ is of shape .*; the model wants shape",
+        r"model\.npz: array weights/\S+ is of shape .*; the model requires shape",
         capsys.readouterr().err,
     )
     after = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
