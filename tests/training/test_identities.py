@@ -91,7 +91,7 @@ def test_identity_gin_trains_on_people_and_expressions_go_on_from_there(
     ]
     people = tmp_path / "people"
     configurables.run(
-        ["resnet50_identity.gin"],
+        ["identity.gin"],
         [
             *small,
             "steps = 6",

@@ -73,8 +73,8 @@ def test_a_body_goes_under_another_head(run_dir):
 @pytest.mark.parametrize(
     "layer, source, part, said",
     [
-        (dict(d_embedding=7), "", "whole", "wants shape"),
-        (dict(d_hidden=8), "", "body", "wants shape"),
+        (dict(d_embedding=7), "", "whole", "requires shape"),
+        (dict(d_hidden=8), "", "body", "requires shape"),
         ({}, "", "head", "must be one of whole, body"),
         ({}, "nowhere", "whole", "there is no such checkpoint"),
     ],

@@ -199,7 +199,7 @@ def test_a_run_of_another_network_is_refused_even_where_the_shapes_fit_and_nothi
     (run_dir / "run.json").unlink()  # names and shapes are compared all the same
     assert train_by_command(world, run_dir, "ImageFEC.d_hidden = 8") == 2
     assert re.search(
-        r"model\.npz: array weights/\S+ is of shape .*; the model requires shape",
+        r"model\.npz: array weights/\S+ is of shape .*; the model wants shape",
         capsys.readouterr().err,
     )
     after = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
@@ -236,11 +236,10 @@ def test_a_run_of_another_channel_order_is_neither_gone_on_from_nor_begun_from(
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_the_one_before_is_gone_on_from(
-    world, train, whole_run, tmp_path, capsys, monkeypatch
+    world, train, whole_run, tmp_path, capsys
 ):
     run_dir = train(tmp_path / "run", "training.steps = 2")
-    monkeypatch.setattr("imagefec.files.secrets.token_hex", lambda n_bytes: "0")
-    obstacle = run_dir / f".model.npz.{os.getpid()}-0.tmp"  # where checkpoint.save writes first
+    obstacle = run_dir / f".model.npz.{os.getpid()}.tmp"  # where checkpoint.save writes first
     obstacle.mkdir()
     assert train_by_command(world, run_dir) == 2
     assert "cannot be written at step 3" in capsys.readouterr().err
