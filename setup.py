@@ -1,4 +1,4 @@
-"""Packaging of Image FEC. The README's table says why each dependency is there."""
+"""Packaging of Image FEC. The README says why each dependency is required."""
 
 import pathlib
 
@@ -31,7 +31,10 @@ REQUIREMENTS = [
 setup(
     name="imagefec",
     version=VERSION,
-    description="Expression embeddings: faces to points whose distance is difference in facial expression.",
+    description=(
+        "Expression embeddings: a network maps faces to points whose distance means difference in "
+        "facial expression."
+    ),
     long_description=pathlib.Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

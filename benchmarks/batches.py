@@ -1,14 +1,13 @@
-"""Images a second from a face bank to batches on the device, and what a step copies from the host.
+"""Images per second from a face store to batches on the device, and bytes that a step copies.
 
     python benchmarks/batches.py
 
-Prints a Markdown table. A bank of random faces is opened as training opens it, and batches of
-triplets are drawn from it, gathered and placed by training's own FaceInput, prefetch thread
-included; nothing trains meanwhile. "index" reads rows through another order, as fec/index does.
-"cold" is after the system was told to forget the file; "warm" after it was read once. The last rows
-have all faces on the device, so that a batch is row numbers: a step then copies these and the
-labels, no pictures. A ratio is against what a training step eats on two cores: --eats, by
-benchmarks/train_step.py.
+Prints a Markdown table. A store of random faces is opened as training opens it; batches of triplets
+are sampled, gathered and placed by training's own FaceInput, prefetch thread included. Nothing
+trains meanwhile. "index" reads faces through a permutation, as fec/index does. "cold" is after the
+system was told to drop the file from its cache, "warm" after one read. In the last rows all faces
+are on the device, so that a step copies only indices and labels. Ratios are to the images per
+second that a training step consumes on two cores: --eats, measured by benchmarks/train_step.py.
 """
 
 import argparse
@@ -22,10 +21,8 @@ import numpy as np
 from imagefec.data.store.face_store import FACES, NAMES, FaceStore, write_names
 from imagefec.data.store.triplets import Triplets
 
-CASES = (
-    (128, 24, 31.0, 20_000),
-    (64, 96, 1250.0, 60_000),
-)  # side in pixels, faces a batch, images/s that a step eats, faces
+# Side in pixels, faces per batch, images/s that a step consumes, faces in the store.
+CASES = ((128, 24, 31.0, 20_000), (64, 96, 1250.0, 60_000))
 N_TRIPLETS = 100_000
 
 
@@ -123,7 +120,7 @@ def measure(
 
 
 def forget(path: pathlib.Path) -> None:
-    """Has the system write the file out and drop it from its memory."""
+    """Has the system write the file to disk and drop it from its cache."""
     descriptor = os.open(path, os.O_RDONLY)
     os.fsync(descriptor)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -1,16 +1,15 @@
-"""Recall, false alarms and time of the face detectors on photographs of one's own, as Markdown tables.
+"""Recall, false alarms and time of the face detectors on your own photos, as Markdown tables.
 
-    python benchmarks/detectors.py SCENES                 # a folder with boxes.csv: every face of a
-    photograph is in it python benchmarks/detectors.py SCENES --variants      # the Haar cascades
-    and their parameters, photographs jittered python benchmarks/detectors.py PORTRAITS
-    # a folder without it: one face in the middle of each picture python benchmarks/detectors.py
-    PORTRAITS --variants
+    python benchmarks/detectors.py SCENES                 # a folder with boxes.csv, all faces
+    python benchmarks/detectors.py SCENES --variants      # Haar cascades, photos jittered
+    python benchmarks/detectors.py PORTRAITS              # a folder without: one centred face each
+    python benchmarks/detectors.py PORTRAITS --variants
 
-boxes.csv has the columns image, x1, y1, x2, y2 (pixels); more are passed over. A detection counts
-as right where it overlaps a face's box, not yet taken by a surer one, by an intersection over union
-of --iou or more, else as a false alarm. Detectors whose files are not there (--model_dir) are left
-out and named. Times are of one core at work (CPU time, the median), so that what else the machine
-does matters little.
+boxes.csv has the columns image, x1, y1, x2, y2 (pixels); others are ignored. A detection is correct
+if it overlaps a face's box by an intersection over union of --iou or more and no detection with a
+higher score has claimed that box. Every other detection is a false alarm. Detectors whose files are
+missing (--model_dir) are skipped and named. Times are the median CPU time of one core, so other
+load on the machine has little effect.
 """
 
 import argparse
@@ -20,7 +19,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -38,15 +37,10 @@ SCORES = {
     "haar": (0, 55, 56, 57),
     "lbp": (0,),
 }
-SIZES = {
-    "under .1": (0.0, 0.1),
-    ".1 to .3": (0.1, 0.3),
-    ".3 and over": (0.3, 9.0),
-}  # longer side / photo's shorter
+# Longer side of the face / shorter side of the photo.
+SIZES = {"under .1": (0.0, 0.1), ".1 to .3": (0.1, 0.3), ".3 and over": (0.3, 9.0)}
 JITTERS = [(scale, mirrored) for scale in (1, 0.95, 0.9, 0.85, 0.8) for mirrored in (False, True)]
-MIDDLE = Box(
-    0.15, 0.85, 0.2, 0.85
-)  # of a portrait: brow to chin and ear to ear, as boxes of faces are drawn
+MIDDLE = Box(0.15, 0.85, 0.2, 0.85)  # of a portrait: brow to chin and ear to ear, as in FEC
 PICTURES = (".jpg", ".jpeg", ".png")
 
 Photo = tuple[np.ndarray, list[Box]]
@@ -61,9 +55,9 @@ def main() -> None:
         "--iou",
         type=float,
         default=0.4,
-        help="least overlap of a right detection (default: %(default)s)",
+        help="minimum overlap of a correct detection (default: %(default)s)",
     )
-    parser.add_argument("--model_dir", help="where the files of yunet and faced lie")
+    parser.add_argument("--model_dir", help="folder of the files of yunet and faced")
     parser.add_argument(
         "--variants", action="store_true", help="compare cascades and parameters of haar"
     )
@@ -80,7 +74,7 @@ def main() -> None:
 
 
 def scenes(photos: Sequence[Photo], detectors: Sequence[Detector], least_iou: float) -> None:
-    """Prints recall by size, false alarms and time, by detector and least score."""
+    """Prints recall by size, false alarms and time, by detector and minimum score."""
     counts = [
         sum(name == _size(box, photo) for photo, boxes in photos for box in boxes) for name in SIZES
     ]
@@ -89,8 +83,8 @@ def scenes(photos: Sequence[Photo], detectors: Sequence[Detector], least_iou: fl
         "min_score",
         *(f"recall, {name} ({n})" for name, n in zip(SIZES, counts)),
         f"all ({sum(counts)})",
-        "false alarms a photo",
-        "ms a photo",
+        "false alarms per photo",
+        "ms per photo",
         head=True,
     )
     for detector in detectors:
@@ -116,20 +110,20 @@ def scenes(photos: Sequence[Photo], detectors: Sequence[Detector], least_iou: fl
 
 
 def portraits(folder: pathlib.Path, detectors: Sequence[Detector]) -> None:
-    """Prints in how many pictures a face was found: whole, cut as crop cuts the box MIDDLE, and cut to that very box."""
+    """Prints in how many photos a face was found: whole, cropped to MIDDLE grown, and to MIDDLE."""
     pictures = [
         read_photo(path) for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICTURES
     ]
     if not pictures:
-        sys.exit(f"{folder}: neither boxes.csv nor pictures ({', '.join(PICTURES)}) in it.")
+        sys.exit(f"{folder}: has neither boxes.csv nor photos ({', '.join(PICTURES)}).")
     _row(
         "detector",
         "min_score",
-        "whole picture: found",
+        "whole photo: found",
         "several",
         "grown box: found",
-        "bare box: found",
-        "ms a box",
+        "tight box: found",
+        "ms per box",
         head=True,
     )
     cuts = [
@@ -157,11 +151,11 @@ def portraits(folder: pathlib.Path, detectors: Sequence[Detector]) -> None:
                 _share(n > 0 for n in n_bare),
                 f"{ms:.1f}",
             )
-    print(f"\n{len(pictures)} pictures.")
+    print(f"\n{len(pictures)} photos.")
 
 
 def variants(photos: Sequence[Photo], least_iou: float) -> None:
-    """Prints what other cascades and parameters of haar find, on average over scaled and mirrored photographs."""
+    """Prints what other cascades and parameters find, averaged over scaled and mirrored photos."""
     jittered = [jitter(photo, boxes, *how) for how in JITTERS for photo, boxes in photos]
     n_faces = sum(len(boxes) for _, boxes in photos)
     _row(
@@ -169,8 +163,8 @@ def variants(photos: Sequence[Photo], least_iou: float) -> None:
         "scale factor",
         "neighbours",
         f"found of {n_faces}",
-        "false alarms a photo",
-        "ms a photo",
+        "false alarms per photo",
+        "ms per photo",
         head=True,
     )
     for detector in _variants():
@@ -185,9 +179,9 @@ def variants(photos: Sequence[Photo], least_iou: float) -> None:
 
 
 class HaarVariant(HaarDetector):
-    """haar with another cascade of OpenCV's and other parameters."""
+    """haar with another of OpenCV's cascades and other parameters."""
 
-    def __init__(self, cascade: str, scale_factor: float, neighbours: int):
+    def __init__(self, cascade: str, scale_factor: float, neighbours: int) -> None:
         super().__init__()
         self.name = f"{cascade} {scale_factor} {neighbours}"
         self._cascade = cv2.CascadeClassifier(
@@ -208,7 +202,7 @@ class HaarVariant(HaarDetector):
 def match(
     found: Sequence[Detection], boxes: Sequence[Box], least_iou: float
 ) -> tuple[list[Box], int]:
-    """The boxes that were found, each once and by the surest first, and the number of other detections."""
+    """(boxes found, number of other detections); a box counts for the highest-scoring detection."""
     left, right = list(boxes), []
     for each in found:
         best = max(left, key=lambda box: iou(box, each.box), default=None)
@@ -219,7 +213,7 @@ def match(
 
 
 def jitter(photo: np.ndarray, boxes: Sequence[Box], scale: float, mirrored: bool) -> Photo:
-    """A photo scaled and mirrored, with its boxes."""
+    """The photo scaled and mirrored, with its boxes."""
     size = round(photo.shape[1] * scale), round(photo.shape[0] * scale)
     if scale != 1:
         photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
@@ -231,9 +225,9 @@ def jitter(photo: np.ndarray, boxes: Sequence[Box], scale: float, mirrored: bool
 
 
 def read_scenes(folder: pathlib.Path) -> list[Photo]:
-    """The photographs that boxes.csv names, with their boxes."""
+    """The photos that boxes.csv names, with their boxes."""
     boxes = defaultdict(list)
-    with open(folder / "boxes.csv", newline="", encoding="utf-8") as file:
+    with (folder / "boxes.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             boxes[row["image"]].append(
                 Box(*(float(row[side]) for side in ("x1", "x2", "y1", "y2")))
@@ -242,7 +236,7 @@ def read_scenes(folder: pathlib.Path) -> list[Photo]:
 
 
 def to_box(share: Box, width: int, height: int) -> Box:
-    """A box of whole pixels from one of fractions, not grown."""
+    """A box in integer pixels from one in fractions, not grown."""
     return whole_pixels(to_pixels(share, width, height), width, height)
 
 
@@ -252,7 +246,7 @@ def _detectors(model_dir: str | None) -> list[Detector]:
         try:
             made.append(make_detector(name, min(scores), model_dir))
         except UserError as error:
-            print(f"Left out: {error}\n", file=sys.stderr)
+            print(f"Skipped: {error}\n", file=sys.stderr)
     return made
 
 
@@ -280,7 +274,7 @@ def _size(box: Box, photo: np.ndarray) -> str:
     return next(name for name, (least, most) in SIZES.items() if least <= share < most)
 
 
-def _share(flags) -> str:
+def _share(flags: Iterable[bool]) -> str:
     flags = list(flags)
     return f"{sum(flags) / len(flags):.1%}"
 

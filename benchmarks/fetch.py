@@ -1,13 +1,13 @@
-"""How fast `imagefec fetch` is, what it loses at a rate limit, and what memory it takes; against a server of this script's own.
+"""Speed and memory of `imagefec fetch`, and what it loses at a rate limit, against a local server.
 
-    python benchmarks/fetch.py speed      # photos of 150 KB, as fast as they come
+    python benchmarks/fetch.py speed      # photos of 150 KB, without a limit
     python benchmarks/fetch.py limit      # a token bucket that answers 429 + Retry-After
     python benchmarks/fetch.py memory     # csv files of growing length, small photos
 
 Each prints a Markdown table. The client is the command line itself (`python -m imagefec fetch …
---json`), its figures are the report's own: from the first line of the csv to the last of the yield
-report, checks and ledger included. The server is another process that holds every answer ready, so
-that it takes as little as it can of the machine that both share.
+--json`); the figures are from its report: from the first line of the csv to the last count of the
+yield, checks and ledger included. The server is another process with precomputed responses, so that
+it takes little of the machine that both share.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from typing import NoReturn
 
 import numpy as np
 from PIL import Image
@@ -42,7 +43,7 @@ def main() -> None:
     )
     parser.add_argument("CASE", choices=("speed", "limit", "memory", "serve"))
     parser.add_argument(
-        "--photos", type=int, nargs="+", help="how many, one run each (default: the case's)"
+        "--photos", type=int, nargs="+", help="number of photos, one run each (default: the case's)"
     )
     parser.add_argument(
         "--kilobytes",
@@ -68,7 +69,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     if arguments.CASE == "serve":
-        return serve(arguments.kilobytes, arguments.rate, arguments.capacity)
+        serve(arguments.kilobytes, arguments.rate, arguments.capacity)
     limited, small = arguments.CASE == "limit", arguments.CASE == "memory"
     sizes = (
         arguments.photos
@@ -96,7 +97,7 @@ def main() -> None:
 
 
 def fetch(csv: pathlib.Path, cache: pathlib.Path, workers: int) -> tuple[dict, float]:
-    """Runs the verb as a user does; returns its report and its peak of resident memory in MB."""
+    """Runs the verb as a user does; returns its report and its peak resident memory in MB."""
     command = [
         sys.executable,
         "-m",
@@ -110,9 +111,8 @@ def fetch(csv: pathlib.Path, cache: pathlib.Path, workers: int) -> tuple[dict, f
     peak_kb = 0
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, stdout=said)
-        while (
-            process.poll() is None
-        ):  # of the kernel's book: what wait4 tells would hold this process's own memory
+        # From /proc: what wait4 reports would include this process's own memory.
+        while process.poll() is None:
             with contextlib.suppress(OSError, TypeError):
                 peak_kb = int(
                     PEAK.search(pathlib.Path(f"/proc/{process.pid}/status").read_text())[1]
@@ -125,7 +125,7 @@ def fetch(csv: pathlib.Path, cache: pathlib.Path, workers: int) -> tuple[dict, f
 
 
 def write_csv(path: pathlib.Path, port: int, n: int) -> pathlib.Path:
-    """As many rows as photos, each photo in three of them."""
+    """Writes as many rows as photos; each photo is in three rows."""
 
     def face(number: int) -> FaceRef:
         return FaceRef(f"http://127.0.0.1:{port}/{number % n}.jpg", Box(0.1, 0.9, 0.1, 0.9))
@@ -142,7 +142,7 @@ def write_csv(path: pathlib.Path, port: int, n: int) -> pathlib.Path:
 
 @contextlib.contextmanager
 def server(kilobytes: int, rate: float, capacity: float) -> Iterator[int]:
-    """The port of a server in a process of its own."""
+    """Runs the server in another process and yields its port."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -161,11 +161,13 @@ def server(kilobytes: int, rate: float, capacity: float) -> Iterator[int]:
         process.wait()
 
 
-def serve(kilobytes: int, rate: float, capacity: float) -> None:
-    """Answers /N.jpg with a photo of its own for each N, for ever; says its port on stdout. A rate of 0 is no limit."""
+def serve(kilobytes: int, rate: float, capacity: float) -> NoReturn:
+    """Answers /N.jpg with another photo for each N, indefinitely; a rate of 0 is no limit.
+
+    Its port is the first line on stdout.
+    """
     photo = photo_of(kilobytes * 1000)
-    # Photo N is the one photo with a comment that holds N: other bytes, another hash, nothing to
-    # make at the time.
+    # Photo N is one photo with a comment that contains N: other bytes, another hash, no rendering.
     start, rest = photo[:2], photo[2:]
     head = (
         b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
@@ -218,7 +220,7 @@ def serve(kilobytes: int, rate: float, capacity: float) -> None:
 
 
 def photo_of(n_bytes: int) -> bytes:
-    """A JPEG of about so many bytes: noise of the width that makes it so."""
+    """A JPEG of about that many bytes: noise of a suitable width."""
 
     def of_width(width: int) -> bytes:
         file = io.BytesIO()

@@ -1,17 +1,17 @@
-"""Disk, time and memory of fec's two layouts: self-contained triplets beside faces once and an index; on drawn faces.
+"""Disk, time and memory of fec's two layouts on synthetic faces: triplets and index.
 
-    python benchmarks/layouts.py --triplets 10000 100000 450000 --layouts triplets      # wants 45
-    GB in --folder python benchmarks/layouts.py --triplets 10000 100000 450000 --layouts index
+    python benchmarks/layouts.py --triplets 10000 100000 450000 --layouts triplets
+    python benchmarks/layouts.py --triplets 10000 100000 450000 --layouts index
 
-Prints a Markdown row a size and layout. 2,900 faces are drawn, fetched and cropped by `imagefec
-draw`, `fetch` and `crop`; more are the same PNG files under other URLs and ids (hard links), so
-many that there are 0.29 a triplet, as in FEC's training set; triplets mention them at random. Built
-with `tfds build`, loaded by datasets.load_triplets at --px: first into a bank, then from it. Each
-step is a process of its own; a load is timed within it, after the imports. Behind each time, in
-parentheses, the processor seconds of all cores, which other work on the machine disturbs less.
-Memory is the peak of what the process itself holds (RssAnon, looked up twenty times a second):
-pages of mapped files, which the system takes back at will, are left out. Disk is what the files
-take when all is done; TFDS shuffles through temporary files, deleted as it writes.
+The first command requires 45 GB in --folder. Prints a Markdown row for each size and layout. 2,900
+faces are rendered, fetched and cropped by `imagefec draw`, `fetch` and `crop`. The others are hard
+links to the same PNG files under other URLs and ids, up to 0.29 per triplet as in FEC's training
+set; triplets sample them at random. They are built with `tfds build` and loaded by
+datasets.load_triplets at --px: first into a face store, then from it. Each step has its own
+process; a load is timed after the imports. CPU seconds of all cores are in parentheses; other load
+affects them less. Memory is the peak of RssAnon, read twenty times per second, so it excludes pages
+of mapped files, which the system may reclaim. Disk is the size of the final files; TFDS shuffles
+through temporary files.
 """
 
 import argparse
@@ -35,10 +35,10 @@ ROOT = pathlib.Path(__file__).parents[1]
 CSV_NAME = csv_file_name("train")
 FACES_A_TRIPLET = 130_516 / 449_142
 DRAWN = 2900
-LAYOUTS = {
+LAYOUTS = {  # name: (configs built, dataset loaded)
     "triplets": (("triplets",), "fec/triplets"),
     "index": (("faces", "index"), "fec/index"),
-}  # built; loaded
+}
 LOAD = """
 import sys, time
 import tensorflow, tensorflow_datasets
@@ -56,17 +56,16 @@ def main() -> None:
     parser.add_argument("--triplets", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--layouts", choices=LAYOUTS, nargs="+", default=list(LAYOUTS))
     parser.add_argument(
-        "--px", type=int, default=128, help="side of the faces in the bank (default: %(default)s)"
+        "--px", type=int, default=128, help="side of the faces in the store (default: %(default)s)"
     )
     parser.add_argument(
-        "--folder", help="where all is made and deleted (default: the system's temporary folder)"
+        "--folder", help="where all files are made and deleted (default: the temporary folder)"
     )
     arguments = parser.parse_args()
     print(
-        "| layout | triplets | faces | dataset, MB | bytes a triplet | bank, MB | build, s (CPU) | first load, s (CPU) "
-        "| second load, s (CPU) | memory: build, MB | first load | second load |\n"
-        + "|---" * 12
-        + "|"
+        "| layout | triplets | faces | dataset, MB | bytes per triplet | store, MB | build, s (CPU)"
+        " | first load, s (CPU) | second load, s (CPU) | memory: build, MB | first load "
+        "| second load |\n" + "|---" * 12 + "|"
     )
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         drawn = draw(pathlib.Path(folder) / "drawn")
@@ -74,16 +73,14 @@ def main() -> None:
             manual = write_manual_dir(pathlib.Path(folder) / "manual", drawn, n)
             for layout in arguments.layouts:
                 data_dir = pathlib.Path(folder) / "data"
-                print(
-                    f"| {layout} | {n:,} | {n_faces(n):,} | {measure(layout, n, manual, data_dir, arguments.px)} |",
-                    flush=True,
-                )
+                cells = measure(layout, n, manual, data_dir, arguments.px)
+                print(f"| {layout} | {n:,} | {n_faces(n):,} | {cells} |", flush=True)
                 shutil.rmtree(data_dir)
             shutil.rmtree(manual)
 
 
 def draw(folder: pathlib.Path) -> pathlib.Path:
-    """A cropped world; there are a few faces more than DRAWN, since each is to be in a triplet that can be used."""
+    """Renders, fetches and crops a few more faces than DRAWN, as some are in no usable triplet."""
     verbs = (
         ["draw", folder, f"--faces={DRAWN * 3 // 2}", f"--triplets={DRAWN * 2}"],
         ["fetch", folder / CSV_NAME, "--cache", folder / "cache"],
@@ -183,7 +180,7 @@ def measure(layout: str, n: int, manual: pathlib.Path, data_dir: pathlib.Path, p
 
 
 def run(*command: str) -> tuple[str, float]:
-    """What a Python process said of its seconds, "" if nothing, and the peak of its own memory in MB."""
+    """(the seconds that a Python process printed or "", the peak of its own memory in MB)."""
     peak_kb = 0
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     with (
@@ -211,7 +208,7 @@ def run(*command: str) -> tuple[str, float]:
 
 
 def cpu_seconds() -> float:
-    """Of all processes started here that have ended."""
+    """CPU seconds of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

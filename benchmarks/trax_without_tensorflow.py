@@ -1,30 +1,30 @@
-"""Stand-ins for TensorFlow and its kin, so that Trax imports on a GPU machine that has JAX alone; for measuring, never for use.
+"""Stubs of TensorFlow and related packages, so that Trax imports without them; for benchmarks only.
 
-    pip install --no-deps trax==1.4.1 gin-config funcsigs      # and jax with its CUDA plugin,
-    numpy, absl-py, six, psutil
+    pip install --no-deps trax==1.4.1 gin-config funcsigs
+    pip install numpy absl-py six psutil      # and jax with its CUDA plugin
 
-Whatever Trax takes from these packages at its import is an empty class or a function that does
-nothing.
+Whatever Trax takes from these packages on import is an empty class or a function that does nothing.
 """
 
 import importlib.abc
 import importlib.machinery
 import sys
 import types
+from typing import Any
 from unittest import mock
 
 ROOTS = {"tensorflow", "tensorflow_text", "tensorflow_datasets", "gym", "t5"}
 
 
 def install() -> None:
-    """Puts the stand-ins ahead of every other finder."""
+    """Puts the stubs before every other finder."""
     sys.meta_path.insert(0, _Finder())
 
 
-class _StandIn(types.ModuleType):
-    """A module whose CapWords are empty classes, so that isinstance() holds, and whose other names are mocks."""
+class _Stub(types.ModuleType):
+    """A module whose CapWords are empty classes, so that isinstance() works; others are mocks."""
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         value = (
@@ -37,15 +37,17 @@ class _StandIn(types.ModuleType):
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    def find_spec(self, name: str, path=None, target=None):
+    def find_spec(
+        self, name: str, _path: Any = None, _target: Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
         if name.split(".")[0] in ROOTS:
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
         return None
 
-    def create_module(self, spec):
-        module = _StandIn(spec.name)
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
+        module = _Stub(spec.name)
         module.__path__ = []
         return module
 
-    def exec_module(self, module) -> None:
+    def exec_module(self, module: types.ModuleType) -> None:
         pass

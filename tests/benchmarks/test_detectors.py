@@ -1,4 +1,4 @@
-"""benchmarks/detectors.py on photographs whose faces are known, run as its user runs it, and its matching by hand."""
+"""benchmarks/detectors.py as a user runs it, on photos with known faces; its matching by hand."""
 
 import importlib.util
 import os
@@ -27,7 +27,7 @@ def benchmark():
 
 
 def rows(folder, *flags):
-    """The cells of the printed table's rows, by their first two."""
+    """The printed table: the first two cells of each row -> the others."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(SCRIPT.parents[1]),
@@ -47,17 +47,17 @@ def rows(folder, *flags):
 
 def test_scenes_are_counted_by_size_with_their_false_alarms(tmp_path):
     Image.fromarray(skimage.data.astronaut()).save(tmp_path / "a.png")
-    # the face is 120 of 512 px; a second box, of 40 px on the wall, is no face and cannot be found
+    # The face is 120 of 512 px. The second box, of 40 px, is on the wall and cannot be found.
     (tmp_path / "boxes.csv").write_text(
         "image,x1,y1,x2,y2\na.png,170,60,275,180\na.png,10,10,50,50\n"
     )
-    found, left_out = rows(tmp_path)
+    found, stderr = rows(tmp_path)
     assert found["haar", "all"][:5] == ["0 of 1", "1 of 1", "0 of 0", "50%", "0.00"]
     assert found["haar", "57"][1] in ("0 of 1", "1 of 1") and ("lbp", "all") in found
-    assert "detector yunet: no face_detection" in left_out and "detector faced" in left_out
+    assert "detector yunet: no face_detection" in stderr and "detector faced" in stderr
 
 
-def test_portraits_are_counted_whole_and_cut(tmp_path):
+def test_portraits_are_counted_whole_and_cropped(tmp_path):
     (tmp_path / "someone").mkdir()
     Image.fromarray(skimage.data.astronaut()[30:230, 140:305]).save(tmp_path / "someone/a.png")
     Image.new("RGB", (150, 180), "gray").save(tmp_path / "nobody.png")
@@ -65,9 +65,9 @@ def test_portraits_are_counted_whole_and_cut(tmp_path):
     assert found["haar", "all"][:2] == ["50.0%", "0.0%"]
 
 
-def test_each_face_is_found_once_by_the_surest_detection(benchmark):
+def test_each_face_is_found_once_by_the_highest_scoring_detection(benchmark):
     first, second = Box(0, 10, 0, 10), Box(100, 110, 0, 10)
-    # of 10 x 10: shifted by 1 is an IoU of 90 / 110, by 5 of 50 / 150
+    # Boxes of 10 x 10: shifted by 1 the IoU is 90 / 110, shifted by 5 it is 50 / 150.
     found = [
         Detection(Box(1, 11, 0, 10), 0.9),
         Detection(Box(0, 10, 0, 10), 0.8),
@@ -77,7 +77,7 @@ def test_each_face_is_found_once_by_the_surest_detection(benchmark):
     assert benchmark.match(found, [first, second], 0.3) == ([first, second], 1)
 
 
-def test_a_mirrored_box_lies_over_the_mirrored_pixels(benchmark):
+def test_a_mirrored_box_covers_the_mirrored_pixels(benchmark):
     photo = skimage.data.astronaut()[:100, :200].copy()
     photo[20:40, 30:60] = (255, 0, 0)
     mirrored, [box] = benchmark.jitter(photo, [Box(30, 60, 20, 40)], 1, True)

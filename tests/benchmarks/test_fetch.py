@@ -1,4 +1,4 @@
-"""The script that measures the fetch: it runs, and its server does what it says."""
+"""benchmarks/fetch.py: it runs, and its server limits the rate as documented."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "fetch.py"
         ("memory", ["--photos=40"]),
     ],
 )
-def test_a_small_run_tells_its_figures_and_loses_nothing(case, options, tmp_path):
+def test_a_small_run_prints_its_figures_and_loses_no_photo(case, options, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(SCRIPT.parents[1])}
     done = subprocess.run(
         [sys.executable, SCRIPT, case, *options, f"--folder={tmp_path}"],
@@ -28,9 +28,9 @@ def test_a_small_run_tells_its_figures_and_loses_nothing(case, options, tmp_path
         check=True,
     )
     cells = done.stdout.splitlines()[-1].strip("| ").split(" | ")
-    photos, kilobytes, seconds, a_second, n_throttled, lost, memory = map(float, cells)
+    photos, kilobytes, seconds, per_second, n_throttled, lost, memory = map(float, cells)
     assert (photos, lost) == (float(options[0].removeprefix("--photos=")), 0)
     assert kilobytes == pytest.approx({"speed": 20, "limit": 5, "memory": 2}[case], rel=0.2, abs=1)
     assert (n_throttled > 0) == (case == "limit")
-    assert 0 <= seconds < 60 and a_second > 0 and 10 < memory < 200
+    assert 0 <= seconds < 60 and per_second > 0 and 10 < memory < 200
     assert not list(tmp_path.iterdir())
