@@ -12,9 +12,9 @@ DISTANCES = ("l2", "squared_l2")
 def odd_one_out_hinge(
     embeddings: jnp.ndarray, margin: float | jnp.ndarray = 0.1, distance: str = "l2"
 ) -> jnp.ndarray:
-    """Symmetric triplet margin loss: either face of the similar pair is the anchor of one hinge.
+    """Symmetric triplet margin loss: either face of the alike pair is the anchor of one hinge.
 
-    With d12 the distance of the similar pair:
+    With d12 the distance of the alike pair:
     max(0, d12 - d13 + margin) + max(0, d12 - d23 + margin).
 
     Args:
@@ -63,7 +63,7 @@ def odd_one_out_cross_entropy(
 
     Args:
       embeddings: float32 [batch, 3, dim], unit length along dim. Axis 1 is (alike, alike, odd).
-      temperature: distance that makes a pair e times less likely to be the similar one, above 0.
+      temperature: distance that makes a pair e times less likely to be the alike one, above 0.
       distance: "l2" or "squared_l2".
       vote_counts: number [batch, 3], how many raters chose each face as the odd one out. Their
         shares are the target distribution, so a triplet without agreement has a smaller gradient.

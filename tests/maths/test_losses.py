@@ -33,13 +33,13 @@ def hinge_by_loop(embeddings: np.ndarray, margins: np.ndarray, power: int) -> li
 
 
 def test_hinge_adds_up_each_violated_gap():
-    # Distances: sqrt 2 of the similar pair, sqrt 2 and 0 to the odd one -> 0.1 + (sqrt 2 + 0.1).
+    # Distances: sqrt 2 of the alike pair, sqrt 2 and 0 to the odd one -> 0.1 + (sqrt 2 + 0.1).
     triplet = on_circle(0, 90, 90)[None]
     np.testing.assert_allclose(losses.odd_one_out_hinge(triplet, 0.1), [0.2 + ROOT2], rtol=1e-6)
 
 
 def test_hinge_on_squared_distances_is_worked_by_hand():
-    # Squared distances: 2 of the similar pair, 2 and 0 to the odd one -> 0.1 + (2 + 0.1).
+    # Squared distances: 2 of the alike pair, 2 and 0 to the odd one -> 0.1 + (2 + 0.1).
     triplet = on_circle(0, 90, 90)[None]
     np.testing.assert_allclose(
         losses.odd_one_out_hinge(triplet, 0.1, "squared_l2"), [2.2], rtol=1e-6
@@ -69,7 +69,7 @@ def test_hinge_equals_a_naive_loop_with_one_margin_per_triplet(distance, power):
     )
 
 
-def test_hinge_is_symmetric_in_the_similar_pair():
+def test_hinge_is_symmetric_in_the_alike_pair():
     embeddings = random_triplets(20)
     np.testing.assert_allclose(
         losses.odd_one_out_hinge(embeddings),
