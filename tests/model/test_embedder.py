@@ -15,6 +15,7 @@ from imagefec.compat import ShapeDtype
 from imagefec.errors import UserError
 from imagefec.faces import crop
 from imagefec.model import Embedder, ImageFEC, checkpoint
+from imagefec.model.run import Run
 
 SETTINGS = {
     "d_hidden": 4,
@@ -193,6 +194,12 @@ def test_photos_are_cropped_as_in_the_dataset(embedder):
 
 def test_a_photo_without_faces_gives_an_empty_list(embedder):
     assert embedder.embed_photo(np.full((120, 160, 3), 128, np.uint8)) == []
+
+
+def test_an_opened_run_is_loaded_as_well(run, embedder):
+    faces = some_faces(2, SIZE)
+    loaded = Embedder.load(Run.open(run))
+    np.testing.assert_array_equal(loaded.embed(faces), embedder.embed(faces))
 
 
 def test_the_best_checkpoint_is_preferred_to_the_latest(run, embedder, tmp_path):
