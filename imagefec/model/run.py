@@ -190,6 +190,26 @@ class Run:
         return found if isinstance(found, dict) else {}
 
 
+def prepare_directory(run_dir: str | os.PathLike[str]) -> Path:
+    """Creates a run directory and checks that files can be written there.
+
+    Raises:
+      UserError: they cannot.
+    """
+    path = Path(run_dir).expanduser()
+    probe = path / f".probe.{os.getpid()}{files.TEMPORARY_SUFFIX}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"--output_dir={run_dir}: cannot be written ({error.strerror}). Choose a directory with "
+            "write permission, on a disk with free space."
+        ) from error
+    return path
+
+
 def write_json(run_dir: Path, name: str, value: Mapping[str, Any]) -> None:
     """Writes one of a run's JSON files (INFO, SETTINGS, HISTORY), atomically."""
     files.write_text(run_dir / name, json.dumps(value, indent=1) + "\n")

@@ -1,0 +1,1 @@
+"""Training: settings, input, the loop and the run directory that it writes."""

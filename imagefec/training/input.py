@@ -1,4 +1,4 @@
-"""A run's batches, from loaded faces to the devices, made ahead of the step that takes them; nothing is read from disk."""
+"""Batches from loaded faces to the devices, prefetched by a thread; nothing is read from TFDS here."""
 
 import queue
 import threading
@@ -11,101 +11,95 @@ from jax.sharding import Mesh
 
 from imagefec.data.store.triplets import shuffled_forever
 from imagefec.errors import UserError
+from imagefec.training.config import UdaConfig
 from imagefec.training.step.mesh import global_batch, local_slice, replicated
-from imagefec.training.step.objectives import Uda
 
-_AHEAD = 2  # batches that wait, placed, for their step
+_PREFETCH = 2  # batches on the devices that wait for their step
 
 
 class FaceInput:
-    """Batches of labelled faces, with faces for UDA alone behind them, as MeshTrainer takes them.
+    """Batches of labelled faces, followed by unlabelled faces for UDA, as MeshTrainer takes them.
 
-    The order is that of `draws` and of a seeded shuffle of the extra faces: the same for any number
-      of devices, and after a
-    resume.
+    The order is the sampler's, and a seeded shuffle for unlabelled faces. It is the same for any
+    number of devices and after a resume.
 
     Args:
-      draws: TripletSampler or IdentitySampler.
-      seed: of the order of the extra faces.
-      mesh: of all devices; a process sends its own devices their share and no more.
-      uda: its weight comes with the batches where it has one.
-      extra_faces: uint8 [m, size, size, 3], of which uda.batch_faces come behind each batch's own;
-        None for none.
-      on_device: put all faces on every device, as `resident`, and send row numbers.
+      sampler: TripletSampler or IdentitySampler.
+      seed: seed of the order of unlabelled faces.
+      mesh: all devices; a process sends its own devices their slice of the batch.
+      uda: consistency term; if its weight is not 0, batches contain the weight of their step.
+      unlabelled_faces: uint8 [m, size, size, 3], of which uda.batch_faces follow each batch's
+        labelled faces; None for none.
+      device_resident: copy all faces to every device, as `device_faces`, and send indices.
 
     Raises:
-      UserError: the extra faces are too few, or the faces do not fit on a device.
+      UserError: there are too few unlabelled faces, or a device has no memory for all faces.
     """
 
     def __init__(
         self,
-        draws: Any,
+        sampler: Any,
         seed: int,
         mesh: Mesh,
-        uda: Uda,
-        extra_faces: np.ndarray | None = None,
-        on_device: bool = False,
-    ):
-        self._draws, self._faces, self._seed, self._mesh = draws, draws.faces, seed, mesh
-        self._uda, self._extra_faces = uda, extra_faces
-        if extra_faces is not None and len(extra_faces) < uda.batch_faces:
+        uda: UdaConfig,
+        unlabelled_faces: np.ndarray | None = None,
+        device_resident: bool = False,
+    ) -> None:
+        self._sampler, self._faces, self._seed, self._mesh = sampler, sampler.faces, seed, mesh
+        self._uda, self._unlabelled = uda, unlabelled_faces
+        if unlabelled_faces is not None and len(unlabelled_faces) < uda.batch_faces:
             raise UserError(
-                f"uda_consistency.batch_faces is {uda.batch_faces}, and {uda.split!r} of {uda.dataset!r} holds "
-                f"{len(extra_faces)} faces. Take fewer, or a larger split."
+                f"uda_consistency.batch_faces is {uda.batch_faces}, but split {uda.split!r} of "
+                f"{uda.dataset!r} holds {len(unlabelled_faces)} faces. Use fewer, or a larger split."
             )
-        self.faces_per_step = draws.faces_per_step + uda.batch_faces
-        self.resident = self._all_faces() if on_device else None
+        self.faces_per_step = sampler.faces_per_step + uda.batch_faces
+        self.device_faces = self._copy_to_devices() if device_resident else None
 
     def sample(self) -> tuple:
-        """The first batch, on the host, its faces as pictures: (faces, *labels), with UDA (faces, *labels, weight)."""
-        rows, *others = next(self._host_batches(skip=0))
-        return (self._pictures(rows), *others)
+        """The first batch, on the host, with images: (faces, *labels), with UDA (faces, *labels, weight)."""
+        indices, *others = next(self._host_batches(skip=0))
+        return (self._gather(indices), *others)
 
     def batches(self, done_steps: int) -> "Prefetched":
-        """Placed batches, from that of step done_steps + 1 on."""
-        return Prefetched(
-            (self._placed(batch) for batch in self._host_batches(skip=done_steps)), _AHEAD
-        )
+        """Batches on the devices, beginning with that of step done_steps + 1."""
+        placed = (self._place(batch) for batch in self._host_batches(skip=done_steps))
+        return Prefetched(placed, _PREFETCH)
 
     def _host_batches(self, skip: int) -> Iterator[tuple]:
-        n, n_extra = (
-            self._uda.batch_faces,
-            0 if self._extra_faces is None else len(self._extra_faces),
+        n = self._uda.batch_faces
+        n_unlabelled = 0 if self._unlabelled is None else len(self._unlabelled)
+        unlabelled = shuffled_forever(
+            np.arange(n_unlabelled), n, np.random.default_rng((self._seed, 1))
         )
-        extras = shuffled_forever(np.arange(n_extra), n, np.random.default_rng((self._seed, 1)))
         for _ in range(skip if n else 0):
-            next(extras)
-        for step, (rows, *labels) in enumerate(self._draws.batches(skip), start=skip + 1):
+            next(unlabelled)
+        for step, (indices, *labels) in enumerate(self._sampler.batches(skip), start=skip + 1):
             if n:
-                rows = np.concatenate([rows, len(self._faces) + next(extras)])
+                indices = np.concatenate([indices, len(self._faces) + next(unlabelled)])
             weight = (np.float32(self._uda.weight_at(step)),) if self._uda.weight else ()
-            yield (rows.astype(np.int32), *labels, *weight)
+            yield (indices.astype(np.int32), *labels, *weight)
 
-    def _placed(self, batch: tuple) -> tuple:
-        rows, *others = batch
-        own = rows[local_slice(len(rows), self._mesh)]
-        return (
-            global_batch(
-                self._pictures(own) if self.resident is None else own, len(rows), self._mesh
-            ),
-            *others,
-        )
+    def _place(self, batch: tuple) -> tuple:
+        indices, *others = batch
+        local = indices[local_slice(len(indices), self._mesh)]
+        if self.device_faces is None:
+            local = self._gather(local)
+        return (global_batch(local, len(indices), self._mesh), *others)
 
-    def _pictures(self, rows: np.ndarray) -> np.ndarray:
-        faces, extra = self._faces, self._extra_faces
-        if extra is None:
-            return np.asarray(faces[rows])
-        pictures = np.empty((len(rows), *faces.shape[1:]), np.uint8)
-        of_triplets = rows < len(faces)
-        pictures[of_triplets] = faces[rows[of_triplets]]
-        pictures[~of_triplets] = extra[rows[~of_triplets] - len(faces)]
-        return pictures
+    def _gather(self, indices: np.ndarray) -> np.ndarray:
+        if self._unlabelled is None:
+            return np.asarray(self._faces[indices])
+        faces = np.empty((len(indices), *self._faces.shape[1:]), np.uint8)
+        labelled = indices < len(self._faces)
+        faces[labelled] = self._faces[indices[labelled]]
+        faces[~labelled] = self._unlabelled[indices[~labelled] - len(self._faces)]
+        return faces
 
-    def _all_faces(self) -> jax.Array:
+    def _copy_to_devices(self) -> jax.Array:
         faces = (
             self._faces
-            if self._extra_faces is None
-            else np.concatenate([self._faces, self._extra_faces])
+            if self._unlabelled is None
+            else np.concatenate([self._faces, self._unlabelled])
         )
         try:
             placed = jax.make_array_from_callback(
@@ -116,21 +110,21 @@ class FaceInput:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             raise UserError(
-                f"training.faces_on_device: {len(faces)} faces take {faces.nbytes / 2**30:.1f} GiB, more than a "
-                "device has free. Turn it off: faces then travel with each batch."
+                f"training.faces_on_device: {len(faces)} faces take {faces.nbytes / 2**30:.1f} GiB, "
+                "more than a device has free. Set it to False; batches then contain the faces."
             ) from error
 
 
 class Prefetched:
-    """An iterator whose items a thread makes ahead of their being asked for.
+    """An iterator whose items a thread produces in advance.
 
     Args:
-      items: the iterator; what it raises is raised where the item was due.
+      items: the iterator; `next` raises what it raises, in order.
       depth: how many items may wait.
     """
 
-    def __init__(self, items: Iterator[Any], depth: int):
-        self._waiting: queue.Queue = queue.Queue(depth)
+    def __init__(self, items: Iterator[Any], depth: int) -> None:
+        self._queue: queue.Queue = queue.Queue(depth)
         self._closed = threading.Event()
         self._thread = threading.Thread(
             target=self._work, args=(items,), name="prefetch", daemon=True
@@ -141,14 +135,14 @@ class Prefetched:
         return self
 
     def __next__(self) -> Any:
-        item, error = self._waiting.get()
+        item, error = self._queue.get()
         if error is not None:
-            self._put((None, error))  # whoever asks again is told again
+            self._put((None, error))  # every later call raises it again
             raise error
         return item
 
     def close(self) -> None:
-        """Ends the thread."""
+        """Stops the thread."""
         self._closed.set()
         self._thread.join()
 
@@ -164,7 +158,7 @@ class Prefetched:
     def _put(self, entry: tuple) -> bool:
         while not self._closed.is_set():
             try:
-                self._waiting.put(entry, timeout=0.1)
+                self._queue.put(entry, timeout=0.1)
                 return True
             except queue.Full:
                 continue

@@ -1,10 +1,8 @@
-"""Trax's training loop over the mesh, with whole-split evaluation and checkpoints that are one file each, free of pickle."""
+"""Trax's training loop over the mesh, with evaluation on a complete split and checkpoints of one file each."""
 
 import json
-import os
 import pathlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,197 +12,103 @@ from jax.sharding import Mesh
 from imagefec.compat import History, training
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
+from imagefec.model.run import BEST, LATEST
+from imagefec.training import initial_weights
+from imagefec.training.config import TrainConfig
 from imagefec.training.monitor import views
 from imagefec.training.monitor.divergence import TrainingDiverged, TrainingMonitor
 from imagefec.training.monitor.signals import StopRequest
 from imagefec.training.step.lr_multipliers import lr_multipliers
 from imagefec.training.step.mesh import is_chief
-from imagefec.training.step.mesh_trainer import MeshTrainer, StepConfig
-from imagefec.training.step.objectives import faces_a_label
-
-LATEST, BEST = "model.npz", "best.npz"
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When things happen: the length of the run and how often it evaluates and saves, in steps.
-
-    Attributes:
-      stop_at_tpa: end the run at the first evaluation with such a TPA; 0 for not before the last
-        step.
-    """
-
-    steps: int
-    steps_per_eval: int
-    steps_per_checkpoint: int
-    stop_at_tpa: float = 0.0
-
-    def evaluates(self, step: int) -> bool:
-        """At step 1, at every steps_per_eval-th and at the last."""
-        return step in (1, self.steps) or step % self.steps_per_eval == 0
-
-    def saves(self, step: int) -> bool:
-        """At every steps_per_checkpoint-th step; an evaluation saves as well."""
-        return step % self.steps_per_checkpoint == 0
+from imagefec.training.step.objectives import faces_per_label
+from imagefec.training.step.trainer import MeshTrainer
 
 
 class FaceLoop(training.Loop):
-    """`training.Loop` whose steps run over a mesh, that evaluates a whole split and saves what resuming needs in one file.
+    """`training.Loop` that runs steps on a mesh, evaluates a complete split, and saves all state for resuming in one file.
 
     Args:
-      model: Trax layer from faces to embeddings; its first sublayer is the augmentation, its last
-        the ImageFEC whose weights are saved.
-      task: the TrainTask; its batches are placed on the mesh.
+      run_dir: run directory; the loop resumes from its model.npz if there is one.
+      config: settings of the run; its factories are not called here.
+      model: Trax layer from faces to embeddings. Its first sublayer is the augmentation, its last the
+        ImageFEC whose weights are saved.
       eval_model: the same in eval mode.
-      evaluation: called with the eval model; returns name -> measure, "tpa" among them.
-      output_dir: run directory.
-      timetable: when it evaluates and saves.
-      seed: of initial weights and of all draws on the device.
-      mesh: of all devices.
-      engine: how a step is computed.
-      watch: takes each step's statistics.
-      resident: faces on the devices, of which batches are rows; None where batches bring pictures.
-      initialise: called with the ImageFEC where there is no checkpoint to go on from.
-      layer_rates: factors of parts' learning rates, as `layer_rates.lr_multipliers` takes them.
+      task: the TrainTask; its batches are on the mesh.
+      evaluation: called with the eval model; returns name -> measure, including "tpa" and
+        "embedding_spread".
+      mesh: all devices.
+      monitor: gets each step's statistics.
+      device_faces: replicated faces that batches contain indices of; None if batches contain images.
       report: called with (step, measures) after each evaluation.
-      stop: asked ahead of each step.
+      stop: read before each step.
     """
 
     def __init__(
         self,
+        run_dir: pathlib.Path,
+        config: TrainConfig,
         model: Any,
-        task: training.TrainTask,
         eval_model: Any,
+        task: training.TrainTask,
         evaluation: Callable[[Any], dict[str, float]],
-        output_dir: str | os.PathLike,
-        timetable: Schedule,
-        seed: int,
         mesh: Mesh,
-        engine: StepConfig,
-        watch: TrainingMonitor,
-        resident: jax.Array | None = None,
-        initialise: Callable[[Any], None] | None = None,
-        layer_rates: Mapping[str, float] | None = None,
+        monitor: TrainingMonitor,
+        device_faces: jax.Array | None = None,
         report: Callable[[int, dict[str, float]], None] | None = None,
         stop: StopRequest | None = None,
-    ):
-        self._evaluation, self._report, self._timetable = evaluation, report, timetable
-        self._mesh, self._engine, self._resident, self._watch = mesh, engine, resident, watch
-        self._initialise, self._stop, self._layer_rates = (
-            initialise,
-            stop or StopRequest(),
-            layer_rates,
-        )
-        self._run_dir = pathlib.Path(output_dir)
-        self._evaluated_last: int | None = None
+    ) -> None:
+        self._run_dir, self._config = run_dir, config
+        self._evaluation, self._monitor, self._report = evaluation, monitor, report
+        self._mesh, self._device_faces = mesh, device_faces
+        self._stop = stop or StopRequest()
+        self._last_evaluated: int | None = None
+        self._rng: Any
         super().__init__(
             model,
             [task],
             eval_model=eval_model,
-            eval_tasks=[_WholeSplit()],
-            output_dir=str(output_dir) if is_chief() else None,
-            eval_at=timetable.evaluates,
-            checkpoint_at=timetable.saves,
-            permanent_checkpoint_at=lambda step: False,
-            random_seed=seed,
+            eval_tasks=[_CompleteSplit()],
+            output_dir=str(run_dir) if is_chief() else None,
+            eval_at=config.schedule.evaluates,
+            checkpoint_at=config.schedule.saves,
+            permanent_checkpoint_at=lambda _step: False,
+            random_seed=config.seed,
         )
-        # From here on it is the run's key, from which each step draws its own by number.
+        # From here on it is the run's key; each step derives its own from it and the step number.
         self._rng = np.asarray(self._rng)
 
-    def _init_trainer(self, task: Any) -> MeshTrainer:
-        plain = super()._init_trainer(
-            task
-        )  # it compiles nothing before its first step, which never comes
-        network = self._model.sublayers[-1]
-        rates = None
-        if self._layer_rates:
-            ones = jax.tree.map(
-                lambda weight: 1.0, tuple(layer.weights for layer in self._model.sublayers[:-1])
-            )
-            rates = (
-                (*ones, lr_multipliers(network, self._layer_rates)),
-                *plain.model_with_loss.weights[1:],
-            )
-        return MeshTrainer(
-            plain.model_with_loss,
-            task.optimizer,
-            self._mesh,
-            self._engine,
-            self._resident,
-            faces_a_label(task.loss_layer),
-            rates,
-        )
-
-    def _init_evaluator(self, eval_task: Any) -> None:
-        """Trax would compile its metric layers here; `evaluation` compiles what it needs itself."""
-
     def run(self, n_steps: int = 1) -> None:
-        """Runs n steps, or fewer where the timetable's TPA is reached.
+        """Runs n steps, or fewer if the schedule's TPA is reached.
+
+        Args:
+          n_steps: number of steps.
 
         Raises:
-          TrainingDiverged: the numbers say that going on is no use; the checkpoint before is kept.
+          TrainingDiverged: training has failed; the last checkpoint is from before.
           UserError: a checkpoint cannot be written.
-          KeyboardInterrupt: it was asked to stop, and has saved.
+          KeyboardInterrupt: the run was asked to stop; its state is saved.
         """
-        self._watch.forget()
-        if self._reached():
+        self._monitor.reset_means()
+        if self._tpa_reached():
             return
         try:
             super().run(n_steps)
-        except _Reached:
+        except _TpaReached:
             pass
         except TrainingDiverged as error:
-            raise TrainingDiverged(f"{self._run_dir}: {error} {self._kept()}") from error
-
-    def _run_one_step(self, task_index: int, task_changed: bool) -> tuple[float, dict]:
-        """Starts a step without waiting for it; Trax's own loop would fetch numbers of each."""
-        del task_changed
-        if self._evaluated_last == self._step - 1 and self._reached():
-            self._step -= 1
-            raise _Reached
-        if self._stop.asked:
-            self._step -= 1  # Trax counts a step before it is made
-            self._watch.drain()
-            self._save_latest()
-            raise KeyboardInterrupt(f"saved at step {self._step}")
-        task, trainer = self._tasks[task_index], self._trainer_per_task[task_index]
-        _, statistics = trainer.one_step(
-            task.next_batch(), self._rng, self.step, task.learning_rate(self.step)
-        )
-        self._watch.push(self.step, statistics)
-        return self._watch.last_loss, {}
-
-    def _log_training_progress(
-        self,
-        task: Any,
-        total_loss: float,
-        n_steps: int,
-        elapsed_time: float,
-        optimizer_metrics: dict,
-        summary_writer: Any,
-    ) -> None:
-        """Logs the means of all steps since the last report, each with its terms, in place of Trax's own sums."""
-        del total_loss, optimizer_metrics
-        self._watch.drain()
-        means = self._watch.means()
-        loss, speed = means.pop("loss"), means.pop("steps_per_second")
-        means["images_per_second"] = speed * len(task.sample_batch[0])
-        super()._log_training_progress(task, loss, 1, 1 / speed, means, summary_writer)
-        if self.step == 1 and is_chief():
-            views.write(
-                self._model.sublayers[0],
-                task.sample_batch[0],
-                self._run_dir / "views.png",
-                summary_writer,
-            )
+            raise TrainingDiverged(f"{self._run_dir}: {error} {self._last_checkpoint()}") from error
 
     def run_evals(self, summary_writers: Any = None) -> None:
-        """Evaluates the whole split, logs, and saves: best.npz where TPA has not been higher, then model.npz."""
-        self._watch.drain()
-        means = self._watch.means()
+        """Evaluates, logs, and saves: best.npz if no earlier TPA was higher, then model.npz.
+
+        Args:
+          summary_writers: Trax's writers for TensorBoard; None for none.
+        """
+        self._monitor.drain()
+        means = self._monitor.means()
         self._eval_model.weights, self._eval_model.state = self._model.weights, self._model.state
         measures = self._evaluation(self._eval_model)
-        self._watch.check_spread(self.step, measures["embedding_spread"])
+        self._monitor.check_spread(self.step, measures["embedding_spread"])
         measures["steps_per_second"] = means["steps_per_second"]
         earlier = [value for _, value in self.history.get("eval", "metrics/tpa")]
         self.log_summary(
@@ -216,40 +120,111 @@ class FaceLoop(training.Loop):
         if self._report:
             terms = {f"train_{name}": means[name] for name in ("loss", "uda") if name in means}
             self._report(self.step, {**terms, **measures})
-        self._evaluated_last = self.step
-        self._watch.forget()
+        self._last_evaluated = self.step
+        self._monitor.reset_means()
 
     def save_checkpoint(self, basename: str) -> None:
-        """Saves model.npz, unless an evaluation is due at this step: it saves with its measures included."""
+        """Saves model.npz, unless the loop evaluates after this step: that saves too, with the measures.
+
+        Args:
+          basename: Trax's name for the file, which is not used.
+        """
         del basename
         if not self._eval_at(self.step):
-            self._watch.drain()
+            self._monitor.drain()
             self._save_latest()
 
     def load_checkpoint(self, directory: str | None = None, filename: str | None = None) -> None:
-        """Resumes from model.npz where there is one.
+        """Resumes from model.npz; without one, loads pretrained weights if the settings name some.
+
+        Args:
+          directory: the run directory by default.
+          filename: model.npz by default.
 
         Raises:
-          UserError: it is broken, or of a model with other shapes.
+          UserError: the checkpoint is broken, or its model has other shapes.
         """
         path = pathlib.Path(directory or self._run_dir) / (filename or LATEST)
-        trainer = self._trainer_per_task[0]
+        trainer, network = self._trainer_per_task[0], self._model.sublayers[-1]
+        init = self._config.init
         if not path.is_file():
-            if self._initialise:
-                self._initialise(self._model.sublayers[-1])
-                self._take_over_weights()
+            if init.checkpoint:
+                initial_weights.load_pretrained_weights(network, init.checkpoint, init.part)
+                self._place_weights()
             return
         arrays, meta = checkpoint.load(path)
-        checkpoint.set_named_weights(self._model.sublayers[-1], arrays, source=path)
-        self._take_over_weights()
+        checkpoint.set_named_weights(network, arrays, source=path)
+        self._place_weights()
         trainer.slots = checkpoint.filled_leaves(trainer.slots, arrays, "slots", source=path)
         self._rng = arrays["rng"]
         self._step = meta["step"]
         self._history = History.from_dict(meta["history"])
         first = self._history.get("train", "training/triplet")
-        self._watch.start_loss = float(first[0][1]) if first else None
+        self._monitor.start_loss = float(first[0][1]) if first else None
 
-    def _take_over_weights(self) -> None:
+    def _init_trainer(self, task: Any) -> MeshTrainer:
+        # Trax's trainer compiles nothing before its first step, which is never run.
+        plain = super()._init_trainer(task)
+        return MeshTrainer(
+            plain.model_with_loss,
+            task.optimizer,
+            self._mesh,
+            self._config.step,
+            self._device_faces,
+            faces_per_label(task.loss_layer),
+            self._lr_multipliers(plain.model_with_loss),
+        )
+
+    def _lr_multipliers(self, model_with_loss: Any) -> Any:
+        if not self._config.lr_multipliers:
+            return None
+        *others, network = self._model.sublayers
+        ones = jax.tree.map(lambda _weight: 1.0, tuple(layer.weights for layer in others))
+        factors = lr_multipliers(network, self._config.lr_multipliers)
+        return ((*ones, factors), *model_with_loss.weights[1:])
+
+    def _init_evaluator(self, eval_task: Any) -> None:
+        """Trax would compile its metric layers here; `evaluation` compiles what it needs itself."""
+
+    def _run_one_step(self, task_index: int, task_changed: bool) -> tuple[float, dict]:
+        """Starts a step without waiting for it; Trax's own loop would fetch each step's numbers."""
+        del task_changed
+        if self._last_evaluated == self._step - 1 and self._tpa_reached():
+            self._step -= 1
+            raise _TpaReached
+        if self._stop.requested:
+            self._step -= 1  # Trax counts a step before it runs
+            self._monitor.drain()
+            self._save_latest()
+            raise KeyboardInterrupt(f"saved at step {self._step}")
+        task, trainer = self._tasks[task_index], self._trainer_per_task[task_index]
+        _, statistics = trainer.one_step(
+            task.next_batch(), self._rng, self.step, task.learning_rate(self.step)
+        )
+        self._monitor.push(self.step, statistics)
+        return self._monitor.last_loss, {}
+
+    def _log_training_progress(
+        self,
+        task: Any,
+        total_loss: float,
+        n_steps: int,
+        elapsed_time: float,
+        optimizer_metrics: dict,
+        summary_writer: Any,
+    ) -> None:
+        """Logs means over the steps since the last report, with all terms, instead of Trax's sums."""
+        del total_loss, n_steps, elapsed_time, optimizer_metrics
+        self._monitor.drain()
+        means = self._monitor.means()
+        loss, speed = means.pop("loss"), means.pop("steps_per_second")
+        means["images_per_second"] = speed * len(task.sample_batch[0])
+        super()._log_training_progress(task, loss, 1, 1 / speed, means, summary_writer)
+        if self.step == 1 and is_chief():
+            augment, faces = self._model.sublayers[0], task.sample_batch[0]
+            views.write(augment, faces, self._run_dir / "views.png", summary_writer)
+
+    def _place_weights(self) -> None:
         """Sends the model's weights and state, which were set in its sublayers, to the devices."""
         self._model.weights = tuple(layer.weights for layer in self._model.sublayers)
         self._model.state = tuple(layer.state for layer in self._model.sublayers)
@@ -257,15 +232,15 @@ class FaceLoop(training.Loop):
         self._trainer_per_task[0].place()
 
     def _model_arrays(self) -> dict[str, np.ndarray]:
-        model = self._model.sublayers[-1]
-        return checkpoint.named_weights(model, model.weights, model.state)
+        network = self._model.sublayers[-1]
+        return checkpoint.named_weights(network, network.weights, network.state)
 
     def _save_latest(self) -> None:
         slots = checkpoint.named_leaves(self._trainer_per_task[0].slots, "slots")
         self._save(LATEST, {**self._model_arrays(), **slots, "rng": np.asarray(self._rng)})
 
     def _save(self, name: str, arrays: dict[str, np.ndarray]) -> None:
-        self._watch.check_arrays(self.step, arrays)
+        self._monitor.check_arrays(self.step, arrays)
         if not is_chief():
             return
         history = json.loads(json.dumps(self.history.to_dict(), default=float))
@@ -273,29 +248,29 @@ class FaceLoop(training.Loop):
             checkpoint.save(self._run_dir / name, arrays, {"step": self.step, "history": history})
         except OSError as error:
             raise UserError(
-                f"{self._run_dir / name}: cannot be written at step {self.step} ({error.strerror}); the "
-                "checkpoint before it is whole. Make room or mend the rights, then run again: "
-                "training goes on from there."
+                f"{self._run_dir / name}: cannot be written at step {self.step} ({error.strerror}). "
+                "The previous checkpoint is complete. Free disk space or fix the permissions, then run "
+                "the same command again: training resumes from there."
             ) from error
 
-    def _reached(self) -> bool:
+    def _tpa_reached(self) -> bool:
         measured = self.history.get("eval", "metrics/tpa")
-        wanted = self._timetable.stop_at_tpa
-        return bool(wanted and measured and measured[-1][1] >= wanted)
+        target = self._config.schedule.stop_at_tpa
+        return bool(target and measured and measured[-1][1] >= target)
 
-    def _kept(self) -> str:
+    def _last_checkpoint(self) -> str:
         path = self._run_dir / LATEST
         if not path.is_file():
-            return "No checkpoint had been written yet."
-        return f"The checkpoint of step {checkpoint.load_meta(path)['step']} is kept."
+            return "No checkpoint had been saved yet."
+        return f"The last checkpoint is from step {checkpoint.load_meta(path)['step']}."
 
 
-class _Reached(Exception):
-    """The run has the TPA that it was to reach."""
+class _TpaReached(Exception):
+    """The run has reached the TPA at which to stop."""
 
 
-class _WholeSplit:
-    """What Loop asks of an EvalTask where the evaluation is not a mean over batches."""
+class _CompleteSplit:
+    """Stands for the EvalTask that Loop requires; the evaluation is no mean over its batches."""
 
     metric_names = ("tpa",)
     export_prefix = None

@@ -1,4 +1,4 @@
-"""Learning rates as functions of the step."""
+"""Learning-rate schedules: functions of the step."""
 
 import math
 from collections.abc import Callable
@@ -10,13 +10,13 @@ def warmup_cosine(
     warmup_steps: int = 50,
     final_fraction: float = 0.02,
 ) -> Callable[[int], float]:
-    """Rises linearly over the warm-up, then falls along half a cosine until the last step.
+    """Linear warm-up, then half a cosine down to the last step.
 
     Args:
-      learning_rate: the highest.
-      steps: length of the whole run; later steps keep the last rate.
-      warmup_steps: length of the rise, 0 or more.
-      final_fraction: the last rate, as a share of the highest.
+      learning_rate: the highest rate.
+      steps: length of the run; later steps use the last rate.
+      warmup_steps: length of the warm-up, 0 or more.
+      final_fraction: the last rate as a fraction of the highest.
 
     Returns:
       step (from 1) -> learning rate.

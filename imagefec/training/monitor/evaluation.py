@@ -1,4 +1,4 @@
-"""Measures of a model in training over a whole split: every face embedded once, in eval mode."""
+"""Evaluates a model during training on a complete split: every face is embedded once, in eval mode."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +18,10 @@ class SplitEvaluation:
 
     Args:
       data: the split.
-      loss: a function of (embeddings float32 [3 * b, dim], types int8 [b], votes int32 [b, 3]) ->
-        scalar, the training loss; None where that is no loss of triplets.
-      mesh: of all devices; each embeds its share of a batch.
-      batch_faces: faces embedded at a time; the next multiple of the number of devices is taken.
+      loss: the training loss: (embeddings float32 [3 * b, dim], types int8 [b], vote_counts int32
+        [b, 3]) -> scalar; None if it does not take triplets.
+      mesh: all devices; each embeds its part of a batch.
+      batch_faces: faces per batch, rounded up to a multiple of the number of devices.
     """
 
     def __init__(
@@ -30,25 +30,19 @@ class SplitEvaluation:
         loss: Callable[[Any, Any, Any], Any] | None,
         mesh: Mesh,
         batch_faces: int = 256,
-    ):
+    ) -> None:
         self.data, self._loss, self._mesh = data, loss, mesh
         self._batch = -(-min(batch_faces, len(data.faces)) // mesh.size) * mesh.size
-        self._forward = None
+        self._forward: Callable[[Any, Any, Any], jax.Array] | None = None
 
     def __call__(self, model: Any) -> dict[str, float]:
-        """Embeds the split with a Trax model in eval mode, its weights on every device; returns name -> measure."""
+        """Embeds the split with a Trax model in eval mode whose weights are replicated; returns name -> measure."""
         if self._forward is None:
-            key = np.asarray(
-                jax.random.PRNGKey(0)
-            )  # Trax asks for one; in eval mode nothing draws from it
-            self._forward = jax.jit(
-                lambda weights, state, faces: model.pure_fn(faces, weights, state, key)[0],
-                out_shardings=replicated(self._mesh),
-            )
-        embeddings = self._embed(model.weights, model.state)
+            self._forward = self._compile(model)
+        embeddings = self._embed(self._forward, model.weights, model.state)
         triplets = embeddings[self.data.triplets]
-        right = metrics.correct_triplets(*metrics.triplet_distances(triplets))
-        report = metrics.tpa_by_type(np.asarray(right), self.data.types)
+        correct = metrics.correct_triplets(*metrics.triplet_distances(triplets))
+        report = metrics.tpa_by_type(np.asarray(correct), self.data.types)
         measures = {"tpa": report["tpa"], "tpa_se": report["tpa_se"]}
         for name, part in report["by_type"].items():
             if part["tpa"] is not None:
@@ -64,12 +58,21 @@ class SplitEvaluation:
         measures["embedding_spread"] = float(metrics.rms_pairwise_distance(embeddings))
         return measures
 
-    def _embed(self, weights: Any, state: Any) -> np.ndarray:
+    def _compile(self, model: Any) -> Callable[[Any, Any, Any], jax.Array]:
+        key = np.asarray(jax.random.PRNGKey(0))  # Trax requires one; nothing is random in eval mode
+        return jax.jit(
+            lambda weights, state, faces: model.pure_fn(faces, weights, state, key)[0],
+            out_shardings=replicated(self._mesh),
+        )
+
+    def _embed(
+        self, forward: Callable[[Any, Any, Any], jax.Array], weights: Any, state: Any
+    ) -> np.ndarray:
         faces, parts = self.data.faces, []
-        own = local_slice(self._batch, self._mesh)
+        local = local_slice(self._batch, self._mesh)
         for start in range(0, len(faces), self._batch):
-            # The last batch is filled up, so that its size is not compiled anew, and cut again.
-            rows = np.arange(start, start + self._batch) % len(faces)
-            placed = global_batch(np.asarray(faces[rows[own]]), self._batch, self._mesh)
-            parts.append(np.asarray(self._forward(weights, state, placed)))
+            # The last batch wraps around to the first faces: another size would compile again.
+            indices = np.arange(start, start + self._batch) % len(faces)
+            placed = global_batch(np.asarray(faces[indices[local]]), self._batch, self._mesh)
+            parts.append(np.asarray(forward(weights, state, placed)))
         return np.concatenate(parts)[: len(faces)]

@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, and a line to stderr after each evaluation; nothing is kept here."""
+"""Progress of a run: a bar on a terminal, and a line on stderr after each evaluation."""
 
 import sys
 import time
@@ -8,22 +8,22 @@ _BAR = "step {n_fmt}/{total_fmt} |{bar}| {desc}{remaining} to go"
 
 
 class Reporter:
-    """Speaks of a run: `step` for every step done, `evaluated` after each evaluation, `say` for a sentence.
+    """Reports each finished step (`step`), each evaluation (`evaluated`), and sentences (`say`).
 
     Args:
-      steps: the run's length.
-      images_per_step: how many a step takes.
-      silent: for processes that are not the chief.
+      steps: length of the run.
+      images_per_step: images in a batch.
+      silent: report nothing, for processes that are not the chief.
     """
 
-    def __init__(self, steps: int, images_per_step: int, silent: bool = False):
+    def __init__(self, steps: int, images_per_step: int, silent: bool = False) -> None:
         self._steps, self._images_per_step, self._silent = steps, images_per_step, silent
         self._start = 0
         self._bar: Any = None
         self._tpa = ""
 
     def begin(self, step: int) -> None:
-        """Tells at which step the run goes on."""
+        """Starts the bar at the step from which the run resumes."""
         self._start = step
         if not self._silent and sys.stderr.isatty():
             from tqdm import tqdm
@@ -33,7 +33,7 @@ class Reporter:
             )
 
     def step(self, step: int, statistics: dict[str, float]) -> None:
-        """Takes a step that is done."""
+        """Moves the bar to a finished step."""
         if self._bar is None:
             return
         rate = self._bar.format_dict["rate"]
@@ -44,27 +44,35 @@ class Reporter:
         self._bar.update(step - self._bar.n)
 
     def evaluated(self, step: int, measures: dict[str, float]) -> None:
-        """Says an evaluation's measures: "train_loss", "tpa", "tpa_se", "embedding_spread", "steps_per_second"."""
+        """Writes a line for an evaluation.
+
+        Args:
+          step: the step that was evaluated.
+          measures: "train_loss", "tpa", "tpa_se", "embedding_spread" and "steps_per_second"; with UDA
+            also "train_uda".
+        """
         speed = measures["steps_per_second"]
         self._tpa = f"  TPA {measures['tpa']:.3f}"
         uda = f" (UDA {measures['train_uda']:.4f})" if "train_uda" in measures else ""
         line = (
-            f"step {step}/{self._steps}  loss {measures['train_loss']:.4f}{uda}  TPA {measures['tpa']:.3f} "
-            f"± {measures['tpa_se']:.3f}  spread {measures['embedding_spread']:.2f}"
+            f"step {step}/{self._steps}  loss {measures['train_loss']:.4f}{uda}  "
+            f"TPA {measures['tpa']:.3f} ± {measures['tpa_se']:.3f}  "
+            f"spread {measures['embedding_spread']:.2f}"
         )
-        if step > self._start + 1:  # the first step's time is mostly compiling
-            line += f"  {speed * self._images_per_step:.0f} images/s  {_clock((self._steps - step) / speed)} to go"
+        if step > self._start + 1:  # compilation dominates the first step's time
+            rate = f"{speed * self._images_per_step:.0f} images/s"
+            line += f"  {rate}  {_clock((self._steps - step) / speed)} to go"
         self.say(line)
 
     def say(self, text: str) -> None:
-        """Writes a line, above the bar where there is one."""
+        """Writes a line, above the bar if there is one."""
         if self._bar is not None:
             self._bar.write(text, file=sys.stderr)
         elif not self._silent:
             print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Leaves the bar as it stands."""
+        """Ends the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

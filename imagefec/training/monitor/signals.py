@@ -1,4 +1,4 @@
-"""ctrl-C and SIGTERM during training: noted at once, acted upon where a step ends, so that nothing is lost."""
+"""Ctrl-C and SIGTERM during training: recorded at once, acted on after the current step."""
 
 import contextlib
 import signal
@@ -8,28 +8,28 @@ from collections.abc import Iterator
 
 
 class StopRequest:
-    """Whether someone asked the run to stop."""
+    """Whether the run was asked to stop."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
 
 @contextlib.contextmanager
-def heed_signals() -> Iterator[StopRequest]:
-    """Yields what tells whether SIGINT or SIGTERM came meanwhile; a second signal ends the run at once.
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Yields a StopRequest that SIGINT or SIGTERM sets; a second signal raises KeyboardInterrupt.
 
-    Outside of the main thread, which alone may handle signals, nothing is changed and nothing told.
+    Only the main thread can handle signals; in another thread the request is never set.
     """
     request = StopRequest()
 
-    def note(number: int, frame: object) -> None:
+    def handle(number: int, frame: object) -> None:
         del frame
-        if request.asked:
+        if request.requested:
             raise KeyboardInterrupt
-        request.asked = True
+        request.requested = True
         name = "ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         print(
-            f"\n{name}: stopping after this step and saving; once more stops at once.",
+            f"\n{name}: stopping after this step and saving; repeat it to stop at once.",
             file=sys.stderr,
             flush=True,
         )
@@ -37,9 +37,9 @@ def heed_signals() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    kept = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield request
     finally:
-        for number, handler in kept.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""A picture of what augmentation does: faces as they are stored, and below each what the network may be shown."""
+"""A picture of the augmentation: stored faces, and below each what the network may see."""
 
 import pathlib
 from typing import Any
@@ -7,16 +7,18 @@ import cv2
 import jax
 import numpy as np
 
+from imagefec import files
+
 _COLUMNS, _ROWS, _GAP_PX = 8, 4, 2
 
 
 def grid_of_views(augment: Any, faces: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Draws faces in a row and _ROWS augmented views of each below it.
+    """A row of faces above rows of augmented views of them.
 
     Args:
-      augment: Trax layer in train mode; of several views a face the first is shown.
-      faces: uint8 [n, size, size, 3]; the first _COLUMNS of them.
-      seed: of the draws.
+      augment: Trax layer in train mode; if it returns several views per face, the first is shown.
+      faces: uint8 [n, size, size, 3]; the first _COLUMNS are shown.
+      seed: seed of the augmentation.
 
     Returns:
       uint8 [height, width, 3], RGB.
@@ -34,10 +36,16 @@ def grid_of_views(augment: Any, faces: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def write(augment: Any, faces: np.ndarray, path: pathlib.Path, summary_writer: Any = None) -> None:
-    """Writes the grid as PNG and, where there is a summary writer of Trax, to TensorBoard."""
+    """Writes the grid as PNG and, with a summary writer of Trax, to TensorBoard.
+
+    Args:
+      augment: as for `grid_of_views`.
+      faces: as for `grid_of_views`.
+      path: the PNG file.
+      summary_writer: None for no TensorBoard.
+    """
     grid = grid_of_views(augment, faces)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(cv2.imencode(".png", cv2.cvtColor(grid, cv2.COLOR_RGB2BGR))[1].tobytes())
-    partial.replace(path)
+    png = cv2.imencode(".png", cv2.cvtColor(grid, cv2.COLOR_RGB2BGR))[1]
+    files.write_bytes(path, png.tobytes())
     if summary_writer is not None:
         summary_writer.image("augmented views", grid, step=1)

@@ -1,0 +1,1 @@
+"""One training step: devices, losses, precision, optimizer update, and how XLA compiles it."""

@@ -1,14 +1,16 @@
-"""What XLA compiles is kept on disk: the next run of the same program, or the same run after a kill, starts at once."""
+"""JAX's on-disk cache of compiled programs: where it is, and removing entries that a killed process truncated."""
 
 import contextlib
+import importlib
 import os
 import pathlib
 import zlib
+from typing import Any
 
 import jax
 
 try:
-    import zstandard
+    zstandard: Any = importlib.import_module("zstandard")
 except ImportError:
     zstandard = None
 
@@ -19,23 +21,25 @@ _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 
 
 def cache_compilations() -> pathlib.Path | None:
-    """Turns the cache on: ~/.cache/imagefec/jax, or the folder that IMAGEFEC_COMPILATION_CACHE names ("off" for none).
+    """Turns the cache on, in ~/.cache/imagefec/jax by default.
 
-    One that JAX's own means have set (JAX_COMPILATION_CACHE_DIR) is left as it is. A folder that
-    cannot be written is no hindrance: nothing is kept then.
+    The environment variable IMAGEFEC_COMPILATION_CACHE names another folder, or "off". A cache that
+    JAX's own settings (JAX_COMPILATION_CACHE_DIR) have turned on is used unchanged. If the folder
+    cannot be written, nothing is cached.
 
     Returns:
-      The folder, None where nothing is kept.
+      The cache folder; None if nothing is cached.
     """
-    if jax.config.jax_compilation_cache_dir:
-        return pathlib.Path(jax.config.jax_compilation_cache_dir)
+    current = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]  # made at run time
+    if current:
+        return pathlib.Path(current)
     named = os.environ.get(VARIABLE)
     if named == "off":
         return None
     folder = pathlib.Path(named or pathlib.Path("~") / ".cache" / "imagefec" / "jax").expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _drop_torn_entries(folder)
+        _remove_truncated_entries(folder)
     except OSError:
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -43,31 +47,30 @@ def cache_compilations() -> pathlib.Path | None:
     return folder
 
 
-def _drop_torn_entries(folder: pathlib.Path) -> None:
-    """Removes entries that a killed process left half written: JAX would warn of each for ever and never mend it.
+def _remove_truncated_entries(folder: pathlib.Path) -> None:
+    """Removes entries that a killed process wrote in part: JAX warns about each but never replaces it.
 
-    Each entry is looked at once; the time of the last look is that of a file beside them.
+    Each entry is checked once; the modification time of a marker file is the time of the last check.
     """
-    mark = folder / _CHECKED
-    looked = mark.stat().st_mtime_ns if mark.is_file() else 0
-    entries = [path for path in folder.glob("*-cache") if path.stat().st_mtime_ns >= looked]
-    mark.touch()
+    marker = folder / _CHECKED
+    checked_ns = marker.stat().st_mtime_ns if marker.is_file() else 0
+    entries = [path for path in folder.glob("*-cache") if path.stat().st_mtime_ns >= checked_ns]
+    marker.touch()
     for path in entries:
-        if not _is_whole(path.read_bytes()):
+        if not _is_complete(path.read_bytes()):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 
 
-def _is_whole(entry: bytes) -> bool:
-    """JAX packs with Zstandard where it is installed and with zlib elsewhere."""
+def _is_complete(entry: bytes) -> bool:
+    """Decompresses an entry: JAX uses Zstandard if it is installed, else zlib."""
+    if entry.startswith(_ZSTANDARD) and zstandard is None:
+        return True  # cannot be checked without the package that compressed it
     try:
         if entry.startswith(_ZSTANDARD):
             zstandard.ZstdDecompressor().decompress(entry)
         else:
             zlib.decompress(entry)
-    except Exception as error:
-        # Packed with what is not there any more: not this function's to judge.
-        return (
-            zstandard is None and entry.startswith(_ZSTANDARD) and isinstance(error, AttributeError)
-        )
+    except Exception:
+        return False
     return True

@@ -1,4 +1,4 @@
-"""What XLA is told when it compiles a training step."""
+"""Compiler options of a training step."""
 
 import functools
 import os
@@ -6,26 +6,25 @@ import os
 import jax
 import jax.numpy as jnp
 
-# XLA on CPU hands parts of a program to its library YNNPACK: as it comes, convolutions too, with
-# which ResNet-50 makes 32 images/s where it makes 35 with XLA's own (benchmarks/README.md).
+# XLA on CPU gives parts of a program to the library YNNPACK. By default these include convolutions;
+# ResNet-50 then trains at 32 images/s, with XLA's own convolutions at 35 (benchmarks/README.md).
 _YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
-_SUMS_AND_PRODUCTS = {_YNNPACK: "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+_WITHOUT_CONVOLUTIONS = {_YNNPACK: "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 
 
 @functools.cache
 def step_options() -> dict[str, str] | None:
-    """What jax.jit takes as `compiler_options` for a training step: on a CPU, that convolutions are XLA's own.
+    """Options for jax.jit's `compiler_options`: on a CPU, XLA computes convolutions itself.
 
     Returns:
-      The options; None on GPU and TPU, where this jaxlib does not know them, and where XLA_FLAGS
-      has set them.
+      The options; None on GPU and TPU, if this jaxlib does not know the option, and if XLA_FLAGS
+      sets it.
     """
     if jax.default_backend() != "cpu" or _YNNPACK in os.environ.get("XLA_FLAGS", ""):
         return None
+    add_one = jax.jit(lambda x: x + 1, compiler_options=_WITHOUT_CONVOLUTIONS)
     try:
-        jax.jit(lambda x: x + 1, compiler_options=_SUMS_AND_PRODUCTS).lower(
-            jnp.float32(0)
-        ).compile()
+        add_one.lower(jnp.float32(0)).compile()
     except (jax.errors.JaxRuntimeError, ValueError):
         return None
-    return _SUMS_AND_PRODUCTS
+    return _WITHOUT_CONVOLUTIONS

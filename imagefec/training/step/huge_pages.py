@@ -1,4 +1,4 @@
-"""Huge memory pages for the verbs that train, asked of the C library the one way there is: before the process starts."""
+"""Huge memory pages for training, which glibc enables only through an environment variable at process start."""
 
 import os
 import sys
@@ -7,18 +7,18 @@ _TUNABLE = "glibc.malloc.hugetlb"
 
 
 def use_huge_pages() -> None:
-    """Starts this process anew with glibc's malloc asking for huge pages; does nothing where that is done or cannot be.
+    """Restarts this process with huge pages enabled in glibc's malloc.
 
-    XLA takes the memory of every step's intermediate values from malloc and gives it back:
-      ResNet-50 at 128 px and 24
-    images touches a gigabyte a step, and a fifth of the step went into the kernel's handing out 4
-    KB pages (benchmarks/README.md). Whoever sets GLIBC_TUNABLES to "glibc.malloc.hugetlb=0" goes
-    without.
+    XLA takes the memory of every step's intermediate values from malloc and returns it. ResNet-50 at
+    128 px and 24 images touches a gigabyte per step, and the kernel needed a fifth of the step to
+    hand it out in 4 KB pages (benchmarks/README.md).
+
+    Does nothing on systems other than Linux, and if GLIBC_TUNABLES already sets
+    glibc.malloc.hugetlb: to 1 after the restart, or to 0 by a user who wants no huge pages.
     """
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     if not sys.platform.startswith("linux") or _TUNABLE in tunables or not sys.orig_argv:
         return
-    environment = dict(
-        os.environ, GLIBC_TUNABLES=":".join(filter(None, [tunables, f"{_TUNABLE}=1"]))
-    )
+    value = ":".join(filter(None, [tunables, f"{_TUNABLE}=1"]))
+    environment = {**os.environ, "GLIBC_TUNABLES": value}
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)

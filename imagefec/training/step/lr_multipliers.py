@@ -1,4 +1,4 @@
-"""Learning rates of parts of the network, relative to the run's: slow bodies under quick heads, frozen stems."""
+"""Learning-rate multipliers: slower bodies under faster heads, frozen stems."""
 
 import re
 from collections.abc import Mapping
@@ -7,48 +7,54 @@ from typing import Any
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
 
+_SETTING = "training.layer_rates"
 
-def lr_multipliers(network: Any, rates: Mapping[str, float]) -> Any:
-    """One factor a weight.
+
+def lr_multipliers(network: Any, factors: Mapping[str, float]) -> Any:
+    """One factor per weight.
 
     Args:
       network: initialised ImageFEC.
-      rates: regular expression -> factor, 0 or more; the first that is found in a weight's name, as
-        checkpoints have it ("weights/1.Stem/0.Conv"), counts, and 1 where none is. 0 freezes;
-        running statistics still move.
+      factors: regular expression -> factor, 0 or more. The first pattern found in a weight's name in
+        checkpoints, such as "weights/1.Stem/0.Conv", counts; the factor is 1 without one. 0 freezes
+        a weight; running statistics are still updated.
 
     Returns:
-      Floats of the structure of network.weights.
+      Floats in the structure of network.weights.
 
     Raises:
-      UserError: a factor is negative, or a pattern is no regular expression or is found in no name.
+      UserError: a factor is negative, a pattern is no regular expression, or it matches no weight.
     """
     names = [name for name in checkpoint.named_weights(network) if name.startswith("weights/")]
+    for pattern, factor in factors.items():
+        _check(pattern, factor)
     used = set()
-    for pattern, factor in rates.items():
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise UserError(
-                f"training.layer_rates: {pattern!r} is no regular expression ({error})."
-            ) from None
-        if not isinstance(factor, int | float) or not 0 <= factor < float("inf"):
-            raise UserError(
-                f"training.layer_rates: {pattern!r} has the factor {factor!r}; it must be a number, 0 or more."
-            )
 
     def factor_of(name: str) -> float:
-        for pattern, factor in rates.items():
+        for pattern, factor in factors.items():
             if re.search(pattern, name):
                 used.add(pattern)
                 return float(factor)
         return 1.0
 
-    factors = {name: factor_of(name) for name in names}
-    for pattern in rates:
+    by_name = {name: factor_of(name) for name in names}
+    for pattern in factors:
         if pattern not in used:
             raise UserError(
-                f"training.layer_rates: {pattern!r} is found first in no name of a weight; they are {names[0]} … "
-                f"{names[-1]}."
+                f"{_SETTING}: {pattern!r} is the first match of no weight. Weights are named {names[0]} "
+                f"… {names[-1]}. Change the pattern, or move it before those that match more."
             )
-    return checkpoint.filled_weights(network, factors)
+    return checkpoint.filled_weights(network, by_name)
+
+
+def _check(pattern: str, factor: Any) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise UserError(
+            f"{_SETTING}: {pattern!r} is no regular expression ({error}). Correct it."
+        ) from None
+    if not isinstance(factor, int | float) or not 0 <= factor < float("inf"):
+        raise UserError(
+            f"{_SETTING}: {pattern!r} has the factor {factor!r}; it must be a number, 0 or more."
+        )

@@ -1,4 +1,4 @@
-"""bfloat16 compute over float32 weights, and memory against time: blocks whose inside is computed twice."""
+"""bfloat16 arithmetic over float32 weights, and rematerialisation: recomputing activations to save memory."""
 
 from typing import Any
 
@@ -8,19 +8,17 @@ import jax.numpy as jnp
 from imagefec.compat import tl
 from imagefec.errors import UserError
 
-PRECISIONS = ("float32", "bfloat16")
-
 
 def in_bfloat16(layer: Any, weights: Any) -> Any:
-    """The weights with those of convolutions and dense layers, and no others, rounded to bfloat16.
+    """Rounds the weights of convolutions and dense layers to bfloat16, and no others.
 
-    These layers compute in their weights' precision; norms keep float32 weights and statistics, and
-    the unit-length layer and the losses give float32. Gradients flow through the rounding back to
-    the float32 weights.
+    These layers compute in their weights' precision. Norms keep float32 weights and statistics, and
+    the unit-length layer and the losses return float32. Gradients pass through the rounding to the
+    float32 weights.
 
     Args:
       layer: Trax layer.
-      weights: float32, of the layer's structure.
+      weights: float32, in the layer's structure.
     """
     if isinstance(layer, (tl.Conv, tl.Dense)):
         return jax.tree.map(lambda weight: weight.astype(jnp.bfloat16), weights)
@@ -30,62 +28,56 @@ def in_bfloat16(layer: Any, weights: Any) -> Any:
 
 
 def check_precision(precision: str, device: Any = None) -> None:
-    """Refuses a precision that is unknown, or that the devices have no arithmetic for.
+    """Checks that a device can compute in a precision.
 
     Args:
-      precision: one of PRECISIONS.
+      precision: "float32" or "bfloat16".
       device: JAX device; None for this process's first.
 
     Raises:
-      UserError: it is.
+      UserError: it cannot.
     """
-    if precision not in PRECISIONS:
-        raise UserError(
-            f"training.precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}."
-        )
     if precision == "float32":
         return
     device = device or jax.local_devices()[0]
     capability = getattr(device, "compute_capability", None)
     if device.platform == "gpu" and capability and float(capability) < 8:
         raise UserError(
-            f"training.precision is 'bfloat16', and {device.device_kind} has no bfloat16 arithmetic (compute "
-            f"capability {capability}; 8.0 has it). Take 'float32'."
+            f"training.precision is 'bfloat16', but {device.device_kind} has no bfloat16 arithmetic "
+            f"(compute capability {capability}; 8.0 is required). Use 'float32'."
         )
     try:
         one = jax.device_put(jnp.ones((8, 8), jnp.bfloat16), device)
         jax.block_until_ready(jax.jit(jnp.matmul)(one, one))
     except Exception as error:
         raise UserError(
-            f"training.precision is 'bfloat16', and {device.device_kind} cannot multiply in it "
-            f"({' '.join(str(error).split())[:200]}). Take 'float32'."
+            f"training.precision is 'bfloat16', but {device.device_kind} cannot multiply in it "
+            f"({' '.join(str(error).split())[:200]}). Use 'float32'."
         ) from error
 
 
-def rematerialised(model: tl.Serial) -> tl.Serial:
-    """The same network, each Serial in it keeping its inputs alone for the backward pass, computing the rest again there.
+def with_remat(model: tl.Serial) -> tl.Serial:
+    """The same network with every Serial in it under jax.checkpoint.
 
-    For ImageFEC these are the stem and the residual blocks: memory for one block's inside instead
-      of all, for about a
-    third more computing. Weights, their names and the results stay the same.
+    For ImageFEC these are the stem and the residual blocks. The backward pass then needs memory for
+    the activations of one block instead of all, and about a third more computation. Weights, their
+    names and the results stay the same.
     """
-    return tl.Serial(
-        *(
-            Rematerialised(layer) if isinstance(layer, tl.Serial) else layer
-            for layer in model.sublayers
-        ),
-        name=model.name,
-    )
+    layers = (Remat(layer) if isinstance(layer, tl.Serial) else layer for layer in model.sublayers)
+    return tl.Serial(*layers, name=model.name)
 
 
-class Rematerialised(tl.Serial):
-    """A Trax Serial under jax.checkpoint: what it computes inside is not kept for the backward pass."""
+class Remat(tl.Serial):
+    """A Trax Serial under jax.checkpoint: its activations are recomputed in the backward pass."""
 
-    def __init__(self, serial: tl.Serial):
+    state: Any
+
+    def __init__(self, serial: tl.Serial) -> None:
         super().__init__(*serial.sublayers, name=serial.name)
         self._inside = tl.Serial(*serial.sublayers, name=serial.name)
 
     def forward(self, xs: Any) -> Any:
+        """Computes the layers, as Trax's Serial does."""
         ys, self.state = jax.checkpoint(self._inside.pure_fn)(
             xs, self.weights, self.state, self.rng
         )
