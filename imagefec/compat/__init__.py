@@ -1,4 +1,4 @@
-"""Trax 1.4.1 on today's JAX: patched, then handed on. No other package of Image FEC imports trax.
+"""Trax 1.4.1, patched for current JAX and re-exported. No other package of Image FEC imports trax.
 
 from imagefec.compat import ShapeDtype, nested_map, optimizers, shapes, tl, training
 """

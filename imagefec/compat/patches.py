@@ -1,4 +1,4 @@
-"""What Trax 1.4.1 needs changed, in itself or around it, to run on today's JAX and Python. No code of Trax is copied.
+"""Patches with which Trax 1.4.1 runs on current JAX and Python; no code of Trax is copied.
 
 Each patch says why it exists and has its own test in tests/compat/test_patches.py.
 """
@@ -6,6 +6,7 @@ Each patch says why it exists and has its own test in tests/compat/test_patches.
 import contextlib
 import inspect
 import sys
+import types
 import warnings
 from collections.abc import Iterator
 
@@ -24,28 +25,29 @@ def import_trax() -> None:
 
 
 def silence_known_warnings() -> None:
-    """Silences three Python warnings that Trax triggers because of its age; all others still show."""
-    # Trax's batch norm asks JAX for an int64 counter; int32 is what it gets and all it needs.
+    """Silences three Python warnings about Trax's older code; all others still show."""
+    # Trax's batch norm requests an int64 counter; JAX gives it int32, which is enough.
     warnings.filterwarnings("ignore", message="Explicitly requested dtype.*int64")
     warnings.filterwarnings("ignore", message="jax.(host_count|process_count) has been renamed")
-    # NumPy scalars taken from arrays of one element, in Trax's logging.
+    # Trax's logging converts NumPy arrays of one element to scalars.
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"trax\.")
 
 
 @contextlib.contextmanager
 def quick_stack() -> Iterator[None]:
-    """Replaces `inspect.stack` by one that reads no source files.
+    """Replaces `inspect.stack` by a version that reads no source files.
 
-    `trax.layers.assert_shape` calls it three times at import to learn a caller's file and line. The
-    original looks for the source of every frame, the import system's included, in every loaded
-    module: 20 s of the 26 s that `import trax` took. The frames, files, lines and function names
+    `trax.layers.assert_shape` calls it three times at import for a caller's file and line. The
+    original searches every loaded module for the source of every frame, including those of the
+    import system: 20 s of the 26 s that `import trax` took. Frames, files, lines and function names
     are the same; `code_context` is None.
     """
     original = inspect.stack
 
     def stack(context: int = 1) -> list[inspect.FrameInfo]:
         del context
-        frames, frame = [], sys._getframe(1)
+        frames: list[inspect.FrameInfo] = []
+        frame: types.FrameType | None = sys._getframe(1)
         while frame is not None:
             code = frame.f_code
             frames.append(
@@ -62,17 +64,17 @@ def quick_stack() -> Iterator[None]:
 
 
 def patch_host_count() -> None:
-    """Gives JAX its old name `host_count` back: Trax's Loop calls it, JAX has deprecated it."""
+    """Restores `jax.host_count`, the former name of `process_count`, which Trax's Loop calls."""
     import jax
 
     jax.host_count = jax.process_count
 
 
 def patch_local_device_count() -> None:
-    """Lets Trax see one device: its multi-device path is `pmap`, which today's JAX refuses to feed.
+    """Makes Trax see one device: its multi-device path with `pmap` fails in current JAX.
 
-    `jax.device_put_replicated` is gone and `pmap` rejects the arrays that Trax replicates, so on a
-    machine with several devices every Trax Loop would fail at its first step.
+    JAX has removed `device_put_replicated`, and `pmap` rejects the arrays that Trax replicates. On
+    a machine with several devices every Trax Loop would fail at its first step.
     """
     import trax.fastmath.jax as trax_jax
 
@@ -80,7 +82,7 @@ def patch_local_device_count() -> None:
 
 
 def patch_on_cpu() -> None:
-    """Makes Trax keep arrays on this process's own CPU: the first of all CPUs, its choice, may be another host's."""
+    """Makes Trax use this process's own CPU: the first of all CPUs may be another host's."""
     import jax
     from trax import layers
 

@@ -1,6 +1,7 @@
-"""Settings of a training run as frozen dataclasses: every field's meaning, default and allowed range.
+"""Settings of a training run as frozen dataclasses: meaning, default and range of every field.
 
-How gin names and binds them is in configurables.py. Messages use gin's names, since users set those.
+How gin names and binds them is in configurables.py. Messages use gin's names, since users set
+those.
 """
 
 import dataclasses
@@ -84,13 +85,14 @@ class ScheduleConfig:
 class StepConfig:
     """How a training step is computed.
 
-    The fields change speed and memory, not what is learned, up to rounding. Exception: with gradient
-    accumulation, batch norm sees one part of the batch at a time.
+    The fields change speed and memory, not what is learned, up to rounding. Exception: with
+    gradient accumulation, batch norm sees one part of the batch at a time.
 
     Attributes:
       precision: "float32", or "bfloat16" for the network's products and activations; weights,
         running statistics and losses stay float32.
-      remat: recompute the activations inside each block in the backward pass instead of storing them.
+      remat: recompute the activations inside each block in the backward pass instead of storing
+        them.
       accumulation_steps: parts that a batch is computed in, one after the other, 1 or more. Their
         gradients are averaged; the logged embedding spread is the mean over the parts.
       device_resident: store the whole dataset on every device; batches then send indices.
@@ -126,8 +128,8 @@ class UdaConfig:
     Attributes:
       weight: weight relative to the main loss, 0 or more.
       distance: "l2" or "squared_l2".
-      stop_gradient: stop the gradient through the first view, the one that the main loss sees, as UDA
-        does for class probabilities. False moves both views.
+      stop_gradient: stop the gradient through the first view, the one that the main loss sees, as
+        UDA does for class probabilities. False moves both views.
       ramp_steps: steps over which the weight rises linearly from 0, 0 or more.
       dataset: TFDS name of unlabelled faces that enter this term alone; None for none.
       split: split of `dataset`.
@@ -174,12 +176,12 @@ class DivergenceConfig:
       divergence_factor: training has diverged if the loss exceeds this many times the larger of its
         value at step 1 and a collapsed model's, for divergence_steps in a row. 0 turns this off.
       divergence_steps: see divergence_factor; counted in windows of 50 steps.
-      collapse_steps: training has collapsed if the loss stays within 0.5 % of a collapsed model's (for
-        the hinge: twice the margin) for this many steps in a row. 0 turns this off. ResNet-50 left
-        that plateau after 1,700 steps.
+      collapse_steps: training has collapsed if the loss stays within 0.5 % of a collapsed model's
+        (for the hinge: twice the margin) for this many steps in a row. 0 turns this off. ResNet-50
+        left that plateau after 1,700 steps.
       collapse_spread: the same loss with a mean embedding spread below this value counts as
-        collapsed after a tenth of collapse_steps. If UDA has pulled all faces together the spread is
-        under 0.01 and shrinks; on ResNet-50's plateau it was 0.03 to 0.05.
+        collapsed after a tenth of collapse_steps. If UDA has pulled all faces together the spread
+        is under 0.01 and shrinks; on ResNet-50's plateau it was 0.03 to 0.05.
     """
 
     spread_floor: float = 1e-4
@@ -251,12 +253,12 @@ class TrainConfig:
     optimizer: Callable[[], Any]
     learning_rate: Callable[[int], float]
     schedule: ScheduleConfig
-    data: DataConfig = DataConfig()
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
     augment: Callable[..., tl.Layer] = Augment
-    step: StepConfig = StepConfig()
-    init: InitConfig = InitConfig()
-    uda: UdaConfig = UdaConfig()
-    divergence: DivergenceConfig = DivergenceConfig()
+    step: StepConfig = dataclasses.field(default_factory=StepConfig)
+    init: InitConfig = dataclasses.field(default_factory=InitConfig)
+    uda: UdaConfig = dataclasses.field(default_factory=UdaConfig)
+    divergence: DivergenceConfig = dataclasses.field(default_factory=DivergenceConfig)
     lr_multipliers: Mapping[str, float] | None = None
     seed: int = 0
     model_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -286,15 +288,16 @@ class TrainConfig:
         if items % parts or extra % parts:
             raise UserError(
                 f"{name} is {items}{f' and uda_consistency.batch_faces {extra}' if extra else ''}; "
-                f"training.accumulate = {parts} parts cannot share that evenly. Use multiples of {parts}."
+                f"training.accumulate = {parts} parts cannot share that evenly. Use multiples of "
+                f"{parts}."
             )
         images = (faces_each * items + extra) // parts
         if images % n_devices:
             raise UserError(
-                f"{n_devices} devices cannot share evenly the {images} images that a step computes at "
-                f"a time ({name} = {items}, {faces_each} faces each, uda_consistency.batch_faces = "
-                f"{extra}, training.accumulate = {parts}). Use a multiple of {n_devices * parts}"
-                f"{' for both' if extra else ''}."
+                f"{n_devices} devices cannot share evenly the {images} images that a step computes "
+                f"at a time ({name} = {items}, {faces_each} faces each, "
+                f"uda_consistency.batch_faces = {extra}, training.accumulate = {parts}). Use a "
+                f"multiple of {n_devices * parts}{' for both' if extra else ''}."
             )
 
 
@@ -304,7 +307,7 @@ def _require_integer(name: str, value: Any, lowest: int) -> None:
 
 
 def _require_number(name: str, value: Any, highest: float = sys.float_info.max) -> None:
-    if not isinstance(value, numbers.Real) or not 0 <= value <= highest:
+    if not isinstance(value, int | float) or not 0 <= value <= highest:
         limited = highest < sys.float_info.max
         _refuse(name, value, f"a number, 0 {f'to {highest}' if limited else 'or more'}")
 

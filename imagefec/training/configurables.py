@@ -1,4 +1,4 @@
-"""Gin: what it binds, reading gin files, and the settings in force. The only file that knows gin."""
+"""What gin binds, reading gin files, and the settings in force: the only file that knows gin."""
 
 import contextlib
 import dataclasses
@@ -117,7 +117,8 @@ def parse(config_files: Sequence[str], bindings: Sequence[str] = ()) -> list[str
     """Clears gin and reads files and bindings.
 
     Args:
-      config_files: paths, or names of files in gin_configs. Former names are replaced, with a warning.
+      config_files: paths, or names of files in gin_configs. Former names are replaced, with a
+        warning.
       bindings: such as "training.steps = 10"; they override the files.
 
     Returns:
@@ -136,14 +137,15 @@ def parse(config_files: Sequence[str], bindings: Sequence[str] = ()) -> list[str
     except (ValueError, SyntaxError, OSError, TypeError, LookupError) as error:
         message = " ".join(str(error).split())
         raise UserError(
-            f"gin cannot read {', '.join([*files, *bindings])}: {message} {_renamed_include(message)}"
-            "Correct the file or binding; `imagefec train --help` shows one that works."
+            f"gin cannot read {', '.join([*files, *bindings])}: {message} "
+            f"{_renamed_include(message)}Correct the file or binding; `imagefec train --help` "
+            "shows one that works."
         ) from error
     return files
 
 
 def known_configs() -> list[str]:
-    """Names of the project's run files; model and recipe files, which they include, are in subfolders."""
+    """Names of the project's run files; the models and recipes they include are in subfolders."""
     return sorted({path.name for folder in CONFIG_DIRS for path in folder.glob("*.gin")})
 
 
@@ -165,6 +167,8 @@ def train_config(recipe: str | None = None) -> TrainConfig:
             f"{' '.join(str(error).split())} Give --config_file, or bind it with --config."
         ) from error
     if "cores_as_devices" in bound:
+        for parameters in gin.config._OPERATIVE_CONFIG.values():
+            parameters.pop("cores_as_devices", None)  # not in this run's config.gin
         logging.warning(
             "gin: training.cores_as_devices is ignored, since it made no run faster. Remove it."
         )
@@ -182,7 +186,8 @@ def train_config(recipe: str | None = None) -> TrainConfig:
 def settings_in_force() -> dict[str, Any]:
     """Every parameter of the configurables called so far, by gin name, as JSON values.
 
-    Macros are replaced by their values; a reference to a configurable is text such as "@TripletLoss".
+    Macros are replaced by their values; a reference to a configurable is text such as
+    "@TripletLoss".
     """
     # Gin offers this as text only, in which macros are not replaced.
     operative = gin.config._OPERATIVE_CONFIG
@@ -282,7 +287,7 @@ def _exists(name: str) -> bool:
 
 
 def _renamed_include(message: str) -> str:
-    """A sentence that names the new name, if gin did not find an included file by its former name."""
+    """A sentence with the new name of an included file that gin did not find by its former name."""
     missing = re.search(r"Unable to open file: (\S+?)\. ", message)
     renamed = RENAMED_CONFIGS.get(pathlib.Path(missing[1]).name) if missing else None
     return f"{missing[1]} is now {renamed}: include that. " if missing and renamed else ""
@@ -290,7 +295,7 @@ def _renamed_include(message: str) -> str:
 
 @contextlib.contextmanager
 def _quiet_gin_search() -> Iterator[None]:
-    """Drops the error that gin logs for each folder without the file, before the one that has it."""
+    """Drops the errors that gin logs for folders without the file, before the one that has it."""
 
     def is_other(record: logging.LogRecord) -> bool:
         return "Path not found" not in record.getMessage()

@@ -1,4 +1,4 @@
-"""Batches from loaded faces to the devices, prefetched by a thread; nothing is read from TFDS here."""
+"""Batches from loaded faces to the devices, prefetched by a thread; TFDS is read elsewhere."""
 
 import queue
 import threading
@@ -50,13 +50,14 @@ class FaceInput:
         if unlabelled_faces is not None and len(unlabelled_faces) < uda.batch_faces:
             raise UserError(
                 f"uda_consistency.batch_faces is {uda.batch_faces}, but split {uda.split!r} of "
-                f"{uda.dataset!r} holds {len(unlabelled_faces)} faces. Use fewer, or a larger split."
+                f"{uda.dataset!r} holds {len(unlabelled_faces)} faces. Use fewer, or a larger "
+                "split."
             )
         self.faces_per_step = sampler.faces_per_step + uda.batch_faces
         self.device_faces = self._copy_to_devices() if device_resident else None
 
     def sample(self) -> tuple:
-        """The first batch, on the host, with images: (faces, *labels), with UDA (faces, *labels, weight)."""
+        """The first batch on the host: (faces, *labels), with UDA (faces, *labels, weight)."""
         indices, *others = next(self._host_batches(skip=0))
         return (self._gather(indices), *others)
 
@@ -110,8 +111,8 @@ class FaceInput:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             raise UserError(
-                f"training.faces_on_device: {len(faces)} faces take {faces.nbytes / 2**30:.1f} GiB, "
-                "more than a device has free. Set it to False; batches then contain the faces."
+                f"training.faces_on_device: {len(faces)} faces take {faces.nbytes / 2**30:.1f} "
+                "GiB, more than a device has free. Set it to False; batches then contain the faces."
             ) from error
 
 

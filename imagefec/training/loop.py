@@ -1,4 +1,4 @@
-"""Trax's training loop over the mesh, with evaluation on a complete split and checkpoints of one file each."""
+"""Trax's training loop over the mesh, with evaluation on a complete split and .npz checkpoints."""
 
 import json
 import pathlib
@@ -25,20 +25,21 @@ from imagefec.training.step.trainer import MeshTrainer
 
 
 class FaceLoop(training.Loop):
-    """`training.Loop` that runs steps on a mesh, evaluates a complete split, and saves all state for resuming in one file.
+    """`training.Loop` over a mesh that evaluates a complete split and saves to one file.
 
     Args:
       run_dir: run directory; the loop resumes from its model.npz if there is one.
       config: settings of the run; its factories are not called here.
-      model: Trax layer from faces to embeddings. Its first sublayer is the augmentation, its last the
-        ImageFEC whose weights are saved.
+      model: Trax layer from faces to embeddings. Its first sublayer is the augmentation, its last
+        the ImageFEC whose weights are saved.
       eval_model: the same in eval mode.
       task: the TrainTask; its batches are on the mesh.
       evaluation: called with the eval model; returns name -> measure, including "tpa" and
         "embedding_spread".
       mesh: all devices.
       monitor: gets each step's statistics.
-      device_faces: replicated faces that batches contain indices of; None if batches contain images.
+      device_faces: replicated faces that batches contain indices of; None if batches contain
+        images.
       report: called with (step, measures) after each evaluation.
       stop: read before each step.
     """
@@ -124,7 +125,7 @@ class FaceLoop(training.Loop):
         self._monitor.reset_means()
 
     def save_checkpoint(self, basename: str) -> None:
-        """Saves model.npz, unless the loop evaluates after this step: that saves too, with the measures.
+        """Saves model.npz, unless the loop evaluates after this step, which saves as well.
 
         Args:
           basename: Trax's name for the file, which is not used.
@@ -213,7 +214,7 @@ class FaceLoop(training.Loop):
         optimizer_metrics: dict,
         summary_writer: Any,
     ) -> None:
-        """Logs means over the steps since the last report, with all terms, instead of Trax's sums."""
+        """Logs means of all terms since the last report, instead of Trax's sums."""
         del total_loss, n_steps, elapsed_time, optimizer_metrics
         self._monitor.drain()
         means = self._monitor.means()
@@ -248,9 +249,9 @@ class FaceLoop(training.Loop):
             checkpoint.save(self._run_dir / name, arrays, {"step": self.step, "history": history})
         except OSError as error:
             raise UserError(
-                f"{self._run_dir / name}: cannot be written at step {self.step} ({error.strerror}). "
-                "The previous checkpoint is complete. Free disk space or fix the permissions, then run "
-                "the same command again: training resumes from there."
+                f"{self._run_dir / name}: cannot be written at step {self.step} "
+                f"({error.strerror}). The previous checkpoint is complete. Free disk space or fix "
+                "the permissions, then run the same command again: training resumes from there."
             ) from error
 
     def _tpa_reached(self) -> bool:

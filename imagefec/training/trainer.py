@@ -1,4 +1,4 @@
-"""One training run: data in, run directory out. How gin binds the settings is in configurables.py."""
+"""One training run: data in, run directory out. Gin and its files are in configurables.py."""
 
 import contextlib
 import dataclasses
@@ -56,8 +56,8 @@ def train(
       run_dir.
 
     Raises:
-      UserError: no data, a batch that does not fit the data or the devices, a directory that cannot be
-        written, a run of another model, or training that diverged or collapsed.
+      UserError: no data, a batch that does not fit the data or the devices, a directory that cannot
+        be written, a run of another model, or training that diverged or collapsed.
       KeyboardInterrupt: ctrl-C or SIGTERM; the run's state is saved.
     """
     run_dir = prepare_directory(run_dir)
@@ -125,7 +125,7 @@ def _done_steps(run_dir: pathlib.Path, config: TrainConfig) -> int:
 
 
 def _check_same_network(run_dir: pathlib.Path, config: TrainConfig) -> None:
-    """Refuses another network, even one whose weights have the same shapes, such as other input scaling."""
+    """Refuses another network, even with weights of the same shapes, such as another scaling."""
     settings = {"model": dict(config.model_settings), "image_size": config.data.image_size}
     required = json.loads(json.dumps(settings))
     try:
@@ -187,7 +187,7 @@ def _models(config: TrainConfig) -> tuple[tl.Layer, tl.Layer]:
 
 
 def _collapsed_loss(loss: tl.Layer, labels: Sequence[Any]) -> float:
-    """Initialises the loss; returns its value if all faces embed alike: 2 x margin for the hinge."""
+    """Initialises the loss; returns its value for equal embeddings: 2 x margin for the hinge."""
     alike = jnp.zeros((faces_per_label(loss) * len(labels[0]), 2)).at[:, 0].set(1.0)
     inputs = (alike, *(jnp.asarray(label) for label in labels))
     loss.init(shapes.signature(inputs))
@@ -230,8 +230,8 @@ def _settings_errors() -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         raise UserError(
-            f"these settings cannot be used: {' '.join(str(error).split())}. Correct the gin file or "
-            "the --config binding."
+            f"these settings cannot be used: {' '.join(str(error).split())}. Correct the gin file "
+            "or the --config binding."
         ) from error
 
 
@@ -245,13 +245,14 @@ def _out_of_memory_errors() -> Iterator[None]:
             raise
         raise UserError(
             "a training step needs more memory than the device has. Use a smaller "
-            "training.batch_triplets, training.accumulate = 2 or more, training.rematerialise = True, "
-            f"or training.precision = 'bfloat16'. XLA reports: {' '.join(str(error).split())[:200]}"
+            "training.batch_triplets, training.accumulate = 2 or more, training.rematerialise = "
+            "True, or training.precision = 'bfloat16'. XLA reports: "
+            f"{' '.join(str(error).split())[:200]}"
         ) from error
 
 
 @contextlib.contextmanager
 def _without_trax_output() -> Iterator[None]:
-    """Trax prints every measure to stdout, which is for the verb's result; history and logs have them."""
-    with open(os.devnull, "w") as devnull, contextlib.redirect_stdout(devnull):
+    """Discards what Trax prints to stdout, which is for the verb's result; history has it all."""
+    with pathlib.Path(os.devnull).open("w") as devnull, contextlib.redirect_stdout(devnull):
         yield

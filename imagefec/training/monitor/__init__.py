@@ -1,1 +1,1 @@
-"""What is measured while a model trains: divergence, evaluation, progress, signals, augmented views."""
+"""Watching a run: divergence, evaluation, progress, signals, augmented views."""

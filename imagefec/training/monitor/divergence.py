@@ -1,4 +1,4 @@
-"""Follows the statistics of steps without waiting for them, and stops runs that diverged or collapsed."""
+"""Statistics of steps, without waiting for the devices; stops runs that diverge or collapse."""
 
 import collections
 import math
@@ -50,7 +50,7 @@ class TrainingMonitor:
         self.steps, self._since = 0, time.monotonic()
 
     def push(self, step: int, statistics: dict[str, jax.Array]) -> None:
-        """Adds a step's scalars, which may still be computed; waits only if too many steps are unfinished.
+        """Adds a step's scalars, finished or not; waits only if too many steps are unfinished.
 
         Raises:
           TrainingDiverged: an earlier step shows that training has failed.
@@ -140,8 +140,8 @@ class TrainingMonitor:
         self._steps_high = self._steps_high + _WINDOW if high else 0
         if high and self._steps_high >= self._config.divergence_steps:
             raise TrainingDiverged(
-                f"at step {step} the loss is {mean:.3g}; for {self._steps_high} steps it has been more "
-                f"than {factor:g} times its start ({start_loss:.3g}) and a collapsed model's "
+                f"at step {step} the loss is {mean:.3g}; for {self._steps_high} steps it has been "
+                f"more than {factor:g} times its start ({start_loss:.3g}) and a collapsed model's "
                 f"({collapsed:.3g}): training has diverged. {_ADVICE} guards.divergence_factor = 0 "
                 "turns this check off."
             )
@@ -160,9 +160,10 @@ class TrainingMonitor:
             else (self._steps_stuck, "")
         )
         raise TrainingDiverged(
-            f"at step {step} the loss has been {mean:.4g} for {steps} steps{spread}. That is the loss "
-            f"of a model that embeds all faces alike ({collapsed:.4g}): it has collapsed, or has not "
-            "left its initial state. In a new run, try a longer warm-up, another learning rate, a loss "
-            "with a gradient from the first step (@OddOneOutCrossEntropy), or less UDA "
-            "(uda_consistency.weight, ramp_steps). guards.collapse_steps = 0 turns this check off."
+            f"at step {step} the loss has been {mean:.4g} for {steps} steps{spread}. That is the "
+            f"loss of a model that embeds all faces alike ({collapsed:.4g}): it has collapsed, or "
+            "has not left its initial state. In a new run, try a longer warm-up, another learning "
+            "rate, a loss with a gradient from the first step (@OddOneOutCrossEntropy), or less "
+            "UDA (uda_consistency.weight, ramp_steps). guards.collapse_steps = 0 turns this check "
+            "off."
         )

@@ -1,4 +1,4 @@
-"""Evaluates a model during training on a complete split: every face is embedded once, in eval mode."""
+"""Evaluates a model during training on a complete split: every face is embedded once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,7 +36,11 @@ class SplitEvaluation:
         self._forward: Callable[[Any, Any, Any], jax.Array] | None = None
 
     def __call__(self, model: Any) -> dict[str, float]:
-        """Embeds the split with a Trax model in eval mode whose weights are replicated; returns name -> measure."""
+        """Embeds the split with a Trax model in eval mode, its weights replicated.
+
+        Returns:
+          name -> measure.
+        """
         if self._forward is None:
             self._forward = self._compile(model)
         embeddings = self._embed(self._forward, model.weights, model.state)

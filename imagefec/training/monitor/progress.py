@@ -48,8 +48,8 @@ class Reporter:
 
         Args:
           step: the step that was evaluated.
-          measures: "train_loss", "tpa", "tpa_se", "embedding_spread" and "steps_per_second"; with UDA
-            also "train_uda".
+          measures: "train_loss", "tpa", "tpa_se", "embedding_spread" and "steps_per_second"; with
+            UDA also "train_uda".
         """
         speed = measures["steps_per_second"]
         self._tpa = f"  TPA {measures['tpa']:.3f}"

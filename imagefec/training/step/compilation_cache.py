@@ -1,4 +1,4 @@
-"""JAX's on-disk cache of compiled programs: where it is, and removing entries that a killed process truncated."""
+"""JAX's on-disk cache of compiled programs: its folder, and removal of truncated entries."""
 
 import contextlib
 import importlib
@@ -48,9 +48,10 @@ def cache_compilations() -> pathlib.Path | None:
 
 
 def _remove_truncated_entries(folder: pathlib.Path) -> None:
-    """Removes entries that a killed process wrote in part: JAX warns about each but never replaces it.
+    """Removes entries that a killed process truncated: JAX warns about them indefinitely.
 
-    Each entry is checked once; the modification time of a marker file is the time of the last check.
+    Each entry is checked once; the modification time of a marker file is the time of the last
+    check.
     """
     marker = folder / _CHECKED
     checked_ns = marker.stat().st_mtime_ns if marker.is_file() else 0

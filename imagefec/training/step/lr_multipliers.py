@@ -15,9 +15,9 @@ def lr_multipliers(network: Any, factors: Mapping[str, float]) -> Any:
 
     Args:
       network: initialised ImageFEC.
-      factors: regular expression -> factor, 0 or more. The first pattern found in a weight's name in
-        checkpoints, such as "weights/1.Stem/0.Conv", counts; the factor is 1 without one. 0 freezes
-        a weight; running statistics are still updated.
+      factors: regular expression -> factor, 0 or more. The first pattern found in a weight's name
+        in checkpoints, such as "weights/1.Stem/0.Conv", counts; the factor is 1 without one. 0
+        freezes a weight; running statistics are still updated.
 
     Returns:
       Floats in the structure of network.weights.
@@ -41,8 +41,9 @@ def lr_multipliers(network: Any, factors: Mapping[str, float]) -> Any:
     for pattern in factors:
         if pattern not in used:
             raise UserError(
-                f"{_SETTING}: {pattern!r} is the first match of no weight. Weights are named {names[0]} "
-                f"… {names[-1]}. Change the pattern, or move it before those that match more."
+                f"{_SETTING}: {pattern!r} is the first match of no weight. Weights are named "
+                f"{names[0]} … {names[-1]}. Change the pattern, or move it before those that match "
+                "more."
             )
     return checkpoint.filled_weights(network, by_name)
 

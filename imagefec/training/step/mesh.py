@@ -1,4 +1,4 @@
-"""The mesh of all devices of all hosts, and how arrays are placed on it: replicated, or sharded along the batch."""
+"""The mesh of all devices of all hosts, and arrays on it: replicated, or sharded by batch."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ AXIS = "batch"
 
 
 def join_hosts(hosts: HostsConfig) -> None:
-    """Joins this process with others that train the same model; call it before JAX computes anything.
+    """Joins processes that train the same model; call it before JAX computes anything.
 
     Args:
       hosts: which processes; does nothing without a coordinator.
@@ -37,7 +37,7 @@ def join_hosts(hosts: HostsConfig) -> None:
 
 
 def all_devices() -> Mesh:
-    """The mesh of all devices; a host's devices are adjacent, so that its part of a batch is one slice."""
+    """The mesh of all devices; a host's are adjacent, so that its part of a batch is one slice."""
     devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
@@ -53,7 +53,7 @@ def batch_sharded(mesh: Mesh, axis: int = 0) -> NamedSharding:
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Copies every array of a tree to every device; the copies share no memory, so they may be donated."""
+    """Copies every array of a tree to every device; copies share no memory: they may be donated."""
     sharding = replicated(mesh)
 
     def copied(array: Any) -> jax.Array:
@@ -85,7 +85,7 @@ def local_slice(length: int, mesh: Mesh) -> slice:
 
 
 def global_batch(local_rows: np.ndarray, length: int, mesh: Mesh) -> jax.Array:
-    """Sends this process's rows to its devices, as its part of an array [length, ...] over the mesh."""
+    """Sends this process's rows to its devices, as its part of an array [length, ...]."""
     return jax.make_array_from_process_local_data(
         batch_sharded(mesh), local_rows, (length, *local_rows.shape[1:])
     )

@@ -1,4 +1,4 @@
-"""The losses of imagefec.maths as Trax layers over a batch, alone or with UDA's consistency term."""
+"""The losses of imagefec.maths as Trax layers over a batch, alone or with UDA's term."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def OddOneOutCrossEntropy(
 
 
 def IdentityLoss(select: str = "semi_hard", margin: float = 0.2, distance: str = "l2") -> tl.Layer:
-    """Trax layer: mean triplet hinge over triplets mined in a batch of P identities with K faces each.
+    """Trax layer: mean hinge over triplets mined in a batch of P identities with K faces each.
 
     Inputs: embeddings float32 [batch, dim]; labels int32 [batch], the identity of each face.
 
@@ -95,11 +95,11 @@ def IdentityLoss(select: str = "semi_hard", margin: float = 0.2, distance: str =
 
 
 class Objective(tl.Layer):
-    """Trax layer: a loss over the first views, plus UDA's term over all faces if uda.weight is not 0.
+    """Trax layer: a loss over the first views, plus UDA's term if uda.weight is not 0.
 
     Inputs: embeddings float32 [views * n, dim], the first view of all n faces, then the second; the
-    loss's labels; with UDA a scalar weight. The first faces are those that the labels describe (three
-    per label for a loss over triplets); the rest are unlabelled and enter UDA's term alone.
+    loss's labels; with UDA a scalar weight. The first faces are those that the labels describe
+    (three per label for a loss over triplets); the rest are unlabelled and enter UDA's term alone.
 
     The layer's state holds the terms: "triplet" (the loss), "uda" (not weighted) and "spread", the
     embedding spread of the first views.
@@ -107,10 +107,12 @@ class Objective(tl.Layer):
     Args:
       loss: a layer such as TripletLoss (inputs embeddings, types, vote_counts) or IdentityLoss
         (inputs embeddings, labels).
-      uda: the consistency term; the batch contains its `weight_at(step)`.
+      uda: the consistency term; the batch contains its `weight_at(step)`. None for no
+        such term.
     """
 
-    def __init__(self, loss: tl.Layer, uda: UdaConfig = UdaConfig()) -> None:
+    def __init__(self, loss: tl.Layer, uda: UdaConfig | None = None) -> None:
+        uda = uda or UdaConfig()
         super().__init__(n_in=loss.n_in + uda.views - 1)
         self._loss, self._uda = loss, uda
 

@@ -1,4 +1,4 @@
-"""bfloat16 arithmetic over float32 weights, and rematerialisation: recomputing activations to save memory."""
+"""bfloat16 arithmetic with float32 weights, and rematerialisation of activations."""
 
 from typing import Any
 
@@ -43,8 +43,8 @@ def check_precision(precision: str, device: Any = None) -> None:
     capability = getattr(device, "compute_capability", None)
     if device.platform == "gpu" and capability and float(capability) < 8:
         raise UserError(
-            f"training.precision is 'bfloat16', but {device.device_kind} has no bfloat16 arithmetic "
-            f"(compute capability {capability}; 8.0 is required). Use 'float32'."
+            f"training.precision is 'bfloat16', but {device.device_kind} has no bfloat16 "
+            f"arithmetic (compute capability {capability}; 8.0 is required). Use 'float32'."
         )
     try:
         one = jax.device_put(jnp.ones((8, 8), jnp.bfloat16), device)

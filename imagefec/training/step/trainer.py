@@ -1,8 +1,8 @@
-"""Trax's Trainer with its step as one program over the mesh; it knows no particular model, loss or data.
+"""Trax's Trainer with its step as one program over the mesh, for any model, loss and data.
 
-There is one global program: jit with shardings computes the same function on one device and on many.
-Norm statistics are those of the global batch, and the random augmentation of an image depends on its
-index in the batch.
+There is one global program: jit with shardings computes the same function on one device and on
+many. Norm statistics are those of the global batch, and the random augmentation of an image depends
+on its index in the batch.
 """
 
 from typing import Any
@@ -22,18 +22,18 @@ from imagefec.training.step.precision import in_bfloat16
 class MeshTrainer(optimizers.Trainer):
     """`trax.optimizers.Trainer` whose step runs on every device of a mesh.
 
-    A batch is (images, labels, ...): images [n, ...] sharded over the mesh, or int32 [n] indices into
-    `device_faces`. The first images belong to the labels, `faces_per_label` to each; more arrays of
-    len(labels) and scalars may follow. If the loss layer's state is a dict of scalars, the
-    statistics include it.
+    A batch is (images, labels, ...): images [n, ...] sharded over the mesh, or int32 [n] indices
+    into `device_faces`. The first images belong to the labels, `faces_per_label` to each; more
+    arrays of len(labels) and scalars may follow. If the loss layer's state is a dict of scalars,
+    the statistics include it.
 
     Args:
       model_with_loss: initialised Trax Serial of model and loss layer.
       optimizer: Trax optimizer with slots for its weights.
       mesh: all devices.
-      config: how a step is computed.
-      device_faces: uint8 [faces, h, w, 3], replicated; batches then contain indices. None if batches
-        contain images.
+      config: how a step is computed; None for StepConfig's defaults.
+      device_faces: uint8 [faces, h, w, 3], replicated; batches then contain indices. None if
+        batches contain images.
       faces_per_label: 3 if labels describe triplets.
       lr_multipliers: one factor per weight, in the model's structure, for the optimizer's change of
         the weight; weights with factor 0 are frozen. None for 1 everywhere.
@@ -44,14 +44,14 @@ class MeshTrainer(optimizers.Trainer):
         model_with_loss: Any,
         optimizer: Any,
         mesh: Mesh,
-        config: StepConfig = StepConfig(),
+        config: StepConfig | None = None,
         device_faces: jax.Array | None = None,
         faces_per_label: int = 3,
         lr_multipliers: Any = None,
     ) -> None:
         super().__init__(model_with_loss, optimizer, n_devices=1)
         self._faces_per_label, self._lr_multipliers = faces_per_label, lr_multipliers
-        self._mesh, self._config, self._device_faces = mesh, config, device_faces
+        self._mesh, self._config, self._device_faces = mesh, config or StepConfig(), device_faces
         # The statistics of a loss layer appear after its first step only if its state had the same
         # structure before.
         self._step = jax.jit(
@@ -187,12 +187,14 @@ class MeshTrainer(optimizers.Trainer):
 
         start = (state, jax.tree.map(jnp.zeros_like, weights))
         parts = (self._split_batch(batch, n_parts), jax.random.split(rng, n_parts))
+        losses: jax.Array
+        reported: dict[str, jax.Array]
         (state, total), (losses, reported) = jax.lax.scan(add, start, parts)
         state = (*state[:-1], jax.tree.map(lambda values: jnp.mean(values, axis=0), reported))
         return jnp.mean(losses), state, jax.tree.map(lambda gradient: gradient / n_parts, total)
 
     def _split_batch(self, batch: Any, n_parts: int) -> tuple:
-        """Adds a leading axis of parts, each with its share of the labelled and of the unlabelled faces."""
+        """Adds a leading axis of parts, each with its share of labelled and of unlabelled faces."""
         images, *labels = batch
         n = self._faces_per_label * len(labels[0])
         shares = [
