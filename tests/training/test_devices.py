@@ -1,4 +1,4 @@
-"""One program on one device and on several: the same losses, checkpoints that go from one to the other, ctrl-C."""
+"""Training on one device and on several: equal losses, interchangeable checkpoints, ctrl-C."""
 
 import json
 import os
@@ -14,8 +14,8 @@ import pytest
 from imagefec.model import checkpoint
 
 ROOT = pathlib.Path(__file__).parents[2]
-# 8 triplets, 24 images, which 1, 2 and 8 devices can share; a schedule that does not depend on
-# where a run is cut.
+# 8 triplets are 24 images, which 1, 2 and 8 devices can share evenly. The learning-rate schedule
+# does not depend on the length of a run's parts.
 BINDINGS = (
     "training.batch_triplets = 8",
     "training.steps_per_eval = 1",
@@ -74,18 +74,16 @@ def test_the_losses_of_20_steps_are_those_of_one_device(on_one_device, world, tm
         np.testing.assert_allclose(here, there, atol=1e-4)
 
 
-@pytest.mark.parametrize("first, second", [(8, 1), pytest.param(1, 8, marks=pytest.mark.slow)])
-def test_a_run_begun_on_some_devices_goes_on_on_others(
-    on_one_device, world, tmp_path, first, second
-):
+@pytest.mark.parametrize(("first", "second"), [(8, 1), pytest.param(1, 8, marks=pytest.mark.slow)])
+def test_a_run_resumes_on_another_number_of_devices(on_one_device, world, tmp_path, first, second):
     train(first, tmp_path / "run", world.data_dir, 10)
     done = train(second, tmp_path / "run", world.data_dir, 20)
-    assert "going on from step 10" in done.stderr
+    assert "resuming from step 10" in done.stderr
     for here, there in zip(losses_of(tmp_path / "run"), losses_of(on_one_device)):
         np.testing.assert_allclose(here, there, atol=1e-4)
 
 
-def test_a_batch_that_the_devices_cannot_share_is_refused_in_a_sentence(world, tmp_path):
+def test_a_batch_that_the_devices_cannot_share_evenly_is_refused(world, tmp_path):
     done = subprocess.run(
         command(tmp_path / "run", world.data_dir, 2, "training.batch_triplets = 3"),
         cwd=ROOT,
@@ -97,7 +95,7 @@ def test_a_batch_that_the_devices_cannot_share_is_refused_in_a_sentence(world, t
     assert "Traceback" not in done.stderr
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(world, tmp_path):
+def test_ctrl_c_saves_and_says_how_to_resume(world, tmp_path):
     run_dir = tmp_path / "run"
     arguments = command(
         run_dir,
@@ -115,13 +113,14 @@ def test_ctrl_c_saves_and_says_how_to_go_on(world, tmp_path):
         and training.poll() is None
         and time.monotonic() < deadline
     ):
-        time.sleep(0.05)  # step 1 is evaluated and saved
+        time.sleep(0.05)  # until step 1 is evaluated and saved
     time.sleep(0.5)
     training.send_signal(signal.SIGINT)
-    _, said = training.communicate(timeout=120)
+    _, stderr = training.communicate(timeout=120)
     assert (
         training.returncode == 130
-        and "stopping after this step" in said
-        and "run the same command again" in said
+        and "stopping after this step" in stderr
+        and "same command" in stderr
+        and "to resume" in stderr
     )
     assert checkpoint.load_meta(run_dir / "model.npz")["step"] > 1

@@ -1,4 +1,4 @@
-"""Two processes that train one model, as two hosts would, over JAX's own distributed runtime on the loopback interface."""
+"""Two processes train one model, as two hosts would, over JAX's distributed runtime."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
-from imagefec.training.step import mesh
+from imagefec.training.config import HostsConfig
 
 ROOT = pathlib.Path(__file__).parents[2]
 STEPS = 4
@@ -45,9 +45,9 @@ def start(run_dir, data_dir, *bindings, devices=1):
 
 
 def finish(*processes):
-    said = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes), said
-    return said
+    output = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), output
+    return output
 
 
 def train_on_two_hosts(run_dir, data_dir, *bindings, devices=1):
@@ -89,7 +89,7 @@ def on_one_host(world, tmp_path_factory):
 
 
 @pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_two_hosts_train_the_model_that_one_trains_and_the_first_alone_writes_and_speaks(
+def test_two_hosts_train_the_same_model_as_one_and_only_the_first_reports(
     on_one_host, world, tmp_path, devices
 ):
     first, second = train_on_two_hosts(tmp_path / "two", world.data_dir, devices=devices)
@@ -103,16 +103,14 @@ def test_two_hosts_train_the_model_that_one_trains_and_the_first_alone_writes_an
 
 
 @pytest.mark.slow
-def test_a_run_of_two_hosts_goes_on_on_one(on_one_host, world, tmp_path):
+def test_a_run_of_two_hosts_resumes_on_one(on_one_host, world, tmp_path):
     train_on_two_hosts(tmp_path / "run", world.data_dir, "training.steps = 2")
-    ((_, said),) = finish(start(tmp_path / "run", world.data_dir))
-    assert "going on from step 2" in said
+    ((_, stderr),) = finish(start(tmp_path / "run", world.data_dir))
+    assert "resuming from step 2" in stderr
     np.testing.assert_allclose(losses_of(tmp_path / "run"), losses_of(on_one_host), atol=1e-4)
 
 
-@pytest.mark.parametrize("processes, process", [(None, 0), (2, None), (2, 2), (2, -1)])
-def test_numbers_of_processes_that_do_not_fit_are_refused_ahead_of_waiting_for_anyone(
-    processes, process
-):
-    with pytest.raises(UserError, match="each process needs the number of all and its own"):
-        mesh.join_hosts("127.0.0.1:1", processes, process)
+@pytest.mark.parametrize(("processes", "process"), [(None, 0), (2, None), (2, 2), (2, -1)])
+def test_inconsistent_process_numbers_are_refused_before_any_connection(processes, process):
+    with pytest.raises(UserError, match="each process needs the number of all processes and its"):
+        HostsConfig("127.0.0.1:1", processes, process)

@@ -1,4 +1,4 @@
-"""Pre-training on people: drawn people's folders through the vggface2 builder, gin and Trax's loop."""
+"""Identity pre-training: synthetic faces through the vggface2 builder, gin and Trax's loop."""
 
 import json
 
@@ -43,7 +43,7 @@ def data_dir(tmp_path_factory):
     return root / "data"
 
 
-def test_faces_come_with_their_people(data_dir):
+def test_faces_are_loaded_with_their_identities(data_dir):
     faces = datasets.load_faces(data_dir, "vggface2/whole_faces", "train", 64)
     assert faces.faces.shape == (PEOPLE * PHOTOS, 64, 64, 3) and faces.faces.dtype == np.uint8
     assert sorted(set(faces.identities)) == [f"train{number}" for number in range(PEOPLE)]
@@ -63,11 +63,11 @@ def test_identity_triplets_have_no_types_and_no_votes(data_dir):
     who = np.array([url.split("/")[1] for url in data.urls])[data.triplets]
     assert (who[:, 0] == who[:, 1]).all() and (
         who[:, 0] != who[:, 2]
-    ).all()  # the other person comes last
+    ).all()  # the other identity is last
     assert (data.triplets[:, 0] != data.triplets[:, 1]).all()
 
 
-def test_what_holds_no_identities_is_refused(data_dir, world):
+def test_a_dataset_of_the_other_layout_is_refused(data_dir, world):
     with pytest.raises(UserError, match="holds no faces with identities"):
         datasets.load_faces(data_dir, "vggface2/few_triplets", "train", 64)
     with pytest.raises(UserError, match="holds no triplets"):
@@ -75,32 +75,23 @@ def test_what_holds_no_identities_is_refused(data_dir, world):
 
 
 @pytest.mark.parametrize("select", ["semi_hard", "batch_hard"])
-def test_identity_gin_trains_on_people_and_expressions_go_on_from_there(
+def test_a_run_on_identities_gives_the_initial_weights_of_a_run_on_expressions(
     data_dir, world, tmp_path, select
 ):
     from imagefec.training import configurables
 
-    small = [
-        "training.image_size = 48",
-        "ImageFEC.d_hidden = 4",
-        "ImageFEC.stage_blocks = (1, 1)",
-        "ImageFEC.block = 'basic'",
-        "ImageFEC.stem = 'conv3x2'",
-        "ImageFEC.fc_widths = (8,)",
-        "ImageFEC.d_embedding = 4",
-    ]
     people = tmp_path / "people"
     configurables.run(
-        ["identity.gin"],
+        ["smoke.gin"],
         [
-            *small,
             "steps = 6",
+            "training.steps_per_eval = 6",
+            "training.loss = @IdentityLoss",
             "training.batch_people = 4",
             "training.faces_each = 3",
             "training.dataset = 'vggface2/few_triplets'",
             "training.train_dataset = 'vggface2/whole_faces'",
             f"IdentityLoss.select = '{select}'",
-            "training.stop_at_tpa = 0.0",
         ],
         people,
         data_dir,
@@ -129,6 +120,6 @@ def test_identity_gin_trains_on_people_and_expressions_go_on_from_there(
             if name.startswith("weights/") and ("Stem" in name or "Stage" in name)
         ]
         assert body
-        for name in body:  # Trax's Adam decays weights by 1e-5 even at a rate of 0
+        for name in body:  # Trax's Adam decays weights by 1e-5 even at a learning rate of 0
             np.testing.assert_allclose(after[name], before[name], rtol=1e-4, err_msg=name)
     configurables.gin.clear_config()

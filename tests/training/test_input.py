@@ -1,4 +1,4 @@
-"""Batches on their way to the devices: order, resuming, extra faces, errors of the thread that makes them."""
+"""Batches for the devices: order, resuming, unlabelled faces, errors of the prefetch thread."""
 
 import itertools
 
@@ -7,10 +7,10 @@ import pytest
 
 from imagefec.data.store import datasets
 from imagefec.errors import UserError
+from imagefec.training.config import UdaConfig
 from imagefec.training.input import FaceInput, Prefetched
 from imagefec.training.samplers import TripletSampler
 from imagefec.training.step.mesh import all_devices
-from imagefec.training.step.objectives import Uda
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def data():
     random = np.random.default_rng(0)
     faces = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones(
         (1, 4, 4, 3), np.uint8
-    )  # face i is all i
+    )  # all values of face i are i
     triplets = np.array([random.choice(20, 3, replace=False) for _ in range(30)], np.int32)
     return datasets.Triplets(
         faces,
@@ -31,10 +31,10 @@ def data():
     )
 
 
-def made(data, uda=None, extra=None, on_device=False, seed=5):
-    return FaceInput(
-        TripletSampler(data, 4, seed), seed, all_devices(), uda or Uda(), extra, on_device
-    )
+def face_input(data, uda=None, unlabelled=None, device_resident=False, seed=5):
+    sampler = TripletSampler(data, 4, seed)
+    uda = uda or UdaConfig()
+    return FaceInput(sampler, seed, all_devices(), uda, unlabelled, device_resident)
 
 
 def take(source, n, skip=0):
@@ -53,13 +53,13 @@ def same(some, others):
     )
 
 
-def test_batches_are_those_of_the_pipeline_with_votes(data):
+def test_batches_are_those_of_triplet_batches_with_vote_counts(data):
     expected = itertools.islice(datasets.triplet_batches(data, 4, seed=5), 20)
     votes_of = {
         tuple(row): votes for row, votes in zip(data.triplets.tolist(), data.vote_counts.tolist())
     }
     for (faces, types, votes), (their_faces, their_types) in zip(
-        take(made(data), 20), expected, strict=True
+        take(face_input(data), 20), expected, strict=True
     ):
         np.testing.assert_array_equal(faces, their_faces)
         np.testing.assert_array_equal(types, their_types)
@@ -67,42 +67,40 @@ def test_batches_are_those_of_the_pipeline_with_votes(data):
         assert [votes_of[tuple(row)] for row in rows] == votes.tolist()
 
 
-def test_a_resumed_run_gets_the_batches_that_it_would_have_got(data):
-    uda, extra = (
-        Uda(weight=1.0, ramp_steps=10, dataset="x", batch_faces=2),
-        data.faces[::-1].copy() + 100,
-    )
-    whole = take(made(data, uda, extra), 12)
-    assert same(whole[7:], take(made(data, uda, extra), 5, skip=7))
-    assert not same(whole[:5], take(made(data, uda, extra, seed=6), 5))
+def test_a_resumed_run_gets_the_batches_of_an_uninterrupted_one(data):
+    uda = UdaConfig(weight=1.0, ramp_steps=10, dataset="x", batch_faces=2)
+    unlabelled = data.faces[::-1].copy() + 100
+    whole = take(face_input(data, uda, unlabelled), 12)
+    assert same(whole[7:], take(face_input(data, uda, unlabelled), 5, skip=7))
+    assert not same(whole[:5], take(face_input(data, uda, unlabelled, seed=6), 5))
 
 
-def test_extra_faces_come_behind_the_triplets_each_once_an_epoch_with_the_ramped_weight(data):
-    extra = data.faces + 100
-    batches = take(made(data, Uda(weight=2.0, ramp_steps=4, dataset="x", batch_faces=5), extra), 4)
+def test_unlabelled_faces_follow_the_triplets_once_per_epoch_with_the_ramped_weight(data):
+    uda = UdaConfig(weight=2.0, ramp_steps=4, dataset="x", batch_faces=5)
+    batches = take(face_input(data, uda, data.faces + 100), 4)
     last = np.concatenate([faces[12:, 0, 0, 0] for faces, *_ in batches])
     assert sorted(last) == list(range(100, 120))
     assert [float(weight) for *_, weight in batches] == [0.5, 1.0, 1.5, 2.0]
 
 
-def test_faces_on_the_device_give_the_same_pictures_by_row(data):
-    uda, extra = Uda(weight=1.0, dataset="x", batch_faces=2), data.faces + 100
-    resident = made(data, uda, extra, on_device=True)
-    held = np.asarray(resident.resident)
-    for (rows, *others), (faces, *theirs) in zip(
-        take(resident, 6), take(made(data, uda, extra), 6), strict=True
+def test_a_device_resident_dataset_gives_the_same_faces_by_index(data):
+    uda, unlabelled = UdaConfig(weight=1.0, dataset="x", batch_faces=2), data.faces + 100
+    resident = face_input(data, uda, unlabelled, device_resident=True)
+    device_faces = np.asarray(resident.device_faces)
+    for (indices, *others), (faces, *theirs) in zip(
+        take(resident, 6), take(face_input(data, uda, unlabelled), 6), strict=True
     ):
-        assert rows.dtype == np.int32
-        np.testing.assert_array_equal(held[rows], faces)
+        assert indices.dtype == np.int32
+        np.testing.assert_array_equal(device_faces[indices], faces)
         assert all(np.array_equal(a, b) for a, b in zip(others, theirs, strict=True))
 
 
-def test_too_few_extra_faces_are_refused(data):
+def test_too_few_unlabelled_faces_are_refused(data):
     with pytest.raises(UserError, match="holds 20 faces"):
-        made(data, Uda(weight=1.0, dataset="x", batch_faces=21), data.faces)
+        face_input(data, UdaConfig(weight=1.0, dataset="x", batch_faces=21), data.faces)
 
 
-def test_what_the_thread_meets_is_raised_where_the_batch_was_due():
+def test_an_error_of_the_prefetch_thread_is_raised_by_next():
     def broken():
         yield 1
         raise OSError("the disk is gone")
@@ -115,7 +113,7 @@ def test_what_the_thread_meets_is_raised_where_the_batch_was_due():
     batches.close()
 
 
-def test_closing_ends_a_thread_that_waits():
+def test_closing_ends_a_waiting_thread():
     batches = Prefetched(itertools.count(), 2)
     assert next(batches) == 0
     batches.close()

@@ -1,4 +1,4 @@
-"""The cache of compiled programs: where it is, how it is turned off, what a killed process left in it."""
+"""The cache of compiled programs: its folder, turning it off, truncated entries."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def folder_of(environment, home):
     return done.stdout.split()
 
 
-def test_it_is_on_under_the_home_folder_named_by_a_variable_or_off(tmp_path):
+def test_the_cache_is_in_the_home_folder_in_a_named_folder_or_off(tmp_path):
     default = str(tmp_path / ".cache" / "imagefec" / "jax")
     assert folder_of({}, tmp_path) == [default, default]
     named = str(tmp_path / "mine")
@@ -43,11 +43,11 @@ def test_it_is_on_under_the_home_folder_named_by_a_variable_or_off(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("cut", [1, 10])
-def test_entries_cut_short_are_dropped_and_whole_ones_kept(tmp_path, cut):
+@pytest.mark.parametrize("missing_bytes", [1, 10])
+def test_only_truncated_entries_are_removed(tmp_path, missing_bytes):
     packed = zlib.compress(b"a program" * 1000)
     (tmp_path / "a-cache").write_bytes(packed)
-    (tmp_path / "b-cache").write_bytes(packed[:-cut])
+    (tmp_path / "b-cache").write_bytes(packed[:-missing_bytes])
     (tmp_path / "other").write_bytes(b"not ours")
-    compilation_cache._drop_torn_entries(tmp_path)
+    compilation_cache._remove_truncated_entries(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"a-cache", "other", ".checked"}

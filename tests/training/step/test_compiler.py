@@ -1,4 +1,4 @@
-"""What XLA is told about a step: less YNNPACK on a CPU, nothing where that is not known or somebody has said otherwise."""
+"""Compiler options of a step: less YNNPACK on a CPU, nothing if unknown or set by a user."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from imagefec.training.step import compiler
 
 
 @pytest.fixture(autouse=True)
-def asked_anew():
+def no_cached_options():
     compiler.step_options.cache_clear()
     yield
     compiler.step_options.cache_clear()
@@ -20,22 +20,24 @@ def convolve(x, kernel):
     )
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the option is the CPU's")
-def test_on_a_cpu_convolutions_are_left_to_xla_and_give_the_same():
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="an option of the CPU backend")
+def test_on_a_cpu_xla_computes_convolutions_with_the_same_result():
     x, kernel = jnp.ones((8, 32, 32, 64)) * 0.5, jnp.ones((3, 3, 64, 64)) * 0.01
     plain = jax.jit(convolve).lower(x, kernel).compile()
-    told = jax.jit(convolve, compiler_options=compiler.step_options()).lower(x, kernel).compile()
-    assert "ynn" not in told.as_text()
-    assert jnp.allclose(plain(x, kernel), told(x, kernel), rtol=1e-5)
+    compiled = (
+        jax.jit(convolve, compiler_options=compiler.step_options()).lower(x, kernel).compile()
+    )
+    assert "ynn" not in compiled.as_text()
+    assert jnp.allclose(plain(x, kernel), compiled(x, kernel), rtol=1e-5)
 
 
-def test_xla_flags_have_the_last_word(monkeypatch):
+def test_xla_flags_take_precedence(monkeypatch):
     monkeypatch.setenv(
         "XLA_FLAGS", "--xla_cpu_experimental_ynn_fusion_type=LIBRARY_FUSION_TYPE_DOT"
     )
     assert compiler.step_options() is None
 
 
-def test_a_jaxlib_without_the_option_is_told_nothing(monkeypatch):
-    monkeypatch.setattr(compiler, "_SUMS_AND_PRODUCTS", {"xla_cpu_no_such_option": "1"})
+def test_a_jaxlib_that_does_not_know_the_option_gets_none(monkeypatch):
+    monkeypatch.setattr(compiler, "_WITHOUT_CONVOLUTIONS", {"xla_cpu_no_such_option": "1"})
     assert compiler.step_options() is None

@@ -1,4 +1,4 @@
-"""imagefec.training.step.huge_pages: a process that starts itself anew, once, with its arguments."""
+"""Restarting a process once, with its arguments, to enable huge pages."""
 
 import os
 import subprocess
@@ -6,9 +6,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="a matter of Linux's C library"
-)
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc on Linux only")
 
 CHILD = """
 import os, sys
@@ -32,20 +30,20 @@ def run(**environment):
     return child.stdout.splitlines()
 
 
-def test_the_process_starts_anew_once_under_its_own_number_with_its_arguments():
+def test_the_process_restarts_once_with_its_id_and_arguments():
     first, second, last = run()
     assert first == second
     assert last == f"['one', 'two words'] glibc.malloc.hugetlb=1 {first.split()[1]}"
 
 
-def test_other_tunables_are_kept():
+def test_other_tunables_stay():
     assert (
         "glibc.malloc.tcache_count=7:glibc.malloc.hugetlb=1"
         in run(GLIBC_TUNABLES="glibc.malloc.tcache_count=7")[-1]
     )
 
 
-def test_who_has_decided_is_left_alone():
+def test_a_users_own_setting_prevents_the_restart():
     lines = run(GLIBC_TUNABLES="glibc.malloc.hugetlb=0")
     assert len(lines) == 2
     assert "glibc.malloc.hugetlb=0" in lines[-1]

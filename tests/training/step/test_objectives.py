@@ -1,19 +1,18 @@
-"""The losses as layers, UDA beside them, and the learning rates."""
+"""The losses as layers, UDA's term, and the learning-rate schedule."""
 
 import jax
 import numpy as np
 import pytest
 
 from imagefec.compat import signature
-from imagefec.errors import UserError
 from imagefec.maths import metrics
+from imagefec.training.config import UdaConfig
 from imagefec.training.schedules import warmup_cosine
 from imagefec.training.step.objectives import (
-    OddOneOutCrossEntropy,
     IdentityLoss,
     Objective,
+    OddOneOutCrossEntropy,
     TripletLoss,
-    Uda,
 )
 
 
@@ -52,7 +51,7 @@ def test_the_rate_rises_over_the_warmup_and_falls_along_half_a_cosine():
     assert falling == sorted(falling, reverse=True)
 
 
-def test_the_raters_votes_are_shares_to_explain():
+def test_the_raters_votes_are_target_probabilities():
     # Distances squared: alike 2, first to odd 2, second to odd 0. At temperature 2: weights e^-1,
     # e^-1, 1.
     embeddings, total = on_circle(0, 90, 90), 2 * np.exp(-1) + 1
@@ -72,7 +71,7 @@ def test_the_raters_votes_are_shares_to_explain():
     )
 
 
-def test_an_identity_loss_picks_its_triplets_in_the_batch():
+def test_an_identity_loss_mines_its_triplets_in_the_batch():
     embeddings, labels = on_circle(0, 60, 90, 180), np.array([0, 0, 1, 1], np.int32)
     for select in ("semi_hard", "batch_hard"):
         layer = IdentityLoss(select, margin=0.5)
@@ -109,12 +108,12 @@ def objective(uda, embeddings, types, weight=()):
     return layer, batch
 
 
-def test_uda_is_the_mean_distance_of_the_two_views_of_all_faces_and_the_loss_sees_the_first_views():
-    # One triplet and one face for UDA alone; the second views are the first ones turned by 0, 90,
-    # 180 and 60 degrees.
+def test_uda_is_the_mean_distance_between_views_and_the_loss_sees_the_first_views():
+    # One triplet and one unlabelled face; the second views are the first, turned by 0, 90, 180 and
+    # 60 degrees.
     first, second = on_circle(0, 90, 90, 10), on_circle(0, 180, 270, 70)
     layer, batch = objective(
-        Uda(weight=0.5), np.concatenate([first, second]), [0], (np.float32(0.5),)
+        UdaConfig(weight=0.5), np.concatenate([first, second]), [0], (np.float32(0.5),)
     )
     total = float(layer(batch))
     triplet, uda = 0.2 + 2**0.5, (0 + 2**0.5 + 2 + 1) / 4
@@ -125,14 +124,17 @@ def test_uda_is_the_mean_distance_of_the_two_views_of_all_faces_and_the_loss_see
     )
 
 
-@pytest.mark.parametrize("held", [True, False])
-def test_a_view_held_still_gets_no_gradient_of_uda(held):
+@pytest.mark.parametrize("stopped", [True, False])
+def test_stop_gradient_removes_the_gradient_of_the_first_view(stopped):
     first, second = (
         on_circle(0, 0, 180),
         on_circle(30, 40, 150),
     )  # the triplet's own loss is 0 and flat
     layer, batch = objective(
-        Uda(weight=1.0, stop_gradient=held), np.concatenate([first, second]), [0], (np.float32(1),)
+        UdaConfig(weight=1.0, stop_gradient=stopped),
+        np.concatenate([first, second]),
+        [0],
+        (np.float32(1),),
     )
 
     def of(embeddings):
@@ -142,29 +144,4 @@ def test_a_view_held_still_gets_no_gradient_of_uda(held):
 
     gradient = np.asarray(jax.grad(of)(batch[0]))
     assert np.abs(gradient[3:]).max() > 0.1
-    assert (np.abs(gradient[:3]).max() < 1e-6) == held
-
-
-def test_the_weight_of_uda_rises_over_its_ramp():
-    assert [Uda(weight=2.0, ramp_steps=4).weight_at(step) for step in (1, 2, 4, 9)] == [
-        0.5,
-        1.0,
-        2.0,
-        2.0,
-    ]
-    assert Uda(weight=2.0).weight_at(1) == 2.0 and Uda().views == 1 and Uda(weight=0.1).views == 2
-
-
-@pytest.mark.parametrize(
-    "uda, said",
-    [
-        (Uda(weight=-1.0), "weight is -1"),
-        (Uda(weight=1.0, distance="far"), "distance must be one of"),
-        (Uda(weight=1.0, dataset="fec"), "batch_faces 0"),
-        (Uda(weight=1.0, batch_faces=3), "None"),
-        (Uda(dataset="fec", batch_faces=3), "weight 0"),
-    ],
-)
-def test_uda_that_makes_no_term_is_refused(uda, said):
-    with pytest.raises(UserError, match=said):
-        uda.check()
+    assert (np.abs(gradient[:3]).max() < 1e-6) == stopped

@@ -1,4 +1,4 @@
-"""A step on the mesh against a step worked out in plain JAX, and what accumulation, rates and precision change."""
+"""A step on the mesh against plain JAX; effects of accumulation, multipliers and precision."""
 
 import types
 
@@ -10,11 +10,12 @@ import pytest
 from imagefec.compat import optimizers, signature, tl
 from imagefec.errors import UserError
 from imagefec.model import ImageFEC
+from imagefec.training.config import StepConfig
 from imagefec.training.step.lr_multipliers import lr_multipliers
 from imagefec.training.step.mesh import all_devices
-from imagefec.training.step.mesh_trainer import MeshTrainer, StepConfig
-from imagefec.training.step.objectives import OddOneOutCrossEntropy, Objective
-from imagefec.training.step.precision import check_precision, in_bfloat16, rematerialised
+from imagefec.training.step.objectives import Objective, OddOneOutCrossEntropy
+from imagefec.training.step.precision import check_precision, in_bfloat16, with_remat
+from imagefec.training.step.trainer import MeshTrainer
 
 KEY = jax.random.PRNGKey(3)
 
@@ -29,7 +30,7 @@ def small_batch(n=4, size=6):
 
 
 def linear(batch):
-    """Faces -> 2 dimensions by one matrix, with a loss: few enough numbers to follow."""
+    """A network of one matrix, faces -> 2 dimensions, with a loss."""
     model = tl.Serial(
         tl.Fn("AsFloat", lambda faces: faces.astype(jnp.float32) / 255),
         tl.Flatten(),
@@ -41,15 +42,14 @@ def linear(batch):
     return model
 
 
-def one_step(engine=None, rates=None, n=4):
+def one_step(config=None, multipliers=None, n=4):
     batch = small_batch(n)
     model = linear(batch)
     before = jax.tree.map(np.array, model.weights)
     optimizer = optimizers.SGD(0.1)
     optimizer.tree_init(model.weights)
-    trainer = MeshTrainer(
-        model, optimizer, all_devices(), engine or StepConfig(), rates=rates and rates(model)
-    )
+    factors = multipliers and multipliers(model)
+    trainer = MeshTrainer(model, optimizer, all_devices(), config, lr_multipliers=factors)
     loss, statistics = trainer.one_step(batch, KEY, 1, learning_rate=0.1)
     return (
         model,
@@ -61,7 +61,7 @@ def one_step(engine=None, rates=None, n=4):
     )
 
 
-def test_a_step_goes_down_the_gradient_by_the_rate():
+def test_a_step_subtracts_the_gradient_times_the_learning_rate():
     model, batch, before, after, loss, statistics = one_step()
 
     def plain(weights):
@@ -74,18 +74,18 @@ def test_a_step_goes_down_the_gradient_by_the_rate():
     assert float(statistics["triplet"]) == pytest.approx(loss) and float(statistics["spread"]) > 0
 
 
-def test_accumulation_over_parts_is_the_step_of_the_whole_batch():
-    whole, parts = one_step(StepConfig()), one_step(StepConfig(accumulate=2))
+def test_gradient_accumulation_gives_the_step_of_the_complete_batch():
+    whole, parts = one_step(StepConfig()), one_step(StepConfig(accumulation_steps=2))
     assert whole[4] == pytest.approx(parts[4], rel=1e-5)
     for a, b in zip(*map(jax.tree.leaves, (whole[3], parts[3]))):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.25])
-def test_a_rate_of_its_own_scales_a_weights_change(factor):
+def test_a_multiplier_scales_the_change_of_a_weight(factor):
     _, _, before, after, _, _ = one_step()
     _, _, _, slowed, _, _ = one_step(
-        rates=lambda model: jax.tree.map(lambda weight: factor, model.weights)
+        multipliers=lambda model: jax.tree.map(lambda weight: factor, model.weights)
     )
     for old, new, slow in zip(*map(jax.tree.leaves, (before, after, slowed))):
         np.testing.assert_allclose(
@@ -108,7 +108,7 @@ def tiny_network(**arguments):
     return network
 
 
-def test_rates_go_by_the_names_of_weights_first_pattern_first():
+def test_the_first_pattern_found_in_a_weights_name_sets_its_multiplier():
     network = tiny_network()
     factors = lr_multipliers(network, {"Stem": 0, "Stage1": 0.1, "Stage": 0.5})
     per_layer = {
@@ -126,20 +126,20 @@ def test_rates_go_by_the_names_of_weights_first_pattern_first():
 
 
 @pytest.mark.parametrize(
-    "rates, said",
+    ("factors", "message"),
     [
-        ({"Nowhere": 1}, "found first in no name"),
+        ({"Nowhere": 1}, "is the first match of no weight"),
         ({"Stem": -1}, "0 or more"),
         ({"(": 1}, "no regular expression"),
         ({"Stem": "slow"}, "must be a number"),
     ],
 )
-def test_rates_that_mean_nothing_are_refused(rates, said):
-    with pytest.raises(UserError, match=said):
-        lr_multipliers(tiny_network(), rates)
+def test_multipliers_that_cannot_apply_are_refused(factors, message):
+    with pytest.raises(UserError, match=message):
+        lr_multipliers(tiny_network(), factors)
 
 
-def test_bfloat16_touches_convolutions_and_dense_layers_alone():
+def test_bfloat16_rounds_only_convolutions_and_dense_layers():
     network = tiny_network()
     rounded = in_bfloat16(network, network.weights)
     kinds = {str(leaf.dtype) for leaf in jax.tree.leaves(rounded)}
@@ -159,12 +159,12 @@ def test_bfloat16_is_refused_on_a_card_without_it():
     ):
         check_precision("bfloat16", turing)
     check_precision("float32", turing)
-    check_precision("bfloat16")  # this machine's own
+    check_precision("bfloat16")  # on this machine's device
 
 
-def test_rematerialised_blocks_give_the_same_embeddings_gradients_and_statistics():
+def test_remat_gives_the_same_embeddings_gradients_and_statistics():
     plain = tiny_network()
-    again = rematerialised(tiny_network())
+    again = with_remat(tiny_network())
     again.rng = KEY
     again.init(signature(np.zeros((6, 48, 48, 3), np.uint8)))
     faces = small_batch(2, 48)[0]
@@ -178,17 +178,3 @@ def test_rematerialised_blocks_give_the_same_embeddings_gradients_and_statistics
 
     for a, b in zip(*map(jax.tree.leaves, (loss(plain), loss(again)))):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "engine, items, said",
-    [
-        (StepConfig(precision="float16"), 4, "precision is 'float16'"),
-        (StepConfig(accumulate=0), 4, "accumulate is 0"),
-        (StepConfig(accumulate=3), 4, "cannot share evenly"),
-        (StepConfig(), 0, "batch_triplets is 0"),
-    ],
-)
-def test_engines_that_do_not_fit_are_refused(engine, items, said):
-    with pytest.raises(UserError, match=said):
-        engine.check(items, 3, "training.batch_triplets", 0, all_devices())
