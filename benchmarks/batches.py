@@ -35,7 +35,7 @@ def main() -> None:
         type=float,
         nargs=2,
         default=[case[2] for case in CASES],
-        help="images/s of a step at 128 px and at 64 px (default: ResNet-50's and quickstart's, %(default)s)",
+        help="images/s of a step at 128 px and at 64 px (default: %(default)s)",
     )
     parser.add_argument(
         "--seconds", type=float, default=5.0, help="of each measurement (default: %(default)s)"
@@ -46,7 +46,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     print(
-        "| px | batch | faces | pictures from | images/s | against a step's | copied a step, bytes |\n"
+        "| px | batch | faces | faces from | images/s | against a step | bytes per step |\n"
         + "|---" * 7
         + "|"
     )
@@ -56,7 +56,8 @@ def main() -> None:
             for source in ("bank, cold", "bank, warm", "index, warm", "device"):
                 per_s, copied = measure(pathlib.Path(folder), px, batch, source, arguments.seconds)
                 print(
-                    f"| {px} | {batch} | {n:,} | {source} | {per_s:,.0f} | {per_s / eats:,.0f}x | {copied:,} |",
+                    f"| {px} | {batch} | {n:,} | {source} | {per_s:,.0f} | {per_s / eats:,.0f}x | "
+                    f"{copied:,} |",
                     flush=True,
                 )
 
@@ -69,7 +70,7 @@ def write_bank(folder: pathlib.Path, n: int, px: int) -> None:
             0, 256, faces[start : start + 1000].shape, np.uint8
         )
     faces.flush()
-    with open(folder / NAMES, "w") as file:
+    with (folder / NAMES).open("w") as file:
         write_names(
             file, [(f"{row:020x}", f"https://photos.example/{row}.jpg") for row in range(n)]
         )
@@ -79,10 +80,10 @@ def measure(
     folder: pathlib.Path, px: int, batch: int, source: str, seconds: float
 ) -> tuple[float, int]:
     """(images a second, bytes that a batch copies to the device)."""
+    from imagefec.training.config import UdaConfig
     from imagefec.training.input import FaceInput
     from imagefec.training.samplers import TripletSampler
     from imagefec.training.step.mesh import all_devices
-    from imagefec.training.step.objectives import Uda
 
     if source.endswith("cold"):
         forget(folder / FACES)
@@ -102,8 +103,8 @@ def measure(
         TripletSampler(data, batch // 3, seed=0),
         0,
         all_devices(),
-        Uda(),
-        on_device=source == "device",
+        UdaConfig(),
+        device_resident=source == "device",
     )
     batches = faces.batches(0)
     try:

@@ -1,21 +1,21 @@
-"""Images a second of one training step: Image FEC beside the same network in PyTorch, in turns on one machine.
+"""Images per second of one training step: Image FEC and the same network in PyTorch, in turns.
 
-    python benchmarks/train_step.py --case=resnet50         # 128 px, 24 images, d_hidden 64 python
-    benchmarks/train_step.py --case=resnet50-64px    # 64 px, 90 images: the last stage's maps are
-    2x2 python benchmarks/train_step.py --case=narrow           # 64 px, 96 images, d_hidden 8
-    python benchmarks/train_step.py --case=loop             # training.Loop's step against the bare
-    jitted step python benchmarks/train_step.py --case=gpu              # bfloat16, 128 px, two
-    views; wants an accelerator
+    python benchmarks/train_step.py --case=resnet50         # 128 px, 24 images, d_hidden 64
+    python benchmarks/train_step.py --case=resnet50-64px    # 64 px, 90 images; last maps 2x2
+    python benchmarks/train_step.py --case=narrow           # 64 px, 96 images, d_hidden 8
+    python benchmarks/train_step.py --case=loop             # training.Loop against the jitted step
+    python benchmarks/train_step.py --case=gpu              # bfloat16, 128 px, two views; on a GPU
 
-A step is augmentation, forward, backward and Adam's update on uint8 faces. Every contender lives in
-a process of its own (TensorFlow, which Trax imports, and PyTorch do not live in one) and waits
-while another has its turn; a round gives each a few steps, and the table shows the median of the
-rounds and the ratio to the peer, round by round. A turn's first step is not timed: a step gives its
-memory back to the system, and a virtual machine hands pages that lay free for seconds back to its
-host, so whoever has waited pays for getting them again, which no step of a training run does. An
-image is one view through the network: with two views a face counts as two. PyTorch is no dependency
-of Image FEC: without it (`pip install torch`, here or where --torch_python points) its rows are
-left out.
+A step is augmentation, forward, backward and Adam's update on uint8 faces. Every contender runs in
+a process of its own (TensorFlow, which Trax imports, and PyTorch do not work in one) and waits
+during the turns of the others. A round gives each a few steps; the table shows the median of the
+rounds and the median of their ratios to the first contender.
+
+A turn's first step is not timed. A step returns its memory to the system, and a virtual machine's
+host takes back pages that are free for seconds; a contender that has waited must get them again,
+which no step of a training run has to. An image is one view through the network: with two views, a
+face counts twice. PyTorch is no dependency of Image FEC: if it is installed neither here nor at
+--torch_python, its rows are left out.
 """
 
 import argparse
@@ -26,7 +26,9 @@ import subprocess
 import sys
 import time
 
-CASES = {  # case: (image side in pixels, faces a step, d_hidden, views, contenders; ratios are the first one's against each)
+# case: (image side in pixels, faces per step, d_hidden, views, contenders); ratios are those of the
+# first contender against each.
+CASES = {
     "resnet50": (
         128,
         24,
@@ -35,7 +37,6 @@ CASES = {  # case: (image side in pixels, faces a step, d_hidden, views, contend
         (
             "jax",
             "jax-ynnpack",
-            "jax-cores",
             "jax-plain-norm",
             "jax-small-pages",
             "jax-lax",
@@ -44,13 +45,14 @@ CASES = {  # case: (image side in pixels, faces a step, d_hidden, views, contend
         ),
     ),
     "resnet50-64px": (64, 90, 64, 1, ("jax", "jax-ynnpack", "torch", "torch-channels-last")),
-    "narrow": (64, 96, 8, 1, ("jax", "jax-cores", "jax-lax", "torch", "torch-channels-last")),
+    "narrow": (64, 96, 8, 1, ("jax", "jax-lax", "torch", "torch-channels-last")),
     "loop": (64, 96, 8, 1, ("jax-loop", "jax")),
     "gpu": (128, 768, 64, 2, ("jax-bfloat16", "torch-bfloat16")),
 }
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # what `imagefec train` sets for itself
 STAGE_BLOCKS, FC_WIDTH, D_EMBEDDING = (3, 4, 6, 3), 512, 16
-BFLOAT16_TFLOPS = {  # dense matrix rate by the makers' data sheets; the first name found in the device's counts
+# Dense matrix rate by the makers' data sheets; the first name in the device's name counts.
+BFLOAT16_TFLOPS = {
     "H200": 989.4,
     "H100 PCIe": 756,
     "H100": 989.4,
@@ -71,20 +73,21 @@ def main() -> None:
     )
     parser.add_argument("--case", choices=CASES, default="resnet50")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=3, help="steps a turn")
-    parser.add_argument("--batch", type=int, help="faces a step, over the case's own")
-    parser.add_argument("--only", nargs="+", help="contenders, over the case's own")
+    parser.add_argument("--steps", type=int, default=3, help="steps per turn")
+    parser.add_argument("--batch", type=int, help="faces per step instead of the case's")
+    parser.add_argument("--only", nargs="+", help="contenders instead of the case's")
     parser.add_argument(
         "--torch_python",
         default=sys.executable,
-        help="interpreter that has PyTorch, where it is not this one",
+        help="interpreter with PyTorch (default: this one)",
     )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     px, n, d_hidden, views, contenders = CASES[arguments.case]
     n, contenders = arguments.batch or n, arguments.only or contenders
     if arguments.worker:
-        return _work(arguments.worker, px, n, d_hidden, views)
+        _work(arguments.worker, px, n, d_hidden, views)
+        return
     if subprocess.run(
         [arguments.torch_python, "-c", "import torch"], stderr=subprocess.DEVNULL
     ).returncode:
@@ -97,14 +100,14 @@ def main() -> None:
         device = device or on
     seconds = _in_turns(workers, arguments.rounds, arguments.steps)
     print(
-        f"\n{arguments.case}: {px} px, {n} faces a step, {views} view{'s' * (views > 1)} each, d_hidden {d_hidden}, "
-        f"on {device}\n"
+        f"\n{arguments.case}: {px} px, {n} faces per step, {views} view{'s' * (views > 1)} each, "
+        f"d_hidden {d_hidden}, on {device}\n"
     )
     print(table(seconds, views * n, training_flops(px, d_hidden), _peak_tflops(device)))
 
 
 def training_flops(px: int, d_hidden: int) -> float:
-    """Floating point operations of the products in one image's forward and backward pass: three times forward's."""
+    """Floating-point operations of the products for one image: three times those of forward."""
     maps = -(-px // 2)
     products, channels = 49 * 3 * d_hidden * maps**2, d_hidden
     maps = -(-maps // 2)
@@ -123,7 +126,7 @@ def training_flops(px: int, d_hidden: int) -> float:
 def table(
     seconds: dict[str, list[float]], images: int, flops: float, peak_tflops: float | None
 ) -> str:
-    """Markdown: images a second of each contender and how the first one's compare, from seconds a step, round by round."""
+    """Markdown: images per second of each contender, and the first one's ratio to it by rounds."""
     first = next(iter(seconds))
     share = " | share of the bfloat16 matrix rate" if peak_tflops else ""
     lines = [
@@ -135,7 +138,8 @@ def table(
         ratio = statistics.median(other / own for other, own in zip(took, seconds[first]))
         of_peak = f" {100 * rate * flops / (peak_tflops * 1e12):.1f} % |" if peak_tflops else ""
         lines.append(
-            f"| {name} | {rate:.1f} | {images / max(took):.1f} .. {images / min(took):.1f} |{of_peak} {ratio:.2f} |"
+            f"| {name} | {rate:.1f} | {images / max(took):.1f} .. {images / min(took):.1f} |"
+            f"{of_peak} {ratio:.2f} |"
         )
     return "\n".join(lines)
 
@@ -179,7 +183,7 @@ def _start(name: str, case: str, n: int, torch_python: str) -> tuple[subprocess.
 def _in_turns(
     workers: list[tuple[str, subprocess.Popen]], rounds: int, steps: int
 ) -> dict[str, list[float]]:
-    """Seconds a step of each worker, one figure a round; the first round warms up and is left out."""
+    """Seconds per step of each worker, one value per round, without the first, a warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name, _ in workers}
     for number in range(rounds + 1):
         for name, worker in workers:

@@ -1,49 +1,52 @@
-"""train_step.py's own side: the bare jitted step of ImageFEC, and the same step inside Trax's Loop as training runs it."""
+"""train_step.py's contenders in JAX: ImageFEC's bare jitted step, and the step in Trax's Loop."""
 
 import importlib.util
 
 if (
     importlib.util.find_spec("tensorflow") is None
-):  # a GPU machine may do without; Trax asks for it by name alone
+):  # a GPU machine may lack it; Trax only imports it
     import trax_without_tensorflow
 
     trax_without_tensorflow.install()
 
+import functools
 import itertools
+import pathlib
 import tempfile
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 
 from imagefec.compat import optimizers, shapes, tl
 from imagefec.model import ImageFEC, convolution, layers, norms
-from imagefec.training.cores import split_cpu
+from imagefec.training.config import UdaConfig
 from imagefec.training.step.compiler import step_options
-from imagefec.training.step.objectives import Objective, TripletLoss, Uda
+from imagefec.training.step.objectives import Objective, TripletLoss
 from imagefec.training.step.precision import in_bfloat16
 
 
-def step_of(name: str, px: int, n: int, d_hidden: int, views: int):
-    """(function that makes a number of steps, name of the device) of a contender.
+def step_of(
+    name: str, px: int, n: int, d_hidden: int, views: int
+) -> tuple[Callable[[int], None], str]:
+    """(function that runs a number of steps, name of the device) of a contender.
 
     "jax" is the bare step, "jax-ynnpack" with XLA's own choice of what YNNPACK computes,
     "jax-small-pages" the same as "jax" (train_step.py starts it otherwise), "jax-lax" with every
-    convolution as XLA's own, "jax-plain-norm" with the norm's backward pass as JAX derives it,
-    "jax-bfloat16" as training.precision has it; "jax-loop" is "jax" inside FaceLoop, "jax-cores"
-    that with training.cores_as_devices.
+    convolution computed by XLA, "jax-plain-norm" with the norm's backward pass as JAX derives it,
+    "jax-bfloat16" with training.precision = 'bfloat16'; "jax-loop" is "jax" inside FaceLoop.
     """
     if name == "jax-lax":
-        convolution.Conv._by_matmul = lambda self, *arguments: False
+        convolution.Conv._by_matmul = lambda *_arguments: False
     if name == "jax-plain-norm":
         norms.BatchNorm._by_batch = _plain_norm
-    if name == "jax-cores":
-        split_cpu(n)
-    make = _loop_step if name in ("jax-loop", "jax-cores") else _bare_step
+    make = _loop_step if name == "jax-loop" else _bare_step
     return make(px, n, d_hidden, views, name), jax.devices()[0].device_kind
 
 
-def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str):
-    uda = Uda(weight=float(views > 1))
+def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str) -> Callable[[int], None]:
+    uda = UdaConfig(weight=float(views > 1))
     batch = (
         _faces(px, n),
         np.zeros(n // 3, np.int8),
@@ -57,8 +60,8 @@ def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str):
     optimizer = optimizers.Adam(1e-4)
     _, parameters = optimizer.tree_init(model.weights)
 
-    def step(weights, state, slots, number, key, batch):
-        def loss(weights):
+    def step(weights: Any, state: Any, slots: Any, number: Any, key: Any, batch: Any) -> tuple:
+        def loss(weights: Any) -> tuple:
             rounded = in_bfloat16(model, weights) if name == "jax-bfloat16" else weights
             return model.pure_fn(batch, rounded, state, key)
 
@@ -82,72 +85,73 @@ def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str):
     return run
 
 
-def _loop_step(px: int, n: int, d_hidden: int, views: int, name: str):
-    """Steps of FaceLoop as `trainer.train` builds it: faces gathered and sent by a thread, statistics watched."""
+def _loop_step(px: int, n: int, d_hidden: int, views: int, _name: str) -> Callable[[int], None]:
+    """Steps of FaceLoop as `trainer.train` makes it: a prefetch thread, statistics, monitor."""
     from imagefec.compat import training
-    from imagefec.data.store.datasets import Triplets
+    from imagefec.training.config import DivergenceConfig, ScheduleConfig, TrainConfig
     from imagefec.training.input import FaceInput
-    from imagefec.training.loop import FaceLoop, Schedule
-    from imagefec.training.monitor.divergence import Guards, TrainingMonitor
+    from imagefec.training.loop import FaceLoop
+    from imagefec.training.monitor.divergence import TrainingMonitor
     from imagefec.training.samplers import TripletSampler
     from imagefec.training.schedules import warmup_cosine
     from imagefec.training.step.mesh import all_devices
-    from imagefec.training.step.mesh_trainer import StepConfig
 
-    random, m, mesh, uda, never = (
-        np.random.default_rng(0),
-        3000,
-        all_devices(),
-        Uda(weight=float(views > 1)),
-        1 << 30,
+    never = 1 << 30
+    config = TrainConfig(
+        model=functools.partial(ImageFEC, d_hidden=d_hidden),
+        loss=TripletLoss,
+        optimizer=functools.partial(optimizers.Adam, 1e-4),
+        learning_rate=warmup_cosine(1e-4, never),
+        schedule=ScheduleConfig(never, never, never),
+        uda=UdaConfig(weight=float(views > 1)),
+        divergence=DivergenceConfig(collapse_steps=0, divergence_factor=0),
     )
-    triplets = np.argsort(random.random((8 * n, m)), axis=1)[:, :3].astype(np.int32)
-    data = Triplets(
-        _faces(px, m),
-        [""] * m,
-        [""] * m,
-        triplets,
-        (np.arange(8 * n) % 3).astype(np.int8),
-        np.zeros((8 * n, 3), np.int32),
-        np.ones(8 * n, np.float32),
-    )
-    faces = FaceInput(TripletSampler(data, n // 3, seed=0), 0, mesh, uda)
+    mesh = all_devices()
+    faces = FaceInput(TripletSampler(_triplets(px, n), n // 3, seed=0), 0, mesh, config.uda)
     model, eval_model = (
-        tl.Serial(layers.Augment(views=views, mode=mode), ImageFEC(d_hidden=d_hidden, mode=mode))
+        tl.Serial(config.augment(views=views, mode=mode), config.model(mode=mode))
         for mode in ("train", "eval")
     )
     task = training.TrainTask(
         faces.batches(0),
-        Objective(TripletLoss(), uda),
-        optimizers.Adam(1e-4),
-        lr_schedule=warmup_cosine(1e-4, never),
+        Objective(config.loss(), config.uda),
+        config.optimizer(),
+        lr_schedule=config.learning_rate,
         loss_name="loss",
         sample_batch=faces.sample(),
         n_steps_per_checkpoint=never,
     )
-    watch = TrainingMonitor(Guards(collapse_steps=0, divergence_factor=0), 0.2)
+    monitor = TrainingMonitor(config.divergence, 0.2)
     measures = {"tpa": 0.0, "embedding_spread": 1.0}
+    run_dir = pathlib.Path(tempfile.mkdtemp())
     loop = FaceLoop(
-        model,
-        task,
-        eval_model,
-        lambda model: dict(measures),
-        tempfile.mkdtemp(),
-        Schedule(never, never, never),
-        0,
-        mesh,
-        StepConfig(),
-        watch,
+        run_dir, config, model, eval_model, task, lambda _model: dict(measures), mesh, monitor
     )
 
     def run(steps: int) -> None:
         loop.run(steps)
-        watch.drain()
+        monitor.drain()
 
     return run
 
 
-def _plain_norm(norm, x, scale, offset):
+def _triplets(px: int, n: int) -> Any:
+    from imagefec.data.store.datasets import Triplets
+
+    n_triplets, n_faces = 8 * n, 3000
+    order = np.argsort(np.random.default_rng(0).random((n_triplets, n_faces)), axis=1)
+    return Triplets(
+        _faces(px, n_faces),
+        [""] * n_faces,
+        [""] * n_faces,
+        order[:, :3].astype(np.int32),
+        (np.arange(n_triplets) % 3).astype(np.int8),
+        np.zeros((n_triplets, 3), np.int32),
+        np.ones(n_triplets, np.float32),
+    )
+
+
+def _plain_norm(norm: Any, x: Any, scale: Any, offset: Any) -> tuple:
     mean, variance = norms.mean_and_variance(x)
     return norm._scaled(x, mean, variance, scale, offset), mean, variance
 

@@ -1,6 +1,7 @@
-"""train_step.py's peer: the same network, augmentation, losses and optimizer in PyTorch. Needs nothing of Image FEC."""
+"""train_step.py's contenders in PyTorch: the same network, augmentation, losses and optimizer."""
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -9,11 +10,13 @@ from torch.nn import functional
 from train_step import D_EMBEDDING, FC_WIDTH, STAGE_BLOCKS
 
 
-def step_of(name: str, px: int, n: int, d_hidden: int, views: int):
-    """(function that makes a number of steps, name of the device) of a contender.
+def step_of(
+    name: str, px: int, n: int, d_hidden: int, views: int
+) -> tuple[Callable[[int], None], str]:
+    """(function that runs a number of steps, name of the device) of a contender.
 
     "torch" in NCHW, "torch-channels-last", or "torch-bfloat16": channels last under autocast,
-      compiled.
+    compiled.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(len(os.sched_getaffinity(0)))
@@ -56,7 +59,7 @@ def step_of(name: str, px: int, n: int, d_hidden: int, views: int):
 
 
 class _Bottleneck(nn.Module):
-    def __init__(self, channels: int, filters: int, stride: int):
+    def __init__(self, channels: int, filters: int, stride: int) -> None:
         super().__init__()
         self.main = nn.Sequential(
             *_conv(channels, filters, 1),

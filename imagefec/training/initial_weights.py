@@ -34,7 +34,7 @@ def load_pretrained_weights(model: Any, source: str | os.PathLike, part: str = "
     if path.suffix in _FOREIGN:
         return pretrained.load_body(model, path)
     if path.is_dir():
-        path = Run.open(path).checkpoint
+        path = Run(path, {}).checkpoint  # run.json may be missing
     if (path.parent / INFO).is_file():  # a checkpoint may also stand alone
         Run.open(path.parent)
     arrays, _ = checkpoint.load(path)

@@ -1,4 +1,4 @@
-"""What benchmarks/train_step.py counts and prints; the timings themselves are for a quiet machine."""
+"""The counts and the table of benchmarks/train_step.py; timing requires an idle machine."""
 
 import importlib.util
 import pathlib
@@ -33,7 +33,7 @@ def test_rates_are_medians_and_ratios_go_round_by_round(train_step):
 
 
 @pytest.mark.parametrize(
-    "device, tflops",
+    ("device", "tflops"),
     [
         ("NVIDIA H100 80GB HBM3", 989.4),
         ("NVIDIA H100 PCIe", 756),

@@ -180,7 +180,7 @@ def test_a_killed_run_resumes_and_ends_with_the_weights_of_an_uninterrupted_one(
         ("training.eval_split = 'test[:0]'", "is empty"),
         ("training.dataset = 'nothing'", "holds no dataset 'nothing'"),
         ("training.precision = 'float8'", "must be one of float32, bfloat16"),
-        ("training.accumulate = 3", "cannot share evenly"),
+        ("training.accumulate = 3", "parts cannot share that evenly"),
         ("training.stop_at_tpa = 80", "training.stop_at_tpa is 80; it must be a number, 0 to 1"),
         ("ImageFEC.block = 'round'", "block must be one of"),
         ("TripletLoss.distance = 'far'", "distance must be one of"),
