@@ -95,7 +95,7 @@ class StepConfig:
         them.
       accumulation_steps: parts that a batch is computed in, one after the other, 1 or more. Their
         gradients are averaged; the logged embedding spread is the mean over the parts.
-      device_resident: store the whole dataset on every device; batches then send indices.
+      device_resident: store the complete dataset on every device; batches then send indices.
     """
 
     precision: str = "float32"
@@ -303,7 +303,7 @@ class TrainConfig:
 
 def _require_integer(name: str, value: Any, lowest: int) -> None:
     if not isinstance(value, numbers.Integral) or value < lowest:
-        _refuse(name, value, f"a whole number, {lowest} or more")
+        _refuse(name, value, f"an integer, {lowest} or more")
 
 
 def _require_number(name: str, value: Any, highest: float = sys.float_info.max) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import inspect
 import json
 import os
 import pathlib
@@ -15,7 +16,7 @@ from jax.sharding import Mesh
 from imagefec.compat import shapes, tl, training
 from imagefec.data.store import datasets
 from imagefec.errors import UserError
-from imagefec.model import checkpoint
+from imagefec.model import ImageFEC, checkpoint
 from imagefec.model.run import (
     CHANNEL_ORDER,
     HISTORY,
@@ -73,9 +74,9 @@ def train(
     evaluation = _evaluation(data_dir, config, loss, mesh)
     sample = faces.sample()
     with _settings_errors():
-        model, eval_model = _models(config)
-    reporter = Reporter(config.schedule.steps, faces.faces_per_step, silent=not is_chief())
+        models = _models(config)
     labels = sample[1 : len(sample) - (config.uda.views - 1)]
+    reporter = Reporter(config.schedule.steps, faces.faces_per_step, silent=not is_chief())
     monitor = TrainingMonitor(config.divergence, _collapsed_loss(loss, labels), reporter.step)
     with (
         contextlib.closing(faces.batches(done_steps)) as batches,
@@ -84,21 +85,11 @@ def train(
         _without_trax_output(),
         _out_of_memory_errors(),
     ):
-        task = training.TrainTask(
-            batches,
-            objective,
-            optimizer,
-            lr_schedule=config.learning_rate,
-            loss_name="loss",
-            sample_batch=sample,
-            n_steps_per_checkpoint=config.schedule.steps_per_checkpoint,
-        )
         loop = FaceLoop(
             run_dir,
             config,
-            model,
-            eval_model,
-            task,
+            *models,
+            _task(config, batches, sample, objective, optimizer),
             evaluation,
             mesh,
             monitor,
@@ -126,20 +117,30 @@ def _done_steps(run_dir: pathlib.Path, config: TrainConfig) -> int:
 
 def _check_same_network(run_dir: pathlib.Path, config: TrainConfig) -> None:
     """Refuses another network, even with weights of the same shapes, such as another scaling."""
-    settings = {"model": dict(config.model_settings), "image_size": config.data.image_size}
-    required = json.loads(json.dumps(settings))
+    model_settings = json.loads(json.dumps(dict(config.model_settings)))
+    required = {"model": model_settings, "image_size": config.data.image_size}
     try:
         info = json.loads((run_dir / INFO).read_text(encoding="utf-8"))
         found = {name: info[name] for name in required}
+        same = found["image_size"] == required["image_size"] and (
+            _with_defaults(found["model"]) == _with_defaults(required["model"])
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return  # without run.json only the checkpoint's names and shapes are compared
     check_channel_order(run_dir / INFO, info)
-    if found != required:
+    if not same:
         raise UserError(
             f"{run_dir}: holds a run of {json.dumps(found)}, but the settings are "
             f"{json.dumps(required)}. Use that run's own settings (its config.gin), or another "
             "--output_dir."
         )
+
+
+def _with_defaults(model_settings: dict[str, Any]) -> dict[str, Any]:
+    """Adds ImageFEC's defaults: a run's config.gin binds them, the files of its recipe need not."""
+    parameters = inspect.signature(ImageFEC).parameters
+    defaults = {name: parameter.default for name, parameter in parameters.items()}
+    return {**json.loads(json.dumps(defaults)), **model_settings}
 
 
 def _face_input(
@@ -184,6 +185,24 @@ def _models(config: TrainConfig) -> tuple[tl.Layer, tl.Layer]:
         with_remat(network) if config.step.remat else network,
     )
     return model, tl.Serial(config.augment(mode="eval"), config.model(mode="eval"))
+
+
+def _task(
+    config: TrainConfig,
+    batches: Iterator[tuple],
+    sample: tuple,
+    objective: tl.Layer,
+    optimizer: Any,
+) -> training.TrainTask:
+    return training.TrainTask(
+        batches,
+        objective,
+        optimizer,
+        lr_schedule=config.learning_rate,
+        loss_name="loss",
+        sample_batch=sample,
+        n_steps_per_checkpoint=config.schedule.steps_per_checkpoint,
+    )
 
 
 def _collapsed_loss(loss: tl.Layer, labels: Sequence[Any]) -> float:

@@ -6,7 +6,7 @@ import pytest
 
 from imagefec.errors import UserError
 from imagefec.model import legacy_settings
-from imagefec.model.run import Run
+from imagefec.model.run import Run, prepare_directory
 
 CONFIG = """
 # Macros:
@@ -124,3 +124,16 @@ def test_a_broken_file_or_a_missing_checkpoint_is_refused_where_it_is_asked_for(
     run.checkpoint.unlink()
     with pytest.raises(UserError, match=r"no checkpoint in it \(best\.npz or model\.npz\)"):
         _ = run.checkpoint
+
+
+def test_a_directory_for_a_run_is_created_and_left_empty(tmp_path):
+    assert prepare_directory(tmp_path / "runs" / "new") == tmp_path / "runs" / "new"
+    assert list((tmp_path / "runs" / "new").iterdir()) == []
+    prepare_directory(tmp_path / "runs" / "new")  # an existing one is accepted
+
+
+def test_a_directory_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("not a directory")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UserError, match=f"--output_dir={path}: cannot be written"):
+            prepare_directory(path)

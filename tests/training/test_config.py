@@ -32,7 +32,7 @@ def settings(data=None, step=None, uda=None, **others):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ScheduleConfig(0), "training.steps is 0; it must be a whole number, 1 or more"),
+        (lambda: ScheduleConfig(0), "training.steps is 0; it must be an integer, 1 or more"),
         (lambda: ScheduleConfig(2.5), "training.steps is 2.5"),
         (lambda: ScheduleConfig("10"), "training.steps is '10'"),
         (lambda: ScheduleConfig(10, 0), "training.steps_per_eval is 0"),
@@ -75,16 +75,22 @@ def test_the_weight_of_uda_rises_over_its_ramp():
 def test_only_the_batch_that_the_loss_takes_is_checked():
     settings(DataConfig(batch_triplets=4)).check_batch(of_triplets=True, n_devices=4)
     settings(DataConfig(batch_identities=4)).check_batch(of_triplets=False, n_devices=8)
-    with pytest.raises(UserError, match="training.batch_people is 0"):
+    with pytest.raises(UserError, match=r"training\.batch_people is 0"):
         settings(DataConfig(batch_triplets=4)).check_batch(of_triplets=False, n_devices=1)
-    with pytest.raises(UserError, match="training.batch_triplets is 0"):
+    with pytest.raises(UserError, match=r"training\.batch_triplets is 0"):
         settings(DataConfig(batch_identities=4)).check_batch(of_triplets=True, n_devices=1)
 
 
 @pytest.mark.parametrize(
     ("batch_triplets", "parts", "unlabelled", "n_devices", "message"),
     [
-        (4, 3, 0, 1, "training.accumulate = 3 parts cannot share that evenly. Use multiples of 3"),
+        (
+            4,
+            3,
+            0,
+            1,
+            r"training.accumulate = 3 parts cannot share that evenly\. Use multiples of 3",
+        ),
         (4, 2, 3, 1, "uda_consistency.batch_faces 3; training.accumulate = 2 parts"),
         (3, 1, 0, 8, r"8 devices cannot share evenly the 9 images .* multiple of 8\."),
         (4, 2, 2, 4, r"4 devices .* the 7 images .* multiple of 8 for both"),

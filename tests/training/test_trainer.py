@@ -172,7 +172,7 @@ def test_a_killed_run_resumes_and_ends_with_the_weights_of_an_uninterrupted_one(
         ("training.batch_triplets = 100000", "batch takes 100000 triplets"),
         (
             "training.batch_triplets = 0",
-            "training.batch_triplets is 0; it must be a whole number, 1 or more",
+            "training.batch_triplets is 0; it must be an integer, 1 or more",
         ),
         ("training.steps = 0", "training.steps is 0"),
         ("training.train_split = 'nowhere'", "no split 'nowhere'"),
@@ -214,6 +214,16 @@ def test_a_run_of_another_network_is_refused_even_if_the_shapes_fit_and_stays_un
     )
     after = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
     assert after == {path: content for path, content in before.items() if path.name != "run.json"}
+
+
+def test_a_run_resumes_with_its_own_config_gin(world, train, complete_run, tmp_path, capsys):
+    run_dir = train(tmp_path / "run", "training.steps = 2")
+    arguments = [f"--output_dir={run_dir}", f"--data_dir={world.data_dir}"]
+    own = ["train", f"--config_file={run_dir / 'config.gin'}", "--config=training.steps = 4"]
+    assert cli.main([*own, *arguments]) == 0
+    assert "resuming from step 2" in capsys.readouterr().err
+    expected, found = arrays_of(complete_run), arrays_of(run_dir)
+    assert all(np.array_equal(expected[name], found[name]) for name in expected)
 
 
 def test_a_run_of_another_channel_order_is_neither_resumed_nor_a_source_of_weights(
