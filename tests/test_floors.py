@@ -28,7 +28,7 @@ NEVER = {
     ("serving", "training"),
     ("export", "training"),
 }  # refused although the floor would allow it
-GIN_HOMES = {"training/configurables.py", "training/trainer.py"}
+GIN_HOMES = {"training/configurables.py"}
 TFDS_HOMES = {"data/store/datasets.py"}
 
 

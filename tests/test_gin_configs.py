@@ -4,6 +4,8 @@ import pathlib
 
 import pytest
 
+from imagefec.errors import UserError
+
 GIN_CONFIGS = pathlib.Path(__file__).parents[1] / "gin_configs"
 CONFIGS = sorted(GIN_CONFIGS.rglob("*.gin"))
 RUNS = [path for path in sorted(GIN_CONFIGS.glob("*.gin")) if path.name != "base.gin"]
@@ -50,5 +52,10 @@ def test_every_run_file_binds_all_that_training_requires(configurables, path):
 
 def test_a_parameter_that_base_gin_leaves_to_run_files_is_named(configurables):
     configurables.parse(["base.gin"])
-    with pytest.raises(configurables.UserError, match=r"\['loss'\]"):
+    with pytest.raises(UserError, match=r"\['loss'\]"):
         configurables.train_config()
+
+
+def test_a_former_name_stands_for_a_file_that_exists(configurables):
+    for former, name in configurables.RENAMED_CONFIGS.items():
+        assert (GIN_CONFIGS / name).is_file() and not (GIN_CONFIGS / former).exists()
