@@ -1,4 +1,4 @@
-"""Settings of runs made before settings.json existed: read from config.gin, gin's operative configuration."""
+"""Settings of runs from before settings.json, read from config.gin, gin's operative config."""
 
 import ast
 from typing import Any
@@ -11,13 +11,13 @@ def parse(text: str) -> dict[str, Any]:
       text: contents of config.gin.
 
     Returns:
-      name -> value; a value that is no Python literal, such as "@TripletLoss", stays text.
+      name -> value; a value that is not a Python literal, such as "@TripletLoss", stays text.
     """
     return {name: _value(written) for name, written in _bindings(text).items()}
 
 
 def _bindings(text: str) -> dict[str, str]:
-    """Name -> value as written; gin breaks long values after a backslash or a comma and indents the rest."""
+    """Name -> text of the value; gin wraps long values and indents their other lines."""
     bindings: dict[str, str] = {}
     name = None
     for line in text.splitlines():

@@ -1,9 +1,11 @@
-"""A run directory: the names of its files, and what each says. Weights are read by checkpoint.py and embedder.py.
+"""A run directory: names and contents of its files. Weights are read in checkpoint.py.
 
-run.json      the network, the faces it sees, and what the run was asked to do
-settings.json every setting in force, by its gin name
-history.json  measures by step, written when the run ends
-best.npz      the checkpoint with the highest TPA          model.npz   the latest, to resume from
+run.json       the network, the faces it sees, and the length and seed of the run
+settings.json  every setting in force, by its gin name
+config.gin     the same as gin bindings, for another run
+history.json   measures by step, written when the run ends
+best.npz       the checkpoint with the highest TPA
+model.npz      the latest checkpoint, from which the run resumes
 """
 
 import functools
@@ -19,24 +21,18 @@ from imagefec.errors import UserError
 from imagefec.model import legacy_settings
 
 RUN_FORMAT = 1
-CHANNEL_ORDER = (
-    "rgb"  # of the faces that every run sees; runs made before run.json said so included
-)
+CHANNEL_ORDER = "rgb"  # of the faces of every run, also of runs whose run.json lacks the key
 INFO, SETTINGS, HISTORY, LEGACY_CONFIG = "run.json", "settings.json", "history.json", "config.gin"
 BEST, LATEST = "best.npz", "model.npz"
 SEED, INIT_CHECKPOINT = "training.seed", "training.init_checkpoint"
-AUGMENT_RANGES = (
-    "crop",
-    "flip",
-    "brightness",
-    "contrast",
-)  # of Augment, and of maths.augment.augment_faces
-_GET_ANOTHER = "Copy it again from where the run came, or train a new run."
+# Arguments of Augment and of maths.augment.augment_faces.
+AUGMENT_RANGES = ("crop", "flip", "brightness", "contrast")
+_REPLACE = "Copy it again from its source, or train a new run."
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory whose run.json was read and checked; `Run.open` makes one.
+    """A run directory; `Run.open` reads and checks its run.json.
 
     Attributes:
       path: the directory.
@@ -50,9 +46,12 @@ class Run:
     def open(cls, run_dir: str | os.PathLike[str]) -> "Run":
         """Reads run.json.
 
+        Args:
+          run_dir: the directory.
+
         Raises:
-          UserError: there is no such run, or its run.json is broken, of another format or of another
-            channel order.
+          UserError: there is no such run, or its run.json is broken, of another format or of
+            another channel order.
         """
         run_dir = Path(run_dir)
         if not run_dir.is_dir():
@@ -65,22 +64,22 @@ class Run:
             found, size, model = info.get("format"), info.get("image_size"), info.get("model")
         except FileNotFoundError:
             raise UserError(
-                f"{run_dir}: no {INFO} in it, so it is no run directory. Give the --output_dir of a "
-                "training run."
+                f"{run_dir}: has no {INFO}, so it is not a run directory. Give the --output_dir of "
+                "a training run."
             ) from None
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
         except (ValueError, AttributeError) as error:
-            raise UserError(f"{path}: broken ({error}). {_GET_ANOTHER}") from None
+            raise UserError(f"{path}: broken ({error}). {_REPLACE}") from None
         if found != RUN_FORMAT:
             raise UserError(
-                f"{path}: format {found!r}; this version reads format {RUN_FORMAT}. Use the version of "
-                "Image FEC that made the run."
+                f"{path}: format {found!r}; this version reads format {RUN_FORMAT}. Use the "
+                "version of Image FEC that trained the run."
             )
         if not isinstance(size, int) or size < 1 or not isinstance(model, dict):
             raise UserError(
                 f"{path}: image_size (a number of pixels) or model (its settings) is missing or "
-                f"broken: found {size!r} and {model!r}. {_GET_ANOTHER}"
+                f"broken: found {size!r} and {model!r}. {_REPLACE}"
             )
         check_channel_order(path, info)
         return cls(run_dir, info)
@@ -102,22 +101,22 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The checkpoint that stands for the run: best.npz, or model.npz where there is no best yet.
+        """The checkpoint to evaluate: best.npz, or model.npz if there is no best.npz yet.
 
         Raises:
-          UserError: there is neither.
+          UserError: neither exists.
         """
         for name in (BEST, LATEST):
             if (self.path / name).is_file():
                 return self.path / name
         raise UserError(
-            f"{self.path}: no checkpoint in it ({BEST} or {LATEST}). Let the run train until its first "
+            f"{self.path}: has no checkpoint ({BEST} or {LATEST}). Train it until its first "
             "evaluation, or give another run."
         )
 
     @functools.cached_property
     def settings(self) -> dict[str, Any]:
-        """Every setting in force, by its gin name; empty where the run did not keep them.
+        """Every setting in force, by its gin name; empty if the run has no file of them.
 
         Raises:
           UserError: the file is broken.
@@ -128,11 +127,11 @@ class Run:
         try:
             return legacy_settings.parse(path.read_text(encoding="utf-8")) if path.is_file() else {}
         except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read ({error}). {_GET_ANOTHER}") from None
+            raise UserError(f"{path}: cannot be read ({error}). {_REPLACE}") from None
 
     @functools.cached_property
     def history(self) -> dict[str, Any]:
-        """Contents of history.json; empty where the run has not ended.
+        """Contents of history.json; empty if the run has not ended.
 
         Raises:
           UserError: the file is broken.
@@ -141,7 +140,7 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Seed of the training; 0 where the run does not tell."""
+        """Seed of the training; 0 if the run does not say."""
         value = self.info.get("seed", self.settings.get(SEED))
         return value if isinstance(value, int) else 0
 
@@ -163,7 +162,7 @@ class Run:
 
     @property
     def augment_ranges(self) -> dict[str, float]:
-        """Arguments of augment_faces that the run was trained with; those that it did not keep are absent."""
+        """Arguments of augment_faces in training, as far as the settings have them."""
         found = {name: self.settings.get(f"Augment.{name}") for name in AUGMENT_RANGES}
         return {
             name: float(value) for name, value in found.items() if isinstance(value, int | float)
@@ -171,13 +170,17 @@ class Run:
 
     @property
     def images_per_second(self) -> float | None:
-        """Median over the intervals between evaluations, without the first, which includes compilation."""
+        """Median over the intervals between evaluations, without the first, which compiles."""
         speeds = [value for step, value in self.measures("steps_per_second") if step > 1]
         images = self.info.get("images_per_step") or 3 * (self.info.get("batch_triplets") or 0)
         return sorted(speeds)[len(speeds) // 2] * images if speeds and images else None
 
     def measures(self, name: str) -> list[tuple[int, float]]:
-        """(step, value) of a measure of the evaluations during training, such as "tpa"; empty if not kept."""
+        """(step, value) of a measure of the evaluations, such as "tpa"; empty if there are none.
+
+        Args:
+          name: the measure, without "metrics/".
+        """
         found = self.history.get("eval", {}).get(f"metrics/{name}", [])
         return [(int(step), float(value)) for step, value in found]
 
@@ -186,7 +189,7 @@ class Run:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read ({error}). {_GET_ANOTHER}") from None
+            raise UserError(f"{path}: cannot be read ({error}). {_REPLACE}") from None
         return found if isinstance(found, dict) else {}
 
 
@@ -204,31 +207,37 @@ def prepare_directory(run_dir: str | os.PathLike[str]) -> Path:
         probe.unlink()
     except OSError as error:
         raise UserError(
-            f"--output_dir={run_dir}: cannot be written ({error.strerror}). Choose a directory with "
-            "write permission, on a disk with free space."
+            f"--output_dir={run_dir}: cannot be written ({error.strerror}). Choose a directory "
+            "with write permission, on a disk with free space."
         ) from error
     return path
 
 
 def write_json(run_dir: Path, name: str, value: Mapping[str, Any]) -> None:
-    """Writes one of a run's JSON files (INFO, SETTINGS, HISTORY), atomically."""
+    """Writes a JSON file of a run atomically.
+
+    Args:
+      run_dir: the run directory.
+      name: INFO, SETTINGS or HISTORY.
+      value: its contents.
+    """
     files.write_text(run_dir / name, json.dumps(value, indent=1) + "\n")
 
 
 def check_channel_order(path: Path, info: Mapping[str, Any]) -> None:
-    """Refuses a run that saw faces in another channel order; its weights would swap red and blue unnoticed.
+    """Refuses a run on faces of another channel order: it would silently swap red and blue.
 
     Args:
       path: of run.json, for the message.
       info: its contents.
 
     Raises:
-      UserError: info["channel_order"] is there and is not CHANNEL_ORDER.
+      UserError: info["channel_order"] exists and is not CHANNEL_ORDER.
     """
     found = info.get("channel_order", CHANNEL_ORDER)
     if found != CHANNEL_ORDER:
         raise UserError(
-            f"{path}: channel_order {found!r}; faces are {CHANNEL_ORDER!r} here, and the run's weights would "
-            f"take one colour for another. Give a run trained on {CHANNEL_ORDER.upper()} faces, or train a "
-            "new one."
+            f"{path}: channel_order {found!r}; faces are {CHANNEL_ORDER!r} here, so the run's "
+            f"weights would swap colours. Give a run trained on {CHANNEL_ORDER.upper()} faces, or "
+            "train a new one."
         )

@@ -1,4 +1,4 @@
-"""Initial weights from another run, or from a ResNet of elsewhere, instead of random ones."""
+"""Initial weights from another run, or from a ResNet trained elsewhere, instead of random ones."""
 
 import os
 import pathlib
@@ -11,31 +11,34 @@ from imagefec.model.run import INFO, Run
 
 PARTS = ("whole", "body")
 _BODY = re.compile(r"(weights|state)/\d+\.(Stem|Stage\d+Block\d+)/")
-_FOREIGN = (".safetensors", ".pth", ".pt")
+_STATE_DICTS = (".safetensors", ".pth", ".pt")
 
 
-def load_pretrained_weights(model: Any, source: str | os.PathLike, part: str = "whole") -> None:
-    """Sets an initialised ImageFEC to another network's weights and running statistics, name by name.
+def load_pretrained_weights(
+    model: Any, source: str | os.PathLike[str], part: str = "whole"
+) -> None:
+    """Sets an initialised ImageFEC to another network's weights and running statistics, by name.
 
     Args:
       model: ImageFEC.
       source: a run directory (its best.npz, else model.npz), a checkpoint, or a state dict that
-        `pretrained.load_body` reads, which has a body only.
-      part: "whole", or "body": stem and blocks alone; the dense layers stay as they are, and those
-        of the checkpoint may be of any number and shape.
+        `pretrained.load_body` reads, which contains a body only.
+      part: "whole", or "body": only stem and blocks. The dense layers then keep their weights, and
+        those of the checkpoint may have any number and shape.
 
     Raises:
-      UserError: there is no such checkpoint, run.json beside it is broken or of another format or
-        channel order, the part is unknown, or a name or shape differs; the first is named.
+      UserError: there is no such checkpoint, its run.json is broken or of another format or channel
+        order, the part is unknown, or a name or shape differs; the first difference is named.
     """
     if part not in PARTS:
         raise UserError(f"training.init_part must be one of {', '.join(PARTS)}; found {part!r}.")
     path = pathlib.Path(source).expanduser()
-    if path.suffix in _FOREIGN:
-        return pretrained.load_body(model, path)
+    if path.suffix in _STATE_DICTS:
+        pretrained.load_body(model, path)
+        return
     if path.is_dir():
         path = Run(path, {}).checkpoint  # run.json may be missing
-    if (path.parent / INFO).is_file():  # a checkpoint may also stand alone
+    if (path.parent / INFO).is_file():
         Run.open(path.parent)
     arrays, _ = checkpoint.load(path)
     if part == "body":

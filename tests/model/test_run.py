@@ -1,4 +1,4 @@
-"""What is read from a run's directory, and what is refused."""
+"""Reading a run directory: settings, history, checkpoints, refusals."""
 
 import json
 
@@ -38,7 +38,7 @@ def write_run(folder, config=CONFIG, history=None, **info):
     (folder / "run.json").write_text(
         json.dumps({"format": 1, "model": {}, "image_size": 48, "dataset": "fec", **info})
     )
-    (folder / "best.npz").write_bytes(b"only looked for")
+    (folder / "best.npz").write_bytes(b"only its name matters")
     if config is not None:
         (folder / "config.gin").write_text(config)
     if history is not None:
@@ -54,7 +54,7 @@ def test_settings_are_read_as_written_with_broken_lines_joined():
     assert len(found) == 10
 
 
-def test_a_run_tells_its_seed_ranges_split_and_uda_weight(tmp_path):
+def test_a_run_has_its_seed_ranges_split_and_uda_weight(tmp_path):
     run = Run.open(write_run(tmp_path / "a_seed3"))
     assert (run.name, run.seed, run.uda_weight, run.train_split) == (
         "a_seed3",
@@ -65,12 +65,12 @@ def test_a_run_tells_its_seed_ranges_split_and_uda_weight(tmp_path):
     assert run.augment_ranges == {"crop": 0.25, "brightness": 0.2}
 
 
-def test_run_json_goes_over_config_gin(tmp_path):
+def test_run_json_overrides_config_gin(tmp_path):
     run = Run.open(write_run(tmp_path / "run", seed=7, uda={"weight": 2.0}))
     assert (run.seed, run.uda_weight) == (7, 2.0)
 
 
-def test_a_run_without_config_or_history_is_read_as_well(tmp_path):
+def test_a_run_without_config_or_history_can_be_read(tmp_path):
     run = Run.open(write_run(tmp_path / "run", config=None))
     assert (run.settings, run.history, run.seed, run.uda_weight, run.measures("tpa")) == (
         {},
@@ -98,7 +98,7 @@ def test_curves_and_speed_come_from_the_history(tmp_path):
     assert older.images_per_second == 12.0 * 24
 
 
-def test_settings_json_is_taken_before_config_gin(tmp_path):
+def test_settings_json_takes_precedence_over_config_gin(tmp_path):
     folder = write_run(tmp_path / "run")
     (folder / "settings.json").write_text(json.dumps({"training.seed": 5, "Augment.flip": 0.25}))
     run = Run.open(folder)
@@ -106,14 +106,14 @@ def test_settings_json_is_taken_before_config_gin(tmp_path):
     assert run.seed == 5 and run.augment_ranges == {"flip": 0.25}
 
 
-def test_what_is_no_run_is_refused(tmp_path):
+def test_a_directory_that_is_not_a_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="no such run directory"):
         Run.open(tmp_path / "gone")
     with pytest.raises(UserError, match=r"run\.json: channel_order 'bgr'; faces are 'rgb'"):
         Run.open(write_run(tmp_path / "other", channel_order="bgr"))
 
 
-def test_a_broken_file_or_a_missing_checkpoint_is_refused_where_it_is_asked_for(tmp_path):
+def test_a_broken_file_or_a_missing_checkpoint_is_refused_on_access(tmp_path):
     run = Run.open(write_run(tmp_path / "run", history="{ torn"))
     with pytest.raises(UserError, match=r"history\.json: cannot be read"):
         _ = run.history
@@ -122,7 +122,7 @@ def test_a_broken_file_or_a_missing_checkpoint_is_refused_where_it_is_asked_for(
         _ = run.settings
     assert run.checkpoint == run.path / "best.npz"
     run.checkpoint.unlink()
-    with pytest.raises(UserError, match=r"no checkpoint in it \(best\.npz or model\.npz\)"):
+    with pytest.raises(UserError, match=r"has no checkpoint \(best\.npz or model\.npz\)"):
         _ = run.checkpoint
 
 

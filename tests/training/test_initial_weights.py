@@ -1,4 +1,4 @@
-"""Weights from another run: all of them, or the body alone."""
+"""Initial weights from another run: all of them, or only the body."""
 
 import jax
 import numpy as np
@@ -40,7 +40,7 @@ def named(layer):
     return checkpoint.named_weights(layer)
 
 
-def test_a_runs_weights_are_taken_whole(run_dir):
+def test_all_weights_of_a_run_are_loaded(run_dir):
     layer = network(2)
     load_pretrained_weights(layer, run_dir)
     assert all(
@@ -48,7 +48,7 @@ def test_a_runs_weights_are_taken_whole(run_dir):
     )
 
 
-def test_the_best_checkpoint_goes_before_the_latest(run_dir, tmp_path):
+def test_the_best_checkpoint_takes_precedence_over_the_latest(run_dir, tmp_path):
     for name, seed in (("model.npz", 1), ("best.npz", 5)):
         checkpoint.save(tmp_path / name, named(network(seed)), {"step": 3})
     layer = network(2)
@@ -58,7 +58,7 @@ def test_the_best_checkpoint_goes_before_the_latest(run_dir, tmp_path):
     )
 
 
-def test_a_body_goes_under_another_head(run_dir):
+def test_a_body_is_loaded_under_another_head(run_dir):
     layer, before = network(2, d_embedding=7), named(network(2, d_embedding=7))
     load_pretrained_weights(layer, run_dir / "model.npz", "body")
     after, source = named(layer), named(network(1))
@@ -71,19 +71,19 @@ def test_a_body_goes_under_another_head(run_dir):
 
 
 @pytest.mark.parametrize(
-    "layer, source, part, said",
+    ("layer", "source", "part", "message"),
     [
-        (dict(d_embedding=7), "", "whole", "requires shape"),
-        (dict(d_hidden=8), "", "body", "requires shape"),
+        ({"d_embedding": 7}, "", "whole", "requires shape"),
+        ({"d_hidden": 8}, "", "body", "requires shape"),
         ({}, "", "head", "must be one of whole, body"),
         ({}, "nowhere", "whole", "there is no such checkpoint"),
     ],
 )
-def test_what_does_not_fit_is_refused_and_leaves_the_network_as_it_was(
-    run_dir, layer, source, part, said
+def test_weights_that_do_not_fit_are_refused_and_leave_the_network_unchanged(
+    run_dir, layer, source, part, message
 ):
     target = network(2, **layer)
     before = named(target)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         load_pretrained_weights(target, run_dir / source if source else run_dir, part)
     assert all(np.array_equal(before[name], array) for name, array in named(target).items())
