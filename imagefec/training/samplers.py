@@ -24,7 +24,7 @@ class TripletSampler:
 
     def __init__(
         self, data: datasets.Triplets, batch_triplets: int, seed: int, balanced: bool = False
-    ) -> None:
+    ):
         self._data, self._order = data, (batch_triplets, seed, balanced)
         self.faces = data.faces
         self.faces_per_step = 3 * batch_triplets
@@ -56,7 +56,7 @@ class IdentitySampler:
       UserError: the batch does not fit the data.
     """
 
-    def __init__(self, data: Any, people: int, faces_each: int, seed: int) -> None:
+    def __init__(self, data: Any, people: int, faces_each: int, seed: int):
         names = sorted(set(data.identities))
         self._labels = np.searchsorted(names, data.identities).astype(np.int32)
         self._order = (people, faces_each, seed)
