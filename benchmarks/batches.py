@@ -79,8 +79,8 @@ def measure(
     folder: pathlib.Path, px: int, batch: int, source: str, seconds: float
 ) -> tuple[float, int]:
     """(images a second, bytes that a batch copies to the device)."""
+    from imagefec.data.samplers import TripletSampler
     from imagefec.training.input import FaceInput
-    from imagefec.training.samplers import TripletSampler
     from imagefec.training.step.mesh import all_devices
     from imagefec.training.step.objectives import Uda
 

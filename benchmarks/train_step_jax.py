@@ -85,11 +85,11 @@ def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str):
 def _loop_step(px: int, n: int, d_hidden: int, views: int, name: str):
     """Steps of FaceLoop as `trainer.train` builds it: faces gathered and sent by a thread, statistics watched."""
     from imagefec.compat import training
+    from imagefec.data.samplers import TripletSampler
     from imagefec.data.store.datasets import Triplets
     from imagefec.training.input import FaceInput
     from imagefec.training.loop import FaceLoop, Schedule
     from imagefec.training.monitor.divergence import Guards, TrainingMonitor
-    from imagefec.training.samplers import TripletSampler
     from imagefec.training.schedules import warmup_cosine
     from imagefec.training.step.mesh import all_devices
     from imagefec.training.step.mesh_trainer import StepConfig

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from imagefec.compat import shapes, tl, training
+from imagefec.data.samplers import IdentitySampler, TripletSampler
 from imagefec.data.store import datasets
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
@@ -24,7 +25,6 @@ from imagefec.training.monitor.divergence import Guards, TrainingMonitor
 from imagefec.training.monitor.evaluation import SplitEvaluation
 from imagefec.training.monitor.progress import Reporter
 from imagefec.training.monitor.signals import heed_signals
-from imagefec.training.samplers import IdentitySampler, TripletSampler
 from imagefec.training.step.compilation_cache import cache_compilations
 from imagefec.training.step.mesh import all_devices, is_chief
 from imagefec.training.step.mesh_trainer import StepConfig

@@ -42,7 +42,7 @@ Spread = Callable[[Callable[[Person], None], Sequence[Person]], Iterator[None]]
 class FaceReader:
     """Reads faces back, by person and place among the person's; pickled by its folder, as it goes to other machines."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._book_of = functools.lru_cache(maxsize=256)(functools.partial(_read_book, folder))
 
@@ -71,7 +71,7 @@ class Faces(Sequence):
       read: the FaceReader of the places that `place` tells.
     """
 
-    def __init__(self, people: Sequence[Person], folder: Path):
+    def __init__(self, people: Sequence[Person], folder: Path) -> None:
         self.people = people
         self._folder = folder
         self.read = FaceReader(folder)

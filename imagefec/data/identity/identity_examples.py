@@ -91,7 +91,7 @@ class SplitReport:
 class ManualDir:
     """A manual directory: the people of its splits, its exclusion list, and where its faces are cut to."""
 
-    def __init__(self, path: str | os.PathLike, scratch: str | os.PathLike, settings: Settings):
+    def __init__(self, path: str | os.PathLike, scratch: str | os.PathLike, settings: Settings) -> None:
         """Lists the people.
 
         Args:

@@ -22,7 +22,7 @@ _FOLDERS = (".", "bb_landmark", "meta", "meta/bb_landmark")
 class LooseBoxes:
     """Boxes by identity and file name, in pixels of the photo as stored. Pickled by its path: a process reads the file once."""
 
-    def __init__(self, path: str | os.PathLike, keys: np.ndarray, boxes: np.ndarray):
+    def __init__(self, path: str | os.PathLike, keys: np.ndarray, boxes: np.ndarray) -> None:
         order = np.argsort(keys, kind="stable")
         self._path, self._keys, self._boxes = path, keys[order], boxes[order]
 

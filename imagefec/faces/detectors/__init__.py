@@ -49,7 +49,7 @@ class NoDetector:
     name = "none"
     version = "1"
 
-    def __init__(self, min_score: float | None = None):
+    def __init__(self, min_score: float | None = None) -> None:
         self.min_score = checked_min_score(self.name, min_score, 0.0, 1.0)
 
     def detect(self, photo: np.ndarray, smallest: float = SMALLEST) -> list[Detection]:

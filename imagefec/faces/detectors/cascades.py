@@ -34,7 +34,7 @@ class HaarDetector:
     name = "haar"
     version = "frontalface_alt2-1"
 
-    def __init__(self, min_score: float | None = None):
+    def __init__(self, min_score: float | None = None) -> None:
         path = haar_file()
         if path is None:
             raise UserError(
@@ -67,7 +67,7 @@ class LbpDetector:
     name = "lbp"
     version = "lbpcascade_frontalface-1"
 
-    def __init__(self, min_score: float | None = None):
+    def __init__(self, min_score: float | None = None) -> None:
         # Only who asks for it pays for the import.
         from skimage.data import lbp_frontal_face_cascade_filename
         from skimage.feature import Cascade

@@ -51,7 +51,7 @@ class FacedDetector:
 
     name = "faced"
 
-    def __init__(self, min_score: float | None = None, model_dir: str | os.PathLike | None = None):
+    def __init__(self, min_score: float | None = None, model_dir: str | os.PathLike | None = None) -> None:
         self.min_score = checked_min_score(self.name, min_score, 0.0, 1.0, default=0.7)
         paths = find_files(model_dir)
         if paths is None:
@@ -122,7 +122,7 @@ _NMS_IOU = 0.2
 class _Graph:
     """A frozen graph from a square RGB picture to a few small tensors."""
 
-    def __init__(self, path: Path, side_px: int, outputs: Sequence[str], n_values: int):
+    def __init__(self, path: Path, side_px: int, outputs: Sequence[str], n_values: int) -> None:
         with quiet_imports():
             import tensorflow as tf
 

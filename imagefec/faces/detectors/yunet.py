@@ -48,7 +48,7 @@ class YunetDetector:
 
     name = "yunet"
 
-    def __init__(self, min_score: float | None = None, model_dir: str | os.PathLike | None = None):
+    def __init__(self, min_score: float | None = None, model_dir: str | os.PathLike | None = None) -> None:
         self.min_score = checked_min_score(self.name, min_score, 0.0, 1.0, default=0.7)
         if not runs_here():
             raise UserError(

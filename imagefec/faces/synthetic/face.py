@@ -16,7 +16,7 @@ _SHADE_PX = 52  # shading is soft, so a quarter of the resolution serves
 class _Brush:
     """Draws shapes given in head units on a canvas."""
 
-    def __init__(self, canvas: np.ndarray, centre: tuple[float, float], unit_px: float):
+    def __init__(self, canvas: np.ndarray, centre: tuple[float, float], unit_px: float) -> None:
         self.canvas, self._centre, self._unit = canvas, np.array(centre), unit_px
 
     def points(self, xy: np.ndarray) -> np.ndarray:

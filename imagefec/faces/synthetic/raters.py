@@ -13,7 +13,7 @@ _SLIP = 0.16  # spread of one judgement's error, relative to the triplet's mean 
 class Raters:
     """A pool of raters with tastes of their own."""
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int) -> None:
         rng = np.random.default_rng([seed, 77])
         self.names = [f"rater{i:02d}" for i in range(_POOL)]
         self._weights = SALIENCE * np.exp(rng.normal(0, _TASTE, (_POOL, len(SALIENCE))))
