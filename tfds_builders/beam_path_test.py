@@ -78,7 +78,7 @@ def test_the_error_of_a_worker_reaches_the_user(tmp_path):
     shutil.copytree(DUMMY, tmp_path / "manual")
     path = next((tmp_path / "manual" / "faces").glob("*/*.png"))
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(Exception, match=rf"{path.name}: not a whole PNG file .*imagefec crop"):
+    with pytest.raises(Exception, match=rf"{path.name}: .*PNG.*imagefec crop"):
         build(tmp_path / "data", tmp_path / "manual", beam_options=PipelineOptions([]))
     assert not list((tmp_path / "data").glob("fec/triplets/*"))
 

@@ -49,12 +49,10 @@ def test_an_impossible_data_dir_is_a_user_error(tmp_path):
 def test_errors_of_other_files_are_not_changed(tmp_path):
     shutil.copytree(DUMMY, tmp_path / "manual")
     next((tmp_path / "manual" / "faces").glob("*/*.png")).unlink()
-    with pytest.raises(UserError, match=r"No such file or directory, though faces\.csv lists it"):
+    with pytest.raises(UserError, match=r"No such file or directory.*faces\.csv"):
         build(tmp_path / "data", tmp_path / "manual")
     (tmp_path / "manual" / "exclude.txt").mkdir()
-    with pytest.raises(
-        UserError, match=r"exclude\.txt: the list of what to exclude cannot be read"
-    ):
+    with pytest.raises(UserError, match=r"exclude\.txt: .*cannot be read"):
         build(tmp_path / "data", tmp_path / "manual")
 
 
