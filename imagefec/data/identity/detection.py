@@ -154,7 +154,7 @@ def crop_best_face(
     return PhotoOutcome(encode_png(face.face), "", sides, float(face.score), face.upscaled)
 
 
-def crop_photos(
+def crop_identity_photos(
     photos: Sequence[Photo], detector: Detector, boxes: Sequence[Box | None] | None = None
 ) -> Iterator[PhotoOutcome]:
     """Crops the faces of one identity's photos, in order; a file's second copy is dropped.

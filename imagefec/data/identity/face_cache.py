@@ -32,7 +32,7 @@ from imagefec.data.identity.detection import (
     FORMAT,
     DetectionSettings,
     IdentityFace,
-    crop_photos,
+    crop_identity_photos,
     identity_face,
 )
 from imagefec.data.identity.folders import Identity, list_photos
@@ -212,7 +212,7 @@ def _crop_identity(
     dropped, faces, offset = Counter(listed.dropped), [], 0
     # A cluster may give an identity to two workers at once; each writes its own temporary file.
     with files.atomic_open(stem.with_suffix(".pngs")) as file:
-        for photo, outcome in zip(photos, crop_photos(photos, _detector(settings), found)):
+        for photo, outcome in zip(photos, crop_identity_photos(photos, _detector(settings), found)):
             if outcome.png is None:
                 dropped[outcome.reason] += 1
                 continue
