@@ -18,7 +18,7 @@ from imagefec import files
 from imagefec.errors import UserError
 
 ABOUT = "about.json"  # in each cached folder: what it was built from
-_SAMPLE = 1 << 16  # bytes read of a file's start, middle and end for its fingerprint
+_SAMPLE_BYTES = 1 << 16  # read of a file's start, middle and end for its fingerprint
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 _log = logging.getLogger(__name__)
 
@@ -76,9 +76,11 @@ def fingerprint(paths: Iterable[Path]) -> str:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             digest.update(f"{path.name} {size}\n".encode())
-            for start in sorted({0, max(0, size - _SAMPLE) // 2, max(0, size - _SAMPLE)}):
+            for start in sorted(
+                {0, max(0, size - _SAMPLE_BYTES) // 2, max(0, size - _SAMPLE_BYTES)}
+            ):
                 file.seek(start)
-                digest.update(file.read(_SAMPLE))
+                digest.update(file.read(_SAMPLE_BYTES))
     return digest.hexdigest()
 
 
