@@ -168,23 +168,19 @@ def list_photos(identity: Identity, exclusion: Exclusion) -> ListedPhotos:
     except OSError:
         return found
     for entry in sorted(entries, key=lambda entry: entry.name):
-        if (
-            entry.name.startswith(".")
-            or Path(entry.name).suffix.lower() not in SUFFIXES
-            or _is_dir(entry)
-        ):
+        suffix = Path(entry.name).suffix.lower()
+        if entry.name.startswith(".") or suffix not in SUFFIXES or _is_dir(entry):
             found.stray_files += 1
-        elif not _is_text(entry.name):
+            continue
+        if not _is_text(entry.name):
             found.dropped[NOT_UTF8] += 1
-        else:
-            url = f"{identity.url}/{entry.name}"
-            id_ = face_id(identity.split, identity.name, entry.name)
-            if exclusion.excludes(id_, *names_of(url)):
-                found.dropped[EXCLUDED] += 1
-            else:
-                found.photos.append(
-                    Photo(entry.name, id_, url, Path(entry.path), *_state_of(entry))
-                )
+            continue
+        url = f"{identity.url}/{entry.name}"
+        id_ = face_id(identity.split, identity.name, entry.name)
+        if exclusion.excludes(id_, *names_of(url)):
+            found.dropped[EXCLUDED] += 1
+            continue
+        found.photos.append(Photo(entry.name, id_, url, Path(entry.path), *_state_of(entry)))
     return found
 
 
