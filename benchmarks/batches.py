@@ -80,9 +80,9 @@ def measure(
     folder: pathlib.Path, px: int, batch: int, source: str, seconds: float
 ) -> tuple[float, int]:
     """(images a second, bytes that a batch copies to the device)."""
+    from imagefec.data.samplers import TripletSampler
     from imagefec.training.config import UdaConfig
     from imagefec.training.input import FaceInput
-    from imagefec.training.samplers import TripletSampler
     from imagefec.training.step.mesh import all_devices
 
     if source.endswith("cold"):

@@ -27,7 +27,7 @@ import numpy as np
 from imagefec.errors import UserError
 from imagefec.faces import crop
 from imagefec.faces.detectors import Detection, Detector, make_detector
-from imagefec.faces.detectors.cascades import HaarDetector
+from imagefec.faces.detectors.haar import HaarDetector
 from imagefec.faces.photos import read_photo
 from imagefec.maths.geometry import Box, iou, to_pixels, whole_pixels
 
@@ -127,10 +127,10 @@ def portraits(folder: pathlib.Path, detectors: Sequence[Detector]) -> None:
         head=True,
     )
     cuts = [
-        crop.cut_patch(picture, crop.grown_box(MIDDLE, *picture.shape[1::-1]))
+        crop.crop_patch(picture, crop.grown_box(MIDDLE, *picture.shape[1::-1]))
         for picture in pictures
     ]
-    bare = [crop.cut_patch(picture, to_box(MIDDLE, *picture.shape[1::-1])) for picture in pictures]
+    bare = [crop.crop_patch(picture, to_box(MIDDLE, *picture.shape[1::-1])) for picture in pictures]
     for detector in detectors:
         whole, _ = _timed(lambda photo, detector=detector: detector.detect(photo), pictures)
         (in_grown, ms), (in_bare, _) = (

@@ -88,11 +88,11 @@ def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str) -> Callabl
 def _loop_step(px: int, n: int, d_hidden: int, views: int, _name: str) -> Callable[[int], None]:
     """Steps of FaceLoop as `trainer.train` makes it: a prefetch thread, statistics, monitor."""
     from imagefec.compat import training
+    from imagefec.data.samplers import TripletSampler
     from imagefec.training.config import DivergenceConfig, ScheduleConfig, TrainConfig
     from imagefec.training.input import FaceInput
     from imagefec.training.loop import FaceLoop
     from imagefec.training.monitor.divergence import TrainingMonitor
-    from imagefec.training.samplers import TripletSampler
     from imagefec.training.schedules import warmup_cosine
     from imagefec.training.step.mesh import all_devices
 

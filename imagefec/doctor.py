@@ -215,7 +215,7 @@ def _why_not(name: str, model_dir: str | os.PathLike | None) -> str | None:
     if name == "faced":  # making one imports TensorFlow
         if faced.find_files(model_dir) is not None:
             return None
-        return f"detector faced: {faced.missing(model_dir)}. {faced.how_to_get(model_dir)}"
+        return f"detector faced: {faced.missing_files(model_dir)}. {faced.how_to_get(model_dir)}"
     try:
         detectors.make_detector(name, None, model_dir)
     except (UserError, ImportError) as error:

@@ -98,6 +98,8 @@ def file_lock(path: Path, wait: bool = False) -> Iterator[None]:
         with contextlib.suppress(OSError):
             raise LockedError(path.read_text().strip() or "unknown") from None
         raise LockedError("unknown") from None
+    except NotImplementedError as error:  # filelock's answer where the file system has no locks
+        raise OSError(f"{path}: {error}") from error
     try:
         path.write_text(str(os.getpid()))
         yield

@@ -18,7 +18,7 @@ from imagefec import files
 from imagefec.data.crop.stage import crop_faces
 from imagefec.data.fetch.stage import fetch_photos
 from imagefec.errors import UserError
-from imagefec.faces.synthetic import render_world
+from imagefec.faces.synthetic import render_dataset
 from imagefec.fec import SPLITS, csv_file_name
 from imagefec.progress import progress
 
@@ -188,7 +188,7 @@ def _render_once(
     """
     if all(path.is_file() for path in csv_paths):
         return
-    render_world(
+    render_dataset(
         drawn,
         faces,
         identities,

@@ -26,11 +26,11 @@ def world(tmp_path_factory, no_model_files) -> World:
     from imagefec import quickstart
     from imagefec.data.crop.stage import crop_faces
     from imagefec.data.fetch.stage import fetch_photos
-    from imagefec.faces.synthetic import render_world
+    from imagefec.faces.synthetic import render_dataset
     from imagefec.fec import csv_file_name
 
     root = tmp_path_factory.mktemp("world")
-    manual = render_world(
+    manual = render_dataset(
         root / "fec", faces=300, identities=40, triplets=400, test_fraction=0.4, seed=5, workers=1
     )
     csv_paths = [manual / csv_file_name(split) for split in ("train", "test")]

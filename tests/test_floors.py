@@ -29,7 +29,7 @@ NEVER = {
     ("export", "training"),
 }  # refused although the floor would allow it
 GIN_HOMES = {"training/configurables.py"}
-TFDS_HOMES = {"data/store/datasets.py"}
+TFDS_HOMES = {"data/store/tfds_source.py"}
 
 
 def violations(package):
@@ -78,7 +78,7 @@ def _wrong_outsider(name, module):
     if (
         _is_of(module, "tensorflow_datasets") or _is_of(module, "tensorflow.data")
     ) and name not in TFDS_HOMES:
-        return f"uses {module}, whose home is data/store/datasets.py"
+        return f"uses {module}, whose home is data/store/tfds_source.py"
     return None
 
 
@@ -197,7 +197,7 @@ def test_a_planted_breach_is_caught(tmp_path, name, text):
         ),
         ("data/fetch.py", "from imagefec import __version__\nfrom . import ledger"),
         (
-            "data/store/datasets.py",
+            "data/store/tfds_source.py",
             "import tensorflow_datasets\nimport tensorflow as tf\n\ntf.data.Dataset",
         ),
         ("model/layers.py", "from imagefec.compat import tl"),

@@ -1,1 +1,1 @@
-"""TFDS dataset builders, one package folder a dataset; nothing in imagefec imports them."""
+"""TFDS dataset builders, one package folder per dataset; nothing in imagefec imports them."""

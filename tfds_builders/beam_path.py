@@ -1,8 +1,8 @@
-"""How any builder's examples are made: one after the other here, or by Apache Beam where its user asks for it.
+"""How builders make examples: one after the other in this process or, on request, with Apache Beam.
 
-`tfds build` asks with --beam_pipeline_options, Python with DownloadConfig's beam_options or
-beam_runner; else Beam is not used. Functions passed here are then pickled and run on workers: what
-they hold must be small, and importable there.
+`tfds build` requests Beam by --beam_pipeline_options, Python code by DownloadConfig's beam_options
+or beam_runner. The functions passed here are then pickled and run on workers: they must be small,
+and importable there.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
+_Mixin: Any = object  # typed as Any: the mixin calls methods of the builder class it is mixed into
 
-class BeamWhereAsked:
-    """Put before tfds.core.GeneratorBasedBuilder: `self.beam` tells whether and how Beam was asked for.
+
+class BeamWhereAsked(_Mixin):
+    """Mixin before tfds.core.GeneratorBasedBuilder that makes examples with Beam on request.
 
     Attributes:
-      beam: the DownloadConfig with Beam's options or runner, where there are any, else None.
+      beam: the DownloadConfig with Beam's options or runner; None if Beam was not requested.
     """
 
     beam: tfds.download.DownloadConfig | None = None
@@ -25,51 +27,52 @@ class BeamWhereAsked:
     def _download_and_prepare(
         self, dl_manager: Any, download_config: tfds.download.DownloadConfig
     ) -> None:
-        asked = download_config.beam_options is not None or download_config.beam_runner is not None
-        self.beam = download_config if asked else None
+        config = download_config
+        requested = config.beam_options is not None or config.beam_runner is not None
+        self.beam = config if requested else None
         super()._download_and_prepare(dl_manager, download_config)
 
     def examples(
         self,
         source: Any,
-        list_work: Callable[[Any], Iterable[Any]],
-        do_work: Callable[[Any], tuple],
+        plan: Callable[[Any], Iterable[Any]],
+        make: Callable[[Any], tuple],
     ) -> Any:
-        """The examples of a split, as TFDS takes them: an iterator, or a Beam transform.
+        """The examples of a split as TFDS takes them: an iterator, or a Beam transform.
 
         Args:
-          source: what the work is listed from; with Beam it goes to one worker.
-          list_work: source -> its items of work, small ones, in passing.
-          do_work: an item -> (key, example); with Beam the items are spread over all workers.
+          source: what is planned from; Beam sends it to one worker.
+          plan: source -> work items, small and lazy.
+          make: a work item -> (key, example); Beam spreads the items over all workers.
         """
         if not self.beam:
-            return map(do_work, list_work(source))
+            return map(make, plan(source))
         import apache_beam as beam
 
         return (
             beam.Create([source], reshuffle=False)
-            | "ListWork" >> beam.FlatMap(list_work)
-            | "SpreadWork" >> beam.Reshuffle()
-            | "MakeExamples" >> beam.Map(do_work)
+            | "Plan" >> beam.FlatMap(plan)
+            | "Spread" >> beam.Reshuffle()
+            | "MakeExamples" >> beam.Map(make)
         )
 
 
 def run_each(
-    asked: tfds.download.DownloadConfig, do: Callable[[Any], None], items: Iterable[Any]
+    config: tfds.download.DownloadConfig, do: Callable[[Any], None], items: Iterable[Any]
 ) -> Iterator[None]:
-    """Does something to every item in a Beam pipeline of its own, and yields once an item when all is done.
+    """Calls a function for every item in a Beam pipeline; yields once per item when all are done.
 
     Args:
-      asked: `BeamWhereAsked.beam`.
-      do: what to do, for its effects on files that all workers see; it may come twice for an item.
-      items: to do it to.
+      config: `BeamWhereAsked.beam`.
+      do: acts on files that all workers see; Beam may call it twice for an item.
+      items: its arguments.
     """
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
     items = list(items)
     with beam.Pipeline(
-        runner=asked.beam_runner, options=asked.beam_options or PipelineOptions()
+        runner=config.beam_runner, options=config.beam_options or PipelineOptions()
     ) as pipeline:
-        _ = pipeline | beam.Create(items) | "SpreadWork" >> beam.Reshuffle() | "Do" >> beam.Map(do)
+        _ = pipeline | beam.Create(items) | "Spread" >> beam.Reshuffle() | "Do" >> beam.Map(do)
     yield from (None for _ in items)

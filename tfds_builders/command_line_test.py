@@ -1,4 +1,4 @@
-"""`tfds build` from a shell: by Beam, and killed with kill -9; the files are the same, byte for byte."""
+"""`tfds build` from a shell, with Beam and after kill -9: the files are the same, byte for byte."""
 
 import os
 import shutil
@@ -22,14 +22,14 @@ TRAIN = "faceexp-comparison-data-train-public.csv"
 
 @pytest.fixture(scope="module", autouse=True)
 def no_model_files(tmp_path_factory):
-    """What "auto" means must not depend on who runs the test."""
+    """The detector that "auto" chooses must not depend on the user's model files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMAGEFEC_MODELS", str(tmp_path_factory.mktemp("models")))
         yield
 
 
 def tfds_build(name, manual_dir, data_dir, *flags):
-    """The command line, as a group of processes that runs."""
+    """Starts the command line as a process group of its own."""
     launch = "from tensorflow_datasets.scripts.cli.main import launch_cli; launch_cli()"
     return subprocess.Popen(
         [
@@ -50,17 +50,17 @@ def tfds_build(name, manual_dir, data_dir, *flags):
 
 
 def wait_for(process):
-    said, _ = process.communicate()
-    assert process.returncode == 0, said
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
 
 
 def kill_when(process, data_dir, pattern):
-    """Kills the whole group as soon as a file of that pattern is there."""
+    """Kills the process group as soon as a file of that pattern exists."""
     while not list(data_dir.glob(pattern)) and process.poll() is None:
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGKILL)
-    said, _ = process.communicate()
-    assert process.returncode == -signal.SIGKILL, f"ended before it could be killed: {said}"
+    output, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL, f"ended before it could be killed: {output}"
 
 
 def build_here(name, manual_dir, data_dir, config):
@@ -71,14 +71,14 @@ def build_here(name, manual_dir, data_dir, config):
 
 
 def files_of(data_dir, name):
-    """All files of a dataset, its records and what tells of them."""
+    """All files of a dataset, its records and their metadata."""
     folder = data_dir / name
     files = {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file()
     }
-    # `tfds build` imports the builder by another name than we do.
+    # `tfds build` imports the builder under another name than this process does.
     return {
         path: content.replace(b'"moduleName": "tfds_builders.', b'"moduleName": "')
         for path, content in files.items()
@@ -86,7 +86,7 @@ def files_of(data_dir, name):
 
 
 @pytest.mark.parametrize(("name", "config"), [("fec", "index"), ("vggface2", "triplets")])
-def test_beam_s_files_are_those_of_a_build_in_one_process(name, config, tmp_path):
+def test_files_built_with_beam_are_those_built_in_one_process(name, config, tmp_path):
     manual = FOLDER / name / "dummy_data"
     beam = tfds_build(
         name,
@@ -102,11 +102,11 @@ def test_beam_s_files_are_those_of_a_build_in_one_process(name, config, tmp_path
     assert first == second
 
 
-def test_a_build_of_fec_killed_twice_ends_as_one_that_never_was(tmp_path):
+def test_a_build_of_fec_killed_twice_ends_as_one_that_was_not(tmp_path):
     manual, data = tmp_path / "manual", tmp_path / "killed"
     shutil.copytree(FOLDER / "fec" / "dummy_data" / "faces", manual / "faces")
     rows = (FOLDER / "fec" / "dummy_data" / TRAIN).read_text()
-    (manual / TRAIN).write_text(rows * 300)  # work for some seconds
+    (manual / TRAIN).write_text(rows * 300)  # takes some seconds
     kill_when(
         tfds_build("fec", manual, data, "--config=triplets"), data, "fec/triplets/incomplete.*"
     )
@@ -115,37 +115,35 @@ def test_a_build_of_fec_killed_twice_ends_as_one_that_never_was(tmp_path):
         data,
         "fec/triplets/incomplete.*/fec-train.tfrecord*",
     )
-    assert len(list(data.glob("fec/triplets/*"))) == 1 and not list(
-        data.glob("fec/triplets/1*")
-    )  # the second's leavings
+    # Only the second build's partial dataset is left.
+    assert len(list(data.glob("fec/triplets/*"))) == 1
+    assert not list(data.glob("fec/triplets/1*"))
     again = tfds_build("fec", manual, data, "--config=triplets")
-    build_here("fec", manual, tmp_path / "whole", "triplets")
+    build_here("fec", manual, tmp_path / "expected", "triplets")
     wait_for(again)
-    assert files_of(data, "fec") == files_of(tmp_path / "whole", "fec")
+    assert files_of(data, "fec") == files_of(tmp_path / "expected", "fec")
     assert [path.name for path in data.glob("fec/triplets/*")] == ["1.1.0"]
 
 
 @pytest.fixture
 def many(tmp_path):
-    """Eighty people of four photos each, work for a second or two: dummy_data's, lighter and darker."""
+    """80 identities of 4 photos each, dummy_data's at other brightness: takes a second or two."""
     photos = [
         cv2.imread(str(path))
         for path in sorted((FOLDER / "vggface2" / "dummy_data").glob("t*/*/0001_01.jpg"))
     ]
-    for person in range(80):
-        folder = tmp_path / "many" / "train" / f"Ж{person:02d}"
+    for number in range(80):
+        folder = tmp_path / "many" / "train" / f"Ж{number:02d}"
         folder.mkdir(parents=True)
         for n in range(4):
             shade = cv2.convertScaleAbs(
-                photos[person % len(photos)], alpha=1 - 0.005 * person, beta=6 * n
+                photos[number % len(photos)], alpha=1 - 0.005 * number, beta=6 * n
             )
             cv2.imwrite(str(folder / f"{n}.png"), shade)
     return tmp_path / "many"
 
 
-def test_a_killed_build_of_vggface2_goes_on_where_it_was_and_ends_as_one_that_never_was(
-    many, tmp_path
-):
+def test_a_killed_build_of_vggface2_resumes_and_ends_as_one_that_was_not(many, tmp_path):
     config = '--config={"name": "few", "n_triplets": 50, "seed": 3}'
     data = tmp_path / "killed"
     kill_when(
@@ -155,16 +153,16 @@ def test_a_killed_build_of_vggface2_goes_on_where_it_was_and_ends_as_one_that_ne
         path: path.stat().st_mtime_ns
         for path in data.glob("downloads/vggface2_faces/*/train/*.json")
     }
-    assert 0 < len(done) < 80, "killed before or after the cutting"
+    assert 0 < len(done) < 80, "killed before or after cropping"
     again = tfds_build("vggface2", many, data, config)
     build_here(
         "vggface2",
         many,
-        tmp_path / "whole",
+        tmp_path / "expected",
         vggface2_dataset_builder.Config(name="few", n_triplets=50, seed=3),
     )
     wait_for(again)
     assert {path: path.stat().st_mtime_ns for path in done} == done
-    first, second = (files_of(tmp_path / way, "vggface2") for way in ("whole", "killed"))
+    first, second = (files_of(tmp_path / way, "vggface2") for way in ("expected", "killed"))
     assert len([path for path in first if ".tfrecord" in path]) == 1
     assert first == second

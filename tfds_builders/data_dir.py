@@ -1,4 +1,4 @@
-"""Where any builder writes: what a killed build left is deleted, and a disk that cannot be written is told in a sentence."""
+"""Where builders write: deletes what killed builds left, explains a disk that cannot be written."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from absl import logging
 
 from imagefec.errors import UserError
 
+_Mixin: Any = object  # typed as Any: the mixin calls methods of the builder class it is mixed into
 
-class TidyDataDir:
-    """Put before tfds.core.GeneratorBasedBuilder, which writes to a folder incomplete.XXXXXX_VERSION and renames it at the end.
 
-    That folder is locked while it is written to; of a build that was killed it would stay, and take
-    as much room as the dataset.
+class TidyDataDir(_Mixin):
+    """Mixin before tfds.core.GeneratorBasedBuilder that leaves no partial datasets behind.
+
+    TFDS writes to a folder incomplete.XXXXXX_VERSION and renames it at the end. A killed build
+    leaves that folder, which takes as much room as the dataset. Running builds lock theirs.
     """
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
@@ -34,17 +36,18 @@ class TidyDataDir:
             raise
         except Exception as error:
             root = os.fspath(self.data_dir_root)
-            reason = _trouble_with(root, error)
+            reason = _write_error(root, error)
             if reason is None:
                 raise
             raise UserError(
-                f"{root}: the dataset cannot be written ({reason}). Make room, up to twice the size of the dataset, or give "
-                "another --data_dir. What was half-written is deleted: the same command starts anew."
+                f"{root}: the dataset cannot be written ({reason}). Make room, up to twice the "
+                "dataset's size, or give another --data_dir. The partial dataset is deleted: the "
+                "same command starts again."
             ) from error
 
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         folder = Path(self.data_dir)
-        if not folder.is_dir():  # in a bucket of a cloud
+        if not folder.is_dir():  # in cloud storage
             super()._download_and_prepare(*args, **kwargs)
             return
         with _locked(folder):
@@ -57,21 +60,24 @@ class TidyDataDir:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
+    # Locks the folder itself: files.file_lock's file would become part of the dataset when TFDS
+    # renames the folder, or, beside it, stay in data_dir.
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
-        os.close(lock)  # and so does the system where the process is killed
+        os.close(lock)  # frees it, as the system does if the process is killed
 
 
-def _trouble_with(root: str, error: BaseException) -> str | None:
-    """What the first error of a chain of causes says that is about a file in root; TensorFlow's begin with its path."""
+def _write_error(root: str, error: BaseException | None) -> str | None:
+    """The first error about a file in root, of an error and its causes; None if there is none."""
     import tensorflow as tf
 
     while error is not None:
         if isinstance(error, OSError) and error.strerror and str(error.filename).startswith(root):
             return f"{error.strerror}: {error.filename}"
+        # TensorFlow's messages begin with the file's path.
         if isinstance(error, tf.errors.OpError) and error.message.startswith(root):
             return error.message
         error = error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""What a builder says of a disk that cannot be written, and what it leaves alone."""
+"""Builders on a disk that cannot be written, and beside killed and running builds."""
 
 import fcntl
 import os
@@ -22,7 +22,7 @@ def build(data_dir, manual_dir=DUMMY):
     )
 
 
-def test_a_full_disk_is_told_in_a_sentence_and_leaves_nothing_half_written(tmp_path):
+def test_a_full_disk_is_a_user_error_and_leaves_no_partial_dataset(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # train's file grows larger
     try:
@@ -37,7 +37,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_leaves_nothing_half_written(tmp_p
     build(tmp_path)
 
 
-def test_a_data_dir_that_cannot_be_is_told_in_a_sentence(tmp_path):
+def test_an_impossible_data_dir_is_a_user_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(
         UserError,
@@ -46,19 +46,17 @@ def test_a_data_dir_that_cannot_be_is_told_in_a_sentence(tmp_path):
         build(tmp_path / "file")
 
 
-def test_an_error_of_other_files_stays_what_it_is(tmp_path):
+def test_errors_of_other_files_are_not_changed(tmp_path):
     shutil.copytree(DUMMY, tmp_path / "manual")
     next((tmp_path / "manual" / "faces").glob("*/*.png")).unlink()
-    with pytest.raises(UserError, match=r"No such file or directory, though faces\.csv lists it"):
+    with pytest.raises(UserError, match=r"No such file or directory.*faces\.csv"):
         build(tmp_path / "data", tmp_path / "manual")
     (tmp_path / "manual" / "exclude.txt").mkdir()
-    with pytest.raises(
-        UserError, match=r"exclude\.txt: the list of what to exclude cannot be read"
-    ):
+    with pytest.raises(UserError, match=r"exclude\.txt: .*cannot be read"):
         build(tmp_path / "data", tmp_path / "manual")
 
 
-def test_what_a_killed_build_left_is_deleted_and_a_running_one_s_folder_is_not(tmp_path):
+def test_a_killed_build_s_folder_is_deleted_and_a_running_one_s_is_not(tmp_path):
     names = "incomplete.KILLED_1.1.0", "incomplete.OTHERS_9.9.9", "incomplete.RUNNER_1.1.0"
     for name in names:
         (tmp_path / "fec" / "triplets" / name).mkdir(parents=True)

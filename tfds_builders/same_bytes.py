@@ -1,4 +1,4 @@
-"""A TFDS writer whose files are the same, byte for byte, on every build; used by all builders here."""
+"""A TFDS writer whose files are identical on every build; all builders here use it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from tensorflow_datasets.proto import tf_example_pb2
 class SameBytesWriter(writer.ExampleWriter):
     """Writes an example's features in a fixed order.
 
-    TFDS serialises them in the order of protobuf's hash map, which differs from process to process;
-    two builds of the same data would then differ in every file.
+    TFDS serialises them in the order of protobuf's hash map, which differs from process to process,
+    so two builds of the same data would differ in every file.
     """
 
     def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> Any:
+        """As ExampleWriter's."""
         parse = tf_example_pb2.Example.FromString
         return super().write(
             path,

@@ -1,0 +1,1 @@
+"""Faces: photos, detectors, crops and synthetic faces."""

@@ -1,17 +1,17 @@
-"""From a photo and a box to a 128 px face, the same way for dataset and webcam; opens no files."""
+"""From a photo and a box to a 128 px face, the same for dataset and webcam; opens no files."""
 
 import hashlib
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from imagefec.faces import opencv
 from imagefec.faces.detectors.protocol import Detection, Detector
 from imagefec.maths import geometry
 from imagefec.maths.geometry import Box
 
 FACE_PX = 128
-MIN_BOX_PX = 16  # a grown box with a shorter side than this shows no expression
+MIN_BOX_PX = 16  # expressions cannot be seen in a grown box with a shorter side
 
 BOX_TOO_SMALL = "box too small"
 NO_FACE = "no face found"
@@ -21,9 +21,11 @@ NO_FACE = "no face found"
 class FaceCrop:
     """What became of one box: a face, or the reason why there is none.
 
-    `face` is uint8 [128, 128, 3] RGB, None where dropped; `reason` is "" where kept; `score` is the
-    detector's, None where it found nothing; `upscaled` says that the patch's longer side was below
-    128 px.
+    Attributes:
+      face: uint8 [128, 128, 3] RGB; None if the box was dropped.
+      reason: why it was dropped; "" if it was not.
+      score: the detector's; None if it found no face.
+      upscaled: whether the patch's longer side was below 128 px.
     """
 
     face: np.ndarray | None
@@ -33,12 +35,12 @@ class FaceCrop:
 
 
 def crop_face(photo: np.ndarray, box: Box, detector: Detector) -> FaceCrop:
-    """Grows a box, looks for a face in it, and cuts it out as a standard face.
+    """Grows a box, detects a face in it, and crops it to 128 px.
 
     Args:
       photo: uint8 [height, width, 3] RGB.
       box: fractions of the photo.
-      detector: must report a face in the grown box, else the box is dropped.
+      detector: must find a face in the grown box, else the box is dropped.
 
     Raises:
       ValueError: photo is not uint8 [height, width, 3].
@@ -47,7 +49,7 @@ def crop_face(photo: np.ndarray, box: Box, detector: Detector) -> FaceCrop:
     grown = grown_box(box, width, height)
     if min(grown.width, grown.height) < MIN_BOX_PX:
         return FaceCrop(None, BOX_TOO_SMALL, None, False)
-    patch = cut_patch(photo, grown)
+    patch = crop_patch(photo, grown)
     found = find_face(detector, patch)
     if found is None:
         return FaceCrop(None, NO_FACE, None, False)
@@ -56,38 +58,42 @@ def crop_face(photo: np.ndarray, box: Box, detector: Detector) -> FaceCrop:
 
 
 def crop_detection(photo: np.ndarray, detection: Detection) -> FaceCrop:
-    """Cuts out a face that a detector found in a whole photo, as `crop_face` cuts the dataset's.
+    """Crops a face that a detector found in a photo, as `crop_face` crops the dataset's.
 
     Args:
       photo: uint8 [height, width, 3] RGB.
       detection: its box in pixels of the photo.
 
     Returns:
-      FaceCrop with a face, however small the box is: whoever found it has decided that it is one.
+      FaceCrop with a face, however small the box: the caller has accepted the detection.
     """
     height, width = photo.shape[:2]
-    box = detection.box
-    share = geometry.to_fractions(box, width, height)
-    face, upscaled = letterbox(cut_patch(photo, grown_box(share, width, height)))
+    box = geometry.to_fractions(detection.box, width, height)
+    face, upscaled = letterbox(crop_patch(photo, grown_box(box, width, height)))
     return FaceCrop(face, "", detection.score, upscaled)
 
 
 def grown_box(box: Box, width: int, height: int) -> Box:
-    """The part of an image that becomes a face: grown by 15 %, clipped, squared where the image allows.
+    """The part of an image that becomes a face: grown by 15 %, clipped, squared if there is room.
 
     Args:
       box: fractions of the image.
-      width, height: of the image, pixels.
+      width: of the image, pixels.
+      height: of the image, pixels.
 
     Returns:
-      Box of whole pixels (ints), inside the image.
+      Box of integer pixels, inside the image.
     """
     wanted = geometry.clip(geometry.to_pixels(geometry.grow(box), width, height), width, height)
     return geometry.whole_pixels(geometry.square(wanted, width, height), width, height)
 
 
-def cut_patch(photo: np.ndarray, box: Box) -> np.ndarray:
-    """Cuts out a box of whole pixels, as a copy that does not hold on to the photo.
+def crop_patch(photo: np.ndarray, box: Box) -> np.ndarray:
+    """Copies the pixels of a box, so that the photo can be freed.
+
+    Args:
+      photo: uint8 [height, width, 3].
+      box: integer pixels.
 
     Raises:
       ValueError: the box is empty or leaves the photo.
@@ -99,24 +105,24 @@ def cut_patch(photo: np.ndarray, box: Box) -> np.ndarray:
 
 
 def find_face(detector: Detector, patch: np.ndarray) -> Detection | None:
-    """The best face that spans at least half of a grown crop, None if there is none."""
+    """The highest-scoring face that spans at least half of a grown box; None if there is none."""
     found = detector.detect(patch, smallest=0.5)
     return found[0] if found else None
 
 
 def letterbox(patch: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Scales a patch to 128 px, its aspect kept, and pads what is not square with gaussian noise.
+    """Scales a patch to 128 px, preserving its aspect ratio, and pads it with Gaussian noise.
 
-    The noise has each channel's own mean and standard deviation in the patch (the latter held in
-    [16, 64], so that even a flat patch gets real noise), and a seed made from the patch's content:
-    the same patch gives the same bytes.
+    The noise has each channel's mean and standard deviation in the patch, the latter clipped to
+    [16, 64], so that even a flat patch gets noise. Its seed is derived from the patch: the same
+    patch gives the same bytes.
 
     Args:
       patch: uint8 [h, w, 3] RGB.
 
     Returns:
-      (face, upscaled): face uint8 [128, 128, 3] RGB; upscaled True where the patch's longer side
-        was below 128.
+      (face, upscaled): face uint8 [128, 128, 3] RGB; upscaled True if the patch's longer side was
+      below 128.
 
     Raises:
       ValueError: patch is not uint8 [h, w, 3] with at least one pixel.
@@ -126,12 +132,7 @@ def letterbox(patch: np.ndarray) -> tuple[np.ndarray, bool]:
     height, width = patch.shape[:2]
     longer = max(height, width)
     new_width, new_height = (max(round(side * FACE_PX / longer), 1) for side in (width, height))
-    if longer == FACE_PX:
-        scaled = patch
-    else:
-        # INTER_AREA averages when it shrinks; when it enlarges it only repeats pixels.
-        interpolation = cv2.INTER_AREA if longer > FACE_PX else cv2.INTER_CUBIC
-        scaled = cv2.resize(patch, (new_width, new_height), interpolation=interpolation)
+    scaled = opencv.resize(patch, new_width, new_height)
     upscaled = longer < FACE_PX
     if (new_height, new_width) == (FACE_PX, FACE_PX):
         return np.ascontiguousarray(scaled), upscaled

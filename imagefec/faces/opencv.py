@@ -1,4 +1,4 @@
-"""OpenCV's settings that every caller must choose alike: how to resize, and on how many threads."""
+"""Settings of OpenCV that every caller must share: how to resize, and on how many threads."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,17 +8,18 @@ import numpy as np
 
 
 def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resizes an image: averaged by area if it shrinks, bicubic if it grows; unchanged at its own size.
+    """Resizes an image: averages by area if it shrinks, else interpolates bicubically.
 
-    INTER_AREA only repeats pixels when it enlarges, and bicubic skips pixels when it shrinks.
+    INTER_AREA only repeats pixels when it enlarges, and bicubic interpolation skips pixels when it
+    shrinks. The longer side decides which of the two it is.
 
     Args:
-      image: uint8 [h, w, 3].
+      image: uint8 [h, w, 3] or [h, w].
       width: of the result, pixels.
       height: of the result, pixels.
 
     Returns:
-      uint8 [height, width, 3].
+      uint8 [height, width, 3] or [height, width]; the image itself if it has that size.
     """
     if image.shape[:2] == (height, width):
         return image
@@ -29,7 +30,7 @@ def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 @contextlib.contextmanager
 def single_thread() -> Iterator[None]:
-    """Keeps OpenCV on one thread meanwhile: a face is too small to share, starting threads costs more."""
+    """Limits OpenCV to one thread in the block: for small images, starting threads costs more."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

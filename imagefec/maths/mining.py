@@ -1,6 +1,6 @@
 """Triplet losses mined inside a batch of labelled identities; distances are in losses.py.
 
-The batches are P x K: P identities with K faces each (data/identity samples them). Any labels work.
+The batches are P x K: P identities with K faces each (data/samplers.py). Any labels work.
 """
 
 import jax

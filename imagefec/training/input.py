@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from imagefec.data.store.triplets import shuffled_forever
+from imagefec.data.samplers import shuffled_forever
 from imagefec.errors import UserError
 from imagefec.training.config import UdaConfig
 from imagefec.training.step.mesh import global_batch, local_slice, replicated

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from imagefec.compat import shapes, tl, training
+from imagefec.data.samplers import IdentitySampler, TripletSampler
 from imagefec.data.store import datasets
 from imagefec.errors import UserError
 from imagefec.model import ImageFEC, checkpoint
@@ -35,7 +36,6 @@ from imagefec.training.monitor.divergence import TrainingMonitor
 from imagefec.training.monitor.evaluation import SplitEvaluation
 from imagefec.training.monitor.progress import Reporter
 from imagefec.training.monitor.signals import stop_on_signals
-from imagefec.training.samplers import IdentitySampler, TripletSampler
 from imagefec.training.step.compilation_cache import cache_compilations
 from imagefec.training.step.mesh import all_devices, is_chief
 from imagefec.training.step.objectives import Objective, faces_per_label, takes_triplets

@@ -11,11 +11,11 @@ def draw(verbs: Any) -> None:
     """Adds `draw`."""
 
     def run(arguments: argparse.Namespace) -> Any:
-        from imagefec.faces.synthetic import render_world
+        from imagefec.faces.synthetic import render_dataset
         from imagefec.progress import progress
 
         with progress("draw", unit="photos") as bar:
-            return render_world(
+            return render_dataset(
                 arguments.OUT,
                 arguments.faces,
                 arguments.identities,

@@ -1,3 +1,5 @@
+"""Crops: from a photo and a box to a 128 px face."""
+
 import numpy as np
 import pytest
 import skimage.data
@@ -27,17 +29,17 @@ def test_a_tall_box_in_a_wide_photo_becomes_square():
 
 
 @given(st.tuples(*[st.floats(0, 1)] * 4), st.integers(1, 2000), st.integers(1, 2000))
-def test_every_grown_box_can_be_cut(sides, width, height):
+def test_every_grown_box_can_be_cropped(sides, width, height):
     left, right = sorted(sides[:2])
     top, bottom = sorted(sides[2:])
     grown = crop.grown_box(Box(left, right, top, bottom), width, height)
-    patch = crop.cut_patch(np.broadcast_to(np.uint8(0), (height, width, 3)), grown)
+    patch = crop.crop_patch(np.broadcast_to(np.uint8(0), (height, width, 3)), grown)
     assert patch.shape == (grown.height, grown.width, 3) and patch.size > 0
 
 
-def test_a_cut_is_the_photos_pixels_and_no_view_of_them():
+def test_a_patch_is_a_copy_of_the_photos_pixels():
     photo = noise_patch(20, 30)
-    patch = crop.cut_patch(photo, Box(5, 15, 2, 9))
+    patch = crop.crop_patch(photo, Box(5, 15, 2, 9))
     np.testing.assert_array_equal(patch, photo[2:9, 5:15])
     assert not np.shares_memory(patch, photo)
 
@@ -45,12 +47,12 @@ def test_a_cut_is_the_photos_pixels_and_no_view_of_them():
 @pytest.mark.parametrize(
     "box", [Box(-1, 5, 0, 5), Box(0, 31, 0, 5), Box(4, 4, 0, 5), Box(0, 5, 0, 21)]
 )
-def test_a_cut_outside_the_photo_is_a_callers_bug(box):
+def test_a_box_outside_the_photo_is_a_callers_bug(box):
     with pytest.raises(ValueError, match="leaves the photo of 30 x 20"):
-        crop.cut_patch(noise_patch(20, 30), box)
+        crop.crop_patch(noise_patch(20, 30), box)
 
 
-def test_a_patch_of_128_pixels_passes_unchanged():
+def test_a_patch_of_128_pixels_is_not_changed():
     patch = noise_patch(128, 128)
     face, upscaled = crop.letterbox(patch)
     np.testing.assert_array_equal(face, patch)
@@ -64,12 +66,12 @@ def test_shrinking_averages_pixels():
     assert np.abs(face - means).max() <= 0.5 and not upscaled
 
 
-def test_a_smaller_patch_is_enlarged_and_says_so():
+def test_a_smaller_patch_is_upscaled_and_marked():
     face, upscaled = crop.letterbox(np.full((40, 40, 3), (10, 100, 200), np.uint8))
     assert upscaled and (face == (10, 100, 200)).all()
 
 
-def test_aspect_is_kept_and_the_rest_is_noise():
+def test_the_aspect_ratio_is_preserved_and_the_rest_is_noise():
     # 256 x 64 scales to 128 x 32: 48 columns of padding on each side
     patch = np.full((256, 64, 3), (200, 100, 50), np.uint8)
     face, _ = crop.letterbox(patch)
@@ -106,12 +108,12 @@ def test_every_patch_becomes_a_face(height, width):
 @pytest.mark.parametrize(
     "patch", [np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3))]
 )
-def test_what_is_no_patch_is_a_callers_bug(patch):
+def test_another_shape_or_dtype_is_a_callers_bug(patch):
     with pytest.raises(ValueError, match="patch must be uint8"):
         crop.letterbox(patch)
 
 
-def test_a_face_is_cut_where_one_is_found():
+def test_a_box_with_a_face_becomes_a_face():
     found = crop.crop_face(skimage.data.astronaut(), ASTRONAUT_FACE, make_detector("auto"))
     assert found.face.shape == (128, 128, 3) and found.reason == "" and not found.upscaled
     assert found.score > 0
@@ -124,31 +126,21 @@ def test_a_box_without_a_face_is_dropped():
     assert found == crop.FaceCrop(None, "no face found", None, False)
 
 
-def test_a_detection_is_cut_as_the_datasets_boxes_are():
+def test_a_detection_is_cropped_as_the_datasets_boxes_are():
     photo = skimage.data.astronaut()
-    box = Box(
-        *(
-            side * 512
-            for side in (
-                ASTRONAUT_FACE.left,
-                ASTRONAUT_FACE.right,
-                ASTRONAUT_FACE.top,
-                ASTRONAUT_FACE.bottom,
-            )
-        )
-    )
+    box = Box(*(side * 512 for side in ASTRONAUT_FACE.sides))
     found = crop.crop_detection(photo, Detection(box, 0.75))
     expected = crop.crop_face(photo, ASTRONAUT_FACE, make_detector("none"))
     np.testing.assert_array_equal(found.face, expected.face)
     assert (found.reason, found.score, found.upscaled) == ("", 0.75, expected.upscaled)
 
 
-def test_a_small_detection_is_a_face_all_the_same():
+def test_a_small_detection_becomes_a_face_too():
     found = crop.crop_detection(noise_patch(100, 200), Detection(Box(-3.0, 5.5, 90.2, 99.0), 0.5))
     assert found.face.shape == (128, 128, 3) and found.upscaled
 
 
-def test_a_tiny_box_is_dropped_before_anyone_looks():
+def test_a_tiny_box_is_dropped_without_detection():
     # 13 px grow to 14.95
     found = crop.crop_face(noise_patch(100, 100), Box(0.2, 0.33, 0.2, 0.33), make_detector("none"))
     assert found.reason == "box too small"

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
+from imagefec.data.samplers import TripletSampler, triplet_batches
 from imagefec.data.store import datasets
 from imagefec.errors import UserError
 from imagefec.training.config import UdaConfig
 from imagefec.training.input import FaceInput, Prefetched
-from imagefec.training.samplers import TripletSampler
 from imagefec.training.step.mesh import all_devices
 
 
@@ -54,7 +54,7 @@ def same(some, others):
 
 
 def test_batches_are_those_of_triplet_batches_with_vote_counts(data):
-    expected = itertools.islice(datasets.triplet_batches(data, 4, seed=5), 20)
+    expected = itertools.islice(triplet_batches(data, 4, seed=5), 20)
     votes_of = {
         tuple(row): votes for row, votes in zip(data.triplets.tolist(), data.vote_counts.tolist())
     }

@@ -1,4 +1,4 @@
-"""The `vggface2` dataset for TFDS: configs, features, splits, metadata; examples come from imagefec.data.identity.identity_examples."""
+"""The `vggface2` dataset for TFDS: configs, features, metadata; examples: identity_examples.py."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from tfds_builders.same_bytes import SameBytesWriter
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class Config(tfds.core.BuilderConfig):
-    """What is built of the faces, and how they are found.
+    """What is built from the faces, and how they are detected.
 
     Attributes:
       layout: "triplets" or "faces".
-      n_triplets: of each split; None for four a face, 500,000 at most.
+      n_triplets: of each split; None for four per face, at most 500,000.
       seed: of the triplets.
-      detector, min_score: of `imagefec crop`: "auto", "haar", "lbp", ...; "none" takes whole
-        pictures.
-      boxes: "detector", or "loose_bb" for VGGFace2's own boxes, in which the detector must see a
+      detector: as for `imagefec crop`: "auto", "haar", "lbp", ...; "none" uses each photo as one
+        face.
+      min_score: as for `imagefec crop`.
+      boxes: "detector", or "loose_bb" for VGGFace2's own boxes, in which the detector must find a
         face.
     """
 
@@ -44,18 +45,20 @@ class Config(tfds.core.BuilderConfig):
     def __post_init__(self) -> None:
         if self.layout not in identity_examples.LAYOUTS:
             raise UserError(
-                f"config {self.name}: layout is {self.layout!r}; allowed are {', '.join(identity_examples.LAYOUTS)}."
+                f"config {self.name}: layout is {self.layout!r}; allowed are "
+                f"{', '.join(identity_examples.LAYOUTS)}."
             )
         for name, least in (("n_triplets", 1), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < least):
                 raise UserError(
-                    f"config {self.name}: {name} is {value!r}; it must be a whole number of {least} or more."
+                    f"config {self.name}: {name} is {value!r}; it must be a whole number of "
+                    f"{least} or more."
                 )
 
 
 class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
-    """Builds triplets of identity, or faces with their identities, from a manual directory of identity folders."""
+    """Builds triplets of identity, or faces with identities, from folders of photos."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {
@@ -65,7 +68,7 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
     BUILDER_CONFIGS = [
         Config(
             name="triplets",
-            description="Two photos of one person and one of another, self-contained.",
+            description="Two photos of one identity and one of another, self-contained.",
         ),
         Config(name="faces", layout="faces", description="Each face once, with its identity."),
     ]
@@ -76,17 +79,18 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
         )
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(features),
-            homepage="https://arxiv.org/abs/1710.08092",  # the data set's own page is gone
+            homepage="https://arxiv.org/abs/1710.08092",  # the dataset's own page no longer exists
             metadata=tfds.core.MetadataDict(),
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         config = self.builder_config
-        settings = identity_examples.Settings.of(config.detector, config.min_score, config.boxes)
-        # Beside the output, so that a build that was killed, and the other config, find the faces
-        # that are cut.
-        scratch = Path(self.data_dir_root) / "downloads" / "vggface2_faces"
-        manual = identity_examples.ManualDir(dl_manager.manual_dir, scratch, settings)
+        settings = identity_examples.DetectionSettings.of(
+            config.detector, config.min_score, config.boxes
+        )
+        # Beside the output, so that the build after a killed one, and the other config, find it.
+        cache = Path(self.data_dir_root) / "downloads" / "vggface2_faces"
+        manual = identity_examples.ManualDir(dl_manager.manual_dir, cache, settings)
         self.info.metadata["faces"] = settings.as_json()
         self.info.metadata["excluded"] = {
             "names": len(manual.exclusion),
@@ -98,22 +102,20 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(split, manual) for split in manual.splits}
 
     def _generate_examples(self, split: str, manual: identity_examples.ManualDir) -> Any:
-        """Cuts the split's faces at once and reports on them; the examples are made when TFDS asks for them."""
+        """Crops the split's faces now and reports on them; TFDS has the examples made later."""
         config, report = self.builder_config, manual.report(split)
-        with progress(
-            f"cut {split} faces", total=len(manual.splits[split].people), unit="people"
-        ) as bar:
-            faces = manual.faces(
-                split, report, bar, functools.partial(run_each, self.beam) if self.beam else None
-            )
-        draw = (config.layout, config.n_triplets, config.seed)
-        identity_examples.sample_rows(*draw, faces, report)
+        n_identities = len(manual.splits[split].identities)
+        with progress(f"crop {split} faces", total=n_identities, unit="identities") as bar:
+            for_each = functools.partial(run_each, self.beam) if self.beam else None
+            faces = manual.faces(split, report, bar, for_each)
+        sampling = (config.layout, config.n_triplets, config.seed)
+        identity_examples.sample_examples(*sampling, faces, report)
         self.info.metadata["splits"][split] = report.as_json()
         logging.info("vggface2, split %s: %s", split, report)
         return self.examples(
             faces,
-            functools.partial(identity_examples.list_work, *draw),
-            functools.partial(identity_examples.do_work, config.layout, faces.read),
+            functools.partial(identity_examples.plan_examples, *sampling),
+            functools.partial(identity_examples.make_example, config.layout, faces.read),
         )
 
     def _example_writer(self) -> SameBytesWriter:

@@ -1,19 +1,25 @@
-"""TFDS's own test of a builder, on dummy_data, and what we promise beyond it.
+"""TFDS's own test of a builder, on dummy_data, and what this project promises beyond it.
 
-dummy_data was drawn, no face in it is real:
+dummy_data has synthetic faces only:
 
-  import pathlib, cv2, numpy as np from imagefec.faces.synthetic import expressions, people, photo
+  import pathlib
+  import cv2, numpy as np
+  from imagefec.faces.synthetic import expressions, people, photo
+
   folders = {"train/n000002": 3, "train/n000003": 3, "train/n000004": 1, "test/n000001": 2,
-  "test/n000009": 2} for number, (folder, n) in enumerate(folders.items()):
+             "test/n000009": 2}
+  for number, (folder, n) in enumerate(folders.items()):
       rng = np.random.default_rng(300 + number)
       person = people.sample_person(rng)
       (pathlib.Path("dummy_data") / folder).mkdir(parents=True)
       for i in range(n):
-          word = int(rng.integers(len(expressions.WORDS))) picture, _ = photo.render_photo(rng,
-          [(person, expressions.sample_expression(rng, word))]) small = cv2.resize(picture[...,
-          ::-1], (112, 112), interpolation=cv2.INTER_AREA) cv2.imwrite(f"dummy_data/{folder}/{i +
-          1:04d}_01.jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
-  cv2.imwrite("dummy_data/train/n000004/0002_01.jpg", np.full((64, 64, 3), 128, np.uint8))
+          word = int(rng.integers(len(expressions.WORDS)))
+          image, _ = photo.render_photo(rng, [(person, expressions.sample_expression(rng, word))])
+          small = cv2.resize(image[..., ::-1], (112, 112), interpolation=cv2.INTER_AREA)
+          cv2.imwrite(f"dummy_data/{folder}/{i + 1:04d}_01.jpg", small,
+                      [cv2.IMWRITE_JPEG_QUALITY, 80])
+  gray = np.full((64, 64, 3), 128, np.uint8)
+  cv2.imwrite("dummy_data/train/n000004/0002_01.jpg", gray)
   pathlib.Path("dummy_data/train/n000004/0003_01.jpg").write_text("no picture")
 """
 
@@ -27,15 +33,16 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from imagefec.data.identity.sampling import identity_batches, identity_triplets
+from imagefec.data.identity.sampling import identity_triplets
+from imagefec.data.samplers import identity_batches
 from imagefec.errors import UserError
 from tfds_builders.vggface2 import vggface2_dataset_builder
 from tfds_builders.vggface2.vggface2_dataset_builder import Config
 
 FOLDER = Path(__file__).parent
 DUMMY = FOLDER / "dummy_data"
-# 4 triplets a face are more than there are: n000002 and n000003 make 3 pairs x 4 others each,
-# test's two 1 x 2 each.
+# Fewer are possible than 4 per face: n000002 and n000003 make 3 pairs x 4 others each, test's two
+# 1 x 2 each.
 N_TRIPLETS = {"train": 24, "test": 4}
 N_FACES = {"train": 7, "test": 4}
 
@@ -58,7 +65,7 @@ class FacesTest(tfds.testing.DatasetBuilderTestCase):
 
 @pytest.fixture(scope="module", autouse=True)
 def no_model_files(tmp_path_factory):
-    """What "auto" means must not depend on who runs the test."""
+    """The detector that "auto" chooses must not depend on the user's model files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMAGEFEC_MODELS", str(tmp_path_factory.mktemp("models")))
         yield
@@ -66,7 +73,7 @@ def no_model_files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """Where both configs of dummy_data are built."""
+    """Both configs built from dummy_data."""
     data_dir = tmp_path_factory.mktemp("data")
     for config in ("triplets", "faces"):
         build(DUMMY, data_dir, config)
@@ -82,7 +89,7 @@ def build(manual_dir, data_dir, config):
 
 
 def read(data_dir, config, split):
-    """The examples as they lie in the files, images undecoded."""
+    """The examples as stored, images still encoded."""
     builder = tfds.builder_from_directory(data_dir / "vggface2" / config / "1.0.0")
     images = [name for name in builder.info.features if name.startswith("image")]
     skip = {name: tfds.decode.SkipDecoding() for name in images}
@@ -90,7 +97,7 @@ def read(data_dir, config, split):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_triplets_are_two_photos_of_one_person_and_one_of_another_and_hold_the_faces_of_the_faces_config(
+def test_triplets_are_two_photos_of_one_identity_and_one_of_another_from_the_faces_config(
     data_dir, split
 ):
     faces = {example["face_id"]: example for example in read(data_dir, "faces", split)}
@@ -108,17 +115,17 @@ def test_triplets_are_two_photos_of_one_person_and_one_of_another_and_hold_the_f
     assert len(seen) == N_TRIPLETS[split]
 
 
-def test_labels_are_the_places_of_the_people_by_name_and_urls_lie_in_the_manual_directory(data_dir):
-    people = sorted(path.name for path in (DUMMY / "train").iterdir())
+def test_labels_number_the_identities_by_name_and_urls_are_paths_in_the_manual_directory(data_dir):
+    names = sorted(path.name for path in (DUMMY / "train").iterdir())
     for face in read(data_dir, "faces", "train"):
         assert (
-            people[face["label"]] == face["identity"].decode() == face["url"].decode().split("/")[1]
+            names[face["label"]] == face["identity"].decode() == face["url"].decode().split("/")[1]
         )
         assert (DUMMY / face["url"].decode()).is_file()
         assert face["box"][0] < face["box"][1] and face["box"][2] < face["box"][3]
 
 
-def test_metadata_say_what_was_dropped_and_which_detector_chose_the_faces(data_dir):
+def test_metadata_report_what_was_dropped_and_which_detector_found_the_faces(data_dir):
     metadata = tfds.builder_from_directory(
         data_dir / "vggface2" / "triplets" / "1.0.0"
     ).info.metadata
@@ -136,20 +143,22 @@ def test_metadata_say_what_was_dropped_and_which_detector_chose_the_faces(data_d
     assert str(DUMMY) not in json.dumps(dict(metadata))
 
 
-def test_batches_of_people_are_drawn_from_the_faces_config(data_dir):
+def test_identity_batches_are_sampled_from_the_faces_config(data_dir):
     faces = read(data_dir, "faces", "train")
     labels = np.array([face["label"] for face in faces])
-    for rows in itertools.islice(identity_batches(labels, 2, 3, seed=0), 5):
-        assert sorted({faces[row]["identity"] for row in rows}) == [b"n000002", b"n000003"]
-        assert len({faces[row]["face_id"] for row in rows}) == 6
+    for indices in itertools.islice(identity_batches(labels, 2, 3, seed=0), 5):
+        assert sorted({faces[index]["identity"] for index in indices}) == [b"n000002", b"n000003"]
+        assert len({faces[index]["face_id"] for index in indices}) == 6
     assert len(identity_triplets(labels, 1000, seed=0)) == 24
 
 
-def test_both_datasets_load_where_the_builder_is_not_imported(data_dir):
+def test_both_configs_load_without_importing_the_builder(data_dir):
     code = (
         "import sys, tensorflow_datasets as tfds; "
-        f"ds = [tfds.load('vggface2' + c, data_dir={str(data_dir)!r}, split='test') for c in ('', '/triplets', '/faces')]; "
-        "print([len(d) for d in ds], next(iter(ds[0]))['image_c'].shape, 'tfds_builders' in sys.modules)"
+        f"load = lambda name: tfds.load(name, data_dir={str(data_dir)!r}, split='test'); "
+        "ds = [load(name) for name in ('vggface2', 'vggface2/triplets', 'vggface2/faces')]; "
+        "print([len(d) for d in ds], next(iter(ds[0]))['image_c'].shape, "
+        "'tfds_builders' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd="/", check=True, capture_output=True, text=True
@@ -167,7 +176,7 @@ def test_an_empty_manual_directory_is_an_error_that_says_what_to_put_there(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"layout": "pairs"}, "layout is 'pairs'; allowed are triplets, faces"),
         ({"n_triplets": 0}, "n_triplets is 0; it must be a whole number of 1 or more"),
@@ -175,6 +184,6 @@ def test_an_empty_manual_directory_is_an_error_that_says_what_to_put_there(tmp_p
         ({"seed": -1}, "seed is -1; it must be a whole number of 0 or more"),
     ],
 )
-def test_a_config_of_ones_own_is_checked_at_once(wrong, said):
-    with pytest.raises(UserError, match=f"config mine: {said}"):
+def test_a_custom_config_is_checked_at_once(wrong, message):
+    with pytest.raises(UserError, match=f"config mine: {message}"):
         Config(name="mine", **wrong)

@@ -1,174 +1,187 @@
-"""The faces of an identity dataset: cut once a person into a scratch folder, resumable, and read back by row.
+"""The faces of an identity dataset, cropped once into a resumable cache folder and read by index.
 
-Two files a person: NAME.pngs, the PNG files one after the other, and NAME.json, what became of each
-photo. The json is written last, so where it lies the work is whole. People are independent of each
-other: threads share them, or the workers of a cluster to whom the folder is one. Making a face is
-`vggface2_faces`.
+Each identity has two files: NAME.pngs, PNG files one after the other, and NAME.json, the manifest
+with the outcome of each photo. The manifest is written last, so where it exists the identity is
+complete. Identities are independent of each other: threads share them, or the workers of a cluster
+that see the same folder. Cropping one photo is detection.py's.
 """
 
 from __future__ import annotations
 
 import bisect
 import dataclasses
-import fcntl
 import functools
 import hashlib
 import itertools
 import json
 import os
 import threading
-import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from imagefec import files
+from imagefec.cpu import cpu_count
 from imagefec.data.exclusion import Exclusion
-from imagefec.data.identity.face_making import FORMAT, Face, Settings, face_of, make_faces
-from imagefec.data.identity.folders import Person, list_photos
+from imagefec.data.identity.detection import (
+    FORMAT,
+    DetectionSettings,
+    IdentityFace,
+    crop_identity_photos,
+    identity_face,
+)
+from imagefec.data.identity.folders import Identity, list_photos
 from imagefec.data.identity.loose_boxes import LooseBoxes
 from imagefec.errors import UserError
+from imagefec.faces import opencv
 from imagefec.faces.detectors import Detector
-from imagefec.faces.photos import write_bytes
 
-Spread = Callable[[Callable[[Person], None], Sequence[Person]], Iterator[None]]
+# (crop one identity, identities) -> an iterator that yields once per identity that is done.
+ForEach = Callable[[Callable[[Identity], None], Sequence[Identity]], Iterator[None]]
 
 
 class FaceReader:
-    """Reads faces back, by person and place among the person's; pickled by its folder, as it goes to other machines."""
+    """Reads faces by identity and number; pickled by its folder, because workers are sent it."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._book_of = functools.lru_cache(maxsize=256)(functools.partial(_read_book, folder))
+        self._manifest_of = functools.lru_cache(maxsize=256)(
+            functools.partial(_read_manifest, folder)
+        )
 
-    def __call__(self, person: Person, at: int) -> Face:
-        """The face.
+    def __call__(self, identity: Identity, number: int) -> IdentityFace:
+        """Reads the identity's face of this number.
 
         Raises:
-          UserError: it is gone, damaged, or was cut anew meanwhile.
+          UserError: it is missing, damaged, or was cropped again meanwhile.
         """
-        name, offset, length, box, _, _ = self._book_of(person)["faces"][at]
-        png = _read_png(_stem(self._folder, person).with_suffix(".pngs"), offset, length)
-        return face_of(person, name, tuple(box), png)
+        name, offset, length, box, _, _ = self._manifest_of(identity)["faces"][number]
+        png = _read_png(_stem(self._folder, identity).with_suffix(".pngs"), offset, length)
+        return identity_face(identity, name, tuple(box), png)
 
     def __reduce__(self) -> tuple:
         return FaceReader, (self._folder,)
 
 
-class Faces(Sequence):
-    """The faces of a split in the scratch folder, by row: person after person, photo after photo; flat in memory.
+class CachedFaces:
+    """The faces of a split in a cache folder, as a sequence: by identity, then by photo name.
 
     Attributes:
-      people: of whom there is a row or more or none; `labels` are their labels.
+      identities: of the split, including those without a face; `labels` are their labels.
       labels: int32 [n].
-      photos, upscaled, stray_files: how many there were of each.
+      photos: how many photos there were.
+      upscaled: how many faces were smaller than 128 px.
+      stray_files: how many other files there were.
       dropped: how many photos were dropped for which reason.
-      read: the FaceReader of the places that `place` tells.
+      read: the FaceReader of the places that `place` returns.
     """
 
-    def __init__(self, people: Sequence[Person], folder: Path):
-        self.people = people
+    def __init__(self, identities: Sequence[Identity], folder: Path) -> None:
+        self.identities = identities
         self._folder = folder
         self.read = FaceReader(folder)
         self.photos = self.upscaled = self.stray_files = 0
         self.dropped: Counter[str] = Counter()
         counts = []
-        for person in people:
-            book = _read_book(folder, person)
-            counts.append(len(book["faces"]))
-            self.photos += book["photos"]
-            self.stray_files += book["stray_files"]
-            self.upscaled += sum(upscaled for *_, upscaled in book["faces"])
-            self.dropped.update(book["dropped"])
-        self.labels = np.repeat(np.array([person.label for person in people], np.int32), counts)
+        for identity in identities:
+            manifest = _read_manifest(folder, identity)
+            counts.append(len(manifest["faces"]))
+            self.photos += manifest["photos"]
+            self.stray_files += manifest["stray_files"]
+            self.upscaled += sum(upscaled for *_, upscaled in manifest["faces"])
+            self.dropped.update(manifest["dropped"])
+        labels = np.array([identity.label for identity in identities], np.int32)
+        self.labels = np.repeat(labels, counts)
         self._starts = [0, *itertools.accumulate(counts)]
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, row: int) -> Face:
-        return self.read(*self.place(row))
+    def __getitem__(self, index: int) -> IdentityFace:
+        return self.read(*self.place(index))
 
-    def place(self, row: int) -> tuple[Person, int]:
-        """Whose face a row is, and which of theirs."""
-        if not 0 <= row < len(self):
-            raise IndexError(row)
-        at = bisect.bisect_right(self._starts, row) - 1
-        return self.people[at], row - self._starts[at]
+    def place(self, index: int) -> tuple[Identity, int]:
+        """The identity of a face, and the face's number among the identity's."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        at = bisect.bisect_right(self._starts, index) - 1
+        return self.identities[at], index - self._starts[at]
 
     @property
-    def n_by_person(self) -> np.ndarray:
-        """Int [people], how many faces each of `people` has."""
+    def n_per_identity(self) -> np.ndarray:
+        """Int [identities], how many faces each has."""
         return np.diff(self._starts)
 
     def __reduce__(self) -> tuple:
-        return Faces, (self.people, self._folder)
+        return CachedFaces, (self.identities, self._folder)
 
 
-def scratch_folder(
-    base: str | os.PathLike, manual_dir: str | os.PathLike, settings: Settings
+def cache_folder(
+    base: str | os.PathLike[str], manual_dir: str | os.PathLike[str], settings: DetectionSettings
 ) -> Path:
-    """Where under `base` the faces of a manual directory and settings are kept: others' lie beside them."""
+    """The folder under `base` for the faces of one manual directory and settings."""
     key = json.dumps([FORMAT, dataclasses.astuple(settings), os.path.realpath(manual_dir)])
     return Path(base) / hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
-def cut_split(
-    people: Sequence[Person],
+def crop_split(
+    identities: Sequence[Identity],
     exclusion: Exclusion,
-    settings: Settings,
-    scratch: str | os.PathLike,
+    settings: DetectionSettings,
+    cache: str | os.PathLike[str],
     boxes: LooseBoxes | None = None,
-    spread: Spread | None = None,
+    for_each: ForEach | None = None,
     progress: Any = None,
-) -> Faces:
-    """Cuts the faces of a split's people, each once; run again, it goes on where it was.
+) -> CachedFaces:
+    """Crops the faces of a split's identities, each once; a second call continues the first.
 
     Args:
-      people: of one split, as `list_splits` says.
-      exclusion: photos on it are not opened, and faces of them that were cut before are deleted.
-      settings: how faces are found.
-      scratch: folder for the cut faces, about 20 KB each, see `scratch_folder`; it may be deleted
-        when no more datasets are to be built.
-      boxes: of the split, where the settings say "loose_bb".
-      spread: (cut one person, people) -> an iterator that yields as people are done; None for a
-        thread a CPU core. The faces are the same for any.
-      progress: told of every person done.
+      identities: of one split, from `list_splits`.
+      exclusion: its photos are not opened, and faces cropped from them before are deleted.
+      settings: how faces are detected.
+      cache: folder for the faces, about 20 kB each, from `cache_folder`. It may be deleted when no
+        more datasets will be built.
+      boxes: of the split, if the settings say "loose_bb".
+      for_each: how to run; None for one thread per CPU core. The faces are the same for any.
+      progress: updated by 1 per identity.
 
     Returns:
-      The faces, in order of people and photos by name.
+      The faces, by identity and photo name.
 
     Raises:
-      UserError: the folder cannot be written (or the disk is full), or another build is at work on
-        it.
+      UserError: the folder cannot be written (or the disk is full), or another build is using it.
+      ValueError: there are no identities.
     """
-    if not people:
-        raise ValueError("cut_split wants at least one person")
-    folder = Path(scratch) / people[0].split
-    cut = functools.partial(_cut_person, exclusion, settings, folder, boxes)
+    if not identities:
+        raise ValueError("crop_split requires at least one identity")
+    folder = Path(cache) / identities[0].split
+    crop = functools.partial(_crop_identity, exclusion, settings, folder, boxes)
     with _folder_errors(folder), _locked(folder):
-        _drop_others(folder, people)
-        for _ in (spread or spread_over_threads)(cut, people):
+        _remove_others(folder, identities)
+        for _ in (for_each or for_each_in_threads)(crop, identities):
             if progress is not None:
                 progress.update(1)
-        return Faces(people, folder)
+        return CachedFaces(identities, folder)
 
 
-def spread_over_threads(
-    cut: Callable[[Person], None], people: Sequence[Person], workers: int | None = None
+def for_each_in_threads(
+    crop: Callable[[Identity], None], identities: Sequence[Identity], workers: int | None = None
 ) -> Iterator[None]:
-    """Threads do: OpenCV lets others run meanwhile, and `tfds build` is a heavy process to start again for each worker."""
-    workers = workers or _n_cores()
-    with _one_opencv_thread(), ThreadPoolExecutor(workers) as pool:
-        running: deque = deque()
+    """Crops identities in threads, which suffice: OpenCV releases the GIL.
+
+    Processes would each have to import all that `tfds build` has imported.
+    """
+    workers = workers or cpu_count()
+    with opencv.single_thread(), ThreadPoolExecutor(workers) as pool:
+        running: deque[Future[None]] = deque()
         try:
-            for person in people:
-                running.append(pool.submit(cut, person))
+            for identity in identities:
+                running.append(pool.submit(crop, identity))
                 while len(running) > 2 * workers:
                     yield running.popleft().result()
             while running:
@@ -177,73 +190,68 @@ def spread_over_threads(
             pool.shutdown(cancel_futures=True)
 
 
-def _cut_person(
-    exclusion: Exclusion, settings: Settings, folder: Path, boxes: LooseBoxes | None, person: Person
+def _crop_identity(
+    exclusion: Exclusion,
+    settings: DetectionSettings,
+    folder: Path,
+    boxes: LooseBoxes | None,
+    identity: Identity,
 ) -> None:
-    listed = list_photos(person, exclusion)
+    listed = list_photos(identity, exclusion)
     photos = listed.photos
-    found = None if boxes is None else [boxes.of(person.name, photo.name) for photo in photos]
+    found = None if boxes is None else [boxes.of(identity.name, photo.name) for photo in photos]
     states = [(photo.name, photo.size, photo.mtime_ns) for photo in photos]
     made_from = hashlib.sha256(
         repr((states, found, sorted(listed.dropped.items()), listed.stray_files)).encode()
     ).hexdigest()
-    stem = _stem(folder, person)
-    book_path = stem.with_suffix(".json")
-    if _is_made_from(book_path, made_from):
+    stem = _stem(folder, identity)
+    manifest_path = stem.with_suffix(".json")
+    if _is_made_from(manifest_path, made_from):
         return
-    book_path.unlink(missing_ok=True)
+    manifest_path.unlink(missing_ok=True)
     dropped, faces, offset = Counter(listed.dropped), [], 0
-    passing = stem.with_suffix(
-        f".{uuid.uuid4().hex}.tmp"
-    )  # a cluster may give a person to two workers at once
-    with open(passing, "wb") as file:
-        for photo, cut in zip(photos, make_faces(photos, _detector(settings), found)):
-            if cut.png is None:
-                dropped[cut.reason] += 1
+    # A cluster may give an identity to two workers at once; each writes its own temporary file.
+    with files.atomic_open(stem.with_suffix(".pngs")) as file:
+        for photo, outcome in zip(photos, crop_identity_photos(photos, _detector(settings), found)):
+            if outcome.png is None:
+                dropped[outcome.reason] += 1
                 continue
-            faces.append(
-                [photo.name, offset, file.write(cut.png), cut.box, cut.score, cut.upscaled]
-            )
-            offset += len(cut.png)
-    passing.replace(stem.with_suffix(".pngs"))
-    book = {
+            length = file.write(outcome.png)
+            faces.append([photo.name, offset, length, outcome.box, outcome.score, outcome.upscaled])
+            offset += length
+    manifest = {
         "made_from": made_from,
         "photos": len(photos) + listed.dropped.total(),
         "stray_files": listed.stray_files,
         "dropped": dropped,
         "faces": faces,
     }
-    write_bytes(book_path, json.dumps(book).encode())
+    files.write_text(manifest_path, json.dumps(manifest))
 
 
-_of_thread = threading.local()  # no detector may be used by two threads
+_of_thread = threading.local()  # a detector may not be shared by threads
 
 
-def _detector(settings: Settings) -> Detector:
+def _detector(settings: DetectionSettings) -> Detector:
     if getattr(_of_thread, "settings", None) != settings:
         _of_thread.settings, _of_thread.detector = settings, settings.make_detector()
     return _of_thread.detector
 
 
-def _stem(folder: Path, person: Person) -> Path:
-    # A hash, as a name may be too long for a file's or collide with another on a disk that ignores
-    # case.
-    return folder / hashlib.sha256(person.name.encode()).hexdigest()[:20]
+def _stem(folder: Path, identity: Identity) -> Path:
+    # A hash: names may be too long for files, or collide on a file system that ignores case.
+    return folder / hashlib.sha256(identity.name.encode()).hexdigest()[:20]
 
 
-def _is_made_from(book_path: Path, made_from: str) -> bool:
+def _is_made_from(manifest_path: Path, made_from: str) -> bool:
     try:
-        return json.loads(book_path.read_bytes())["made_from"] == made_from
-    except (
-        FileNotFoundError,
-        ValueError,
-        KeyError,
-    ):  # a power cut may leave a file without its content
+        return json.loads(manifest_path.read_bytes())["made_from"] == made_from
+    except (FileNotFoundError, ValueError, KeyError):  # missing or damaged
         return False
 
 
-def _read_book(folder: Path, person: Person) -> dict[str, Any]:
-    path = _stem(folder, person).with_suffix(".json")
+def _read_manifest(folder: Path, identity: Identity) -> dict[str, Any]:
+    path = _stem(folder, identity).with_suffix(".json")
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -252,7 +260,7 @@ def _read_book(folder: Path, person: Person) -> dict[str, Any]:
 
 def _read_png(path: Path, offset: int, length: int) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             file.seek(offset)
             png = file.read(length)
     except OSError:
@@ -264,30 +272,31 @@ def _read_png(path: Path, offset: int, length: int) -> bytes:
 
 def _changed(path: Path) -> UserError:
     return UserError(
-        f"{path}: gone, damaged, or changed by another build meanwhile; delete {path.parent} and build again."
+        f"{path}: missing, damaged, or changed by another build meanwhile; delete {path.parent} "
+        "and build again."
     )
 
 
-def _drop_others(folder: Path, people: Sequence[Person]) -> None:
-    """Deletes what a killed build left half-written, and the faces of people who are not, or no longer, to be used."""
-    wanted = {_stem(folder, person).name for person in people}
+def _remove_others(folder: Path, identities: Sequence[Identity]) -> None:
+    """Deletes what killed builds left, and faces of identities that are not to be used any more."""
+    files.remove_temporary_files(folder)
+    stems = {_stem(folder, identity).name for identity in identities}
     for path in folder.iterdir():
-        if path.suffix == ".tmp" or (path.suffix in (".json", ".pngs") and path.stem not in wanted):
+        if path.suffix in (".json", ".pngs") and path.stem not in stems:
             path.unlink(missing_ok=True)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{folder}: another build is cutting faces here, and one at a time is allowed. Wait for it, stop it, "
-                "or give another --data_dir."
-            ) from None
-        yield
+    try:
+        with files.file_lock(folder / "lock"):
+            yield
+    except files.LockedError as error:
+        raise UserError(
+            f"{folder}: another build, process {error.holder}, is cropping faces here. Wait for "
+            "it, stop it, or give another --data_dir."
+        ) from None
 
 
 @contextmanager
@@ -296,22 +305,7 @@ def _folder_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            f"{folder}: cannot write the cut faces ({error.filename or 'disk'}: {error.strerror or error}). Make "
-            "room, about 20 KB a face, or give another --data_dir. What is cut stays: the same command goes on "
-            "from there."
+            f"{folder}: cannot write the cropped faces ({error.filename or 'disk'}: "
+            f"{error.strerror or error}). Make room, about 20 kB per face, or give another "
+            "--data_dir. Finished identities are kept: the same command continues from there."
         ) from error
-
-
-@contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    # A face is too small to share among threads: starting them costs more than they save.
-    n_threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(n_threads)
-
-
-def _n_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

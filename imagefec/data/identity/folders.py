@@ -1,4 +1,4 @@
-"""The folders of an identity dataset: splits, people and their photos, and what is left out; no picture is opened."""
+"""The folders of an identity dataset: splits, identities and photos; opens no photo."""
 
 from __future__ import annotations
 
@@ -15,33 +15,43 @@ from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.errors import UserError
 
 SPLITS = ("train", "test")
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
 SAME_NAME = "another folder has this name (but for case)"
 SAME_FOLDER = "a link to another folder that is used"
 NOT_UTF8 = "name is not UTF-8 text"
 NO_ACCESS = "folder cannot be read"
-NO_PICTURES = "no pictures in the folder"
+NO_PHOTOS = "no pictures in the folder"
 
 HOW_TO_FILL = """\
-The manual directory of `vggface2` (DIR below) holds a folder of pictures for each person, split as the authors split them:
+The manual directory of `vggface2` (DIR below) holds a folder of photos for each identity, in the
+authors' splits:
 
-  DIR/train/<identity>/*.jpg    8,631 people of VGGFace2
+  DIR/train/<identity>/*.jpg    8,631 identities of VGGFace2
   DIR/test/<identity>/*.jpg     500 others
 
-VGGFace2's archives unpack so; they may lie deeper as well (DIR/VGGFace2/data/train/...). With one of the two folders only its
-split is built. A directory that holds the identity folders themselves (DIR/<identity>/*.jpg) becomes one split, train.
-VGGFace2's authors offer no download any more, so nothing is fetched. Then:
+VGGFace2's archives unpack to this layout; it may also be deeper (DIR/VGGFace2/data/train/...). If
+only one of the two folders exists, only its split is built. If DIR holds the identity folders
+themselves (DIR/<identity>/*.jpg), they become one split, train. VGGFace2's authors no longer offer
+a download, so nothing is fetched. Then:
 
   tfds build tfds_builders/vggface2 --manual_dir=DIR --data_dir=DATA"""
 
-_DEEPEST = 3  # levels below the manual directory at which split folders are looked for
-_MOST_LOOKED_INTO = 50  # folders of a level without pictures: more is no archive's nesting
+_MAX_DEPTH = 3  # levels below the manual directory that are searched for split folders
+_MAX_SEARCHED = 50  # folders per level: archives nest in fewer
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Person:
-    """One identity folder. `label` is its place among the split's people by name; `url` its path in the manual directory."""
+class Identity:
+    """One identity folder.
+
+    Attributes:
+      split: "train" or "test".
+      name: of the folder.
+      label: its index among the split's identities by name, from 0.
+      folder: its path.
+      url: its path relative to the manual directory.
+    """
 
     split: str
     name: str
@@ -52,7 +62,7 @@ class Person:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Photo:
-    """One picture file of a person; `size` and `mtime_ns` tell another file of the same name apart."""
+    """One photo file of an identity; `size` and `mtime_ns` change if the file is replaced."""
 
     name: str
     face_id: str
@@ -63,25 +73,25 @@ class Photo:
 
 
 @dataclasses.dataclass
-class People:
-    """The people of a split, by name, and how many identity folders were left out for which reason."""
+class SplitIdentities:
+    """The identities of a split, by name, and how many folders were left out for which reason."""
 
-    people: list[Person]
+    identities: list[Identity]
     left_out: Counter[str] = dataclasses.field(default_factory=Counter)
     stray_files: int = 0
-    also_in_train: int = 0  # of test: people who are in train as well, by name
+    also_in_train: int = 0  # of test: identities that are in train too, by name
 
 
 @dataclasses.dataclass
-class Photos:
-    """The photos of a person, by name, and what else lay in the folder."""
+class ListedPhotos:
+    """The photos of an identity, by name, and what else is in the folder."""
 
     photos: list[Photo]
     dropped: Counter[str] = dataclasses.field(default_factory=Counter)
     stray_files: int = 0  # other files, and folders
 
 
-def find_splits(manual_dir: str | os.PathLike) -> dict[str, Path]:
+def find_splits(manual_dir: str | os.PathLike[str]) -> dict[str, Path]:
     """Finds the folders of identity folders in a manual directory.
 
     Args:
@@ -89,115 +99,113 @@ def find_splits(manual_dir: str | os.PathLike) -> dict[str, Path]:
         the identity folders.
 
     Returns:
-      By split, train first, the folder whose subfolders are people.
+      By split, train first: the folder whose subfolders are identities.
 
     Raises:
-      UserError: there are no pictures in identity folders, or a split is there twice; the text says
-        what was found.
+      UserError: no identity folder has photos, or a split exists twice; the text says what was
+        found.
     """
     root = Path(manual_dir)
     if not root.is_dir():
         raise UserError(f"{root} is not a directory.\n{HOW_TO_FILL}")
     found: dict[str, list[Path]] = {split: [] for split in SPLITS}
-    for split, folder in _find(root, _DEEPEST, set()):
+    for split, folder in _find(root, _MAX_DEPTH, set()):
         found[split].append(folder)
     for split, folders in found.items():
         if len(folders) > 1:
             raise UserError(
-                f"{folders[0]} and {folders[1]} are both there, and either may be the split {split}; keep one of "
-                "them in the manual directory."
+                f"{folders[0]} and {folders[1]} both exist, and either may be the split {split}; "
+                "keep one of them in the manual directory."
             )
     splits = {split: folders[0] for split, folders in found.items() if folders}
     if not splits:
         raise UserError(
-            f"{root}: found {_inventory(root)}, but no folder of identity folders with pictures "
-            f"({', '.join(sorted(PICTURES))}) in them.\n{HOW_TO_FILL}"
+            f"{root}: found {_inventory(root)}, but no folder of identity folders with photos "
+            f"({', '.join(sorted(SUFFIXES))}) in them.\n{HOW_TO_FILL}"
         )
     return splits
 
 
-def list_splits(manual_dir: str | os.PathLike, exclusion: Exclusion) -> dict[str, People]:
-    """Lists the people of each split; whom two folders might both show is kept under the first only.
+def list_splits(
+    manual_dir: str | os.PathLike[str], exclusion: Exclusion
+) -> dict[str, SplitIdentities]:
+    """Lists the identities of each split; of folders that may show the same person, only the first.
 
-    Two folders of one person would make "another person" of that same person; so links to a folder
-    that is used already, and names that differ only in upper and lower case or in how accents are
-    coded, are left out and counted. A name may be in both splits, though not in VGGFace2:
-    `People.also_in_train` counts those.
+    Two folders of one person would make that person the odd one out of a triplet of their own. So
+    links to a folder that is already used, and names that differ only in case or in the encoding of
+    accents, are left out and counted. A name may be in both splits, though not in VGGFace2:
+    `SplitIdentities.also_in_train` counts those.
 
     Returns:
-      By split, train first; a split without any people left is absent.
+      By split, train first; a split without any identity left is absent.
 
     Raises:
-      UserError: as `find_splits`; also if nobody is left.
+      UserError: as `find_splits`; also if no identity is left.
     """
-    root, used = Path(manual_dir), set()
+    root = Path(manual_dir)
+    used: set[tuple[int, int]] = set()
     found = {
-        split: _list_people(split, folder, root, exclusion, used)
+        split: _list_identities(split, folder, root, exclusion, used)
         for split, folder in find_splits(root).items()
     }
-    splits = {split: people for split, people in found.items() if people.people}
+    splits = {split: listed for split, listed in found.items() if listed.identities}
     if not splits:
-        reasons = {split: dict(people.left_out) for split, people in found.items()}
-        raise UserError(
-            f"{root}: no person is left of its identity folders: {reasons}.\n{HOW_TO_FILL}"
-        )
+        reasons = {split: dict(listed.left_out) for split, listed in found.items()}
+        raise UserError(f"{root}: no identity folder is left: {reasons}.\n{HOW_TO_FILL}")
     if len(splits) == 2:
         splits["test"].also_in_train = len(
-            {p.name for p in splits["train"].people} & {p.name for p in splits["test"].people}
+            {identity.name for identity in splits["train"].identities}
+            & {identity.name for identity in splits["test"].identities}
         )
     return splits
 
 
-def list_photos(person: Person, exclusion: Exclusion) -> Photos:
-    """Lists a person's pictures, those left out counted; folders inside, and so loops of links, are not entered."""
-    found = Photos([])
+def list_photos(identity: Identity, exclusion: Exclusion) -> ListedPhotos:
+    """Lists an identity's photos and counts those left out; enters no subfolders, so no loops."""
+    found = ListedPhotos([])
     try:
-        entries = _entries(person.folder)
+        entries = _entries(identity.folder)
     except OSError:
         return found
     for entry in sorted(entries, key=lambda entry: entry.name):
-        if (
-            entry.name.startswith(".")
-            or Path(entry.name).suffix.lower() not in PICTURES
-            or _is_dir(entry)
-        ):
+        suffix = Path(entry.name).suffix.lower()
+        if entry.name.startswith(".") or suffix not in SUFFIXES or _is_dir(entry):
             found.stray_files += 1
-        elif not _is_text(entry.name):
+            continue
+        if not _is_text(entry.name):
             found.dropped[NOT_UTF8] += 1
-        else:
-            url = f"{person.url}/{entry.name}"
-            id_ = face_id(person.split, person.name, entry.name)
-            if exclusion.excludes(id_, *names_of(url)):
-                found.dropped[EXCLUDED] += 1
-            else:
-                found.photos.append(
-                    Photo(entry.name, id_, url, Path(entry.path), *_state_of(entry))
-                )
+            continue
+        url = f"{identity.url}/{entry.name}"
+        id_ = face_id(identity.split, identity.name, entry.name)
+        if exclusion.excludes(id_, *names_of(url)):
+            found.dropped[EXCLUDED] += 1
+            continue
+        found.photos.append(Photo(entry.name, id_, url, Path(entry.path), *_state_of(entry)))
     return found
 
 
 def face_id(split: str, identity: str, file_name: str) -> str:
-    """20 hex digits of split, person and file: a picture gives one face, and the id stays where an archive is unpacked."""
+    """20 hex digits of split, identity and file name, the same wherever an archive is unpacked."""
     return hashlib.sha256(f"{split}/{identity}/{file_name}".encode()).hexdigest()[:20]
 
 
 def names_of(url: str) -> tuple[str, ...]:
-    """What a photo may be excluded by, beside its face id, given its path in the manual directory: its names and its person's.
+    """The names by which a photo may be excluded, beside its face id: its own and its identity's.
 
-    What is no path of an identity folder, as FEC's addresses, has no other name.
+    Args:
+      url: the photo's path in the manual directory. Other URLs, such as FEC's, have no other name.
     """
-    *above, person, name = ("", *url.split("/"))
-    if not person or "://" in url:
+    *above, identity, name = ("", *url.split("/"))
+    if not identity or "://" in url:
         return (url,)
     split = above[-1] if above[-1:] == ["test"] else "train"
-    person_url = url.removesuffix(f"/{name}")
     return (
         url,
-        f"{person}/{name}",
-        f"{split}/{person}/{name}",
-        person,
-        person_url,
-        f"{split}/{person}",
+        f"{identity}/{name}",
+        f"{split}/{identity}/{name}",
+        identity,
+        url.removesuffix(f"/{name}"),
+        f"{split}/{identity}",
     )
 
 
@@ -209,41 +217,41 @@ def _find(folder: Path, levels: int, seen: set[tuple[int, int]]) -> Iterator[tup
         )
     except OSError:
         return
-    if (state.st_dev, state.st_ino) in seen:  # a link back
+    if (state.st_dev, state.st_ino) in seen:  # a loop of links
         return
     seen.add((state.st_dev, state.st_ino))
     splits = [
         (split, folder / split)
         for split in SPLITS
-        if split in inside and _holds_people(folder / split)
+        if split in inside and _holds_identities(folder / split)
     ]
     if splits:
         yield from splits
-    elif _holds_people(folder):
+    elif _holds_identities(folder):
         yield "train", folder
     elif levels:
-        for name in inside[:_MOST_LOOKED_INTO]:
+        for name in inside[:_MAX_SEARCHED]:
             yield from _find(folder / name, levels - 1, seen)
 
 
-def _holds_people(folder: Path) -> bool:
-    # Pictures right in train/ are of nobody: no person is called so.
+def _holds_identities(folder: Path) -> bool:
+    # A folder train or test is a split, not an identity.
     try:
-        people = [
+        identities = [
             Path(entry.path)
             for entry in _entries(folder)
             if entry.name not in SPLITS and _is_dir(entry)
         ]
     except OSError:
         return False
-    return any(map(_holds_pictures, people))
+    return any(map(_holds_photos, identities))
 
 
-def _holds_pictures(folder: Path) -> bool:
+def _holds_photos(folder: Path) -> bool:
     try:
         with os.scandir(folder) as entries:
             return any(
-                Path(entry.name).suffix.lower() in PICTURES
+                Path(entry.name).suffix.lower() in SUFFIXES
                 and not entry.name.startswith(".")
                 and not _is_dir(entry)
                 for entry in entries
@@ -252,13 +260,14 @@ def _holds_pictures(folder: Path) -> bool:
         return False
 
 
-def _list_people(
+def _list_identities(
     split: str, folder: Path, root: Path, exclusion: Exclusion, used: set[tuple[int, int]]
-) -> People:
-    found, names, kept = People([]), set(), []
-    for entry in sorted(
-        _entries(folder), key=lambda entry: (entry.is_symlink(), entry.name)
-    ):  # links after what they point to
+) -> SplitIdentities:
+    found = SplitIdentities([])
+    names: set[str] = set()
+    used_names = []
+    # Links come after the folders that they point to.
+    for entry in sorted(_entries(folder), key=lambda entry: (entry.is_symlink(), entry.name)):
         if entry.name.startswith(".") or not _is_dir(entry):
             found.stray_files += 1
             continue
@@ -266,10 +275,10 @@ def _list_people(
         if reason:
             found.left_out[reason] += 1
         else:
-            kept.append(entry.name)
-    found.people = [
-        Person(split, name, label, folder / name, _url(folder / name, root))
-        for label, name in enumerate(sorted(kept))
+            used_names.append(entry.name)
+    found.identities = [
+        Identity(split, name, label, folder / name, _url(folder / name, root))
+        for label, name in enumerate(sorted(used_names))
     ]
     return found
 
@@ -282,7 +291,7 @@ def _why_left_out(
     used: set[tuple[int, int]],
     exclusion: Exclusion,
 ) -> str | None:
-    """Why an identity folder is left out, None if it stays; `names` and `used` are of those that stayed before."""
+    """Why a folder is left out, None if it is used; `names` and `used` are of those used before."""
     if not _is_text(entry.name):
         return NOT_UTF8
     if exclusion.excludes(entry.name, url, f"{split}/{entry.name}"):
@@ -290,21 +299,20 @@ def _why_left_out(
     state = entry.stat()
     if (state.st_dev, state.st_ino) in used:
         return SAME_FOLDER
-    # Compared without case and in one coding of accents: a Mac's disk takes all these names for
-    # one.
+    # Names that macOS's file system takes for one are compared without case, accents composed.
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", entry.name).casefold())
     if plain in names:
         return SAME_NAME
     if not os.access(entry.path, os.R_OK | os.X_OK):
         return NO_ACCESS
-    if not _holds_pictures(Path(entry.path)):
-        return NO_PICTURES
+    if not _holds_photos(Path(entry.path)):
+        return NO_PHOTOS
     used.add((state.st_dev, state.st_ino))
     names.add(plain)
     return None
 
 
-def _entries(folder: str | os.PathLike) -> list[os.DirEntry]:
+def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry]:
     with os.scandir(folder) as entries:
         return list(entries)
 
@@ -317,7 +325,7 @@ def _is_dir(entry: os.DirEntry) -> bool:
 
 
 def _is_text(name: str) -> bool:
-    return not any("\ud800" <= c <= "\udfff" for c in name)  # what Python makes of other bytes
+    return not any("\ud800" <= c <= "\udfff" for c in name)  # how Python decodes other bytes
 
 
 def _state_of(entry: os.DirEntry) -> tuple[int, int]:
@@ -328,7 +336,7 @@ def _state_of(entry: os.DirEntry) -> tuple[int, int]:
     return (state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else (-1, 0)
 
 
-def _url(path: str | os.PathLike, manual_dir: Path) -> str:
+def _url(path: str | os.PathLike[str], manual_dir: Path) -> str:
     return Path(path).relative_to(manual_dir).as_posix()
 
 

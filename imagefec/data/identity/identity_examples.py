@@ -1,9 +1,9 @@
 """From identity folders to the examples of the `vggface2` dataset; knows nothing of TFDS.
 
-The way of a picture: `vggface2_folders` lists it, `vggface2_faces` makes its face,
-`vggface2_scratch` keeps that, `vggface2_draws` draws triplets of rows, and here they become
-examples: of places, which `list_work` lists and `do_work` reads, here or anywhere the scratch
-folder is seen.
+folders.py lists photos, detection.py crops their faces, face_cache.py stores these, sampling.py
+samples triplets of their indices. Here the indices become examples: `plan_examples` lists the
+places of each example's faces, and `make_example` reads them, on any machine that sees the cache
+folder.
 """
 
 from __future__ import annotations
@@ -18,43 +18,51 @@ from typing import Any
 import numpy as np
 
 from imagefec.data.exclusion import Exclusion
-from imagefec.data.identity.face_cache import Faces, Spread, cut_split, scratch_folder
-from imagefec.data.identity.face_making import Face, Settings
-from imagefec.data.identity.folders import HOW_TO_FILL, People, Person, list_splits
+from imagefec.data.identity.detection import DetectionSettings, IdentityFace
+from imagefec.data.identity.face_cache import CachedFaces, ForEach, cache_folder, crop_split
+from imagefec.data.identity.folders import HOW_TO_FILL, Identity, SplitIdentities, list_splits
 from imagefec.data.identity.loose_boxes import find_loose_boxes, read_loose_boxes
-from imagefec.data.identity.sampling import identity_batches, identity_triplets
+from imagefec.data.identity.sampling import identity_triplets
 from imagefec.errors import UserError
 
 __all__ = [
     "HOW_TO_FILL",
     "LAYOUTS",
+    "DetectionSettings",
+    "IdentitySplitReport",
     "ManualDir",
-    "Settings",
-    "SplitReport",
-    "do_work",
-    "identity_batches",
-    "identity_triplets",
-    "list_work",
-    "sample_rows",
+    "face_example",
+    "make_example",
+    "plan_examples",
+    "sample_examples",
+    "triplet_example",
 ]
 
 LAYOUTS = ("triplets", "faces")
-TRIPLETS_A_FACE, MOST_TRIPLETS = (
-    4,
-    500_000,
-)  # unless a number is asked for: FEC has as many; 30 to 40 GB
+TRIPLETS_PER_FACE = 4  # by default, but no more than
+MAX_TRIPLETS = 500_000  # about as many as FEC has; 30 to 40 GB
 NO_FACE_IN_ANY = "no usable photo"
 
-Place = tuple[Person, int]  # of a face in the scratch folder
+Place = tuple[Identity, int]  # of a face in the cache folder
 
 
 @dataclasses.dataclass
-class SplitReport:
-    """What became of a split's folders and photos.
+class IdentitySplitReport:
+    """What became of a split's folders and photos; the fields are keys of the dataset's metadata.
 
-    `people` have a face or more; those of `people_with_one_face` are never the alike ones of a
-    triplet. `left_out` counts identity folders by reason, `dropped` photos by reason; `stray_files`
-    are other files and folders, which are passed over.
+    Attributes:
+      folder: the split's, relative to the manual directory.
+      people: identities with at least one face.
+      people_with_one_face: of these, identities that are never the alike pair of a triplet.
+      people_also_in_train: of test, identities that are in train too, by name.
+      photos: how many there were.
+      faces: how many were cropped.
+      upscaled: how many of these were smaller than 128 px.
+      stray_files: how many other files and folders were skipped.
+      left_out: how many identity folders were left out for which reason.
+      dropped: how many photos were dropped for which reason.
+      triplets_asked: how many triplets were requested; None for a dataset of faces.
+      examples: how many examples there are.
     """
 
     folder: str
@@ -71,150 +79,170 @@ class SplitReport:
     examples: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """The report as plain json values, reasons sorted by name."""
+        """The report as plain JSON values, reasons sorted by name."""
         counts = {
             name: dict(sorted(getattr(self, name).items())) for name in ("left_out", "dropped")
         }
         return {**dataclasses.asdict(self), **counts}
 
     def __str__(self) -> str:
-        reasons = [
+        dropped, left_out = (
             ", ".join(f"{n} {reason}" for reason, n in counts.most_common()) or "none"
             for counts in (self.dropped, self.left_out)
-        ]
+        )
         return (
-            f"{self.folder}: {self.examples} examples; {self.faces} faces of {self.people} people from {self.photos} photos; "
-            f"dropped: {reasons[0]}; people left out: {reasons[1]}"
+            f"{self.folder}: {self.examples} examples; {self.faces} faces of {self.people} "
+            f"identities from {self.photos} photos; dropped: {dropped}; identities left out: "
+            f"{left_out}"
         )
 
 
 class ManualDir:
-    """A manual directory: the people of its splits, its exclusion list, and where its faces are cut to."""
+    """A manual directory: the identities of its splits, its exclusion list and its face cache."""
 
-    def __init__(self, path: str | os.PathLike, scratch: str | os.PathLike, settings: Settings):
-        """Lists the people.
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        cache: str | os.PathLike[str],
+        settings: DetectionSettings,
+    ) -> None:
+        """Lists the identities.
 
         Args:
           path: the manual directory.
-          scratch: under which the cut faces are kept.
-          settings: how faces are found.
+          cache: holds the cache folders of cropped faces.
+          settings: how faces are detected.
 
         Raises:
-          UserError: there are no people in it, its exclude.txt cannot be read, or a loose_bb file
-            is wanted and missing.
+          UserError: it has no identities, its exclude.txt cannot be read, or a loose_bb file is
+            required and missing.
         """
         self.path, self.settings = Path(path), settings
         self.exclusion = Exclusion.of_manual_dir(self.path)
-        self.splits: dict[str, People] = list_splits(self.path, self.exclusion)
-        self._scratch = scratch_folder(scratch, self.path, settings)
-        if (
-            settings.boxes == "loose_bb"
-        ):  # looked for now, not after hours of cutting the other split
+        self.splits: dict[str, SplitIdentities] = list_splits(self.path, self.exclusion)
+        self._cache = cache_folder(cache, self.path, settings)
+        self._box_files: dict[str, Path] = {}
+        if settings.boxes == "loose_bb":  # found now, not after hours of cropping the other split
             self._box_files = {
-                split: find_loose_boxes(split, found.people[0].folder.parent, self.path)
-                for split, found in self.splits.items()
+                split: find_loose_boxes(split, self._folder(split), self.path)
+                for split in self.splits
             }
 
     def faces(
-        self, split: str, report: SplitReport, progress: Any = None, spread: Spread | None = None
-    ) -> Faces:
-        """Cuts the faces of a split (those not cut yet) and fills the report; `spread` as for `cut_split`.
+        self,
+        split: str,
+        report: IdentitySplitReport,
+        progress: Any = None,
+        for_each: ForEach | None = None,
+    ) -> CachedFaces:
+        """Crops the faces of a split that are not in the cache yet, and fills in the report.
+
+        Args:
+          split: one of `splits`.
+          report: of the split.
+          progress: as for `crop_split`.
+          for_each: as for `crop_split`.
 
         Raises:
-          UserError: not one face came out; or as `cut_split`.
+          UserError: no photo has a face; or as `crop_split`.
         """
         found = self.splits[split]
-        boxes = (
-            read_loose_boxes(self._box_files[split]) if self.settings.boxes == "loose_bb" else None
+        boxes = read_loose_boxes(self._box_files[split]) if self._box_files else None
+        faces = crop_split(
+            found.identities, self.exclusion, self.settings, self._cache, boxes, for_each, progress
         )
-        faces = cut_split(
-            found.people, self.exclusion, self.settings, self._scratch, boxes, spread, progress
-        )
-        counts = faces.n_by_person
-        report.people, report.people_with_one_face = (
-            int((counts > 0).sum()),
-            int((counts == 1).sum()),
-        )
+        counts = faces.n_per_identity
+        report.people = int((counts > 0).sum())
+        report.people_with_one_face = int((counts == 1).sum())
         report.left_out = found.left_out + Counter({NO_FACE_IN_ANY: int((counts == 0).sum())})
         report.people_also_in_train = found.also_in_train
         report.photos, report.faces, report.upscaled = faces.photos, len(faces), faces.upscaled
         report.stray_files, report.dropped = found.stray_files + faces.stray_files, faces.dropped
         if not len(faces):
             raise UserError(
-                f"{self.path}, split {split}: not one face came out of {faces.photos} photos: {dict(faces.dropped)}. "
-                "Another detector may find them ('none' takes whole pictures), see the README of the builder."
+                f"{self.path}, split {split}: none of {faces.photos} photos has a face: "
+                f"{dict(faces.dropped)}. Try another detector ('none' uses each photo as one "
+                "face); see the README of the builder."
             )
         return faces
 
-    def report(self, split: str) -> SplitReport:
+    def report(self, split: str) -> IdentitySplitReport:
         """An empty report of a split."""
-        return SplitReport(
-            self.splits[split].people[0].folder.parent.relative_to(self.path).as_posix()
-        )
+        return IdentitySplitReport(self._folder(split).relative_to(self.path).as_posix())
+
+    def _folder(self, split: str) -> Path:
+        return self.splits[split].identities[0].folder.parent
 
 
-def sample_rows(
-    layout: str, n_triplets: int | None, seed: int, faces: Faces, report: SplitReport
+def sample_examples(
+    layout: str,
+    n_triplets: int | None,
+    seed: int,
+    faces: CachedFaces,
+    report: IdentitySplitReport,
 ) -> np.ndarray:
     """Chooses the faces of each example.
 
     Args:
-      layout: "triplets" or "faces"; the next two are for triplets.
-      n_triplets: how many; None for four a face, 500,000 at most. Where so many different ones do
-        not exist, all are made.
+      layout: "triplets" or "faces"; n_triplets and seed are for triplets.
+      n_triplets: how many; None for TRIPLETS_PER_FACE, at most MAX_TRIPLETS. All possible ones if
+        there are fewer.
       seed: of `identity_triplets`.
       faces: of a split.
-      report: is told how many there are.
+      report: its numbers of examples are filled in.
 
     Returns:
-      int32 [n, 3] or, of "faces", [n, 1]: rows of `faces`, person by person.
+      Indices into `faces`, by identity: int32 [n, 3] or, of "faces", [n, 1].
 
     Raises:
-      UserError: fewer than two people, or none with two faces; the report's reasons are in the
-        text.
+      UserError: fewer than two identities, or none with two faces; the text has the report.
     """
     if layout == "faces":
-        rows = np.arange(len(faces), dtype=np.int32)[:, None]
+        indices = np.arange(len(faces), dtype=np.int32)[:, None]
     else:
-        report.triplets_asked = n_triplets or min(TRIPLETS_A_FACE * len(faces), MOST_TRIPLETS)
+        report.triplets_asked = n_triplets or min(TRIPLETS_PER_FACE * len(faces), MAX_TRIPLETS)
         try:
-            rows = identity_triplets(faces.labels, report.triplets_asked, seed)
+            indices = identity_triplets(faces.labels, report.triplets_asked, seed)
         except UserError as error:
             raise UserError(f"{report}: {error}") from None
-    report.examples = len(rows)
-    return rows
+    report.examples = len(indices)
+    return indices
 
 
-def list_work(
-    layout: str, n_triplets: int | None, seed: int, faces: Faces
+def plan_examples(
+    layout: str, n_triplets: int | None, seed: int, faces: CachedFaces
 ) -> Iterator[tuple[Place, ...]]:
-    """The places of the faces of each example, drawn as `sample_rows` draws them; small, and no face is read yet."""
-    for rows in sample_rows(layout, n_triplets, seed, faces, SplitReport("")):
-        yield tuple(faces.place(row) for row in rows.tolist())
+    """The places of each example's faces, as `sample_examples` chooses them; reads no face yet."""
+    for indices in sample_examples(layout, n_triplets, seed, faces, IdentitySplitReport("")):
+        yield tuple(faces.place(index) for index in indices.tolist())
 
 
-def do_work(
-    layout: str, read: Callable[[Person, int], Face], places: tuple[Place, ...]
+def make_example(
+    layout: str, read: Callable[[Identity, int], IdentityFace], places: tuple[Place, ...]
 ) -> tuple[str, dict[str, Any]]:
-    """Reads the faces of an example, as `Faces.read` does, and makes it.
+    """Reads the faces of an example and makes it.
+
+    Args:
+      layout: "triplets" or "faces".
+      read: `CachedFaces.read`.
+      places: from `plan_examples`.
 
     Returns:
-      (key, example): the face id and what `face_example` makes, or the three face ids, joined, and
-        what `triplet_example` makes.
+      (key, example): the face ids, joined, and what `face_example` or `triplet_example` makes.
     """
-    made = [read(*place) for place in places]
-    example = face_example(*made) if layout == "faces" else triplet_example(*made)
-    return "_".join(face.face_id for face in made), example
+    faces = [read(*place) for place in places]
+    example = face_example(*faces) if layout == "faces" else triplet_example(*faces)
+    return "_".join(face.face_id for face in faces), example
 
 
-def triplet_example(first: Face, second: Face, other: Face) -> dict[str, Any]:
-    """Makes an example of two faces of one person and one of another.
+def triplet_example(first: IdentityFace, second: IdentityFace, odd: IdentityFace) -> dict[str, Any]:
+    """Makes an example of two faces of one identity and one of another.
 
     Returns:
       image_a, image_b, image_c: PNG bytes, in the order of the arguments; odd: 2; face_ids, urls,
-        identities: three str.
+        identities: three str each.
     """
-    three = (first, second, other)
+    three = (first, second, odd)
     return {
         **{f"image_{x}": face.png for x, face in zip("abc", three)},
         "odd": 2,
@@ -224,8 +252,12 @@ def triplet_example(first: Face, second: Face, other: Face) -> dict[str, Any]:
     }
 
 
-def face_example(face: Face) -> dict[str, Any]:
-    """Makes an example of a face: image, PNG bytes; face_id, url, identity: str; label: int; box: float32 [4]."""
+def face_example(face: IdentityFace) -> dict[str, Any]:
+    """Makes an example of one face.
+
+    Returns:
+      image: PNG bytes; face_id, url, identity: str; label: int; box: float32 [4].
+    """
     return {
         "image": face.png,
         "face_id": face.face_id,

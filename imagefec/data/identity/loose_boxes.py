@@ -1,4 +1,4 @@
-"""VGGFace2's own boxes: loose_bb_train.csv and loose_bb_test.csv, kept in 24 bytes a photo."""
+"""VGGFace2's own boxes: loose_bb_train.csv and loose_bb_test.csv, held in 24 bytes per photo."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ _FOLDERS = (".", "bb_landmark", "meta", "meta/bb_landmark")
 
 
 class LooseBoxes:
-    """Boxes by identity and file name, in pixels of the photo as stored. Pickled by its path: a process reads the file once."""
+    """Boxes by identity and file name, in pixels of the photo as stored.
 
-    def __init__(self, path: str | os.PathLike, keys: np.ndarray, boxes: np.ndarray):
+    Pickled by its path: each process reads the file once.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], keys: np.ndarray, boxes: np.ndarray) -> None:
         order = np.argsort(keys, kind="stable")
         self._path, self._keys, self._boxes = path, keys[order], boxes[order]
 
     def of(self, identity: str, file_name: str) -> Box | None:
-        """The box of a photo; None where the file has none, or an empty one."""
+        """The box of a photo; None if the csv file has none, or an empty one."""
         key = _key(f"{identity}/{Path(file_name).stem}")
         at = np.searchsorted(self._keys, key)
         if at == len(self._keys) or self._keys[at] != key:
@@ -42,11 +45,13 @@ class LooseBoxes:
         return _read_once, (self._path,)
 
 
-def find_loose_boxes(split: str, folder: Path, manual_dir: str | os.PathLike) -> Path:
-    """Finds the split's csv file beside its folder or above, as far as the manual directory, or there in bb_landmark or meta.
+def find_loose_boxes(split: str, folder: Path, manual_dir: str | os.PathLike[str]) -> Path:
+    """Finds the split's csv file beside its folder or in a folder above it.
+
+    The search ends at the manual directory; bb_landmark and meta in each folder are searched too.
 
     Raises:
-      UserError: it is not there.
+      UserError: it is not found.
     """
     name, root = f"loose_bb_{split}.csv", Path(manual_dir)
     above = [
@@ -57,26 +62,28 @@ def find_loose_boxes(split: str, folder: Path, manual_dir: str | os.PathLike) ->
             if (parent / inside / name).is_file():
                 return parent / inside / name
     raise UserError(
-        f"{root}: boxes='loose_bb' is asked for, and found no {name} in it, in its {' or '.join(_FOLDERS[1:])}, "
-        f"or beside {folder}. Put VGGFace2's file there, or leave boxes out to have faces detected."
+        f"{root}: boxes='loose_bb' requires {name}; found none in it, in its "
+        f"{' or '.join(_FOLDERS[1:])}, or beside {folder}. Put VGGFace2's file there, or leave "
+        "boxes out to have faces detected."
     )
 
 
-def read_loose_boxes(path: str | os.PathLike) -> LooseBoxes:
-    """Reads such a file.
+def read_loose_boxes(path: str | os.PathLike[str]) -> LooseBoxes:
+    """Reads a loose_bb file.
 
     Raises:
-      UserError: it cannot be read, its header is not VGGFace2's, or a row has no four numbers; the
-        text names the line.
+      UserError: it cannot be read, its header is not VGGFace2's, or a row is not a name and four
+        numbers; the text names the line.
     """
     keys, numbers = array.array("Q"), array.array("f")
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, skipinitialspace=True)
             header = next(rows, [])
             if header != HEADER:
                 raise UserError(
-                    f"{path}: found the header {','.join(header)[:80]!r}, not {','.join(HEADER)!r}."
+                    f"{path}: found the header {','.join(header)[:80]!r}, not "
+                    f"{','.join(HEADER)!r}. Get VGGFace2's file again."
                 )
             for row in rows:
                 if len(row) != len(HEADER):
@@ -85,8 +92,8 @@ def read_loose_boxes(path: str | os.PathLike) -> LooseBoxes:
                 keys.append(_key(row[0]))
     except (ValueError, csv.Error):  # UnicodeDecodeError is a ValueError
         raise UserError(
-            f"{path}, line {rows.line_num}: no name and four numbers ({','.join(HEADER)}); get the file again, or "
-            "leave boxes out to have faces detected."
+            f"{path}, line {rows.line_num}: not a name and four numbers ({','.join(HEADER)}). Get "
+            "the file again, or leave boxes out to have faces detected."
         ) from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from None
@@ -96,7 +103,7 @@ def read_loose_boxes(path: str | os.PathLike) -> LooseBoxes:
 
 
 @functools.lru_cache(maxsize=2)
-def _read_once(path: str | os.PathLike) -> LooseBoxes:
+def _read_once(path: str | os.PathLike[str]) -> LooseBoxes:
     return read_loose_boxes(path)
 
 

@@ -1,40 +1,41 @@
-"""Triplets as rows of a face bank, and the order in which batches of them are drawn; knows nothing of TFDS or files of faces."""
+"""Triplets of a dataset's split as indices into a face store; knows neither TFDS nor sampling."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imagefec.errors import UserError
-
-if TYPE_CHECKING:
-    from imagefec.data.store.face_store import FaceStore
+from imagefec.data.store.face_store import (
+    NAMES,
+    Batches,
+    FaceStore,
+    FaceStoreWriter,
+    read_names,
+    write_names,
+)
 
 INDEX = "triplets.npz"
-ODD_LAST = np.array(
-    [[1, 2, 0], [0, 2, 1], [0, 1, 2]]
-)  # row k: the images' order that puts image k last
+ODD_LAST = np.array([[1, 2, 0], [0, 2, 1], [0, 1, 2]])  # row k: the order that puts image k last
 
 
 @dataclass(frozen=True)
 class Triplets:
-    """The triplets of a split and the faces they mention, each face stored once.
+    """The triplets of a split and the faces that they refer to, each face stored once.
 
     Attributes:
-      faces: uint8 [n, size, size, 3], RGB, in the order in which the triplets first mention them;
-        an array that is not to be written to, or a face_bank.FaceRows.
+      faces: uint8 [n, size, size, 3], RGB, in the order in which the triplets first refer to them;
+        a read-only array, or a face_store.IndexedFaces.
       face_ids: n ids, in the order of `faces`.
-      urls: the photograph of each face, n of them; several faces may share one.
-      triplets: int32 [t, 3], rows of `faces`; the ODD ONE LAST, the alike pair in the dataset's
-        order.
-      types: int8 [t], 0 one-class, 1 two-class, 2 three-class; -1 where the dataset has no types.
-      vote_counts: int32 [t, 3], how many annotators found the face of that column of `triplets` the odd
-        one; 0 where nobody was asked.
-      agreement: float32 [t], share of the votes that the odd one got, in (0, 1]; 1 where nobody was
+      urls: the photo of each face, n of them; several faces may share one.
+      triplets: int32 [t, 3], indices into `faces`; the ODD ONE LAST, the alike pair in the
+        dataset's order.
+      types: int8 [t], a fec.TripletType each; -1 if the dataset has no types.
+      vote_counts: int32 [t, 3], how many raters chose the face of that column of `triplets` as the
+        odd one; 0 if nobody was asked.
+      agreement: float32 [t], share of the votes that the odd one got, in (0, 1]; 1 if nobody was
         asked.
     """
 
@@ -52,13 +53,14 @@ class Triplets:
 
 @dataclass(frozen=True)
 class TripletIndex:
-    """Triplets in the dataset's own order, their faces as row numbers.
+    """Triplets in the dataset's own order, their faces as indices into a store.
 
     Attributes:
-      rows: int32 [t, 3], of images a, b, c.
+      rows: int32 [t, 3], face indices of images a, b, c.
       odd: int8 [t], 0, 1 or 2: which image is the odd one.
-      types, agreement: as Triplets has them.
+      types: as in Triplets.
       vote_counts: int32 [t, 3], for images a, b, c.
+      agreement: as in Triplets.
     """
 
     rows: np.ndarray
@@ -69,7 +71,7 @@ class TripletIndex:
 
     @classmethod
     def joined(cls, parts: list[TripletIndex]) -> TripletIndex:
-        """One of several, in their order."""
+        """Concatenates several, in their order."""
         return cls(
             *(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls))
         )
@@ -79,7 +81,9 @@ class TripletIndex:
         """Reads what `save` wrote.
 
         Raises:
-          OSError, ValueError, KeyError: it is damaged, or mentions rows beyond n_faces.
+          OSError: the file cannot be read.
+          KeyError: an array is missing.
+          ValueError: the file is damaged, or has indices of n_faces or above.
         """
         with np.load(folder / INDEX, allow_pickle=False) as arrays:
             index = cls(**{each.name: arrays[each.name] for each in fields(cls)})
@@ -96,18 +100,18 @@ class TripletIndex:
         np.savez(folder / INDEX, **{each.name: getattr(self, each.name) for each in fields(self)})
 
     def with_rows(self, rows: np.ndarray) -> TripletIndex:
-        """The same triplets of a bank whose rows are others."""
+        """The same triplets with the face indices of another store."""
         return replace(self, rows=rows)
 
-    def of(self, bank: FaceStore, chosen: np.ndarray) -> Triplets:
-        """The chosen triplets with the faces they mention.
+    def of(self, store: FaceStore, chosen: np.ndarray) -> Triplets:
+        """The chosen triplets with the faces that they refer to.
 
         Args:
-          bank: whose rows `rows` are.
+          store: the store whose indices `rows` are.
           chosen: int [m], which triplets, in which order.
         """
-        mentioned, rows = _first_mentions(self.rows[chosen])
-        faces, order = bank.part(mentioned), ODD_LAST[self.odd[chosen]]
+        used, rows = _first_occurrences(self.rows[chosen])
+        faces, order = store.part(used), ODD_LAST[self.odd[chosen]]
         return Triplets(
             faces.faces,
             faces.face_ids,
@@ -119,79 +123,50 @@ class TripletIndex:
         )
 
 
-def triplet_batches(
-    data: Triplets, batch_triplets: int, seed: int, balanced: bool = False, skip: int = 0
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Draws batches for ever; every triplet comes once an epoch, and each epoch is shuffled anew.
-
-    Where the batch size does not divide the number of triplets, a batch ends one epoch and begins
-    the next, so nothing is dropped.
-
-    Args:
-      data: what `load_triplets` returned.
-      batch_triplets: triplets a batch, 1 or more.
-      seed: of the order; the same seed gives the same batches.
-      balanced: draw as many of each of the three types, in turns 0, 1, 2, 0, 1, 2, ...; an epoch is
-        then each type's own, and a rare type comes round more often.
-      skip: batches to pass over at the start without reading their faces: where a resumed run goes
-        on.
-
-    Returns:
-      An iterator over (faces, types): faces uint8 [3 * batch_triplets, size, size, 3], (alike,
-        alike, odd) of
-      the first triplet, then of the second, ...; types int8 [batch_triplets].
-
-    Raises:
-      UserError: batch_triplets is below 1, above the number of triplets (of any type, if balanced),
-        or, if balanced, not a multiple of 3.
-    """
-    numbers = triplet_numbers(data, batch_triplets, seed, balanced, skip)
-    return (
-        (data.faces[data.triplets[chosen].reshape(-1)], data.types[chosen]) for chosen in numbers
-    )
-
-
-def triplet_numbers(
-    data: Triplets, batch_triplets: int, seed: int, balanced: bool = False, skip: int = 0
-) -> Iterator[np.ndarray]:
-    """The order of `triplet_batches`, as row numbers int [batch_triplets] into data.triplets; the arguments are its own."""
-    if batch_triplets < 1:
-        raise UserError(f"The batch is {batch_triplets} triplets; it must be 1 or more.")
-    pools = (
-        [np.flatnonzero(data.types == kind) for kind in range(3)]
-        if balanced
-        else [np.arange(len(data))]
-    )
-    if batch_triplets % len(pools):
-        raise UserError(
-            f"The batch is {batch_triplets} triplets; a balanced one holds as many of each of 3 types, so "
-            "take a multiple of 3, or turn balancing off."
-        )
-    share = batch_triplets // len(pools)
-    for kind, pool in enumerate(pools):
-        if len(pool) < share:
-            which = f" of type {kind}, which balancing asks for," if balanced else ""
-            raise UserError(
-                f"A batch takes {share} triplets{which} and the data hold {len(pool)}. Take a smaller batch "
-                "or load more triplets."
+def write_triplets(batches: Batches, size: int, folder: Path) -> None:
+    """Writes a store of self-contained triplets, faces in order of occurrence, and their index."""
+    index_of: dict[bytes, int] = {}
+    parts = []
+    with FaceStoreWriter(folder, size) as store:
+        for batch in batches:
+            new = _number_new(batch["face_ids"], index_of)
+            store.add(
+                [batch["image_" + "abc"[image]][triplet] for triplet, image in new],
+                [
+                    (batch["face_ids"][place].decode(), batch["urls"][place].decode())
+                    for place in new
+                ],
             )
-    return _numbers(pools, share, np.random.default_rng(seed), skip)
+            parts.append(_index_of_batch(batch, index_of))
+    TripletIndex.joined(parts).save(folder)
 
 
-def shuffled_forever(
-    pool: np.ndarray, share: int, random: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Shares of the pool, all of it once an epoch, each epoch shuffled anew; nothing is dropped between epochs."""
-    waiting = np.empty(0, pool.dtype)
-    while True:
-        while len(waiting) < share:
-            waiting = np.concatenate([waiting, random.permutation(pool)])
-        yield waiting[:share]
-        waiting = waiting[share:]
+def read_triplets(folder: Path, size: int) -> tuple[FaceStore, TripletIndex]:
+    """Reads what write_triplets wrote; OSError, ValueError or KeyError if it is damaged."""
+    store = FaceStore.open(folder, size)
+    return store, TripletIndex.open(folder, len(store))
 
 
-def _first_mentions(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct numbers in `rows`, in the order in which they first come, and `rows` as places in that list, int32."""
+def write_index(batches: Batches, folder: Path) -> None:
+    """Writes the index of triplets that refer to faces by id, and the ids in its order."""
+    index_of: dict[bytes, int] = {}
+    parts = []
+    for batch in batches:
+        _number_new(batch["face_ids"], index_of)
+        parts.append(_index_of_batch(batch, index_of))
+    TripletIndex.joined(parts).save(folder)
+    with (folder / NAMES).open("w", encoding="utf-8") as file:
+        write_names(file, [(face_id.decode(),) for face_id in index_of])
+
+
+def read_index(folder: Path) -> tuple[list[str], TripletIndex]:
+    """Reads what write_index wrote: (ids, index); OSError, ValueError or KeyError if damaged."""
+    face_ids = [face_id for (face_id,) in read_names(folder / NAMES)]
+    return face_ids, TripletIndex.open(folder, len(face_ids))
+
+
+def _first_occurrences(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(distinct numbers in `rows` by first occurrence, `rows` as places among these, int32)."""
     distinct, first, places = np.unique(rows.reshape(-1), return_index=True, return_inverse=True)
     order = np.argsort(first)
     place_of = np.empty(len(order), np.int32)
@@ -199,14 +174,24 @@ def _first_mentions(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return distinct[order], place_of[places.reshape(-1)].reshape(rows.shape)
 
 
-def _numbers(
-    pools: list[np.ndarray], share: int, random: np.random.Generator, skip: int
-) -> Iterator[np.ndarray]:
-    streams = [
-        shuffled_forever(pool, share, child) for pool, child in zip(pools, random.spawn(len(pools)))
-    ]
-    for _ in range(skip):
-        for stream in streams:
-            next(stream)
-    while True:
-        yield np.stack([next(stream) for stream in streams], axis=1).reshape(-1)
+def _number_new(face_ids: np.ndarray, index_of: dict[bytes, int]) -> list[tuple[int, ...]]:
+    """Numbers the ids of [b, 3] that have no index yet; returns where each occurs first."""
+    new = []
+    for place, face_id in np.ndenumerate(face_ids):
+        if face_id not in index_of:
+            index_of[face_id] = len(index_of)
+            new.append(place)
+    return new
+
+
+def _index_of_batch(batch: Mapping[str, np.ndarray], index_of: Mapping[bytes, int]) -> TripletIndex:
+    n, ids = len(batch["odd"]), batch["face_ids"].reshape(-1).tolist()
+    rows = np.array([index_of[face_id] for face_id in ids], np.int32).reshape(n, 3)
+    odd = batch["odd"].astype(np.int8)
+    if "votes" not in batch:
+        return TripletIndex(
+            rows, odd, np.full(n, -1, np.int8), np.zeros((n, 3), np.int32), np.ones(n, np.float32)
+        )
+    return TripletIndex(
+        rows, odd, batch["type"].astype(np.int8), batch["votes"], batch["agreement"]
+    )

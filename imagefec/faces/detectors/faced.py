@@ -1,7 +1,7 @@
-"""faced, the detector of the project's predecessor: two frozen TensorFlow graphs that the user gets.
+"""faced, an older detector: two frozen TensorFlow graphs that users download.
 
-The first proposes a face for each cell of a grid over the photo, the second moves each proposal
-into place. TensorFlow is imported when a detector is made, and not before.
+The first graph proposes a face for each cell of a grid over the photo, the second corrects each
+proposal. TensorFlow is imported only when a detector is made.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from imagefec.errors import UserError
 from imagefec.faces.detectors.model_files import (
     VARIABLE,
     ModelFile,
+    describe_file,
     model_folder,
     sha256_of,
-    what_it_is,
 )
 from imagefec.faces.detectors.protocol import (
     SMALLEST,
@@ -39,23 +39,25 @@ FILES = tuple(ModelFile(name, _PAGE, "MIT") for name in ("face_yolo.pb", "face_c
 
 
 class FacedDetector:
-    """faced's two networks; the score is the first one's probability of a face, from 0 to 1.
+    """faced's two networks; the score is the first network's probability of a face, from 0 to 1.
 
-    Source: github.com/iitzco/faced, by Ivan Itzcovich. Followed here: the first axis of the grid
-      counts columns, and a
-    proposal is widened by half of itself on every side before it is corrected. Departed from: both
-      graphs get RGB
-    (faced's later versions hand the second one BGR), boxes are not cut to whole pixels on the way,
-    and of overlapping faces the surest one is kept.
+    As in faced, the first axis of the grid counts columns, and a proposal is widened by half of its
+    size on every side before it is corrected. Unlike faced, both graphs get RGB (its later versions
+    give the second one BGR), boxes are not rounded to integer pixels on the way, and the
+    highest-scoring of overlapping faces is reported.
+
+    Source: github.com/iitzco/faced, by Ivan Itzcovich.
     """
 
     name = "faced"
 
-    def __init__(self, min_score: float | None = None, model_dir: str | os.PathLike | None = None):
+    def __init__(
+        self, min_score: float | None = None, model_dir: str | os.PathLike[str] | None = None
+    ) -> None:
         self.min_score = checked_min_score(self.name, min_score, 0.0, 1.0, default=0.7)
         paths = find_files(model_dir)
         if paths is None:
-            raise UserError(f"detector faced: {missing(model_dir)}. {how_to_get(model_dir)}")
+            raise UserError(f"detector faced: {missing_files(model_dir)}. {how_to_get(model_dir)}")
         self._yolo = _Graph(
             paths[0], _YOLO_PX, ("prob", "x_center", "y_center", "w", "h"), _CELLS**2
         )
@@ -63,6 +65,7 @@ class FacedDetector:
         self.version = "+".join(sha256_of(path)[:8] for path in paths) + "-1"
 
     def detect(self, photo: np.ndarray, smallest: float = SMALLEST) -> list[Detection]:
+        """As `Detector.detect`."""
         check_photo(photo, smallest)
         height, width = photo.shape[:2]
         prob, x, y, w, h = (each.reshape(_CELLS, _CELLS) for each in self._yolo.run(photo))
@@ -83,11 +86,11 @@ class FacedDetector:
         return inside_photo(found, width, height)
 
     def _corrected(self, photo: np.ndarray, x: float, y: float, w: float, h: float) -> Box | None:
-        """The face that the second network sees about a proposal of centre x, y and size w, h; pixels of the photo."""
+        """The second network's correction of a proposal of centre x, y and size w, h, in pixels."""
         if not math.isfinite(x + y + w + h):
             return None
         height, width = photo.shape[:2]
-        # half of its size and the margin of as much, on each side of the centre
+        # On each side of the centre: half of the size, and as much margin.
         left, right = int(max(0, x - w)), int(min(width, x + w))
         top, bottom = int(max(0, y - h)), int(min(height, y + h))
         if left >= right or top >= bottom:
@@ -101,17 +104,18 @@ class FacedDetector:
         return Box(x - w / 2, x + w / 2, y - h / 2, y + h / 2)
 
 
-def find_files(model_dir: str | os.PathLike | None = None) -> tuple[Path, ...] | None:
-    """Both graphs, unchecked; None where one of them is not there."""
+def find_files(model_dir: str | os.PathLike[str] | None = None) -> tuple[Path, ...] | None:
+    """Both graphs, unchecked; None unless both are installed."""
     paths = tuple(model_folder(model_dir) / file.name for file in FILES)
     return paths if all(path.is_file() for path in paths) else None
 
 
-def how_to_get(model_dir: str | os.PathLike | None = None) -> str:
-    """A sentence: where the files are had and where to put them."""
+def how_to_get(model_dir: str | os.PathLike[str] | None = None) -> str:
+    """A sentence: where to get the files and where to put them."""
     return (
-        f"Get {' and '.join(file.name for file in FILES)} ({FILES[0].licence}) from the folder faced/models of {_PAGE} and "
-        f"put them in {model_folder(model_dir)}, or name their folder with --model_dir or ${VARIABLE}."
+        f"Get {' and '.join(file.name for file in FILES)} ({FILES[0].licence}) from the folder "
+        f"faced/models of {_PAGE} and put them in {model_folder(model_dir)}, or name their folder "
+        f"with --model_dir or ${VARIABLE}."
     )
 
 
@@ -120,9 +124,9 @@ _NMS_IOU = 0.2
 
 
 class _Graph:
-    """A frozen graph from a square RGB picture to a few small tensors."""
+    """A frozen graph from a square RGB image to a few small tensors."""
 
-    def __init__(self, path: Path, side_px: int, outputs: Sequence[str], n_values: int):
+    def __init__(self, path: Path, side_px: int, outputs: Sequence[str], n_values: int) -> None:
         with quiet_imports():
             import tensorflow as tf
 
@@ -133,11 +137,9 @@ class _Graph:
             graph_def.ParseFromString(path.read_bytes())
             with graph.as_default():
                 tf1.import_graph_def(graph_def, name="")
-        except (
-            Exception
-        ) as error:  # protobuf's and TensorFlow's own, of whatever the bytes led them to
+        except Exception as error:  # damaged bytes raise many types, protobuf's among them
             raise self._wrong(
-                f"found {what_it_is(path)}, no frozen TensorFlow graph ({_first_line(error)})"
+                f"found {describe_file(path)}, not a frozen TensorFlow graph ({_first_line(error)})"
             ) from None
         names = [f"{name}:0" for name in ("img", "training", *outputs)]
         try:
@@ -145,24 +147,23 @@ class _Graph:
                 graph.get_tensor_by_name(name) for name in names
             )
         except (KeyError, ValueError):
-            there = sorted(operation.name for operation in graph.get_operations())
-            lacking = [name for name in names if name.removesuffix(":0") not in there]
+            operations = {operation.name for operation in graph.get_operations()}
+            missing = [name for name in names if name.removesuffix(":0") not in operations]
             raise self._wrong(
-                f"found {what_it_is(path)}, a graph without {', '.join(lacking)}"
+                f"found {describe_file(path)}, a graph without {', '.join(missing)}"
             ) from None
-        # One thread, so that the same photo gives the same bits on every machine; several processes
-        # share the cores. No GPU: JAX trains in its memory.
+        # One thread, so that the same photo gives the same bits on every machine; processes share
+        # the cores. No GPU: TensorFlow would take the memory that JAX needs.
         config = tf1.ConfigProto(
             intra_op_parallelism_threads=1, inter_op_parallelism_threads=1, device_count={"GPU": 0}
         )
         self._session = tf1.Session(graph=graph, config=config)
         self._try_out(tf)
 
-    def run(self, picture: np.ndarray) -> list[np.ndarray]:
-        """Its outputs for an RGB picture of any size, each float64 [n_values]."""
-        resized = cv2.resize(
-            picture, (self._side_px, self._side_px)
-        )  # as faced does, whichever way it scales
+    def run(self, image: np.ndarray) -> list[np.ndarray]:
+        """The outputs for an RGB image of any size, each float64 [n_values]."""
+        # Bilinear whether it shrinks or grows, as in faced: the networks were trained that way.
+        resized = cv2.resize(image, (self._side_px, self._side_px))
         feed = {self._image: (resized / 255.0)[None].astype(np.float32), self._training: False}
         return [
             np.asarray(each, np.float64).ravel() for each in self._session.run(self._outputs, feed)
@@ -170,26 +171,25 @@ class _Graph:
 
     def _try_out(self, tf: Any) -> None:
         try:
-            with quiet_imports():  # the first run tells of passes and devices, too
+            with quiet_imports():  # the first run also logs passes and devices
                 outputs = self.run(np.zeros((self._side_px, self._side_px, 3), np.uint8))
         except (tf.errors.OpError, ValueError, TypeError) as error:
             raise self._wrong(
-                f"it cannot be run on a picture of {self._side_px} x {self._side_px} px "
+                f"it cannot be run on an image of {self._side_px} x {self._side_px} px "
                 f"({_first_line(error)})"
             ) from None
         sizes = [each.size for each in outputs]
         if any(size != self._n_values for size in sizes):
-            raise self._wrong(
-                f"its outputs hold {sizes} values, and {self._n_values} each are wanted"
-            )
+            raise self._wrong(f"its outputs hold {sizes} values, not {self._n_values} each")
 
     def _wrong(self, found: str) -> UserError:
         return UserError(
-            f"{self._path}: not the graph that detector faced wants: {found}. {how_to_get(self._path.parent)}"
+            f"{self._path}: not a graph of detector faced: {found}. {how_to_get(self._path.parent)}"
         )
 
 
-def missing(model_dir: str | os.PathLike | None) -> str:
+def missing_files(model_dir: str | os.PathLike[str] | None) -> str:
+    """Which graphs are not installed, as part of a sentence."""
     folder = model_folder(model_dir)
     missing = [file.name for file in FILES if not (folder / file.name).is_file()]
     return (
@@ -200,11 +200,12 @@ def missing(model_dir: str | os.PathLike | None) -> str:
 
 
 def _without_overlaps(found: list[Detection]) -> list[Detection]:
-    kept: list[Detection] = []
+    """Non-maximum suppression."""
+    selected: list[Detection] = []
     for each in sorted(found, key=lambda d: -d.score):
-        if all(iou(each.box, other.box) <= _NMS_IOU for other in kept):
-            kept.append(each)
-    return kept
+        if all(iou(each.box, other.box) <= _NMS_IOU for other in selected):
+            selected.append(each)
+    return selected
 
 
 def _first_line(error: Exception) -> str:

@@ -1,7 +1,4 @@
-"""The detectors' model files, which this package does not ship: where they are looked for, had, and checked.
-
-Nothing is fetched here.
-"""
+"""The detectors' model files, which users download: where they are searched for, and checks."""
 
 import hashlib
 import os
@@ -13,7 +10,15 @@ VARIABLE = "IMAGEFEC_MODELS"
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A file to get: its name, the page that has it, its licence, and (where known) its size and sha256."""
+    """A model file to download.
+
+    Attributes:
+      name: of the file.
+      page: URL of the page that links to it.
+      licence: its licence.
+      n_bytes: its size, if known.
+      sha256: its digest, if known.
+    """
 
     name: str
     page: str
@@ -22,31 +27,35 @@ class ModelFile:
     sha256: str | None = None
 
 
-def model_folder(model_dir: str | os.PathLike | None = None) -> Path:
-    """The one folder that is searched: `model_dir`, else $IMAGEFEC_MODELS, else ~/.cache/imagefec/models.
+def model_folder(model_dir: str | os.PathLike[str] | None = None) -> Path:
+    """The one folder that is searched.
 
-    One and no other, so that which file is used never depends on what else lies about.
+    `model_dir`, else $IMAGEFEC_MODELS, else ~/.cache/imagefec/models. Only one, so that the file
+    used does not depend on what other folders hold.
     """
     if model_dir is not None:
         return Path(model_dir).expanduser()
     if os.environ.get(VARIABLE):
         return Path(os.environ[VARIABLE]).expanduser()
-    return Path(os.path.expanduser("~")) / ".cache" / "imagefec" / "models"
+    return Path("~").expanduser() / ".cache" / "imagefec" / "models"
 
 
 def sha256_of(path: Path) -> str:
     """A file's sha256, hexadecimal."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def what_it_is(path: Path) -> str:
-    """What a file that is not the wanted one seems to be, in words; the two usual mishaps are named."""
-    with open(path, "rb") as file:
+def describe_file(path: Path) -> str:
+    """What a wrong file seems to be, in words; recognises the two usual failed downloads."""
+    with path.open("rb") as file:
         head = file.read(64)
     size = f"{path.stat().st_size:,} bytes"
     if head.startswith(b"version https://git-lfs"):
-        return f"{size}, a pointer of Git LFS instead of the file (get it with `git lfs pull`, or by the page's download button)"
+        return (
+            f"{size}, a pointer of Git LFS instead of the file (get it with `git lfs pull`, or "
+            "with the page's download button)"
+        )
     if head.lstrip()[:1] == b"<":
         return f"{size} of HTML, a web page instead of the file (use the page's download button)"
     return size

@@ -1,4 +1,4 @@
-"""What every face detector shares: what it reports, how it is asked, and the checks of both; no detector lives here."""
+"""The protocol of face detectors: what they report, how they are called, and checks of both."""
 
 import math
 from collections.abc import Iterable
@@ -10,23 +10,30 @@ import numpy as np
 from imagefec.errors import UserError
 from imagefec.maths.geometry import Box, clip
 
-SMALLEST = 0.1  # of the shorter side: the smallest face looked for in a whole photo
+SMALLEST = 0.1  # side of the smallest face searched for in a photo, as a share of its shorter side
 
 
 @dataclass(frozen=True)
 class Detection:
-    """A face found: its box in pixels of the photo and the detector's own score, higher is surer."""
+    """A detected face.
+
+    Attributes:
+      box: in pixels of the photo.
+      score: in the detector's own scale; higher is more certain.
+    """
 
     box: Box
     score: float
 
 
 class Detector(Protocol):
-    """What finds faces.
+    """Finds faces.
 
-    `name` and `version` tell results apart that must not be mixed in one folder: `version` changes
-      when the
-    same photo may give another answer. `min_score` is the least score that `detect` reports.
+    Attributes:
+      name: as for make_detector.
+      version: changes when the same photo may give another result. Results of detectors with
+        another name or version must not be mixed in one folder.
+      min_score: lowest score that `detect` reports.
     """
 
     name: str
@@ -34,12 +41,12 @@ class Detector(Protocol):
     min_score: float
 
     def detect(self, photo: np.ndarray, smallest: float = SMALLEST) -> list[Detection]:
-        """Finds the faces of a photo, best score first.
+        """Finds the faces of a photo, highest score first.
 
         Args:
           photo: uint8 [height, width, 3] RGB.
-          smallest: side of the smallest face looked for, as a share of the photo's shorter side, in
-            (0, 1].
+          smallest: side of the smallest face searched for, as a share of the photo's shorter side,
+            in (0, 1].
 
         Raises:
           ValueError: photo is not uint8 [height, width, 3], or smallest not in (0, 1].
@@ -48,7 +55,11 @@ class Detector(Protocol):
 
 
 def check_photo(photo: np.ndarray, smallest: float) -> None:
-    """Raises ValueError where `detect` would be called wrongly."""
+    """Checks the arguments of `detect`.
+
+    Raises:
+      ValueError: as `Detector.detect`.
+    """
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
         raise ValueError(
             f"photo must be uint8 [height, width, 3], found {photo.dtype} {list(photo.shape)}"
@@ -62,42 +73,47 @@ def check_photo(photo: np.ndarray, smallest: float) -> None:
 def checked_min_score(
     name: str, min_score: float | None, least: float, most: float, default: float | None = None
 ) -> float:
-    """The least score to report: the one asked for, else the detector's default, else the least of its scale.
+    """The lowest score to report: `min_score`, else the detector's default, else its lowest score.
+
+    Args:
+      name: of the detector, for the message.
+      min_score: what the user requested; None for nothing.
+      least: lowest score of the detector's scale.
+      most: highest score of the detector's scale.
+      default: the detector's default; None for `least`.
 
     Raises:
-      UserError: the one asked for is outside the detector's scale.
+      UserError: min_score is outside the detector's scale.
     """
     if min_score is None:
         return least if default is None else default
-    if not least <= min_score <= most:  # NaN is refused too
+    if not least <= min_score <= most:  # refuses NaN too
         raise UserError(
-            f"--min_score {min_score}: detector {name} scores from {least:g} to {most:g}; give a number in "
-            "there, or leave it out for the default."
+            f"--min_score {min_score}: detector {name} scores from {least:g} to {most:g}. Give a "
+            "number in this range, or omit it for the default."
         )
     return float(min_score)
 
 
 def inside_photo(found: Iterable[Detection], width: int, height: int) -> list[Detection]:
-    """Clips boxes to the photo, drops what is wholly outside, and puts the best score first."""
+    """Clips boxes to the photo, drops those outside, and sorts by score, highest first."""
     clipped = (Detection(clip(each.box, width, height), each.score) for each in found)
-    kept = [each for each in clipped if each.box.width > 0 and each.box.height > 0]
-    # Equal scores in a fixed order, whatever order the threads of a cascade found them in.
-    return sorted(kept, key=lambda d: (-d.score, -d.box.width, d.box.left, d.box.top))
+    inside = [each for each in clipped if each.box.width > 0 and each.box.height > 0]
+    # Equal scores get a fixed order, because a cascade's threads find them in any order.
+    return sorted(inside, key=lambda d: (-d.score, -d.box.width, d.box.left, d.box.top))
 
 
 def of_wanted_size(
     found: Iterable[Detection], smallest: float, width: int, height: int
 ) -> list[Detection]:
-    """Those whose longer side is no smaller than the smallest face looked for; what is not finite is left out.
+    """Drops faces below the size searched for, and boxes or scores that are not finite.
 
-    For networks, which report every size they know; the cascades look for the wanted sizes only.
+    For networks, which report every size that they know; cascades search only for the given sizes.
     """
     least = smallest * min(width, height)
     return [
         each
         for each in found
-        if math.isfinite(
-            each.box.width + each.box.height + each.box.left + each.box.top + each.score
-        )
+        if math.isfinite(sum(each.box.sides) + each.box.width + each.box.height + each.score)
         and max(each.box.width, each.box.height) >= least
     ]

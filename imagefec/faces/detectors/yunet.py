@@ -1,4 +1,4 @@
-"""YuNet, a small convolutional face detector, run by OpenCV from a model file that the user gets."""
+"""YuNet, a small convolutional detector, run by OpenCV from a model file that users download."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 
 from imagefec.errors import UserError
+from imagefec.faces import opencv
 from imagefec.faces.detectors.model_files import (
     VARIABLE,
     ModelFile,
+    describe_file,
     model_folder,
     sha256_of,
-    what_it_is,
 )
 from imagefec.faces.detectors.protocol import (
     SMALLEST,
@@ -36,24 +37,27 @@ FILE = ModelFile(
 
 
 class YunetDetector:
-    """OpenCV's FaceDetectorYN: faces of any pose, with a score from 0 to 1 (how surely a face, times how well placed).
+    """OpenCV's FaceDetectorYN: faces of any pose.
 
-    The default least score, 0.7, is below OpenCV's 0.9: in a crop that a person marked as a face, a
-      miss costs all
-    the triplets of that face.
+    The score, from 0 to 1, is the geometric mean of two: how certain the face is, and its box. The
+    default min_score, 0.7, is below OpenCV's 0.9: in a box that a person marked as a face, a miss
+    costs all triplets of that face.
 
     Source: Wu, Peng & Yu 2023, "YuNet: a tiny millisecond-level face detector", Machine
-      Intelligence Research 20.
+    Intelligence Research 20.
     """
 
     name = "yunet"
 
-    def __init__(self, min_score: float | None = None, model_dir: str | os.PathLike | None = None):
+    def __init__(
+        self, min_score: float | None = None, model_dir: str | os.PathLike[str] | None = None
+    ) -> None:
         self.min_score = checked_min_score(self.name, min_score, 0.0, 1.0, default=0.7)
         if not runs_here():
             raise UserError(
-                f"detector yunet: this OpenCV ({cv2.__version__}) has no FaceDetectorYN; 4.10 and later have, where they "
-                "are built with the dnn module. Use --detector haar or lbp, or pip install 'opencv-python-headless>=4.10'."
+                f"detector yunet: this OpenCV ({cv2.__version__}) has no FaceDetectorYN; 4.10 and "
+                "later have it if they are built with the dnn module. Use --detector haar or lbp, "
+                "or pip install 'opencv-python-headless>=4.10'."
             )
         path, digest = _checked_file(model_dir)
         self.version = f"{digest[:12]}-1"
@@ -63,21 +67,21 @@ class YunetDetector:
             )
         except cv2.error as error:
             raise UserError(
-                f"{path}: this OpenCV ({cv2.__version__}) cannot read it: {error.err}. Use --detector haar or lbp, or "
-                "pip install 'opencv-python-headless>=4.10'."
+                f"{path}: this OpenCV ({cv2.__version__}) cannot read it: {error.err}. Use "
+                "--detector haar or lbp, or pip install 'opencv-python-headless>=4.10'."
             ) from None
 
     def detect(self, photo: np.ndarray, smallest: float = SMALLEST) -> list[Detection]:
+        """As `Detector.detect`."""
         check_photo(photo, smallest)
         height, width = photo.shape[:2]
         scale = min(max(_SMALLEST_FACE_PX / smallest, _LEAST_SIDE_PX) / min(height, width), 1.0)
         bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
         if scale < 1.0:
-            size = max(round(width * scale), 1), max(round(height * scale), 1)
-            bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+            bgr = opencv.resize(bgr, max(round(width * scale), 1), max(round(height * scale), 1))
         self._network.setInputSize((bgr.shape[1], bgr.shape[0]))
         _, rows = self._network.detect(bgr)
-        # A row is left, top, width, height, five landmarks, score; no rows at all is None.
+        # A row is left, top, width, height, five landmarks, score; without faces, rows is None.
         found = [
             Detection(Box(*(float(side) / scale for side in (x, x + w, y, y + h))), float(score))
             for x, y, w, h, *_, score in (() if rows is None else rows)
@@ -90,31 +94,30 @@ def runs_here() -> bool:
     return hasattr(cv2, "FaceDetectorYN")
 
 
-def find_file(model_dir: str | os.PathLike | None = None) -> Path | None:
-    """The model file, unchecked; None where it is not there."""
+def find_file(model_dir: str | os.PathLike[str] | None = None) -> Path | None:
+    """The model file, unchecked; None if it is not installed."""
     path = model_folder(model_dir) / FILE.name
     return path if path.is_file() else None
 
 
-def how_to_get(model_dir: str | os.PathLike | None = None) -> str:
-    """A sentence: where the file is had, how to know it, and where to put it."""
+def how_to_get(model_dir: str | os.PathLike[str] | None = None) -> str:
+    """A sentence: where to get the file, how to recognise it, and where to put it."""
     return (
-        f"Get {FILE.name} ({FILE.n_bytes:,} bytes, sha256 {FILE.sha256}, {FILE.licence}) from {FILE.page} and put it in "
-        f"{model_folder(model_dir)}, or name its folder with --model_dir or ${VARIABLE}."
+        f"Get {FILE.name} ({FILE.n_bytes:,} bytes, sha256 {FILE.sha256}, {FILE.licence}) from "
+        f"{FILE.page} and put it in {model_folder(model_dir)}, or name its folder with --model_dir "
+        f"or ${VARIABLE}."
     )
 
 
-# It knows faces of 10 to 300 px: with the smallest face wanted at 32 px, ten times that still is
-# about one.
+# YuNet finds faces of 10 to 300 px: if the smallest face has 32 px, it also finds those almost ten
+# times as large.
 _SMALLEST_FACE_PX = 32
-_LEAST_SIDE_PX = (
-    160  # a photo is not shrunk below this, for crops whose smallest face is half of them
-)
+_LEAST_SIDE_PX = 160  # photos are not shrunk below this: in crops, the smallest face is half of it
 _NMS_IOU = 0.3  # OpenCV's own
 _TOP_K = 5000
 
 
-def _checked_file(model_dir: str | os.PathLike | None) -> tuple[Path, str]:
+def _checked_file(model_dir: str | os.PathLike[str] | None) -> tuple[Path, str]:
     path = find_file(model_dir)
     if path is None:
         raise UserError(
@@ -123,7 +126,7 @@ def _checked_file(model_dir: str | os.PathLike | None) -> tuple[Path, str]:
     digest = sha256_of(path)
     if digest != FILE.sha256:
         raise UserError(
-            f"{path}: not the model that detector yunet wants: found {what_it_is(path)}, sha256 {digest}. "
-            f"{how_to_get(model_dir)}"
+            f"{path}: not the model of detector yunet: found {describe_file(path)}, sha256 "
+            f"{digest}. {how_to_get(model_dir)}"
         )
     return path, digest

@@ -1,9 +1,9 @@
-"""The drawn-face world: parametric faces with known expressions, written as FEC writes real ones.
+"""Synthetic faces: parametric faces with known expressions, written in FEC's own format.
 
-One drawn face goes expressions -> people -> face -> photo; raters judge triplets of them; world
-writes it all.
+expressions.py and people.py say what a face shows, head.py (with features.py and brush.py) renders
+it, photo.py makes a photo of it, raters.py judges triplets, dataset.py writes everything.
 """
 
-from imagefec.faces.synthetic.world import render_world
+from imagefec.faces.synthetic.dataset import render_dataset
 
-__all__ = ["render_world"]
+__all__ = ["render_dataset"]

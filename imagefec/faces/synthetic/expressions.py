@@ -1,9 +1,8 @@
-"""What a drawn face does: its controls, named after facial action units, and thirty prototypes; no pixels."""
+"""What a synthetic face does: controls named after facial action units, and thirty prototypes."""
 
 import numpy as np
 
-# Each control is a number in [-1, 1]; 0 is the face at rest. Numbers of action units: Ekman &
-# Friesen 1978.
+# Each control is a number in [-1, 1]; 0 is a face at rest. Action units: Ekman & Friesen 1978.
 CONTROLS = (
     "inner_brow_raise",  # AU1
     "outer_brow_raise",  # AU2
@@ -21,8 +20,7 @@ CONTROLS = (
     "gaze_right",  # AU61 (-), AU62 (+)
     "gaze_down",  # AU63 (-), AU64 (+)
 )
-# How much each control weighs in a rater's eye: about the share of the face's pixels that it
-# changes.
+# Weight of each control for a rater: roughly the share of the face's pixels that it changes.
 SALIENCE = np.array(
     [0.9, 0.7, 1.0, 1.2, 0.4, 0.5, 0.6, 1.8, 0.4, 0.9, 1.9, 0.35, 0.5, 0.2, 0.25], np.float32
 )
@@ -34,8 +32,7 @@ def _pose(**controls: float) -> np.ndarray:
     return np.array([controls.pop(name, 0.0) for name in CONTROLS], np.float32)
 
 
-# The thirty emotion words by which FEC's authors gathered their pictures (arXiv:1811.11283, section
-# 3).
+# The thirty emotion words with which FEC's authors searched for photos (arXiv:1811.11283, 3).
 PROTOTYPES = {
     "amusement": _pose(cheek_raise=0.7, smile=0.9, jaw_drop=0.35, lid_opening=-0.35),
     "anger": _pose(brow_furrow=1, lid_opening=0.4, lip_press=0.8, smile=-0.4, nose_wrinkle=0.3),
@@ -100,10 +97,10 @@ WORDS = tuple(PROTOTYPES)
 
 
 def sample_expression(rng: np.random.Generator, word: int) -> np.ndarray:
-    """Draws one way of showing a word: its prototype at some strength, blended with another and jittered.
+    """Samples an expression of a word: its prototype, scaled, blended with another and jittered.
 
     Args:
-      rng: the source of chance.
+      rng: source of randomness.
       word: index into WORDS.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Who a drawn face is: skin, hair and the measures of one head, the same in each of the person's pictures."""
+"""Who a synthetic face is: colours and measures of a head, the same in all of a person's photos."""
 
 import dataclasses
 
@@ -31,8 +31,8 @@ _IRISES = np.array([[60, 40, 25], [95, 65, 40], [70, 95, 60], [70, 100, 140]], f
 
 
 @dataclasses.dataclass(frozen=True)
-class Person:
-    """One identity. Lengths are in units of half a head's height; colours are RGB, 0 to 255."""
+class SyntheticPerson:
+    """One identity. Lengths are in head units (half its height); colours are RGB, 0 to 255."""
 
     skin: np.ndarray
     hair: np.ndarray
@@ -57,10 +57,10 @@ class Person:
     shirt: np.ndarray
 
 
-def sample_person(rng: np.random.Generator) -> Person:
-    """Draws one identity."""
+def sample_person(rng: np.random.Generator) -> SyntheticPerson:
+    """Samples one identity."""
     skin = _between(rng, _SKINS) + rng.normal(0, 4, 3)
-    return Person(
+    return SyntheticPerson(
         skin=skin,
         hair=np.clip(
             _HAIRS[rng.integers(len(_HAIRS) if skin.mean() > 150 else 2)] + rng.normal(0, 6), 0, 255

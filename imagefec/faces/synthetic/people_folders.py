@@ -1,4 +1,4 @@
-"""A drawn world's people as folders in VGGFace2's layout, for identity pre-training; the pictures are links, not copies."""
+"""Synthetic people as folders in VGGFace2's layout, for identity pre-training; photos are links."""
 
 import csv
 import os
@@ -9,19 +9,19 @@ PEOPLE = "people"
 
 
 def link_people(out: pathlib.Path, splits: tuple[str, ...] = ("train", "test")) -> pathlib.Path:
-    """Links each photograph of one person alone as `out/people/<split>/<person>/<photograph>.jpg`.
+    """Links each photo of a single person as `out/people/<split>/<identity>/<photo>.jpg`.
 
     Args:
-      out: what `render_world` wrote: images/ and identities.csv.
-      splits: VGGFace2 has these two; who is in a third stays unseen by pre-training, too.
+      out: what `render_dataset` wrote: images/ and identities.csv.
+      splits: VGGFace2 has these two. Pre-training must not see the people of a third.
 
     Returns:
       out/people.
 
     Raises:
-      OSError: the folder cannot be written, or its disk knows no hard links.
+      OSError: the folder cannot be written, or its file system has no hard links.
     """
-    with open(out / "identities.csv", newline="") as file:
+    with (out / "identities.csv").open(newline="") as file:
         heads = list(csv.DictReader(file))
     n_heads = Counter(head["image"] for head in heads)
     for head in heads:

@@ -1,29 +1,29 @@
-"""A photograph of one or more drawn heads: background, pose, light, occlusion, lens and sensor; and FEC's boxes."""
+"""A photo of synthetic heads: background, pose, light, occlusion, lens, sensor, and FEC's boxes."""
 
 import cv2
 import numpy as np
 
-from imagefec.faces.synthetic import face
+from imagefec.faces.synthetic.brush import CENTRE, UNIT_PX
 from imagefec.faces.synthetic.expressions import CONTROLS
-from imagefec.faces.synthetic.people import Person
+from imagefec.faces.synthetic.head import render_head
+from imagefec.faces.synthetic.people import SyntheticPerson
 from imagefec.maths.geometry import Box
 
-CELL_PX = 216  # width and height that one head has for itself
+CELL_PX = 216  # width and height of one head's part of a photo
 
 
 def render_photo(
-    rng: np.random.Generator, heads: list[tuple[Person, np.ndarray]]
+    rng: np.random.Generator, heads: list[tuple[SyntheticPerson, np.ndarray]]
 ) -> tuple[np.ndarray, list[Box]]:
-    """Draws one photograph.
+    """Renders one photo.
 
     Args:
-      rng: the source of chance for all that is neither identity nor expression.
+      rng: source of randomness for everything but identity and expression.
       heads: (person, expression float32 [controls]) from left to right.
 
     Returns:
-      uint8 RGB [h, w, 3] and one face box a head, in fractions of the photograph: from hairline to
-        chin and
-      from cheek to cheek, as loose as FEC's.
+      uint8 RGB [h, w, 3] and one face box per head, in fractions of the photo: from hairline to
+      chin and from cheek to cheek, as loose as FEC's.
     """
     height, width = CELL_PX, int(CELL_PX * (0.16 + 0.84 * len(heads)))
     photo = _background(rng, height, width)
@@ -35,7 +35,7 @@ def render_photo(
 
 
 def encode_jpeg(rng: np.random.Generator, photo: np.ndarray) -> bytes:
-    """Packs a uint8 RGB photograph as a JPEG of quality 82 to 95."""
+    """Encodes a uint8 RGB photo as a JPEG of quality 82 to 95."""
     done, data = cv2.imencode(
         ".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(82, 96))]
     )
@@ -61,32 +61,34 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
 
 
 def _place(
-    rng, photo: np.ndarray, person: Person, expression: np.ndarray, middle: tuple[float, float]
+    rng: np.random.Generator,
+    photo: np.ndarray,
+    person: SyntheticPerson,
+    expression: np.ndarray,
+    middle: tuple[float, float],
 ) -> Box:
-    """Puts one head into the photograph and returns its box in fractions."""
+    """Puts one head into the photo and returns its box in fractions."""
     turn = rng.normal(0, 0.02, 2).clip(-0.06, 0.06)
-    picture, mask = face.render_head(person, expression, (turn[0], turn[1]))
-    _light(rng, picture)
+    image, mask = render_head(person, expression, (turn[0], turn[1]))
+    _light(rng, image)
     scale, roll = rng.uniform(0.80, 1.02), rng.normal(0, 4)
     at = np.array(middle) + rng.normal(0, 5, 2)
-    matrix = cv2.getRotationMatrix2D(face.CENTRE, roll, scale)
-    matrix[:, 2] += at - face.CENTRE
+    matrix = cv2.getRotationMatrix2D(CENTRE, roll, scale)
+    matrix[:, 2] = matrix[:, 2] + (at - CENTRE)
     height, width = photo.shape[:2]
     mask = cv2.warpAffine(mask, matrix, (width, height), flags=cv2.INTER_LINEAR)
-    picture = cv2.warpAffine(
-        picture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    image = cv2.warpAffine(
+        image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    cv2.copyTo(
-        picture, mask, photo
-    )  # weights by the mask only where it is 0 or not; the lens blur softens edges
+    cv2.copyTo(image, mask, photo)  # hard edges where the mask is 0; the lens blur softens them
     if rng.random() < 0.05:
         _occlude(rng, photo, at, scale)
-    half_width = person.face_width * face.UNIT_PX * scale * rng.uniform(0.96, 1.04)
+    half_width = person.face_width * UNIT_PX * scale * rng.uniform(0.96, 1.04)
     top, bottom = (-0.80, 1.02 + 0.13 * float(expression[CONTROLS.index("jaw_drop")]))
-    top, bottom = (v * face.UNIT_PX * scale * rng.uniform(0.98, 1.03) for v in (top, bottom))
+    top, bottom = (v * UNIT_PX * scale * rng.uniform(0.98, 1.03) for v in (top, bottom))
     lean = -np.sin(np.radians(-roll))
     left, right = at[0] - half_width, at[0] + half_width
-    shift = lean * 0.1 * face.UNIT_PX * scale
+    shift = lean * 0.1 * UNIT_PX * scale
     return Box(
         *(
             float(np.clip(v, 0, 1))
@@ -100,21 +102,21 @@ def _place(
     )
 
 
-def _light(rng, picture: np.ndarray) -> None:
+def _light(rng: np.random.Generator, image: np.ndarray) -> None:
     """Lights the head from one side: a linear ramp over its canvas."""
     ramp = 1 + rng.uniform(-0.22, 0.22, 2) @ np.array([[-1, 1, -1, 1], [-1, -1, 1, 1]])
     field = cv2.resize(
         (ramp.reshape(2, 2) * 150).clip(0, 255).astype(np.uint8),
-        picture.shape[1::-1],
+        image.shape[1::-1],
         interpolation=cv2.INTER_LINEAR,
     )
-    cv2.multiply(picture, cv2.merge([field] * 3), dst=picture, scale=1 / 150)
+    cv2.multiply(image, cv2.merge([field] * 3), dst=image, scale=1 / 150)
 
 
-def _occlude(rng, photo: np.ndarray, at: np.ndarray, scale: float) -> None:
-    """Lays a hand-like or microphone-like shape over the rim of the face; the middle stays free."""
+def _occlude(rng: np.random.Generator, photo: np.ndarray, at: np.ndarray, scale: float) -> None:
+    """Covers part of the face's rim, as a hand or microphone does; the middle stays visible."""
     angle = rng.uniform(0, 2 * np.pi)
-    radius = 0.86 * face.UNIT_PX * scale
+    radius = 0.86 * UNIT_PX * scale
     centre = (at + radius * np.array([np.cos(angle), np.sin(angle)])).astype(int)
     axes = tuple(int(v) for v in rng.uniform(14, 30, 2))
     cv2.ellipse(
@@ -130,13 +132,13 @@ def _occlude(rng, photo: np.ndarray, at: np.ndarray, scale: float) -> None:
     )
 
 
-def _camera(rng, photo: np.ndarray) -> np.ndarray:
+def _camera(rng: np.random.Generator, photo: np.ndarray) -> np.ndarray:
     """Lens blur, exposure with a colour cast, and sensor noise."""
     photo = cv2.GaussianBlur(photo, (0, 0), float(rng.uniform(0.45, 1.1)))
     gain = rng.uniform(0.8, 1.15) * rng.uniform(0.95, 1.05, 3)
     noise = np.empty(photo.shape, np.int16)
     cv2.setRNGSeed(int(rng.integers(2**31 - 1)))
-    cv2.randn(noise, (0, 0, 0), (float(rng.uniform(1, 5)),) * 3)
+    cv2.randn(noise, np.zeros(3), np.full(3, rng.uniform(1, 5)))
     levels = (np.arange(256)[:, None] * gain + rng.uniform(-8, 8)).clip(0, 255).astype(np.uint8)
     exposed = cv2.LUT(photo, levels.reshape(1, 256, 3))
     return cv2.add(exposed, noise, dtype=cv2.CV_8U)

@@ -1,32 +1,32 @@
-"""Simulated raters: which of three drawn faces looks least like the other two; no pictures, no files."""
+"""Simulated raters, who choose the odd one of three synthetic faces by their expressions."""
 
 import numpy as np
 
 from imagefec.faces.synthetic.expressions import SALIENCE
 
 N_RATERS = 6
-_POOL = 40  # raters at work; each keeps an own taste through the whole set
-_TASTE = 0.25  # spread of a rater's own weights of the controls
-_SLIP = 0.16  # spread of one judgement's error, relative to the triplet's mean distance
+_POOL = 40  # raters; each has the same taste throughout the dataset
+_TASTE = 0.25  # spread of raters' weights of the controls
+_SLIP = 0.16  # spread of a judgement's error, relative to the triplet's mean distance
 
 
 class Raters:
-    """A pool of raters with tastes of their own."""
+    """A pool of raters, each with a taste of their own."""
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int) -> None:
         rng = np.random.default_rng([seed, 77])
         self.names = [f"rater{i:02d}" for i in range(_POOL)]
         self._weights = SALIENCE * np.exp(rng.normal(0, _TASTE, (_POOL, len(SALIENCE))))
 
     def judge(self, rng: np.random.Generator, expressions: np.ndarray) -> list[tuple[str, int]]:
-        """Asks six raters, now and then seven or eight, for the odd one out.
+        """Asks six raters, sometimes seven or eight, for the odd one out.
 
         Args:
-          rng: the source of chance.
+          rng: source of randomness.
           expressions: float32 [3, controls].
 
         Returns:
-          (rater, odd one out 0 to 2), one a rater.
+          (rater, odd one out 0 to 2) for each rater.
         """
         n = N_RATERS + (int(rng.integers(1, 3)) if rng.random() < 0.06 else 0)
         chosen = rng.choice(_POOL, n, replace=False)
@@ -40,16 +40,16 @@ class Raters:
 def sample_triplet(
     rng: np.random.Generator, words: np.ndarray, by_word: list[np.ndarray], kind: int
 ) -> np.ndarray:
-    """Picks three different faces of one kind of triplet, in shuffled order.
+    """Samples three different faces of one type of triplet, in shuffled order.
 
     Args:
-      rng: the source of chance.
+      rng: source of randomness.
       words: int [faces], the prototype label of each face.
       by_word: for each label, the faces that have it.
-      kind: 0 all three share a label, 1 just two do, 2 none do.
+      kind: a fec.TripletType: all three share a label, just two do, or none do.
 
     Returns:
-      int [3], rows of `words`.
+      int [3], indices into `words`.
     """
     while True:
         first = int(rng.integers(len(words)))

@@ -1,13 +1,14 @@
-"""Which folders become people and which files photos, and what a user is told of a wrong manual directory."""
+"""Which folders become identities, which files photos, and errors of a wrong manual directory."""
 
 import hashlib
 import os
 import unicodedata
+from pathlib import Path
 
 import pytest
 
 from imagefec.data.exclusion import Exclusion
-from imagefec.data.identity import folders as folders
+from imagefec.data.identity import folders
 from imagefec.errors import UserError
 
 NOBODY = Exclusion()
@@ -29,9 +30,9 @@ def names(found):
     return [thing.name for thing in found]
 
 
-def photos(root, exclusion=NOBODY, split="train", person=0):
+def photos(root, exclusion=NOBODY, split="train", identity=0):
     return folders.list_photos(
-        folders.list_splits(root, exclusion)[split].people[person], exclusion
+        folders.list_splits(root, exclusion)[split].identities[identity], exclusion
     )
 
 
@@ -68,14 +69,14 @@ def test_one_split_alone_is_enough(tmp_path, split):
 def test_identity_folders_without_a_split_are_train(tmp_path, nesting):
     fill(tmp_path, f"{nesting}n1/1.jpg", f"{nesting}n2/1.PNG", "labels.csv")
     splits = folders.list_splits(tmp_path, NOBODY)
-    assert names(splits["train"].people) == ["n1", "n2"]
-    assert splits["train"].people[1].url == f"{nesting}n2"
+    assert names(splits["train"].identities) == ["n1", "n2"]
+    assert splits["train"].identities[1].url == f"{nesting}n2"
     assert list(splits) == ["train"]
 
 
 def test_the_same_split_in_two_places_is_an_error_that_names_both(tmp_path):
     fill(tmp_path, "a/train/n1/1.jpg", "b/train/n1/1.jpg")
-    with pytest.raises(UserError, match=r"a/train and .*b/train are both there.*keep one"):
+    with pytest.raises(UserError, match=r"a/train and .*b/train both exist.*keep one"):
         folders.find_splits(tmp_path)
 
 
@@ -88,7 +89,7 @@ def test_the_same_split_in_two_places_is_an_error_that_names_both(tmp_path):
         (tuple(f"n{i}/" for i in range(7)), r"7 folders \(n0, n1, n2, n3, n4, \.\.\.\)"),
     ],
 )
-def test_a_directory_without_identity_folders_is_an_error_that_says_what_was_found_and_what_is_wanted(
+def test_a_directory_without_identity_folders_is_an_error_with_what_was_found_and_required(
     tmp_path, content, found
 ):
     fill(tmp_path, *content)
@@ -98,12 +99,12 @@ def test_a_directory_without_identity_folders_is_an_error_that_says_what_was_fou
         folders.find_splits(tmp_path)
 
 
-def test_a_manual_directory_that_is_none_is_an_error(tmp_path):
+def test_a_manual_directory_that_does_not_exist_is_an_error(tmp_path):
     with pytest.raises(UserError, match=r"(?s)nowhere is not a directory.*DIR/train"):
         folders.find_splits(tmp_path / "nowhere")
 
 
-def test_people_are_sorted_and_labelled_by_name_and_stray_files_counted(tmp_path):
+def test_identities_are_sorted_and_labelled_by_name_and_stray_files_counted(tmp_path):
     fill(
         tmp_path,
         "train/n3/1.jpg",
@@ -114,40 +115,40 @@ def test_people_are_sorted_and_labelled_by_name_and_stray_files_counted(tmp_path
         "train/empty/",
     )
     found = folders.list_splits(tmp_path, NOBODY)["train"]
-    assert [(p.name, p.label, p.url, p.split) for p in found.people] == [
+    assert [(p.name, p.label, p.url, p.split) for p in found.identities] == [
         (f"n{i}", i - 1, f"train/n{i}", "train") for i in (1, 2, 3)
     ]
     assert found.stray_files == 2
-    assert found.left_out == {folders.NO_PICTURES: 1}
+    assert found.left_out == {folders.NO_PHOTOS: 1}
 
 
-def test_of_names_that_differ_in_case_or_coding_of_accents_the_first_stays(tmp_path):
-    composed, apart = (unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD"))
+def test_of_names_that_differ_in_case_or_encoding_of_accents_the_first_is_used(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD"))
     fill(
         tmp_path,
         "anna/1.jpg",
         "Anna/1.jpg",
         "ANNA/1.jpg",
         f"{composed}/1.jpg",
-        f"{apart}/1.jpg",
+        f"{decomposed}/1.jpg",
         "李/1.jpg",
         "Ольга/1.jpg",
     )
-    if len(os.listdir(tmp_path)) < 7:
-        pytest.skip("this disk takes such names for one")
+    if len(list(tmp_path.iterdir())) < 7:
+        pytest.skip("this file system takes such names for one")
     found = folders.list_splits(tmp_path, NOBODY)["train"]
-    assert names(found.people) == ["ANNA", apart, "Ольга", "李"]
+    assert names(found.identities) == ["ANNA", decomposed, "Ольга", "李"]
     assert found.left_out == {folders.SAME_NAME: 3}
 
 
-def test_a_person_of_both_splits_stays_and_is_counted(tmp_path):
+def test_an_identity_in_both_splits_is_used_and_counted(tmp_path):
     fill(tmp_path, "train/n1/1.jpg", "train/n2/1.jpg", "test/n2/2.jpg", "test/n3/1.jpg")
     splits = folders.list_splits(tmp_path, NOBODY)
-    assert names(splits["test"].people) == ["n2", "n3"]
+    assert names(splits["test"].identities) == ["n2", "n3"]
     assert splits["test"].also_in_train == 1
 
 
-def test_loops_and_second_links_to_a_folder_make_no_second_person(tmp_path):
+def test_loops_and_second_links_to_a_folder_make_no_second_identity(tmp_path):
     fill(tmp_path, "train/n1/1.jpg", "train/n2/1.jpg")
     (tmp_path / "train" / "self").symlink_to("self")
     (tmp_path / "train" / "gone").symlink_to("nowhere")
@@ -156,43 +157,43 @@ def test_loops_and_second_links_to_a_folder_make_no_second_person(tmp_path):
     (tmp_path / "train" / "n1" / "round.jpg").symlink_to("..")
     (tmp_path / "test").symlink_to("train")
     splits = folders.list_splits(tmp_path, NOBODY)
-    assert names(splits["train"].people) == ["n1", "n2"]
-    assert splits["train"].left_out == {folders.SAME_FOLDER: 1, folders.NO_PICTURES: 1}
+    assert names(splits["train"].identities) == ["n1", "n2"]
+    assert splits["train"].left_out == {folders.SAME_FOLDER: 1, folders.NO_PHOTOS: 1}
     assert splits["train"].stray_files == 2
     assert list(splits) == ["train"]
     listed = photos(tmp_path)
     assert names(listed.photos) == ["1.jpg"] and listed.stray_files == 1
 
 
-def test_a_loop_on_the_way_to_the_splits_is_gone_round_once(tmp_path):
+def test_a_loop_above_the_splits_is_followed_once(tmp_path):
     fill(tmp_path, "data/train/n1/1.jpg")
     (tmp_path / "again").symlink_to(tmp_path)
     (tmp_path / "data" / "up").symlink_to("..")
     assert folders.find_splits(tmp_path) == {"train": tmp_path / "data" / "train"}
 
 
-def test_identity_folders_elsewhere_may_be_linked_in(tmp_path):
+def test_identity_folders_may_be_links_to_other_places(tmp_path):
     fill(tmp_path, "store/person/1.jpg", "dir/train/")
     (tmp_path / "dir" / "train" / "n1").symlink_to(tmp_path / "store" / "person")
     [photo] = photos(tmp_path / "dir").photos
     assert photo.url == "train/n1/1.jpg" and photo.path.is_file()
 
 
-def test_names_that_are_no_text_are_left_out_and_counted(tmp_path):
+def test_names_that_are_not_text_are_left_out_and_counted(tmp_path):
     fill(tmp_path, "train/n1/1.jpg")
     try:
-        os.mkdir(os.fsencode(tmp_path) + b"/train/caf\xe9")
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/train/caf\xe9")).mkdir()
     except OSError:
-        pytest.skip("this disk takes UTF-8 names only")
+        pytest.skip("this file system takes UTF-8 names only")
     for folder in (b"caf\xe9", b"n1"):
-        open(os.fsencode(tmp_path) + b"/train/" + folder + b"/\xff.jpg", "w").close()
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/train/" + folder + b"/\xff.jpg")).touch()
     found = folders.list_splits(tmp_path, NOBODY)["train"]
-    assert names(found.people) == ["n1"] and found.left_out == {folders.NOT_UTF8: 1}
+    assert names(found.identities) == ["n1"] and found.left_out == {folders.NOT_UTF8: 1}
     listed = photos(tmp_path)
     assert names(listed.photos) == ["1.jpg"] and listed.dropped == {folders.NOT_UTF8: 1}
 
 
-def test_photos_are_pictures_by_name_and_all_else_is_stray(tmp_path):
+def test_photos_have_image_suffixes_and_other_files_are_stray(tmp_path):
     fill(
         tmp_path,
         *(
@@ -213,15 +214,15 @@ def test_photos_are_pictures_by_name_and_all_else_is_stray(tmp_path):
     assert listed.stray_files == 4
 
 
-def test_what_is_no_regular_file_is_never_opened(tmp_path):
+def test_only_regular_files_are_opened(tmp_path):
     fill(tmp_path, "n1/1.jpg")
-    os.mkfifo(tmp_path / "n1" / "2.jpg")  # who opens it waits for ever
+    os.mkfifo(tmp_path / "n1" / "2.jpg")  # opening it would block indefinitely
     (tmp_path / "n1" / "3.jpg").symlink_to("nowhere.jpg")
     (tmp_path / "n1" / "4.jpg").symlink_to("4.jpg")
     assert [photo.size for photo in photos(tmp_path).photos] == [0, -1, -1, -1]
 
 
-def test_face_ids_stay_wherever_an_archive_is_unpacked(tmp_path):
+def test_face_ids_do_not_depend_on_where_an_archive_is_unpacked(tmp_path):
     [flat] = photos(fill(tmp_path / "flat", "train/n1/1.jpg")).photos
     [deep] = photos(fill(tmp_path / "deep", "VGGFace2/data/train/n1/1.jpg")).photos
     assert flat.face_id == deep.face_id == hashlib.sha256(b"train/n1/1.jpg").hexdigest()[:20]
@@ -237,7 +238,7 @@ def test_face_ids_stay_wherever_an_archive_is_unpacked(tmp_path):
         folders.face_id("train", "n1", "2.jpg"),
     ],
 )
-def test_an_excluded_photo_is_left_out_and_counted_by_whatever_name(tmp_path, name):
+def test_an_excluded_photo_is_left_out_and_counted_under_each_of_its_names(tmp_path, name):
     fill(tmp_path, "VGGFace2/train/n1/1.jpg", "VGGFace2/train/n1/2.jpg")
     listed = photos(tmp_path, Exclusion([name]))
     assert names(listed.photos) == ["1.jpg"] and listed.dropped == {"excluded": 1}
@@ -266,14 +267,14 @@ def test_a_photo_goes_by_its_own_names_and_its_person_s(url, names):
 @pytest.mark.parametrize(
     "name", [unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD")] + ["train/Zoë"]
 )
-def test_an_excluded_person_is_left_out_however_the_list_codes_accents(tmp_path, name):
+def test_an_excluded_identity_is_left_out_however_the_list_encodes_accents(tmp_path, name):
     fill(tmp_path, "train/Zoë/1.jpg", "train/n1/1.jpg")
     found = folders.list_splits(tmp_path, Exclusion([name]))["train"]
-    assert names(found.people) == ["n1"] and found.left_out == {"excluded": 1}
+    assert names(found.identities) == ["n1"] and found.left_out == {"excluded": 1}
 
 
-def test_a_directory_of_excluded_people_is_an_error_with_the_reasons(tmp_path):
+def test_a_directory_of_excluded_identities_is_an_error_with_the_reasons(tmp_path):
     fill(tmp_path, "train/n1/1.jpg", "test/n2/1.jpg")
     assert list(folders.list_splits(tmp_path, Exclusion(["n2"]))) == ["train"]
-    with pytest.raises(UserError, match=r"no person is left.*'train': \{'excluded': 1\}"):
+    with pytest.raises(UserError, match=r"no identity folder is left.*'train': \{'excluded': 1\}"):
         folders.list_splits(tmp_path, Exclusion(["n1", "n2"]))

@@ -1,4 +1,4 @@
-"""From a manual directory of drawn people to examples and a report of all that made none."""
+"""From a manual directory of synthetic people to examples, and the report of what was dropped."""
 
 import cv2
 import numpy as np
@@ -12,8 +12,8 @@ from imagefec.faces.synthetic.people import sample_person
 from imagefec.faces.synthetic.photo import encode_jpeg, render_photo
 
 
-def render_people(split_dir, photos_of):
-    """Draws each person's photos: 1.jpg, 2.jpg, ..."""
+def render_identities(split_dir, photos_of):
+    """Renders each identity's photos: 1.jpg, 2.jpg, ..."""
     for number, (name, n) in enumerate(photos_of.items()):
         rng = np.random.default_rng(20 + number)  # people whose face haar and lbp both find
         person = sample_person(rng)
@@ -28,13 +28,13 @@ def render_people(split_dir, photos_of):
 
 @pytest.fixture
 def root(tmp_path):
-    render_people(tmp_path / "dir" / "train", {"n1": 3, "n2": 2, "n3": 1})
+    render_identities(tmp_path / "dir" / "train", {"n1": 3, "n2": 2, "n3": 1})
     return tmp_path / "dir"
 
 
 def manual_dir(root, detector="haar", boxes="detector"):
     return identity_examples.ManualDir(
-        root, root.parent / "scratch", identity_examples.Settings.of(detector, boxes=boxes)
+        root, root.parent / "cache", identity_examples.DetectionSettings.of(detector, boxes=boxes)
     )
 
 
@@ -42,20 +42,20 @@ def examples(root, split="train", n_triplets=None, **more):
     manual = manual_dir(root, **more)
     report = manual.report(split)
     faces = manual.faces(split, report)
-    identity_examples.sample_rows("triplets", n_triplets, 0, faces, report)
+    identity_examples.sample_examples("triplets", n_triplets, 0, faces, report)
     return make("triplets", faces, n_triplets), report
 
 
 def make(layout, faces, n_triplets=None):
     return [
-        identity_examples.do_work(layout, faces.read, work)
-        for work in identity_examples.list_work(layout, n_triplets, 0, faces)
+        identity_examples.make_example(layout, faces.read, places)
+        for places in identity_examples.plan_examples(layout, n_triplets, 0, faces)
     ]
 
 
-def test_drawn_people_become_triplets_of_two_photos_of_one_and_one_of_another(root):
+def test_triplets_are_two_photos_of_one_identity_and_one_of_another(root):
     made, report = examples(root)
-    # n1 has 3 pairs and 3 others, n2 1 pair and 4 others: 13, of the 4 * 6 asked for.
+    # n1 has 3 pairs and 3 others, n2 1 pair and 4 others: 13, of the 4 * 6 requested.
     assert len({key for key, _ in made}) == len(made) == 13
     for key, example in made:
         one, two, other = example["identities"]
@@ -80,17 +80,17 @@ def test_drawn_people_become_triplets_of_two_photos_of_one_and_one_of_another(ro
     }
 
 
-def test_the_face_is_that_of_the_drawn_head(root):
+def test_the_face_is_where_it_was_rendered(root):
     manual = manual_dir(root)
     face = manual.faces("train", manual.report("train"))[0]
     left, right, top, bottom = face.box
     rng = np.random.default_rng(20)
-    _, [drawn] = render_photo(
+    _, [rendered] = render_photo(
         rng, [(sample_person(rng), sample_expression(rng, int(rng.integers(len(WORDS)))))]
     )
     assert (
-        left < (drawn.left + drawn.right) / 2 < right
-        and top < (drawn.top + drawn.bottom) / 2 < bottom
+        left < (rendered.left + rendered.right) / 2 < right
+        and top < (rendered.top + rendered.bottom) / 2 < bottom
     )
     example = identity_examples.face_example(face)
     assert cv2.imdecode(np.frombuffer(example.pop("image"), np.uint8), cv2.IMREAD_COLOR).shape == (
@@ -107,8 +107,8 @@ def test_the_face_is_that_of_the_drawn_head(root):
     }
 
 
-def test_each_face_makes_one_example_under_its_id(root):
-    manual, report = manual_dir(root), identity_examples.SplitReport("train")
+def test_each_face_is_one_example_under_its_id(root):
+    manual, report = manual_dir(root), identity_examples.IdentitySplitReport("train")
     faces = manual.faces("train", report)
     made = make("faces", faces)
     assert [(example["identity"], example["label"]) for _, example in made] == [("n1", 0)] * 3 + [
@@ -116,7 +116,7 @@ def test_each_face_makes_one_example_under_its_id(root):
     ] * 2 + [("n3", 2)]
     assert (
         len({key for key, _ in made})
-        == len(identity_examples.sample_rows("faces", None, 0, faces, report))
+        == len(identity_examples.sample_examples("faces", None, 0, faces, report))
         == report.examples
         == 6
     )
@@ -124,19 +124,19 @@ def test_each_face_makes_one_example_under_its_id(root):
 
 
 @pytest.mark.parametrize("n", [1, 5])
-def test_as_many_triplets_are_made_as_asked_for_of_each_split(root, n):
-    render_people(root / "test", {"m1": 2, "m2": 2})
+def test_each_split_has_as_many_triplets_as_requested(root, n):
+    render_identities(root / "test", {"m1": 2, "m2": 2})
     assert [len(examples(root, split, n)[0]) for split in ("train", "test")] == [n, min(n, 4)]
 
 
-def test_all_that_makes_no_face_is_counted_under_its_reason(root):
+def test_photos_and_folders_without_a_face_are_counted_under_their_reasons(root):
     train = root / "train"
     (train / "n1" / "2.jpg").write_bytes((train / "n1" / "1.jpg").read_bytes())
     (train / "n1" / "4.jpg").write_bytes(b"\xff\xd8 torn")
     cv2.imwrite(str(train / "n2" / "3.jpg"), np.full((80, 80, 3), 200, np.uint8))
     (train / "n3" / "1.jpg").write_bytes(b"")
     (train / "n4").mkdir()
-    render_people(train, {"n5": 1})
+    render_identities(train, {"n5": 1})
     (root / "exclude.txt").write_text("# asked us to\nn5\nn2/2.jpg\n")
     (root / "labels.csv").touch()
     manual = manual_dir(root)
@@ -161,30 +161,28 @@ def test_all_that_makes_no_face_is_counted_under_its_reason(root):
             "same file as another photo of the person": 1,
         },
     }
-    assert "3 faces of 2 people from 8 photos; dropped: 2 not a photo, " in str(report)
+    assert "3 faces of 2 identities from 8 photos; dropped: 2 not a photo, " in str(report)
 
 
-def test_too_little_for_a_triplet_is_an_error_that_says_where_the_photos_went(root):
+def test_too_few_faces_for_a_triplet_are_an_error_with_the_reasons(root):
     for name in ("n1/2.jpg", "n1/3.jpg", "n2/2.jpg"):
-        (root / "train" / name).write_text("no picture")
+        (root / "train" / name).write_text("not an image")
     with pytest.raises(
         UserError,
-        match=r"3 people from 6 photos; dropped: 3 not a photo.*two photos of one of them",
+        match=r"3 identities from 6 photos; dropped: 3 not a photo.*two photos of one of them",
     ):
         examples(root)
 
 
-def test_a_split_without_one_face_is_an_error_with_the_reasons(root):
+def test_a_split_without_a_face_is_an_error_with_the_reasons(root):
     for path in (root / "train").glob("*/*.jpg"):
         cv2.imwrite(str(path), np.full((80, 80, 3), 200, np.uint8))
-    with pytest.raises(
-        UserError, match=r"split train: not one face came out of 6 photos.*no face found"
-    ):
+    with pytest.raises(UserError, match=r"split train: none of 6 photos has a face.*no face found"):
         examples(root)
 
 
-def test_loose_boxes_are_looked_for_before_any_work(root):
-    with pytest.raises(UserError, match=r"found no loose_bb_train\.csv"):
+def test_loose_boxes_are_found_before_any_crop(root):
+    with pytest.raises(UserError, match=r"requires loose_bb_train\.csv; found none"):
         manual_dir(root, boxes="loose_bb")
     (root / "loose_bb_train.csv").write_text(
         "NAME_ID,X,Y,W,H\nn1/1,30,30,150,150\nn1/2,30,30,150,150\nn2/1,30,30,150,150\n"

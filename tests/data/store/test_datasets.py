@@ -1,4 +1,4 @@
-"""Triplets as they come out of a built dataset, and the batches drawn from them."""
+"""Triplets and faces as loaded from built datasets."""
 
 import csv
 import itertools
@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from imagefec.data import fec_csv
-from imagefec.data.store import datasets, face_store
+from imagefec.data.samplers import triplet_batches
+from imagefec.data.store import datasets, face_store, tfds_source
 from imagefec.errors import UserError
 
 MANUAL = Path(__file__).parents[3] / "tfds_builders" / "fec" / "dummy_data"
@@ -22,7 +23,7 @@ TRAIN = "faceexp-comparison-data-train-public.csv"
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory):
-    """The builder's own dummy data, built in all three layouts; of the copy's train split only."""
+    """The builder's own dummy data, built in all three layouts; the train split only."""
     root = tmp_path_factory.mktemp("built")
     shutil.copytree(MANUAL / "faces", root / "manual" / "faces")
     shutil.copy(MANUAL / TRAIN, root / "manual")
@@ -49,8 +50,8 @@ def data(data_dir):
 
 
 def expected_triplets() -> list[tuple]:
-    """(type, agreement, [(face id, url, votes against it)], the odd one last), straight from the csv file."""
-    kept = {
+    """(type, agreement, [(face id, url, votes)]), the odd face last, straight from the csv file."""
+    faces_of_csv = {
         r["face_id"]
         for r in csv.DictReader((MANUAL / "faces" / "faces.csv").open())
         if not r["reason"]
@@ -63,7 +64,11 @@ def expected_triplets() -> list[tuple]:
         faces = [
             fec_csv.FaceRef(url, box) for url, box in zip((cells[0], cells[5], cells[10]), boxes)
         ]
-        if odd is None or others[0][1] == most or any(face.face_id not in kept for face in faces):
+        if (
+            odd is None
+            or others[0][1] == most
+            or any(face.face_id not in faces_of_csv for face in faces)
+        ):
             continue
         columns = [(face.face_id, face.url, votes[i]) for i, face in enumerate(faces)]
         columns.append(columns.pop(odd))
@@ -93,7 +98,7 @@ def test_triplets_have_the_odd_one_last_with_the_votes_in_the_same_order(data):
     assert (data.vote_counts[:, 2] > data.vote_counts[:, :2].max(axis=1)).all()
 
 
-def test_each_distinct_face_is_there_once_exactly_as_its_file_has_it(data):
+def test_each_distinct_face_is_stored_once_with_the_pixels_of_its_file(data):
     expected = {face_id for _, _, columns in expected_triplets() for face_id, _, _ in columns}
     assert sorted(data.face_ids) == sorted(expected)
     for face_id, face in zip(data.face_ids, data.faces, strict=True):
@@ -120,8 +125,8 @@ def test_smaller_faces_are_means_of_the_pixels_they_cover(data, data_dir):
 
 
 @pytest.fixture
-def unbanked(data_dir, tmp_path):
-    """The datasets without what earlier tests kept of them."""
+def without_stores(data_dir, tmp_path):
+    """The datasets without the stores that other tests cached."""
     return shutil.copytree(
         data_dir, tmp_path / "data", ignore=shutil.ignore_patterns("face_stores")
     )
@@ -135,23 +140,27 @@ def assert_same(some: datasets.Triplets, other: datasets.Triplets) -> None:
     assert (some.face_ids, some.urls) == (other.face_ids, other.urls)
 
 
-def test_each_face_is_decoded_once_and_not_again_at_the_next_start(data, unbanked, monkeypatch):
+def test_each_face_is_decoded_once_and_not_again_at_the_next_start(
+    data, without_stores, monkeypatch
+):
     decoded = []
     decode = face_store.cv2.imdecode
     monkeypatch.setattr(
         face_store.cv2, "imdecode", lambda *args: (decoded.append(1), decode(*args))[1]
     )
-    first = datasets.load_triplets(unbanked)
+    first = datasets.load_triplets(without_stores)
     assert len(decoded) == len(data.faces) < 3 * len(data)
     assert_same(first, data)
-    assert_same(datasets.load_triplets(unbanked), data)
-    datasets.load_triplets(unbanked, split="train[:3]")
+    assert_same(datasets.load_triplets(without_stores), data)
+    datasets.load_triplets(without_stores, split="train[:3]")
     assert len(decoded) == len(data.faces)
 
 
-def test_the_bank_is_the_same_however_few_examples_are_read_together(data, unbanked, monkeypatch):
-    monkeypatch.setattr(datasets, "READ_TOGETHER", 1)
-    assert_same(datasets.load_triplets(unbanked), data)
+def test_the_store_is_the_same_however_few_examples_are_read_at_once(
+    data, without_stores, monkeypatch
+):
+    monkeypatch.setattr(tfds_source, "BATCH_EXAMPLES", 1)
+    assert_same(datasets.load_triplets(without_stores), data)
 
 
 def test_faces_are_mapped_from_a_file_that_plain_numpy_reads(data, data_dir):
@@ -164,19 +173,19 @@ def test_faces_are_mapped_from_a_file_that_plain_numpy_reads(data, data_dir):
 
 @pytest.mark.parametrize("split", ["train", "train[2:5]", "train[50%:]+train[:2]"])
 @pytest.mark.parametrize("size", [128, 48])
-def test_triplets_that_name_their_faces_are_the_same_triplets(data_dir, split, size):
-    whole = datasets.load_triplets(data_dir, "fec", split, size)
-    assert_same(datasets.load_triplets(data_dir, "fec/index", split, size), whole)
+def test_triplets_that_refer_to_faces_by_id_are_the_same_triplets(data_dir, split, size):
+    complete = datasets.load_triplets(data_dir, "fec", split, size)
+    assert_same(datasets.load_triplets(data_dir, "fec/index", split, size), complete)
     batches = [
-        itertools.islice(datasets.triplet_batches(data, 2, seed=3), 6)
-        for data in (whole, datasets.load_triplets(data_dir, "fec/index:1.1.0", split, size))
+        itertools.islice(triplet_batches(data, 2, seed=3), 6)
+        for data in (complete, datasets.load_triplets(data_dir, "fec/index:1.1.0", split, size))
     ]
     for (faces, types), (other_faces, other_types) in zip(*batches, strict=True):
         np.testing.assert_array_equal(faces, other_faces)
         np.testing.assert_array_equal(types, other_types)
 
 
-def test_parts_are_those_of_the_whole_in_the_order_asked_for(data, data_dir):
+def test_parts_of_a_split_come_in_the_order_of_the_request(data, data_dir):
     parts = datasets.load_triplets(data_dir, split="train[3:5]+train[:2]")
     rows = data.triplets[[3, 4, 0, 1]]
     assert [[parts.face_ids[row] for row in triplet] for triplet in parts.triplets.tolist()] == [
@@ -189,48 +198,51 @@ def test_parts_are_those_of_the_whole_in_the_order_asked_for(data, data_dir):
     np.testing.assert_array_equal(parts.vote_counts, data.vote_counts[[3, 4, 0, 1]])
 
 
-def test_an_index_without_its_faces_is_an_error_with_the_build_command(unbanked):
-    shutil.rmtree(unbanked / "fec" / "faces")
+def test_an_index_without_its_faces_is_an_error_with_the_build_command(without_stores):
+    shutil.rmtree(without_stores / "fec" / "faces")
     with pytest.raises(
         UserError,
-        match=r"no dataset 'fec/faces:1\.1\.0'; fec/index/1\.1\.0 takes its faces from there; it holds "
-        r"fec/index:1\.1\.0, .*tfds build tfds_builders/fec --config=faces --manual_dir=DIR",
+        match=r"no dataset 'fec/faces:1\.1\.0'; fec/index/1\.1\.0 takes its faces from there; "
+        r"it holds fec/index:1\.1\.0, .*"
+        "tfds build tfds_builders/fec --config=faces --manual_dir=DIR",
     ):
-        datasets.load_triplets(unbanked, "fec/index")
+        datasets.load_triplets(without_stores, "fec/index")
 
 
-def test_an_index_and_faces_of_two_crops_are_an_error_that_says_to_build_both(unbanked, tmp_path):
+def test_an_index_and_faces_of_two_crops_are_an_error_that_says_to_build_both(
+    without_stores, tmp_path
+):
     shutil.copytree(MANUAL / "faces", tmp_path / "manual" / "faces")
     (tmp_path / "manual" / TRAIN).write_text("".join((MANUAL / TRAIN).open().readlines()[:1]))
-    shutil.rmtree(unbanked / "fec" / "faces")
-    build(tmp_path / "manual", unbanked, "faces")
+    shutil.rmtree(without_stores / "fec" / "faces")
+    build(tmp_path / "manual", without_stores, "faces")
     with pytest.raises(
         UserError,
-        match=r"fec/faces/1\.1\.0 in .* lacks \d+ of the \d+ faces that fec/index/1\.1\.0 mentions.*"
+        match=r"fec/faces/1\.1\.0 in .* lacks \d+ of the \d+ faces of fec/index/1\.1\.0, such as.*"
         "Build both again with --overwrite",
     ):
-        datasets.load_triplets(unbanked, "fec/index")
+        datasets.load_triplets(without_stores, "fec/index")
 
 
-def test_a_dataset_built_anew_gets_a_new_bank(unbanked, data):
-    """The dataset's file is replaced by one of the same name that says something else."""
-    datasets.load_triplets(unbanked, image_size=8)
-    (old,) = unbanked.glob("face_stores/fec/triplets/1.1.0/train_8px-*")
-    info = unbanked / "fec" / "triplets" / "1.1.0" / "dataset_info.json"
+def test_a_rebuilt_dataset_gets_a_new_store(without_stores, data):
+    """A file of the dataset is replaced by another of the same name and size."""
+    datasets.load_triplets(without_stores, image_size=8)
+    (old,) = without_stores.glob("face_stores/fec/triplets/1.1.0/train_8px-*")
+    info = without_stores / "fec" / "triplets" / "1.1.0" / "dataset_info.json"
     info.write_text(info.read_text().replace("Facial", "Other"))
-    again = datasets.load_triplets(unbanked, image_size=8)
-    (new,) = unbanked.glob("face_stores/fec/triplets/1.1.0/train_8px-*")
+    again = datasets.load_triplets(without_stores, image_size=8)
+    (new,) = without_stores.glob("face_stores/fec/triplets/1.1.0/train_8px-*")
     assert new != old
     assert again.face_ids == data.face_ids
 
 
-def test_single_faces_come_from_their_bank_too(unbanked):
+def test_a_dataset_of_the_wrong_kind_is_refused_with_what_it_lacks(without_stores):
     with pytest.raises(
         UserError, match=r"fec/faces/1\.1\.0 .*holds no faces with identities: it lacks identity"
     ):
-        datasets.load_faces(unbanked, "fec/faces")
+        datasets.load_faces(without_stores, "fec/faces")
     with pytest.raises(UserError, match=r"holds no triplets: it lacks image_a, .*face_ids"):
-        datasets.load_triplets(unbanked, "fec/faces")
+        datasets.load_triplets(without_stores, "fec/faces")
 
 
 def test_a_part_of_a_split_can_be_loaded(data, data_dir):
@@ -240,15 +252,17 @@ def test_a_part_of_a_split_can_be_loaded(data, data_dir):
 
 
 @pytest.mark.parametrize(
-    ("where", "said"),
+    ("arguments", "message"),
     [
         (
             {"dataset": "fec:9.9.9"},
-            r"no dataset 'fec:9\.9\.9'; it holds fec/faces:1\.1\.0, fec/index:1\.1\.0, .*tfds build",
+            r"no dataset 'fec:9\.9\.9'; it holds fec/faces:1\.1\.0, fec/index:1\.1\.0, .*"
+            "tfds build tfds_builders/fec",
         ),
         (
             {"dataset": "other"},
-            r"no dataset 'other'; it holds fec/faces:1\.1\.0, fec/index:1\.1\.0, .*tfds_builders/other",
+            r"no dataset 'other'; it holds fec/faces:1\.1\.0, fec/index:1\.1\.0, .*"
+            "tfds build tfds_builders/other",
         ),
         ({"split": "test"}, r"no split 'test'; it has train \(\d+ examples\)"),
         ({"split": "train[:x]"}, r"no split 'train\[:x\]'"),
@@ -256,9 +270,9 @@ def test_a_part_of_a_split_can_be_loaded(data, data_dir):
         ({"split": ""}, "no split ''"),
     ],
 )
-def test_what_is_not_there_is_an_error_that_names_what_is(where, said, data_dir):
-    with pytest.raises(UserError, match=said):
-        datasets.load_triplets(data_dir, **where)
+def test_what_does_not_exist_is_an_error_that_lists_what_does(arguments, message, data_dir):
+    with pytest.raises(UserError, match=message):
+        datasets.load_triplets(data_dir, **arguments)
 
 
 def test_a_data_dir_without_datasets_is_an_error_with_the_build_command(tmp_path):
@@ -266,7 +280,7 @@ def test_a_data_dir_without_datasets_is_an_error_with_the_build_command(tmp_path
         UserError, match=r"holds none\. .*tfds build tfds_builders/fec --manual_dir=DIR"
     ):
         datasets.load_triplets(tmp_path)
-    with pytest.raises(UserError, match=r"no folder\. .*tfds build"):
+    with pytest.raises(UserError, match=r"not a folder\. .*tfds build"):
         datasets.load_triplets(tmp_path / "nowhere")
 
 
@@ -290,70 +304,3 @@ def test_a_damaged_record_file_is_an_error_that_says_to_build_again(data_dir, tm
         UserError, match=r"fec/triplets/1\.1\.0 in .*copy cannot be read to its end.*--overwrite"
     ):
         datasets.load_triplets(tmp_path / "copy")
-
-
-@pytest.fixture
-def ten():
-    """Ten triplets of faces that show their own number: five one-class, three two-class, two three-class."""
-    numbers = np.arange(30, dtype=np.uint8)
-    return datasets.Triplets(
-        faces=np.broadcast_to(numbers[:, None, None, None], (30, 4, 4, 3)).copy(),
-        face_ids=[str(n) for n in numbers],
-        urls=[""] * 30,
-        triplets=np.random.default_rng(0).permutation(30).reshape(10, 3).astype(np.int32),
-        types=np.array([0, 0, 0, 0, 0, 1, 1, 1, 2, 2], np.int8),
-        vote_counts=np.tile(np.array([[1, 0, 5]], np.int32), (10, 1)),
-        agreement=np.full(10, 5 / 6, np.float32),
-    )
-
-
-def drawn(data, batches, n) -> list[int]:
-    """The triplets' numbers in n batches, found from the faces; checks faces and types on the way."""
-    number_of = {tuple(triplet): i for i, triplet in enumerate(data.triplets.tolist())}
-    numbers = []
-    for faces, types in itertools.islice(batches, n):
-        assert faces.shape == (3 * len(types), 4, 4, 3)
-        assert faces.dtype == np.uint8
-        assert (faces == faces[:, :1, :1, :1]).all()
-        found = [number_of[tuple(triplet)] for triplet in faces[:, 0, 0, 0].reshape(-1, 3).tolist()]
-        assert types.tolist() == data.types[found].tolist()
-        numbers += found
-    return numbers
-
-
-@pytest.mark.parametrize("size", [1, 3, 4, 10])
-def test_every_triplet_comes_once_an_epoch_and_no_remainder_is_dropped(ten, size):
-    numbers = drawn(ten, datasets.triplet_batches(ten, size, seed=1), 10 * 3)
-    epochs = [numbers[i : i + 10] for i in range(0, len(numbers) // 10 * 10, 10)]
-    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
-    assert len({tuple(epoch) for epoch in epochs}) == len(epochs)
-
-
-def test_the_order_depends_on_the_seed_alone(ten):
-    first, again, other = (
-        drawn(ten, datasets.triplet_batches(ten, 4, seed), 10) for seed in (1, 1, 2)
-    )
-    assert first == again != other
-
-
-def test_balanced_batches_hold_as_many_of_each_type_and_each_type_has_its_own_epochs(ten):
-    numbers = drawn(ten, datasets.triplet_batches(ten, 6, seed=0, balanced=True), 15)
-    types = ten.types[numbers]
-    assert types.tolist() == [0, 1, 2] * 30
-    for kind, n in ((0, 5), (1, 3), (2, 2)):
-        of_kind = np.array(numbers)[types == kind].reshape(-1, n)
-        assert (np.sort(of_kind, axis=1) == np.flatnonzero(ten.types == kind)).all()
-
-
-@pytest.mark.parametrize(
-    ("size", "balanced", "said"),
-    [
-        (0, False, "1 or more"),
-        (11, False, "takes 11 triplets and the data hold 10"),
-        (4, True, "multiple of 3"),
-        (9, True, "takes 3 triplets of type 2.*hold 2"),
-    ],
-)
-def test_a_batch_that_cannot_be_filled_is_an_error_at_once(ten, size, balanced, said):
-    with pytest.raises(UserError, match=said):
-        datasets.triplet_batches(ten, size, seed=0, balanced=balanced)

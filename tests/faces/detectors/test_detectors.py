@@ -1,3 +1,5 @@
+"""Detectors by name, the cascades, and what all detectors share."""
+
 import cv2
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ ASTRONAUT_FACE = Box(170, 275, 60, 180)  # measured by eye: brow to chin, ear to
 
 @pytest.fixture(autouse=True)
 def no_models(tmp_path, monkeypatch):
-    """Whatever model files this machine's user has got must not decide the tests."""
+    """The tests must not depend on the user's model files."""
     monkeypatch.setenv("IMAGEFEC_MODELS", str(tmp_path / "no_models"))
 
 
@@ -34,20 +36,20 @@ def test_a_cascade_finds_the_face_where_it_is(name, astronaut):
     assert max(iou(each.box, ASTRONAUT_FACE) for each in found) > 0.6
 
 
-def test_a_cascade_finds_a_face_that_fills_the_picture(name, astronaut):
+def test_a_cascade_finds_a_face_that_fills_the_photo(name, astronaut):
     tight = np.ascontiguousarray(astronaut[60:180, 165:285])
     found = make_detector(name).detect(tight, smallest=0.5)
     assert found and found[0].box.width > 60
 
 
-def test_a_cascade_finds_nothing_in_noise_or_in_a_flat_picture(name):
+def test_a_cascade_finds_nothing_in_noise_or_in_a_flat_photo(name):
     noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3), np.uint8)
     flat = np.full((160, 160, 3), 127, np.uint8)
     detector = make_detector(name)
     assert detector.detect(noise, smallest=0.5) == [] and detector.detect(flat, smallest=0.5) == []
 
 
-def test_boxes_stay_inside_the_photo_and_the_best_comes_first(name, astronaut):
+def test_boxes_are_inside_the_photo_and_the_highest_score_comes_first(name, astronaut):
     tight = np.ascontiguousarray(astronaut[66:170, 176:272])
     for photo, smallest in ((tight, 0.5), (astronaut, 0.05)):
         height, width = photo.shape[:2]
@@ -62,16 +64,16 @@ def test_boxes_stay_inside_the_photo_and_the_best_comes_first(name, astronaut):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 400, 3), (20, 20, 3)])
-def test_a_picture_too_small_for_any_face_holds_none(name, shape):
+def test_a_photo_too_small_for_a_face_has_none(name, shape):
     assert make_detector(name).detect(np.full(shape, 90, np.uint8), smallest=0.5) == []
 
 
-def test_no_detector_takes_the_whole_picture():
+def test_no_detector_reports_the_complete_photo():
     found = make_detector("none").detect(np.zeros((30, 40, 3), np.uint8))
     assert found == [Detection(Box(0, 40, 0, 30), 1.0)]
 
 
-def test_haar_reports_no_face_below_the_least_score(astronaut):
+def test_haar_reports_no_face_below_min_score(astronaut):
     if detectors.haar_file() is None:
         pytest.skip("this OpenCV has no Haar cascade")
     best = make_detector("haar").detect(astronaut)[0].score
@@ -80,7 +82,7 @@ def test_haar_reports_no_face_below_the_least_score(astronaut):
 
 
 @pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason="this OpenCV has no cascades")
-def test_auto_without_model_files_is_haar_where_opencv_has_it_and_lbp_elsewhere(monkeypatch):
+def test_auto_without_model_files_is_haar_if_opencv_has_it_else_lbp(monkeypatch):
     assert make_detector("auto").name == "haar"
     monkeypatch.delattr(cv2, "CascadeClassifier")  # as in OpenCV 5
     assert make_detector("auto").name == "lbp"
@@ -89,7 +91,7 @@ def test_auto_without_model_files_is_haar_where_opencv_has_it_and_lbp_elsewhere(
 
 
 @pytest.mark.skipif(not hasattr(cv2, "FaceDetectorYN"), reason="this OpenCV has no FaceDetectorYN")
-def test_auto_prefers_yunet_then_faced_by_the_files_that_are_there(tmp_path, monkeypatch):
+def test_auto_prefers_yunet_then_faced_if_their_files_are_installed(tmp_path, monkeypatch):
     for name in ("face_yolo.pb", "face_corrector.pb", "face_detection_yunet_2023mar.onnx"):
         (tmp_path / name).touch()
     assert detectors.auto_choice(tmp_path) == "yunet"
@@ -99,22 +101,24 @@ def test_auto_prefers_yunet_then_faced_by_the_files_that_are_there(tmp_path, mon
     assert detectors.auto_choice(tmp_path) in ("haar", "lbp")
 
 
-def test_an_unknown_detector_is_refused_with_those_there_are():
+def test_an_unknown_detector_is_refused_with_a_list_of_all():
     with pytest.raises(UserError, match=r"mtcnn.*allowed are auto, faced, yunet, haar, lbp, none"):
         make_detector("mtcnn")
 
 
-@pytest.mark.parametrize(("name_", "score"), [("none", 1.5), ("lbp", -1.0), ("none", float("nan"))])
-def test_a_least_score_outside_the_detectors_scale_is_refused(name_, score):
+@pytest.mark.parametrize(
+    ("detector", "score"), [("none", 1.5), ("lbp", -1.0), ("none", float("nan"))]
+)
+def test_a_min_score_outside_the_detectors_scale_is_refused(detector, score):
     with pytest.raises(UserError, match="scores from 0 to 1"):
-        make_detector(name_, score)
+        make_detector(detector, score)
 
 
 @pytest.mark.parametrize(
     "photo",
     [np.zeros((9, 9, 3), np.float32), np.zeros((9, 9), np.uint8), np.zeros((0, 9, 3), np.uint8)],
 )
-def test_what_is_no_rgb_picture_is_a_callers_bug(photo):
+def test_another_shape_or_dtype_is_a_callers_bug(photo):
     for detector in (make_detector("none"), make_detector("auto")):
         with pytest.raises(ValueError, match="uint8"):
             detector.detect(photo)

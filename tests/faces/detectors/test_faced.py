@@ -1,4 +1,4 @@
-"""faced's adapter on small frozen graphs of faced's signature, which this file makes; boxes are worked out by hand."""
+"""faced's adapter on small frozen graphs of its signature; boxes are worked out by hand."""
 
 import os
 
@@ -12,11 +12,11 @@ from imagefec.faces.detectors.faced import FILES
 from imagefec.maths.geometry import Box, iou
 
 YOLO, CORRECTOR = (file.name for file in FILES)
-SAME = (0.5, 0.5, 0.5, 0.5)  # of a crop twice the proposal's size: the proposal itself
+SAME = (0.5, 0.5, 0.5, 0.5)  # of a crop of twice the proposal's size: the proposal itself
 
 
 def write_graph(path, side, outputs):
-    """Freezes a graph: `outputs` makes, from the placeholders img and training, the tensors by name."""
+    """Freezes a graph; `outputs` makes its tensors by name from the placeholders img, training."""
     import tensorflow as tf
 
     graph = tf.Graph()
@@ -29,7 +29,7 @@ def write_graph(path, side, outputs):
 
 
 def write_yolo(folder, faces, seen=lambda tf, image: 1.0):
-    """A first network that reports (column, row) -> (prob, x, y, w, h), prob times what `seen` makes of the picture."""
+    """A first network that reports (column, row) -> (prob * seen(image), x, y, w, h)."""
     grid = np.zeros((5, 1, 9, 9), np.float32)
     for (column, row), values in faces.items():
         grid[:, 0, column, row] = values
@@ -46,7 +46,7 @@ def write_yolo(folder, faces, seen=lambda tf, image: 1.0):
 
 
 def write_corrector(folder, box=SAME, seen=None):
-    """A second network that answers one box whatever it sees; or what `seen` makes of the picture."""
+    """A second network that reports one box for any image, or what `seen` makes of the image."""
 
     def outputs(tf, image, training):
         values = seen(tf, image) if seen else [tf.constant([value], tf.float32) for value in box]
@@ -63,15 +63,7 @@ def detector_of(folder, faces, box=SAME, min_score=None):
 
 
 def sides(detection):
-    return tuple(
-        float(side)
-        for side in (
-            detection.box.left,
-            detection.box.right,
-            detection.box.top,
-            detection.box.bottom,
-        )
-    )
+    return tuple(float(side) for side in detection.box.sides)
 
 
 def black(width, height):
@@ -89,7 +81,7 @@ def test_a_proposal_is_widened_and_corrected_in_a_photo_that_is_not_square(tmp_p
     assert sides(found) == (261, 315, 62, 134) and found.score == 0.875
 
 
-def test_at_the_photos_corner_the_crop_is_cut_and_so_is_the_box(tmp_path):
+def test_at_the_photos_corner_the_crop_and_the_box_are_clipped(tmp_path):
     # centre 16, 16, size 72 x 72: the crop is 0..88 both ways; .125 and .25 of it are 11 and 22, .5
     # is 44
     detector = detector_of(
@@ -99,7 +91,7 @@ def test_at_the_photos_corner_the_crop_is_cut_and_so_is_the_box(tmp_path):
     assert sides(found) == (0, 33, 0, 44)
 
 
-def test_of_overlapping_faces_the_surest_is_kept(tmp_path):
+def test_of_overlapping_faces_the_highest_scoring_is_reported(tmp_path):
     # two boxes of 72 px, 32 px apart: IoU 40 / 104; of 36 px, 32 apart: 4 / 68, below .2
     large, small = (0.5, 0.5, 0.25, 0.25), (0.5, 0.5, 0.125, 0.125)
     detector = detector_of(
@@ -129,7 +121,7 @@ def test_a_chain_of_overlaps_leaves_its_ends(tmp_path):
     assert [each.score for each in detector.detect(black(288, 288))] == [0.875, 0.875]
 
 
-def test_seven_tenths_is_the_default_and_another_can_be_asked_for(tmp_path):
+def test_the_default_minimum_is_seven_tenths_and_can_be_set(tmp_path):
     at = (0.5, 0.5, 0.25, 0.25)
     faces = {(1, 1): (0.71, *at), (7, 7): (0.69, *at)}
     detector = detector_of(tmp_path, faces)
@@ -140,7 +132,7 @@ def test_seven_tenths_is_the_default_and_another_can_be_asked_for(tmp_path):
     assert make_detector("faced", 0.72, tmp_path).detect(black(288, 288)) == []
 
 
-def test_faces_smaller_than_wanted_are_left_out(tmp_path):
+def test_faces_below_the_smallest_size_are_left_out(tmp_path):
     detector = detector_of(
         tmp_path, {(4, 2): (0.875, 0.5, 0.5, 0.125, 0.25)}
     )  # 72 x 72 of 576 x 288
@@ -159,14 +151,14 @@ def test_faces_smaller_than_wanted_are_left_out(tmp_path):
         (0.9, 40.0, 0.5, 0.25, 0.25),
     ],
 )
-def test_proposals_that_are_no_boxes_of_the_photo_are_left_out(tmp_path, values):
+def test_proposals_that_are_not_boxes_of_the_photo_are_left_out(tmp_path, values):
     assert detector_of(tmp_path, {(4, 4): values}).detect(black(288, 288)) == []
 
 
 @pytest.mark.parametrize(
     "box", [(0.5, 0.5, -0.5, 0.5), (float("nan"), 0.5, 0.5, 0.5), (0.5, 9.0, 0.5, 0.5)]
 )
-def test_corrections_that_are_no_boxes_of_the_photo_are_left_out(tmp_path, box):
+def test_corrections_that_are_not_boxes_of_the_photo_are_left_out(tmp_path, box):
     assert (
         detector_of(tmp_path, {(4, 4): (0.9, 0.5, 0.5, 0.25, 0.25)}, box).detect(black(288, 288))
         == []
@@ -174,7 +166,7 @@ def test_corrections_that_are_no_boxes_of_the_photo_are_left_out(tmp_path, box):
 
 
 def test_both_networks_see_rgb_from_0_to_1(tmp_path):
-    # the first is as sure as the middle is red; the second answers its red and blue as the centre
+    # the first's score is the middle's red; the second reports its red and blue as the centre
     write_yolo(
         tmp_path, {(4, 4): (1, 0.5, 0.5, 0.25, 0.25)}, lambda tf, image: image[0, 144, 144, 0]
     )
@@ -194,7 +186,7 @@ def test_both_networks_see_rgb_from_0_to_1(tmp_path):
     np.testing.assert_allclose(found.box.centre, (72 + 0.2 * 144, 72 + 0.6 * 144), rtol=1e-5)
 
 
-def test_the_first_network_sees_the_whole_photo_and_the_second_the_crop(tmp_path):
+def test_the_first_network_sees_the_complete_photo_and_the_second_the_crop(tmp_path):
     # white where the face is (its middle at 432, 72 of 576 x 288), black elsewhere: the second sees
     # its share of white
     write_yolo(
@@ -222,14 +214,14 @@ def test_the_version_names_both_files(tmp_path):
     assert first == again and len({first, other_yolo, other_corrector}) == 3
 
 
-def test_auto_takes_it_where_both_graphs_are(tmp_path):
+def test_auto_chooses_it_if_both_graphs_are_installed(tmp_path):
     write_yolo(tmp_path, {})
     assert auto_choice(tmp_path) in ("haar", "lbp")
     write_corrector(tmp_path)
     assert auto_choice(tmp_path) == "faced" == make_detector("auto", model_dir=tmp_path).name
 
 
-def test_missing_graphs_are_named_with_where_they_are_had(tmp_path):
+def test_missing_graphs_are_named_with_where_to_get_them(tmp_path):
     with pytest.raises(UserError) as caught:
         make_detector("faced", model_dir=tmp_path / "none")
     for part in (
@@ -250,13 +242,13 @@ def test_missing_graphs_are_named_with_where_they_are_had(tmp_path):
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        (b"\x0b\x0b not a graph", "no frozen TensorFlow graph"),
+        (b"\x0b\x0b not a graph", "not a frozen TensorFlow graph"),
         (b"<html>", "HTML"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
         (b"", "a graph without img:0, training:0, prob:0"),
     ],
 )
-def test_what_is_no_graph_is_refused_with_what_it_is(tmp_path, data, what):
+def test_a_wrong_file_is_refused_with_what_it_is(tmp_path, data, what):
     write_corrector(tmp_path)
     (tmp_path / YOLO).write_bytes(data)
     with pytest.raises(UserError, match=what) as caught:
@@ -272,19 +264,19 @@ def test_graphs_of_another_signature_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"corrector\.pb: .*a graph without H:0"):
         make_detector("faced", model_dir=tmp_path)
     write_graph(tmp_path / CORRECTOR, 40, lambda tf, image, training: dict.fromkeys("XYWH", 0.5))
-    with pytest.raises(UserError, match=r"cannot be run on a picture of 50 x 50 px"):
+    with pytest.raises(UserError, match=r"cannot be run on an image of 50 x 50 px"):
         make_detector("faced", model_dir=tmp_path)
     write_graph(
         tmp_path / CORRECTOR, 50, lambda tf, image, training: dict.fromkeys("XYWH", tf.zeros([4]))
     )
-    with pytest.raises(UserError, match=r"outputs hold \[4, 4, 4, 4\] values, and 1 each"):
+    with pytest.raises(UserError, match=r"outputs hold \[4, 4, 4, 4\] values, not 1 each"):
         make_detector("faced", model_dir=tmp_path)
     (tmp_path / CORRECTOR).write_bytes((tmp_path / YOLO).read_bytes())  # the wrong one of the two
     with pytest.raises(UserError, match="a graph without X:0, Y:0, W:0, H:0"):
         make_detector("faced", model_dir=tmp_path)
 
 
-def test_no_notices_are_printed(tmp_path, capfd):
+def test_nothing_is_printed(tmp_path, capfd):
     detector_of(tmp_path, {(4, 4): (0.9, 0.5, 0.5, 0.25, 0.25)}).detect(black(288, 288))
     assert capfd.readouterr() == ("", "")
 

@@ -1,4 +1,4 @@
-"""YuNet's adapter, run by OpenCV on small ONNX files of YuNet's signature that this file writes, byte by byte."""
+"""YuNet's adapter on small ONNX files of YuNet's signature, which this file writes byte by byte."""
 
 import hashlib
 import os
@@ -60,10 +60,10 @@ def value_info(name, shape):
 
 
 def onnx(weights):
-    """A model whose outputs, as YuNet's, are one convolution a head and stride, of kernel and stride `stride`.
+    """A model with YuNet's outputs, each one convolution of kernel and stride `stride`.
 
-    weights: (head, stride) -> (weight of each of the input's channels, bias of each output); else
-      zeros.
+    weights: (head, stride) -> (weight of each input channel, bias of each output); zeros by
+      default.
     """
     nodes, tensors, outputs = [], [], []
     for head, n in HEADS.items():
@@ -100,8 +100,8 @@ def onnx(weights):
     return message((1, 7), (7, graph), (8, message((1, ""), (2, 11))))
 
 
-# At stride 8 a cell is as surely a face as it is red (OpenCV feeds BGR), 6 x 8 cells large and in
-# the cell's middle.
+# At stride 8 a cell's redness is its probability of a face (OpenCV feeds BGR); the face has 6 x 8
+# cells and is centred on the cell.
 RED_CELLS = onnx(
     {
         ("cls", 8): ((0, 0, 1 / 255), (0,)),
@@ -112,7 +112,7 @@ RED_CELLS = onnx(
 
 
 def write_model(folder, monkeypatch, data=RED_CELLS):
-    """Puts a model where the real one would be, and has it taken for the real one."""
+    """Puts a model in place of the real one, and expects its digest."""
     folder.mkdir(exist_ok=True)
     (folder / yunet.FILE.name).write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
@@ -128,14 +128,14 @@ def models(tmp_path, monkeypatch):
 
 
 def cells(width, height, reds):
-    """A black photo with cells of 8 px reddened: (column, row) -> red."""
+    """A black photo with red cells of 8 px: (column, row) -> red."""
     photo = np.zeros((height, width, 3), np.uint8)
     for (column, row), red in reds.items():
         photo[8 * row : 8 * row + 8, 8 * column : 8 * column + 8, 0] = red
     return photo
 
 
-def test_the_real_file_is_told_by_its_sha256():
+def test_the_real_file_is_recognised_by_its_sha256():
     assert yunet.FILE.n_bytes == 232_589
     assert yunet.FILE.sha256 == "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
@@ -156,7 +156,7 @@ def test_other_colours_are_not_red(models):
     assert detector.detect(np.ascontiguousarray(photo[:, :, ::-1])) == []
 
 
-def test_the_score_is_a_root_and_the_default_leaves_out_what_is_below_seven_tenths(models):
+def test_the_score_is_a_geometric_mean_and_the_default_minimum_is_seven_tenths(models):
     # sqrt(150 / 255) = .767, sqrt(120 / 255) = .686
     photo = cells(320, 160, {(5, 10): 150, (30, 10): 120})
     assert [
@@ -166,7 +166,7 @@ def test_the_score_is_a_root_and_the_default_leaves_out_what_is_below_seven_tent
     assert [round(each.score, 3) for each in found] == [0.767, 0.686]
 
 
-def test_overlapping_faces_are_one_and_a_box_over_the_edge_is_cut(models):
+def test_overlapping_faces_are_one_and_a_box_over_the_edge_is_clipped(models):
     # cells 10 and 12 of a row: 48 px wide, 16 px apart: IoU 32 / 64 = .5; cell (0, 0): centre 4, 4,
     # left of the photo
     detector = make_detector("yunet", model_dir=models)
@@ -190,7 +190,7 @@ def test_a_large_photo_is_shrunk_and_boxes_are_in_its_own_pixels(models):
     )
 
 
-def test_faces_smaller_than_wanted_are_left_out(models):
+def test_faces_below_the_smallest_size_are_left_out(models):
     photo = cells(160, 120, {(10, 6): 255})  # its longer side is 64 px of 120
     detector = make_detector("yunet", model_dir=models)
     assert len(detector.detect(photo, smallest=0.53)) == 1
@@ -198,7 +198,7 @@ def test_faces_smaller_than_wanted_are_left_out(models):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 400, 3), (33, 31, 3)])
-def test_a_picture_of_any_size_can_be_asked(models, shape):
+def test_photos_of_any_size_are_accepted(models, shape):
     assert (
         make_detector("yunet", model_dir=models).detect(np.zeros(shape, np.uint8), smallest=0.5)
         == []
@@ -209,7 +209,7 @@ def test_the_version_names_the_file(models):
     assert make_detector("yunet", model_dir=models).version == f"{yunet.FILE.sha256[:12]}-1"
 
 
-def test_one_folder_is_searched_the_named_one_first(tmp_path, models, monkeypatch):
+def test_only_one_folder_is_searched_the_argument_first(tmp_path, models, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("IMAGEFEC_MODELS", raising=False)
     cache = tmp_path / "home/.cache/imagefec/models"
@@ -227,7 +227,7 @@ def test_one_folder_is_searched_the_named_one_first(tmp_path, models, monkeypatc
         make_detector("yunet", model_dir=tmp_path / "third")
 
 
-def test_a_missing_file_says_where_it_is_had_and_where_to_put_it(tmp_path):
+def test_a_missing_file_is_an_error_that_says_where_to_get_it_and_put_it(tmp_path):
     with pytest.raises(UserError) as caught:
         make_detector("yunet", model_dir=tmp_path)
     for part in (
@@ -253,12 +253,12 @@ def test_a_missing_file_says_where_it_is_had_and_where_to_put_it(tmp_path):
         (RED_CELLS, "sha256 " + hashlib.sha256(RED_CELLS).hexdigest()),
     ],
 )
-def test_a_wrong_file_is_refused_with_what_it_is_and_auto_takes_no_other_instead(
+def test_a_wrong_file_is_refused_with_what_it_is_and_auto_falls_back_to_no_other(
     tmp_path, data, what
 ):
     (tmp_path / yunet.FILE.name).write_bytes(data)
     for name in ("yunet", "auto"):
-        with pytest.raises(UserError, match="not the model that detector yunet wants") as caught:
+        with pytest.raises(UserError, match="not the model of detector yunet") as caught:
             make_detector(name, model_dir=tmp_path)
         assert what in str(caught.value) and yunet.FILE.page in str(caught.value)
 
@@ -270,14 +270,14 @@ def test_an_opencv_that_cannot_run_it_says_so(models, monkeypatch):
     assert auto_choice(models) != "yunet"
 
 
-def test_a_file_that_opencv_cannot_read_is_the_users_to_mend(tmp_path, monkeypatch):
+def test_a_file_that_opencv_cannot_read_is_a_user_error(tmp_path, monkeypatch):
     folder = write_model(tmp_path / "models", monkeypatch, struct.pack("<I", 7) * 100)
     with pytest.raises(UserError, match="cannot read it"):
         make_detector("yunet", model_dir=folder)
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
-def test_a_least_score_outside_its_scale_is_refused(models, score):
+def test_a_min_score_outside_its_scale_is_refused(models, score):
     with pytest.raises(UserError, match="detector yunet scores from 0 to 1"):
         make_detector("yunet", score, models)
 

@@ -1,4 +1,4 @@
-"""A drawn world's people in VGGFace2's layout."""
+"""Synthetic people in VGGFace2's layout."""
 
 import csv
 import pathlib
@@ -6,12 +6,12 @@ from collections import defaultdict
 
 from imagefec.data.exclusion import Exclusion
 from imagefec.data.identity.folders import list_splits
-from imagefec.faces.synthetic import render_world
+from imagefec.faces.synthetic import render_dataset
 
 
-def test_each_photograph_of_one_person_alone_stands_in_that_persons_folder(tmp_path):
-    world = render_world(
-        tmp_path / "drawn",
+def test_each_photo_of_a_single_person_is_in_that_persons_folder(tmp_path):
+    out = render_dataset(
+        tmp_path / "synthetic",
         faces=500,
         identities=24,
         triplets=300,
@@ -21,7 +21,7 @@ def test_each_photograph_of_one_person_alone_stands_in_that_persons_folder(tmp_p
         validation_fraction=0.2,
     )
     of_photo = defaultdict(list)
-    with open(world / "identities.csv", newline="") as file:
+    with (out / "identities.csv").open(newline="") as file:
         for head in csv.DictReader(file):
             of_photo[head["image"]].append((head["split"], head["identity"]))
     wanted = {
@@ -30,14 +30,15 @@ def test_each_photograph_of_one_person_alone_stands_in_that_persons_folder(tmp_p
         for split, who in heads
         if len(heads) == 1 and split != "validation"
     }
-    found = {path.relative_to(world).as_posix(): path for path in (world / "people").rglob("*.jpg")}
+    found = {path.relative_to(out).as_posix(): path for path in (out / "people").rglob("*.jpg")}
     assert found.keys() == wanted.keys() and any(len(heads) > 1 for heads in of_photo.values())
     for name, path in found.items():
-        assert path.samefile(world / wanted[name])
-    assert list(list_splits(world / "people", Exclusion())) == ["train", "test"]
+        assert path.samefile(out / wanted[name])
+    assert list(list_splits(out / "people", Exclusion())) == ["train", "test"]
 
 
-def test_a_world_drawn_without_being_asked_has_none(tmp_path):
+def test_there_are_no_people_folders_by_default(tmp_path):
     assert not (
-        render_world(tmp_path, faces=460, identities=24, triplets=30, seed=5, workers=1) / "people"
+        render_dataset(tmp_path, faces=460, identities=24, triplets=30, seed=5, workers=1)
+        / "people"
     ).exists()

@@ -1,4 +1,4 @@
-"""One drawn photograph: its boxes, its heads side by side, its JPEG."""
+"""One synthetic photo: its boxes, its heads side by side, its JPEG."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ def test_a_box_holds_the_face_and_little_else(seed):
         ]
     ] = 1
     darker = dataclasses.replace(person, skin=person.skin * 0.6)
-    # The same chance each time, so photographs differ only where expression or skin does.
+    # The same random numbers each time, so photos differ only in expression or skin.
     (photo, boxes), (other, _), (shadow, _) = (
         render_photo(np.random.default_rng(seed), [head])
         for head in ((person, rest), (person, lively), (darker, rest))
@@ -40,7 +40,7 @@ def test_a_box_holds_the_face_and_little_else(seed):
     assert skin[inside].mean() > 0.6 and skin[inside].sum() > 0.7 * skin.sum()
 
 
-def test_faces_of_one_photograph_stand_from_left_to_right_and_apart():
+def test_faces_of_one_photo_are_ordered_from_left_to_right_and_apart():
     for seed in range(10):
         rng = np.random.default_rng(seed)
         heads = [(sample_person(rng), np.zeros(len(CONTROLS), np.float32)) for _ in range(3)]
@@ -50,7 +50,7 @@ def test_faces_of_one_photograph_stand_from_left_to_right_and_apart():
         assert max(iou(boxes[0], boxes[1]), iou(boxes[1], boxes[2])) < 0.1
 
 
-def test_the_same_chance_gives_the_same_photograph_and_another_another():
+def test_the_same_random_numbers_give_the_same_photo_and_others_another():
     head = (sample_person(np.random.default_rng(0)), np.zeros(len(CONTROLS), np.float32))
     first, again, other = (
         render_photo(np.random.default_rng(seed), [head])[0] for seed in (1, 1, 2)
@@ -59,7 +59,7 @@ def test_the_same_chance_gives_the_same_photograph_and_another_another():
     assert np.abs(first.astype(int) - other).mean() > 5
 
 
-def test_a_jpeg_gives_back_the_photographs_colours():
+def test_a_jpeg_preserves_the_photos_colours():
     rng = np.random.default_rng(0)
     photo, _ = render_photo(rng, [(sample_person(rng), np.zeros(len(CONTROLS), np.float32))])
     decoded = cv2.imdecode(np.frombuffer(encode_jpeg(rng, photo), np.uint8), cv2.IMREAD_COLOR)[

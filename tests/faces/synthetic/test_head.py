@@ -1,4 +1,4 @@
-"""One drawn head: its expressions, its people, and that each control moves what its name says."""
+"""One rendered head: expression, person, and that each control moves what its name says."""
 
 import dataclasses
 import functools
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from imagefec.faces.synthetic import expressions, face
+from imagefec.faces.synthetic.brush import CANVAS_PX, CENTRE, UNIT_PX
 from imagefec.faces.synthetic.expressions import (
     CONTROLS,
     PROTOTYPES,
@@ -15,10 +15,10 @@ from imagefec.faces.synthetic.expressions import (
     WORDS,
     sample_expression,
 )
-from imagefec.faces.synthetic.face import render_head
+from imagefec.faces.synthetic.head import render_head
 from imagefec.faces.synthetic.people import sample_person
 
-# Where most of a control's change has to lie: (top row, bottom row, left, right) in head units from
+# Where most of a control's change must be: (top row, bottom row, left, right) in head units from
 # the middle.
 UPPER, LOWER, MIDDLE = (-2, 0.1, -2, 2), (0.1, 2, -2, 2), (-0.35, 0.4, -2, 2)
 EXTREMES = {
@@ -43,14 +43,13 @@ EXTREMES = {
     ("gaze_down", 1): UPPER,
     ("gaze_down", -1): UPPER,
 }
-BLUE = np.array(
-    [0.0, 0.0, 255.0]
-)  # no skin, hair or mouth is blue, so what is painted so can be found again
+# No skin, hair or mouth is blue, so features of this colour can be located.
+BLUE = np.array([0.0, 0.0, 255.0])
 # arXiv:1811.11283, section 3
 FEC_WORDS = """
-amusement anger awe boredom concentration confusion contemplation contempt contentment desire disappointment
-disgust distress doubt ecstasy elation embarrassment fear interest love neutral pain pride realization relief
-sadness shame surprise sympathy triumph"""
+amusement anger awe boredom concentration confusion contemplation contempt contentment desire
+disappointment disgust distress doubt ecstasy elation embarrassment fear interest love neutral
+pain pride realization relief sadness shame surprise sympathy triumph"""
 
 
 def pose(**controls):
@@ -59,7 +58,7 @@ def pose(**controls):
 
 @functools.cache
 def people():
-    """Five clean-shaven people in grey without glasses, so that nothing hides a feature or is as blue."""
+    """Five people without beard, glasses or blue clothes: nothing hides a feature."""
     found = [sample_person(np.random.default_rng(seed)) for seed in range(5)]
     grey = np.full(3, 120.0)
     return [
@@ -70,13 +69,13 @@ def people():
 
 def blue_pixels(person, expression, turn=(0.0, 0.0)):
     """(x, y) of the blue pixels of a head, in head units."""
-    picture = render_head(person, expression, turn)[0].astype(int)
-    rows, columns = np.nonzero(picture[..., 2] > picture[..., :2].max(2) + 50)
-    return (columns - face.CENTRE[0]) / face.UNIT_PX, (rows - face.CENTRE[1]) / face.UNIT_PX
+    image = render_head(person, expression, turn)[0].astype(int)
+    rows, columns = np.nonzero(image[..., 2] > image[..., :2].max(2) + 50)
+    return (columns - CENTRE[0]) / UNIT_PX, (rows - CENTRE[1]) / UNIT_PX
 
 
 def lips(expression, person, turn=(0.0, 0.0)):
-    """What a ruler would read off the lips."""
+    """Measures of the lips, in head units."""
     x, y = blue_pixels(dataclasses.replace(person, lips=BLUE), expression, turn)
     ends = [y[np.abs(x - x.min()) < 0.02].mean(), y[np.abs(x - x.max()) < 0.02].mean()]
     return {
@@ -104,7 +103,7 @@ def test_a_face_has_at_least_ten_controls_each_with_a_weight():
     assert len(SALIENCE) == len(CONTROLS) and (SALIENCE > 0).all()
 
 
-def test_every_control_has_a_place_in_this_files_table():
+def test_every_control_is_in_the_table_of_this_file():
     assert {name for name, _ in EXTREMES} == set(CONTROLS)
 
 
@@ -112,18 +111,17 @@ def test_the_prototypes_are_the_thirty_words_of_fec():
     assert sorted(WORDS) == FEC_WORDS.split() and tuple(PROTOTYPES) == WORDS
 
 
-def test_the_neutral_face_is_the_face_at_rest():
+def test_the_neutral_face_is_at_rest():
     np.testing.assert_array_equal(PROTOTYPES["neutral"], 0)
 
 
 def test_no_two_prototypes_look_alike():
-    pictures = [
+    images = [
         render_head(people()[0], expression)[0].astype(int) for expression in PROTOTYPES.values()
     ]
-    least = min(np.abs(a - b).mean() for i, a in enumerate(pictures) for b in pictures[:i])
-    assert (
-        least > 0.4
-    )  # levels of 255, over the whole canvas; the faintest single control changes about as much
+    least = min(np.abs(a - b).mean() for i, a in enumerate(images) for b in images[:i])
+    # Mean over the canvas, in levels of 255; the faintest single control changes about as much.
+    assert least > 0.4
 
 
 def test_prototypes_and_samples_stay_within_each_controls_range():
@@ -147,10 +145,10 @@ def test_samples_of_a_word_vary_about_its_prototype():
 
 
 @pytest.mark.parametrize(("control", "extreme"), EXTREMES)
-def test_each_control_changes_the_picture_where_it_should(control, extreme):
+def test_each_control_changes_the_image_where_it_should(control, extreme):
     top, bottom, left, right = EXTREMES[control, extreme]
-    across = (np.arange(face.CANVAS_PX) - face.CENTRE[0]) / face.UNIT_PX
-    down = (np.arange(face.CANVAS_PX) - face.CENTRE[1]) / face.UNIT_PX
+    across = (np.arange(CANVAS_PX) - CENTRE[0]) / UNIT_PX
+    down = (np.arange(CANVAS_PX) - CENTRE[1]) / UNIT_PX
     inside = np.outer((down >= top) & (down <= bottom), (across >= left) & (across <= right))
     for person in people():
         rest, moved = (render_head(person, pose(**{control: value}))[0] for value in (0, extreme))
@@ -160,7 +158,7 @@ def test_each_control_changes_the_picture_where_it_should(control, extreme):
 
 
 @pytest.mark.parametrize(("control", "extreme"), EXTREMES)
-def test_each_control_is_still_seen_at_the_size_of_training(control, extreme):
+def test_each_control_is_visible_at_the_size_of_training(control, extreme):
     for person in people():
         heads = [render_head(person, pose(**{control: value}))[0] for value in (0, extreme)]
         rest, moved = (cv2.resize(head, (64, 64), interpolation=cv2.INTER_AREA) for head in heads)
@@ -223,7 +221,7 @@ def test_a_person_looks_the_same_each_time_and_unlike_the_next():
     assert np.abs(first.astype(int) - other).mean() > 5
 
 
-def test_drawing_leaves_its_person_and_expression_alone():
+def test_rendering_does_not_change_its_arguments():
     person, expression = sample_person(np.random.default_rng(7)), pose(smile=0.5, jaw_drop=0.5)
     before = [np.copy(value) for value in dataclasses.astuple(person)], expression.copy()
     render_head(person, expression)
@@ -232,13 +230,11 @@ def test_drawing_leaves_its_person_and_expression_alone():
     np.testing.assert_array_equal(before[1], expression)
 
 
-def test_any_expression_within_range_can_be_drawn():
+def test_any_expression_within_range_can_be_rendered():
     rng = np.random.default_rng(2)
     for _ in range(150):
         person = sample_person(rng)
-        picture, mask = render_head(
-            person, rng.choice([-1, 1, 0], len(expressions.CONTROLS)).astype(np.float32)
-        )
-        assert picture.shape == (face.CANVAS_PX, face.CANVAS_PX, 3) and picture.dtype == np.uint8
+        image, mask = render_head(person, rng.choice([-1, 1, 0], len(CONTROLS)).astype(np.float32))
+        assert image.shape == (CANVAS_PX, CANVAS_PX, 3) and image.dtype == np.uint8
         assert 0.2 < (mask > 0).mean() < 0.9 and set(np.unique(mask)) <= set(range(256))
-        assert mask[int(face.CENTRE[1]), int(face.CENTRE[0])] == 255
+        assert mask[int(CENTRE[1]), int(CENTRE[0])] == 255

@@ -1,8 +1,7 @@
-"""The drawn world as files: FEC's format, the raters' votes, the splits, and faces that a detector finds."""
+"""Synthetic faces as files: FEC's format, raters' choices, splits, and faces that are detected."""
 
 import csv
 import errno
-import pathlib
 import urllib.request
 
 import numpy as np
@@ -13,41 +12,40 @@ from imagefec.errors import UserError
 from imagefec.faces.crop import crop_face
 from imagefec.faces.detectors import haar_file, make_detector
 from imagefec.faces.photos import read_photo
-from imagefec.faces.synthetic import render_world
-from imagefec.faces.synthetic import world as worlds
+from imagefec.faces.synthetic import dataset, render_dataset
 from imagefec.faces.synthetic.expressions import CONTROLS, SALIENCE, WORDS
 from imagefec.faces.synthetic.people import sample_person
 from imagefec.faces.synthetic.raters import Raters
 from imagefec.fec import TripletType
 
-ROOT = "http://drawn.example/a world"
+ROOT = "http://synthetic.example/some faces"
 SIZE = {"faces": 500, "identities": 24, "triplets": 900}
 SPLITS = ("train", "test")
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return render_world(
-        tmp_path_factory.mktemp("drawn") / "one", **SIZE, url_root=ROOT, seed=3, workers=1
+def folder(tmp_path_factory):
+    return render_dataset(
+        tmp_path_factory.mktemp("synthetic") / "one", **SIZE, url_root=ROOT, seed=3, workers=1
     )
 
 
 @pytest.fixture(scope="module")
-def rows(world):
+def rows(folder):
     reports = {split: RowReport() for split in SPLITS}
-    found = {split: list(read_rows(csv_of(world, split), reports[split])) for split in SPLITS}
+    found = {split: list(read_rows(csv_of(folder, split), reports[split])) for split in SPLITS}
     assert all(not report.refused for report in reports.values())
     return found
 
 
 @pytest.fixture(scope="module")
-def truth(world, rows):
-    """(word, controls) of each face that the csv files name; photographs with unnamed faces are left out."""
+def truth(folder, rows):
+    """(word, controls) of each face in the csv files, except in photos that show others too."""
     boxes, shown = {}, {}
     for row in rows["train"] + rows["test"]:
         for ref in row.faces:
             boxes.setdefault(ref.url, set()).add(ref.box)
-    for record in table(world, "controls.csv"):
+    for record in table(folder, "controls.csv"):
         controls = np.array([float(record[name]) for name in CONTROLS])
         shown.setdefault(f"{ROOT}/{record['image']}", []).append((record["word"], controls))
     return {
@@ -58,25 +56,25 @@ def truth(world, rows):
     }
 
 
-def csv_of(world, split):
-    return world / f"faceexp-comparison-data-{split}-public.csv"
+def csv_of(folder, split):
+    return folder / f"faceexp-comparison-data-{split}-public.csv"
 
 
-def table(world, name):
-    with open(world / name, newline="") as file:
+def table(folder, name):
+    with (folder / name).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def facts_of(row, truth):
-    """What the three faces of a row show; None where one of them is not in `truth`."""
+    """What the three faces of a row show; None if one of them is not in `truth`."""
     facts = [truth.get((ref.url, ref.box)) for ref in row.faces]
     return None if None in facts else facts
 
 
-def bytes_of(world):
+def bytes_of(folder):
     return {
-        str(path.relative_to(world)): path.read_bytes()
-        for path in sorted(world.rglob("*"))
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
 
@@ -85,36 +83,38 @@ def urls_of(rows):
     return {ref.url for row in rows for ref in row.faces}
 
 
-def test_a_seed_gives_the_same_bytes_with_one_worker_and_with_two(world):
-    again = render_world(world.parent / "two", **SIZE, url_root=ROOT, seed=3, workers=2)
-    assert bytes_of(again) == bytes_of(world)
+def test_a_seed_gives_the_same_bytes_with_one_worker_and_with_two(folder):
+    again = render_dataset(folder.parent / "two", **SIZE, url_root=ROOT, seed=3, workers=2)
+    assert bytes_of(again) == bytes_of(folder)
 
 
-def test_another_seed_gives_another_world(world):
-    other = bytes_of(render_world(world.parent / "other", **SIZE, url_root=ROOT, seed=4, workers=1))
-    first = bytes_of(world)
+def test_another_seed_gives_other_bytes(folder):
+    other = bytes_of(
+        render_dataset(folder.parent / "other", **SIZE, url_root=ROOT, seed=4, workers=1)
+    )
+    first = bytes_of(folder)
     assert all(first[name] != other[name] for name in first.keys() & other.keys())
 
 
-def test_the_world_holds_as_many_faces_rows_and_people_as_asked(world, rows):
-    people = table(world, "identities.csv")
+def test_there_are_as_many_faces_rows_and_people_as_requested(folder, rows):
+    people = table(folder, "identities.csv")
     assert len(people) == 500 and sum(person["split"] == "test" for person in people) == 100
     assert len(rows["train"]) == 720 and len(rows["test"]) == 180
     assert 12 < len({person["identity"] for person in people}) <= 24
 
 
-def test_identities_and_controls_list_the_same_faces(world):
+def test_identities_and_controls_list_the_same_faces(folder):
     places = [
-        [(row["image"], row["position"]) for row in table(world, name)]
+        [(row["image"], row["position"]) for row in table(folder, name)]
         for name in ("identities.csv", "controls.csv")
     ]
     assert places[0] == places[1] and len(set(places[0])) == len(places[0])
-    assert {row["word"] for row in table(world, "controls.csv")} == set(WORDS)
+    assert {row["word"] for row in table(folder, "controls.csv")} == set(WORDS)
 
 
-def test_train_and_test_share_neither_people_nor_photographs(world, rows):
-    people = table(world, "identities.csv")
-    photographs = {
+def test_train_and_test_share_neither_people_nor_photos(folder, rows):
+    people = table(folder, "identities.csv")
+    photos = {
         split: {f"{ROOT}/{person['image']}" for person in people if person["split"] == split}
         for split in SPLITS
     }
@@ -122,16 +122,13 @@ def test_train_and_test_share_neither_people_nor_photographs(world, rows):
         split: {person["identity"] for person in people if person["split"] == split}
         for split in SPLITS
     }
-    assert (
-        not identities["train"] & identities["test"]
-        and not photographs["train"] & photographs["test"]
-    )
+    assert not identities["train"] & identities["test"] and not photos["train"] & photos["test"]
     for split in SPLITS:
-        assert urls_of(rows[split]) <= photographs[split]
+        assert urls_of(rows[split]) <= photos[split]
 
 
-def test_a_validation_split_has_people_of_its_own_and_leaves_the_test_split_as_it_was(tmp_path):
-    plain = render_world(
+def test_a_validation_split_has_its_own_people_and_does_not_change_the_test_split(tmp_path):
+    plain = render_dataset(
         tmp_path / "two",
         faces=300,
         identities=10,
@@ -140,7 +137,7 @@ def test_a_validation_split_has_people_of_its_own_and_leaves_the_test_split_as_i
         url_root="http://x",
         workers=1,
     )
-    three = render_world(
+    three = render_dataset(
         tmp_path / "three",
         faces=300,
         identities=10,
@@ -157,7 +154,7 @@ def test_a_validation_split_has_people_of_its_own_and_leaves_the_test_split_as_i
     assert [len(rows[split]) for split in rows] == [4, 4, 4]
     name = "faceexp-comparison-data-test-public.csv"
     assert (plain / name).read_bytes() == (three / name).read_bytes()
-    with open(three / "identities.csv") as file:
+    with (three / "identities.csv").open() as file:
         people = {(row["split"], row["identity"]) for row in csv.DictReader(file)}
     assert {split: sum(of == split for of, _ in people) for split in rows} == {
         "train": 4,
@@ -170,31 +167,31 @@ def test_a_validation_split_has_people_of_its_own_and_leaves_the_test_split_as_i
 def test_no_person_is_in_both_splits_under_two_names(tmp_path, monkeypatch):
     people = []
     monkeypatch.setattr(
-        worlds, "sample_person", lambda rng: people.append(sample_person(rng)) or people[-1]
+        dataset, "sample_person", lambda rng: people.append(sample_person(rng)) or people[-1]
     )
-    render_world(tmp_path, faces=200, identities=10, triplets=6, test_fraction=0.5, workers=1)
+    render_dataset(tmp_path, faces=200, identities=10, triplets=6, test_fraction=0.5, workers=1)
     assert len({tuple(person.skin) for person in people}) == len(people) == 10
 
 
-def test_every_url_leads_to_a_photograph_and_no_partial_file_is_left(world, rows):
+def test_every_url_has_a_photo_and_no_temporary_file_is_left(folder, rows):
     for url in urls_of(rows["train"] + rows["test"]):
-        assert (world / url.removeprefix(f"{ROOT}/")).is_file()
-    assert not list(world.rglob("*.partial"))
+        assert (folder / url.removeprefix(f"{ROOT}/")).is_file()
+    assert not list(folder.rglob(".*"))
 
 
 def test_without_a_root_the_urls_are_files_that_open(tmp_path):
-    drawn = render_world(
+    rendered = render_dataset(
         tmp_path / "a b", faces=200, identities=4, triplets=6, test_fraction=0.5, workers=1
     )
-    for url in urls_of(read_rows(csv_of(drawn, "train"))):
-        with urllib.request.urlopen(url) as photograph:
-            assert photograph.read(2) == b"\xff\xd8"  # a JPEG
+    for url in urls_of(read_rows(csv_of(rendered, "train"))):
+        with urllib.request.urlopen(url) as photo:
+            assert photo.read(2) == b"\xff\xd8"  # a JPEG
 
 
-def test_some_urls_have_commas_and_some_photographs_several_faces(world, rows):
+def test_some_urls_have_commas_and_some_photos_several_faces(folder, rows):
     with_comma = [url for url in urls_of(rows["train"]) if "," in url]
     assert 0 < len(with_comma) < len(urls_of(rows["train"])) / 4
-    assert any(person["position"] != "0" for person in table(world, "identities.csv"))
+    assert any(person["position"] != "0" for person in table(folder, "identities.csv"))
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -230,23 +227,23 @@ def test_no_rater_judges_a_row_twice(rows):
     assert all(len(set(row.annotators)) == len(row.choices) for row in rows["train"])
 
 
-def test_raters_follow_the_truth_far_above_chance(rows, truth):
-    right, votes = [], []
+def test_raters_agree_with_the_truth_far_above_chance(rows, truth):
+    correct, choices = [], []
     for row in rows["train"] + rows["test"]:
         if row.odd is not None and (facts := facts_of(row, truth)):
             a, b, c = (SALIENCE * controls for _, controls in facts)
             odd = int(
                 np.argmin([np.linalg.norm(b - c), np.linalg.norm(a - c), np.linalg.norm(a - b)])
             )
-            right.append(row.odd == odd)
-            votes += [vote == odd for vote in row.choices]
-    assert len(right) > 400
+            correct.append(row.odd == odd)
+            choices += [choice == odd for choice in row.choices]
+    assert len(correct) > 400
     assert (
-        np.mean(right) > 0.75 and 0.6 < np.mean(votes) < 0.98
-    )  # chance is 1/3; people are not unanimous
+        np.mean(correct) > 0.75 and 0.6 < np.mean(choices) < 0.98
+    )  # chance is 1/3; raters are not unanimous
 
 
-def test_the_odd_face_stands_at_each_place_equally_often(rows):
+def test_the_odd_face_is_at_each_position_equally_often(rows):
     places = np.bincount([row.odd for row in rows["train"] if row.odd is not None], minlength=3)
     np.testing.assert_allclose(places / places.sum(), 1 / 3, atol=0.08)
 
@@ -255,40 +252,40 @@ def test_a_few_rows_tie_and_most_do_not(rows):
     assert 0 < np.mean([row.odd is None for row in rows["train"]]) < 0.2
 
 
-def test_raters_agree_on_a_plain_case():
+def test_raters_agree_on_a_clear_case():
     expressions = np.zeros((3, len(CONTROLS)), np.float32)
     expressions[1, CONTROLS.index("jaw_drop")] = 1
-    votes = [
-        vote
+    choices = [
+        choice
         for i in range(20)
-        for _, vote in Raters(0).judge(np.random.default_rng(i), expressions)
+        for _, choice in Raters(0).judge(np.random.default_rng(i), expressions)
     ]
-    assert np.mean(np.array(votes) == 1) == 1
+    assert np.mean(np.array(choices) == 1) == 1
 
 
 @pytest.mark.skipif(haar_file() is None, reason="this OpenCV has no Haar cascade")
-def test_a_detector_finds_nine_of_ten_drawn_faces(world, rows):
+def test_a_detector_finds_nine_of_ten_faces(folder, rows):
     refs = list(dict.fromkeys(ref for row in rows["train"] for ref in row.faces))[:150]
     detector = make_detector("haar")
     crops = [
-        crop_face(read_photo(world / ref.url.removeprefix(f"{ROOT}/")), ref.box, detector)
+        crop_face(read_photo(folder / ref.url.removeprefix(f"{ROOT}/")), ref.box, detector)
         for ref in refs
     ]
     assert len(crops) == 150 and np.mean([crop.reason == "" for crop in crops]) >= 0.9
 
 
-def test_progress_hears_of_every_photograph_once(tmp_path):
-    drawn = []
-    render_world(
+def test_progress_counts_every_photo_once(tmp_path):
+    rendered = []
+    render_dataset(
         tmp_path,
         faces=200,
         identities=4,
         triplets=6,
         test_fraction=0.5,
         workers=1,
-        progress=drawn.append,
+        progress=rendered.append,
     )
-    assert sum(drawn) == len(list(tmp_path.rglob("*.jpg")))
+    assert sum(rendered) == len(list(tmp_path.rglob("*.jpg")))
 
 
 @pytest.mark.parametrize(
@@ -311,30 +308,27 @@ def test_progress_hears_of_every_photograph_once(tmp_path):
 )
 def test_numbers_that_leave_a_split_empty_are_refused_by_name(tmp_path, bad, flag):
     with pytest.raises(UserError, match=flag):
-        render_world(tmp_path / "never", **{**SIZE, "workers": 1, **bad})
+        render_dataset(tmp_path / "never", **{**SIZE, "workers": 1, **bad})
     assert not (tmp_path / "never").exists()
 
 
-def test_a_file_in_the_folders_place_is_named(tmp_path):
+def test_a_file_in_place_of_the_folder_is_named(tmp_path):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(UserError, match=r"taken.*[Cc]hoose a folder"):
-        render_world(tmp_path / "taken" / "world", **SIZE, workers=1)
+    with pytest.raises(UserError, match=r"taken.*Choose a writable folder"):
+        render_dataset(tmp_path / "taken" / "faces", **SIZE, workers=1)
 
 
-def test_a_full_disk_is_told_in_a_sentence(tmp_path, monkeypatch):
-    def full(path, data):
+def test_a_full_disk_is_a_user_error(tmp_path, monkeypatch):
+    def full(path, data, durable=True):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(pathlib.Path, "write_bytes", full)
-    with pytest.raises(UserError, match=r"cannot write the drawn world there \(No space left"):
-        render_world(tmp_path, **SIZE, workers=1)
+    monkeypatch.setattr(dataset.files, "write_bytes", full)
+    with pytest.raises(UserError, match=r"cannot write the synthetic faces there \(No space left"):
+        render_dataset(tmp_path, **SIZE, workers=1)
 
 
-def test_a_worker_that_cannot_write_is_told_in_a_sentence(tmp_path):
-    for name in (
-        "000000.jpg",
-        "000000,_b.jpg",
-    ):  # a folder stands where the first photograph is written
-        (tmp_path / "images/train" / f"{name}.partial").mkdir(parents=True)
-    with pytest.raises(UserError, match="cannot write the drawn world there"):
-        render_world(tmp_path, **SIZE, workers=2)
+def test_a_worker_that_cannot_write_is_a_user_error(tmp_path):
+    for name in ("000000.jpg", "000000,_b.jpg"):  # a folder in place of the first photo
+        (tmp_path / "images/train" / name).mkdir(parents=True)
+    with pytest.raises(UserError, match="cannot write the synthetic faces there"):
+        render_dataset(tmp_path, **SIZE, workers=2)

@@ -1,0 +1,227 @@
+"""Examples of a built dataset's split, in the order of its files: the one file that reads TFDS."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from imagefec.data.store.cached import build_cached, fingerprint
+from imagefec.errors import UserError
+from imagefec.quiet import quiet_imports
+
+STORES = "face_stores"  # in the data_dir
+BATCH_EXAMPLES = 128  # read at once while loading: about 10 MB of PNG files
+FORMAT = 2  # of the cached folders: raise it when their meaning changes, so that they are rebuilt
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TfdsSource:
+    """A split of a built dataset, or parts of one or more; `open_source` makes one.
+
+    Attributes:
+      data_dir: where it is.
+      builder: TFDS's, read-only.
+      splits: the full splits of which all or parts were asked for.
+      chosen: int64, which examples of these, one split after the other.
+    """
+
+    data_dir: Path
+    builder: Any
+    splits: list[str]
+    chosen: np.ndarray
+
+    @property
+    def full_name(self) -> str:
+        """Name, config and version: "fec/triplets/1.1.0"."""
+        return self.builder.info.full_name
+
+    def has(self, features: Sequence[str]) -> bool:
+        """Whether the dataset has all of these features."""
+        return not self._missing(features)
+
+    def refusal(self, what: str, features: Sequence[str], instead: str) -> UserError:
+        """The error of a dataset that lacks some of the features that `what` requires."""
+        return UserError(
+            f"{self.full_name} in {self.data_dir} holds no {what}: it lacks "
+            f"{', '.join(self._missing(features))}. Name {instead}."
+        )
+
+    def build_cached(
+        self,
+        name: str,
+        made_from: dict[str, Any],
+        build: Callable[[Path], None],
+        read: Callable[[Path], T],
+    ) -> T:
+        """What is built from these full splits, as cached.build_cached returns it.
+
+        Raises:
+          UserError: a file of the dataset cannot be read, or as cached.build_cached.
+        """
+        folder, splits = Path(self.builder.data_dir), self.builder.info.splits
+        paths = [
+            folder / "features.json",
+            folder / "dataset_info.json",
+            *(Path(path) for split in self.splits for path in splits[split].filepaths),
+        ]
+        try:
+            digest = fingerprint(paths)
+        except OSError as error:
+            raise UserError(
+                f"{error.filename}: {error.strerror}. Build {self.full_name} again with "
+                "--overwrite."
+            ) from error
+        joined = "+".join(self.splits)
+        about = {
+            "format": FORMAT,
+            "dataset": self.full_name,
+            "splits": joined,
+            "fingerprint": digest,
+            **made_from,
+        }
+        stores = self.data_dir / STORES / self.full_name
+        return build_cached(stores, f"{joined}_{name}", about, build, read)
+
+    def batches(
+        self, features: Sequence[str], images: Sequence[str] = (), optional: Sequence[str] = ()
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """All examples of the full splits, BATCH_EXAMPLES at a time.
+
+        Args:
+          features: names of features.
+          images: more of them, which stay encoded.
+          optional: more of them; left out unless the dataset has all.
+
+        Returns:
+          An iterator over feature -> array [b, ...]; "votes" are counted, int32 [b, 3].
+
+        Raises:
+          UserError: the dataset is damaged.
+        """
+        import tensorflow as tf
+        import tensorflow_datasets as tfds
+
+        names = (*images, *features, *(optional if self.has(optional) else ()))
+        for split in self.splits:
+            examples = self.builder.as_dataset(
+                split=split,
+                decoders={name: tfds.decode.SkipDecoding() for name in images},
+                read_config=_read_in_order(),
+            )
+            examples = examples.map(lambda example: {name: example[name] for name in names})
+            try:
+                for batch in examples.ragged_batch(BATCH_EXAMPLES).prefetch(2):
+                    yield {
+                        name: _count_votes(column) if name == "votes" else column.numpy()
+                        for name, column in batch.items()
+                    }
+            except tf.errors.OpError as error:
+                raise UserError(
+                    f"{self.full_name} in {self.data_dir} cannot be read to its end: "
+                    f"{error.message}. Build it again with --overwrite."
+                ) from error
+
+    def _missing(self, features: Sequence[str]) -> list[str]:
+        return [name for name in features if name not in self.builder.info.features]
+
+
+def open_source(data_dir: Path, dataset: str, split: str, why: str = "") -> TfdsSource:
+    """Opens a split of a built dataset; reads no examples.
+
+    Args:
+      data_dir: where datasets are built.
+      dataset: name in it, with or without a version.
+      split: a split or, as in TFDS, a part of one.
+      why: the dataset is needed, for the message.
+
+    Raises:
+      UserError: the dataset, version or split does not exist, or the split is empty.
+    """
+    with quiet_imports():
+        import tensorflow as tf
+        import tensorflow_datasets as tfds
+
+    # TensorFlow would take all of the memory that JAX trains in. It raises RuntimeError if it
+    # already uses the GPU: then its user has decided.
+    with quiet_imports(), contextlib.suppress(RuntimeError):
+        tf.config.set_visible_devices([], "GPU")
+    try:
+        builder = tfds.core.read_only_builder.builder_from_files(dataset, data_dir=data_dir)
+    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+        raise UserError(_not_found(data_dir, dataset, why)) from error
+    splits = builder.info.splits
+    try:
+        n_examples = splits[split].num_examples
+        parts = tfds.core.ReadInstruction.from_spec(split).to_absolute(dict(splits))
+    except (KeyError, ValueError, AssertionError) as error:
+        raise UserError(_no_split(data_dir, builder, split)) from error
+    if not n_examples:
+        raise UserError(
+            f"{builder.info.full_name} in {data_dir}: {split!r} is empty. Use a larger part."
+        )
+    names = list(dict.fromkeys(part.splitname for part in parts))
+    sizes = [splits[name].num_examples for name in names]
+    offsets = dict(zip(names, np.cumsum([0, *sizes]).tolist()))
+    chosen = [
+        offsets[part.splitname]
+        + np.arange(splits[part.splitname].num_examples)[part.from_ : part.to]
+        for part in parts
+    ]
+    return TfdsSource(data_dir, builder, names, np.concatenate(chosen))
+
+
+def _count_votes(votes: Any) -> np.ndarray:
+    """Each rater's choice, a ragged tensor [n, None] of 0..2, -> int32 [n, 3] votes per image."""
+    n, rows = votes.shape[0], votes.value_rowids().numpy()
+    counts = np.bincount(rows * 3 + votes.values.numpy(), minlength=3 * n)
+    return counts.reshape(n, 3).astype(np.int32)
+
+
+def _read_in_order() -> Any:
+    """Reads one file after the other, little ahead: by default, tf.data holds much of a dataset."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.deterministic = True
+    return tfds.ReadConfig(
+        options=options,
+        try_autocache=False,
+        skip_prefetch=True,
+        interleave_cycle_length=1,
+        num_parallel_calls_for_interleave_files=1,
+        num_parallel_calls_for_decode=4,
+    )
+
+
+def _no_split(data_dir: Path, builder: Any, split: str) -> str:
+    splits = builder.info.splits.items()
+    found = ", ".join(f"{name} ({info.num_examples} examples)" for name, info in splits) or "none"
+    return (
+        f"{builder.info.full_name} in {data_dir} has no split {split!r}; it has {found}. A part is "
+        "written as train[:10%] or train[100:200]. A split is missing if its csv file was not in "
+        "the manual directory: put it there and build again with --overwrite."
+    )
+
+
+def _not_found(data_dir: Path, dataset: str, why: str) -> str:
+    if data_dir.is_dir():
+        infos = data_dir.glob("*/**/dataset_info.json")
+        names = {f"{p.parents[1].relative_to(data_dir)}:{p.parent.name}" for p in infos}
+        found = f"it holds {', '.join(sorted(names)) or 'none'}."
+    else:
+        found = "it is not a folder."
+    name, _, config = dataset.split(":")[0].partition("/")
+    flag = f"--config={config} " if config else ""
+    return (
+        f"{data_dir} holds no dataset {dataset!r}{why}; {found} Build it: tfds build "
+        f"tfds_builders/{name} {flag}--manual_dir=DIR --data_dir={data_dir}"
+    )

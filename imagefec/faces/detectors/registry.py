@@ -1,0 +1,70 @@
+"""Detectors by name, and which of them "auto" means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from imagefec.errors import UserError
+from imagefec.faces.detectors import faced, yunet
+from imagefec.faces.detectors.faced import FacedDetector
+from imagefec.faces.detectors.haar import HaarDetector, haar_file
+from imagefec.faces.detectors.lbp import LbpDetector
+from imagefec.faces.detectors.no_detector import NoDetector
+from imagefec.faces.detectors.protocol import Detector
+from imagefec.faces.detectors.yunet import YunetDetector
+
+AUTO_ORDER = ("yunet", "faced", "haar", "lbp")  # "auto" is the first that is available
+
+_MakeDetector = Callable[[float | None, str | os.PathLike[str] | None], Detector]
+_DETECTORS: dict[str, _MakeDetector] = {
+    "faced": FacedDetector,
+    "yunet": YunetDetector,
+    "haar": lambda min_score, _: HaarDetector(min_score),
+    "lbp": lambda min_score, _: LbpDetector(min_score),
+    "none": lambda min_score, _: NoDetector(min_score),
+}
+
+
+def make_detector(
+    name: str = "auto",
+    min_score: float | None = None,
+    model_dir: str | os.PathLike[str] | None = None,
+) -> Detector:
+    """Makes a detector by name.
+
+    Args:
+      name: "faced", "yunet", "haar", "lbp", "none"; or "auto" for `auto_choice`, which depends on
+        the model files installed: name a detector if results must be repeatable. The result's
+        `name` and `version` say which it is.
+      min_score: lowest score reported, in the detector's own scale; None for its default.
+      model_dir: the folder of yunet's and faced's files; None for $IMAGEFEC_MODELS or, if that is
+        not set, ~/.cache/imagefec/models.
+
+    Raises:
+      UserError: there is no such detector, it is not available (its files are missing or wrong), or
+        min_score is outside its scale.
+    """
+    if name == "auto":
+        name = auto_choice(model_dir)
+    if name not in _DETECTORS:
+        raise UserError(
+            f"--detector {name}: there is no such detector; allowed are auto, "
+            f"{', '.join(_DETECTORS)}."
+        )
+    return _DETECTORS[name](min_score, model_dir)
+
+
+def auto_choice(model_dir: str | os.PathLike[str] | None = None) -> str:
+    """The name of the detector that "auto" means: the first of `AUTO_ORDER` that is available.
+
+    Model files are checked only when the detector is made: a wrong file is then an error, and no
+    other detector silently replaces it.
+    """
+    available = {
+        "yunet": yunet.runs_here() and yunet.find_file(model_dir) is not None,
+        "faced": faced.find_files(model_dir) is not None,
+        "haar": haar_file() is not None,
+        "lbp": True,
+    }
+    return next(name for name in AUTO_ORDER if available[name])

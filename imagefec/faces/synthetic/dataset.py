@@ -1,0 +1,270 @@
+"""Writes synthetic faces in FEC's own format: photos, a csv file per split, and ground truth."""
+
+import concurrent.futures
+import csv
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from imagefec import files
+from imagefec.cpu import cpu_count
+from imagefec.errors import UserError
+from imagefec.faces.synthetic import photo as photos
+from imagefec.faces.synthetic import raters
+from imagefec.faces.synthetic.expressions import CONTROLS, WORDS, sample_expression
+from imagefec.faces.synthetic.people import SyntheticPerson, sample_person
+from imagefec.faces.synthetic.people_folders import link_people
+from imagefec.fec import TripletType, csv_file_name
+from imagefec.maths.geometry import Box
+
+_GROUP_PHOTOS = 0.1  # share of photos with two or three faces
+# Stream of random numbers of each split: its faces do not depend on the other splits'.
+_STREAMS = {"train": 0, "test": 1, "validation": 2}
+_RENDERED_FIRST = ("test", "train", "validation")
+_FEWEST_FACES = 3 * len(WORDS)  # one-class triplets need about three faces per word
+_TASK_PHOTOS = 100  # rendered by a worker at once
+
+Heads = list[tuple[SyntheticPerson, np.ndarray]]
+Task = tuple[Path, list[int], list[str], list[Heads]]  # folder, seed, names and heads of photos
+
+
+@dataclass(frozen=True)
+class _SplitPlan:
+    """Who shows what in which photo of a split.
+
+    Attributes:
+      split: its name.
+      stream: of random numbers.
+      people: of the split.
+      words: int [faces], index into WORDS of each face.
+      expressions: float32 [faces, controls].
+      who: int [faces], index into `people` of each face.
+      groups: the faces of each photo.
+      names: the path of each photo.
+    """
+
+    split: str
+    stream: int
+    people: list[SyntheticPerson]
+    words: np.ndarray
+    expressions: np.ndarray
+    who: np.ndarray
+    groups: list[list[int]]
+    names: list[str]
+
+
+def render_dataset(
+    out: str | os.PathLike[str],
+    faces: int = 9000,
+    identities: int = 300,
+    triplets: int = 24000,
+    test_fraction: float = 0.2,
+    url_root: str | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Callable[[int], object] | None = None,
+    validation_fraction: float = 0.0,
+    people_folders: bool = False,
+) -> Path:
+    """Renders faces and simulates raters; no two splits share people or photos.
+
+    Args:
+      out: folder for `images/`, the csv files, `identities.csv` and `controls.csv`.
+      faces: how many faces, over all splits.
+      identities: how many people.
+      triplets: how many csv rows, over all splits.
+      test_fraction: share of people, faces and triplets in test, in (0, 1).
+      url_root: prefix of the URLs in the csv files; file:// URLs of `out` by default.
+      seed: the same seed and numbers give the same bytes.
+      workers: processes; one per core by default.
+      progress: called with the number of photos just rendered.
+      validation_fraction: share in a third split, for choosing settings; FEC has none, so 0 by
+        default.
+      people_folders: whether to link the photos by person under `people/`, in VGGFace2's layout.
+
+    Returns:
+      `out` as a path.
+
+    Raises:
+      UserError: the numbers are too small to fill every split, or the folder cannot be written.
+    """
+    shares = _shares(test_fraction, validation_fraction)
+    counts = {"faces": faces, "identities": identities, "triplets": triplets}
+    _check_sizes(counts, shares)
+    out = Path(out)
+    root = (url_root or out.resolve().as_uri()).rstrip("/")
+    plans, n_triplets = [], {}
+    for split in sorted(shares, key=_RENDERED_FIRST.index):
+        n = {name: _n_of(split, total, shares) for name, total in counts.items()}
+        plans.append(_plan(seed, split, n["faces"], n["identities"]))
+        n_triplets[split] = n["triplets"]
+    try:
+        boxes = _render_all(out, seed, plans, workers or cpu_count(), progress)
+        for plan in plans:
+            _write_csv(out, n_triplets[plan.split], root, plan, boxes, seed)
+        _write_truth(out, plans)
+        if people_folders:
+            link_people(out)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or out}: cannot write the synthetic faces there ({error.strerror}). "
+            "Choose a writable folder on a disk with enough room."
+        ) from error
+    return out
+
+
+def _shares(test: float, validation: float) -> dict[str, float]:
+    if not 0 < test < 1:
+        raise UserError(f"--test_fraction is {test}; it must be between 0 and 1, exclusive.")
+    if not 0 <= validation < 1 - test:
+        raise UserError(
+            f"--validation_fraction is {validation}; with --test_fraction={test} it must be 0 or "
+            f"more and less than {1 - test:g}, so that some faces are left for training."
+        )
+    return {
+        "train": 1 - test - validation,
+        "test": test,
+        **({"validation": validation} if validation else {}),
+    }
+
+
+def _check_sizes(counts: dict[str, int], shares: dict[str, float]) -> None:
+    fractions = " ".join(
+        f"--{split}_fraction={share}" for split, share in shares.items() if split != "train"
+    )
+    smallest = min(shares.values())
+    if counts["faces"] * smallest < _FEWEST_FACES:
+        raise UserError(
+            f"--faces={counts['faces']} with {fractions} leaves a split fewer than "
+            f"{_FEWEST_FACES} faces; use at least {int(np.ceil(_FEWEST_FACES / smallest))}."
+        )
+    for flag in ("identities", "triplets"):
+        if _n_of("train", counts[flag], shares) < 1:
+            raise UserError(
+                f"--{flag}={counts[flag]} with {fractions} leaves a split without any; use at "
+                f"least {int(np.ceil(1 / smallest))}."
+            )
+
+
+def _n_of(split: str, total: int, shares: dict[str, float]) -> int:
+    """How many of the total are in a split; train gets what the others leave."""
+    if split == "train":
+        return total - sum(_n_of(other, total, shares) for other in shares if other != "train")
+    return max(1, round(total * shares[split]))
+
+
+def _plan(seed: int, split: str, n_faces: int, n_people: int) -> _SplitPlan:
+    stream = _STREAMS[split]
+    rng = np.random.default_rng([seed, stream])
+    people = [sample_person(rng) for _ in range(n_people)]
+    words = rng.permutation(np.arange(n_faces) % len(WORDS))
+    expressions = np.stack([sample_expression(rng, word) for word in words])
+    who = rng.integers(n_people, size=n_faces)
+    groups, at = [], 0
+    while at < n_faces:
+        size = int(rng.integers(2, 4)) if rng.random() < _GROUP_PHOTOS else 1
+        groups.append(list(range(at, min(at + size, n_faces))))
+        at += size
+    # Some of FEC's URLs contain commas, which the csv reader must handle.
+    names = [
+        f"images/{split}/{i:06d}{',_b' if rng.random() < 0.05 else ''}.jpg"
+        for i in range(len(groups))
+    ]
+    return _SplitPlan(split, stream, people, words, expressions, who, groups, names)
+
+
+def _render_all(
+    out: Path,
+    seed: int,
+    plans: list[_SplitPlan],
+    workers: int,
+    progress: Callable[[int], object] | None,
+) -> dict[str, list[Box]]:
+    """Renders all photos; returns the boxes of each photo's faces."""
+    tasks: list[Task] = []
+    for plan in plans:
+        folder = out / "images" / plan.split
+        folder.mkdir(parents=True, exist_ok=True)
+        files.remove_temporary_files(folder)
+        heads = [
+            [(plan.people[plan.who[i]], plan.expressions[i]) for i in group]
+            for group in plan.groups
+        ]
+        for start in range(0, len(heads), _TASK_PHOTOS):
+            some = slice(start, start + _TASK_PHOTOS)
+            tasks.append((out, [seed, 10 + plan.stream, start], plan.names[some], heads[some]))
+    if workers == 1:
+        return _merged(map(_render_some, tasks), progress)
+    with concurrent.futures.ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn")
+    ) as pool:
+        return _merged(pool.map(_render_some, tasks), progress)
+
+
+def _merged(
+    results: Iterable[dict[str, list[Box]]], progress: Callable[[int], object] | None
+) -> dict[str, list[Box]]:
+    boxes: dict[str, list[Box]] = {}
+    for result in results:
+        boxes.update(result)
+        if progress:
+            progress(len(result))
+    return boxes
+
+
+def _render_some(task: Task) -> dict[str, list[Box]]:
+    out, seed, names, photo_heads = task
+    rng = np.random.default_rng(seed)
+    boxes = {}
+    for name, heads in zip(names, photo_heads):
+        image, boxes[name] = photos.render_photo(rng, heads)
+        files.write_bytes(out / name, photos.encode_jpeg(rng, image), durable=False)
+    return boxes
+
+
+def _write_csv(
+    out: Path, n: int, root: str, plan: _SplitPlan, boxes: dict[str, list[Box]], seed: int
+) -> None:
+    rng = np.random.default_rng([seed, 20 + plan.stream])
+    panel = raters.Raters(seed)
+    by_word = [np.flatnonzero(plan.words == word) for word in range(len(WORDS))]
+    cells = _face_cells(root, plan, boxes)
+    lines = []
+    for i in range(n):
+        kind = TripletType(i % len(TripletType))
+        sampled = raters.sample_triplet(rng, plan.words, by_word, kind)
+        choices = panel.judge(rng, plan.expressions[sampled])
+        judged = ",".join(f"{name},{odd + 1}" for name, odd in choices)
+        lines.append(",".join([*(cells[face] for face in sampled), kind.csv_name, judged]))
+    text = "".join(lines[i] + "\r\n" for i in rng.permutation(n))
+    files.write_text(out / csv_file_name(plan.split), text)
+
+
+def _face_cells(root: str, plan: _SplitPlan, boxes: dict[str, list[Box]]) -> list[str]:
+    """The five csv cells of each face: quoted URL, left, right, top, bottom."""
+    cells = []
+    for name, group in zip(plan.names, plan.groups):
+        url = f"{root}/{name}".replace('"', '""')
+        for box in boxes[name][: len(group)]:
+            cells.append(",".join([f'"{url}"', *(f"{side:.6f}" for side in box.sides)]))
+    return cells
+
+
+def _write_truth(out: Path, plans: list[_SplitPlan]) -> None:
+    """Side files that training does not read: who is in which photo, and what each face shows."""
+    identities: list[list[object]] = [["image", "position", "split", "identity"]]
+    controls: list[list[object]] = [["image", "position", "word", *CONTROLS]]
+    for plan in sorted(plans, key=lambda plan: plan.split):
+        for name, group in zip(plan.names, plan.groups):
+            for position, i in enumerate(group):
+                identity = f"{plan.split}{plan.who[i]:05d}"
+                identities.append([name, position, plan.split, identity])
+                values = (f"{value:.4f}" for value in plan.expressions[i])
+                controls.append([name, position, WORDS[plan.words[i]], *values])
+    for file_name, rows in (("identities.csv", identities), ("controls.csv", controls)):
+        with files.atomic_open(out / file_name, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(rows)

@@ -1,0 +1,58 @@
+"""VGGFace2's csv files of boxes: read as they are, found where the archives unpack them."""
+
+import pytest
+
+from imagefec.data.identity.loose_boxes import find_loose_boxes, read_loose_boxes
+from imagefec.errors import UserError
+from imagefec.maths.geometry import Box
+
+
+def loose_csv(folder, *rows, split="train", header="NAME_ID,X,Y,W,H"):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"loose_bb_{split}.csv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_loose_boxes_are_read_as_the_authors_wrote_them(tmp_path):
+    rows = (
+        '"n2/0001_01",161,140,224,324',
+        '"n1/0002_01",-3,5,10,20',
+        '"n1/0003_01",1,1,0,9',
+        '"n1/0004_01",nan,1,9,9',
+    )
+    boxes = read_loose_boxes(loose_csv(tmp_path, *rows))
+    assert boxes.of("n2", "0001_01.jpg") == Box(161, 385, 140, 464)
+    assert boxes.of("n1", "0002_01.JPEG") == Box(-3, 7, 5, 25)
+    assert len(boxes) == 4
+    assert [boxes.of("n1", f"000{n}_01.jpg") for n in (1, 3, 4)] == [None] * 3
+    assert read_loose_boxes(loose_csv(tmp_path)).of("n1", "1.jpg") is None
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [("n1/1,1,2,3", "line 3"), ("n1/1,1,2,3,x", "line 3"), ("n1/1,1,2,3,4,5", "line 3")],
+)
+def test_a_bad_row_of_loose_boxes_is_an_error_that_names_its_line(tmp_path, row, line):
+    with pytest.raises(
+        UserError, match=rf"loose_bb_train\.csv, {line}: not a name and four numbers"
+    ):
+        read_loose_boxes(loose_csv(tmp_path, "n1/0,1,2,3,4", row))
+
+
+def test_another_csv_file_is_refused_by_its_header(tmp_path):
+    with pytest.raises(UserError, match="header 'a,b', not 'NAME_ID,X,Y,W,H'"):
+        read_loose_boxes(loose_csv(tmp_path, header="a,b"))
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["", "bb_landmark", "meta", "VGGFace2/data", "VGGFace2/bb_landmark", "VGGFace2/data/train"],
+)
+def test_loose_boxes_are_found_beside_the_split_or_above(tmp_path, folder):
+    split = tmp_path / "VGGFace2/data/train"
+    split.mkdir(parents=True)
+    with pytest.raises(UserError, match=r"requires loose_bb_train\.csv; found none"):
+        find_loose_boxes("train", split, tmp_path)
+    path = loose_csv(tmp_path / folder)
+    assert find_loose_boxes("train", split, tmp_path) == path
