@@ -60,7 +60,9 @@ class FetchConfig:
 
     def _check(self, name: str, is_allowed: bool, allowed: str) -> None:
         if not is_allowed:
-            raise ValueError(f"FetchConfig: {name} is {getattr(self, name)!r}; it must be {allowed}")
+            raise ValueError(
+                f"FetchConfig: {name} is {getattr(self, name)!r}; it must be {allowed}"
+            )
 
 
 DEFAULT_CONFIG = FetchConfig()

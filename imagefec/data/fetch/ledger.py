@@ -142,9 +142,7 @@ class Ledger:
 
     def mark_obtained(self, urls: Iterable[str]) -> None:
         """Marks pending URLs that need no request; they still count among those of their names."""
-        self._write_many(
-            "UPDATE pending SET obtained = 1 WHERE url = ?", ((url,) for url in urls)
-        )
+        self._write_many("UPDATE pending SET obtained = 1 WHERE url = ?", ((url,) for url in urls))
 
     def remove_obtained(self) -> None:
         """Removes the URLs marked as obtained from the pending ones."""

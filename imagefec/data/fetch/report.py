@@ -114,9 +114,7 @@ def describe(report: FetchReport) -> str:
         )
     if report.n_rows_refused:
         lines.append(f"rows      {report.n_rows_refused} bad rows of the csv files skipped")
-    lines += [
-        f"lost      {n}: {reason}" for reason, n in list(report.reasons.items())[:_MAX_LINES]
-    ]
+    lines += [f"lost      {n}: {reason}" for reason, n in list(report.reasons.items())[:_MAX_LINES]]
     lines += [
         f"host      {host} "
         + ("was given up in this run" if facts["given_up"] else "limited the rate")

@@ -51,9 +51,7 @@ class FetchRun:
     ) -> None:
         self._ledger, self._attempt, self._config = ledger, attempt, config
         self._queues = HostQueues(
-            lambda now: HostLimiter(
-                now, config.workers, config.max_rate_per_host, config.give_up_s
-            )
+            lambda now: HostLimiter(now, config.workers, config.max_rate_per_host, config.give_up_s)
         )
         self._done: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         self._last_trouble: dict[str, HostResponse] = {}  # of the open hosts
@@ -238,9 +236,7 @@ class HostQueues:
                         host.in_flight += 1
                         return heapq.heappop(host.waiting)[2]
                     wake_at = min(wake_at, ready_at)
-                self._changed.wait(
-                    None if wake_at == math.inf else min(wake_at - now, _MAX_WAIT_S)
-                )
+                self._changed.wait(None if wake_at == math.inf else min(wake_at - now, _MAX_WAIT_S))
         return None
 
     def finish(self, task: Task, response: HostResponse, retry_after_s: float = 0.0) -> None:
