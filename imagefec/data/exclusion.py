@@ -1,4 +1,4 @@
-"""Lists of what must not be used, to protect the people shown; crop, builders and galleries obey."""
+"""Lists of what must not be used, to protect the people in the photos."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Exclusion:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None) -> Exclusion:
-        """Reads a list: UTF-8 text, one name per line, without empty lines and those that begin with #.
+        """Reads a list: UTF-8 text, one name per line; empty lines and lines with # are skipped.
 
         Args:
           path: of the list; None for an empty one.
@@ -65,7 +65,7 @@ class Exclusion:
         return bool(self._names) and not self._names.isdisjoint(map(_normalized, names))
 
     def without(self, names: Iterable[str]) -> list[str]:
-        """The listed names that are not among these, sorted: typing errors, or names of other data."""
+        """Listed names that are not among these, sorted: typing errors, or names of other data."""
         return sorted(self._names.difference(map(_normalized, names)))
 
     @property

@@ -150,8 +150,8 @@ def read_rows(
     if not report.n_rows:
         first = "; the first at line {}: {}".format(*report.refused[0]) if report.refused else ""
         raise UserError(
-            f"{path}: no row of FEC's format ({report.n_blank} blank lines, {len(report.refused)} bad "
-            f"rows{first}). Download the csv file again."
+            f"{path}: no row of FEC's format ({report.n_blank} blank lines, {len(report.refused)} "
+            f"bad rows{first}). Download the csv file again."
         )
 
 
@@ -170,7 +170,8 @@ def write_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:
             text = _line_of(row)
             if any(mark in text[:-1] for mark in "\n\r\0"):
                 raise ValueError(
-                    f"a row of FEC's csv files is one line; found a line end or NUL in {text!r:.300}"
+                    "a row of FEC's csv files is one line; found a line end or NUL in "
+                    f"{text!r:.300}"
                 )
             file.write(text)
 
@@ -188,7 +189,8 @@ def split_of(path: str | os.PathLike[str]) -> str:
     name = Path(path).name
     if name not in splits:
         raise UserError(
-            f"{path}: this file name has no split; allowed are {', '.join(splits)}. Rename the file."
+            f"{path}: this file name has no split; allowed are {', '.join(splits)}. Rename the "
+            "file."
         )
     return splits[name]
 
@@ -230,8 +232,8 @@ def _check_looks_like_text(path: str | os.PathLike[str], file: BinaryIO) -> None
         raise UserError(f"{path}: this is a zip archive. Unzip it and give a csv file in it.")
     if b"\0" in head or head.startswith((b"\xff\xfe", b"\xfe\xff", b"\x1f\x8b")):
         raise UserError(
-            f"{path}: this is a binary file or UTF-16 text; it must be a csv file in UTF-8. Unpack or "
-            "convert it, or download the csv file again."
+            f"{path}: this is a binary file or UTF-16 text; it must be a csv file in UTF-8. Unpack "
+            "or convert it, or download the csv file again."
         )
     try:
         file.seek(len(_BOM) if head.startswith(_BOM) else 0)
@@ -265,8 +267,8 @@ def _row_of(line: int, raw: bytes) -> tuple[Row, int]:
             choices.append(_CHOICES[annotation])
         elif annotation:
             raise _BadRow(
-                f"unknown annotation {_short(annotation)} in column {column + 2}; allowed are 1, 2, 3 "
-                "(the odd one out)"
+                f"unknown annotation {_short(annotation)} in column {column + 2}; allowed are 1, "
+                "2, 3 (the odd one out)"
             )
         elif annotator:
             n_missing += 1  # two empty cells are padding, as spreadsheets write it
@@ -295,8 +297,8 @@ def _face_of(cells: list[str], column: int) -> FaceRef:
     url = cells[column]
     if not _URL.match(url) or _CONTROL.search(url):
         raise _BadRow(
-            f"unsupported URL {_short(url)} in column {column + 1}; allowed are http://…, https://… "
-            "and file:///…"
+            f"unsupported URL {_short(url)} in column {column + 1}; allowed are http://…, "
+            "https://… and file:///…"
         )
     try:
         # + 0.0 turns -0.0, which would give another face_id, into 0.0.
@@ -311,15 +313,23 @@ def _face_of(cells: list[str], column: int) -> FaceRef:
 
 
 def _bad_number(cells: list[str], column: int) -> _BadRow:
-    for side, cell in enumerate(cells[column + 1 : column + 5]):
-        try:
-            float(cell)
-        except ValueError:
-            break
-    return _BadRow(
-        f"face box has {_SIDES[side]} {_short(cell)} in column {column + side + 2}; it must be a number "
-        "from 0 to 1 (FEC's files have no header)"
+    side, cell = next(
+        (side, cell)
+        for side, cell in enumerate(cells[column + 1 : column + 5])
+        if not _is_number(cell)
     )
+    return _BadRow(
+        f"face box has {_SIDES[side]} {_short(cell)} in column {column + side + 2}; it must be a "
+        "number from 0 to 1 (FEC's files have no header)"
+    )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _bad_box(sides: tuple[float, float, float, float], column: int) -> _BadRow:
@@ -330,7 +340,8 @@ def _bad_box(sides: tuple[float, float, float, float], column: int) -> _BadRow:
             return _BadRow(f"{where} {name} {side:.6g}, outside 0 to 1; {allowed}")
     first, second = (0, 1) if sides[0] >= sides[1] else (2, 3)
     return _BadRow(
-        f"{where} {_SIDES[first]} {sides[first]:.6g} >= {_SIDES[second]} {sides[second]:.6g}; {allowed}"
+        f"{where} {_SIDES[first]} {sides[first]:.6g} >= {_SIDES[second]} {sides[second]:.6g}; "
+        f"{allowed}"
     )
 
 

@@ -29,13 +29,14 @@ LAYOUTS = ("triplets", "faces", "index")
 CSV_NAMES = {split: csv_file_name(split) for split in SPLITS}
 
 HOW_TO_FILL = """\
-The manual directory of `fec` (DIR below) contains FEC's csv files and the faces cropped from their photos:
+The manual directory of `fec` (DIR below) contains FEC's csv files and the faces cropped from the
+photos:
 
   DIR/faceexp-comparison-data-train-public.csv    from FEC_dataset.zip (or DIR/FEC_dataset/...)
   DIR/faceexp-comparison-data-test-public.csv
   DIR/faces/                                      made by `imagefec crop`
 
-Get the zip from https://ai.google/tools/datasets/google-facial-expression/ and unpack it in DIR, then:
+Get the zip from https://ai.google/tools/datasets/google-facial-expression/, unpack it in DIR, then:
 
   imagefec fetch DIR/FEC_dataset/*.csv --cache CACHE
   imagefec crop DIR/FEC_dataset/*.csv --cache CACHE --faces DIR/faces
@@ -45,9 +46,8 @@ Get the zip from https://ai.google/tools/datasets/google-facial-expression/ and 
 If DIR has only one of the csv files, only its split is built. DIR/exclude.txt is optional: URLs and
 face ids, one per line, that are not built."""
 
-# What one example is made of: (row, PNG paths of its faces), or for "faces" (face, its PNG path).
-PlannedTriplet = tuple[fec_csv.Row, tuple[Path, ...]]
-PlannedFace = tuple[fec_csv.FaceRef, Path]
+# What one example is made of: a row or, for "faces", a face; and the PNG paths of its faces.
+PlannedExample = tuple[fec_csv.Row | fec_csv.FaceRef, tuple[Path, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class ManualFiles:
 
 @dataclasses.dataclass
 class FecSplitReport:
-    """How many csv rows of a split become triplets, and why the others do not; equal for all layouts.
+    """How many csv rows of a split become triplets and why others do not, for any layout.
 
     Attributes:
       csv: name of the file.
@@ -152,7 +152,7 @@ def plan_split(
     csv_path: Path,
     faces: Mapping[str, face_folder.FaceRecord],
     exclusion: Exclusion,
-) -> tuple[list[PlannedTriplet] | list[PlannedFace], FecSplitReport]:
+) -> tuple[list[PlannedExample], FecSplitReport]:
     """Selects the examples of a split; all errors of the csv file are raised here, before any work.
 
     The list takes about 0.4 kB per triplet, because rows share their faces and raters.
@@ -171,30 +171,28 @@ def plan_split(
       UserError: a face is not in `faces` (crop has not seen this csv file), or no row is usable.
     """
     report = FecSplitReport(csv_path.name)
+    triplets: list[PlannedExample] = []
+    planned_faces: dict[str, PlannedExample] = {}
     distinct: dict[fec_csv.FaceRef, fec_csv.FaceRef] = {}
-    face_paths: dict[str, PlannedFace] = {}
-    triplets: list[PlannedTriplet] = []
     for row, paths in _usable_rows(csv_path, faces, report, exclusion):
-        shared = tuple(distinct.setdefault(face, face) for face in row.faces)
-        for face, path in zip(shared, paths):
-            face_paths.setdefault(face.face_id, (face, path))
+        for face, path in zip(row.faces, paths):
+            planned_faces.setdefault(face.face_id, (face, (path,)))
         if layout != "faces":
-            triplets.append((dataclasses.replace(row, faces=shared), paths))
-    report.faces = len(face_paths)
-    return (list(face_paths.values()) if layout == "faces" else triplets), report
+            first, second, third = (distinct.setdefault(face, face) for face in row.faces)
+            triplets.append((dataclasses.replace(row, faces=(first, second, third)), paths))
+    report.faces = len(planned_faces)
+    return (list(planned_faces.values()) if layout == "faces" else triplets), report
 
 
 def plan_from_files(
     layout: str, exclusion: Exclusion, files: tuple[Path, Path]
-) -> list[PlannedTriplet] | list[PlannedFace]:
+) -> list[PlannedExample]:
     """`plan_split` from (csv file, folder of the faces), for a worker that gets nothing larger."""
     csv_path, faces_dir = files
     return plan_split(layout, csv_path, face_folder.read_faces(faces_dir), exclusion)[0]
 
 
-def make_example(
-    layout: str, planned: PlannedTriplet | PlannedFace
-) -> tuple[int | str, dict[str, Any]]:
+def make_example(layout: str, planned: PlannedExample) -> tuple[int | str, dict[str, Any]]:
     """Makes an example; all that takes time is done here.
 
     Args:
@@ -210,7 +208,7 @@ def make_example(
     """
     source, paths = planned
     if isinstance(source, fec_csv.FaceRef):
-        return source.face_id, face_example(source, read_png(paths))
+        return source.face_id, face_example(source, read_png(paths[0]))
     if layout == "index":
         return source.line, index_example(source)
     return source.line, triplet_example(source, tuple(read_png(path) for path in paths))
@@ -298,14 +296,15 @@ def read_png(path: Path) -> bytes:
         ) from None
     if not png.startswith(b"\x89PNG\r\n\x1a\n") or not png.endswith(b"IEND\xaeB`\x82"):
         raise UserError(
-            f"{path}: not a complete PNG file ({len(png)} bytes). Delete it and run `imagefec crop` "
-            "again."
+            f"{path}: not a complete PNG file ({len(png)} bytes). Delete it and run `imagefec "
+            "crop` again."
         )
     width, height, depth, colour = struct.unpack(">IIBB", png[16:26])
     if (width, height, depth, colour) != (FACE_PX, FACE_PX, 8, 2):
         raise UserError(
-            f"{path}: {width} x {height} pixels, bit depth {depth}, colour type {colour}; a face is "
-            f"{FACE_PX} x {FACE_PX}, 8 bits, RGB (type 2). Delete it and run `imagefec crop` again."
+            f"{path}: {width} x {height} pixels, bit depth {depth}, colour type {colour}; a face "
+            f"is {FACE_PX} x {FACE_PX}, 8 bits, RGB (type 2). Delete it and run `imagefec crop` "
+            "again."
         )
     return png
 
@@ -315,7 +314,7 @@ def _usable_rows(
     faces: Mapping[str, face_folder.FaceRecord],
     report: FecSplitReport,
     exclusion: Exclusion,
-) -> Iterator[PlannedTriplet]:
+) -> Iterator[tuple[fec_csv.Row, tuple[Path, ...]]]:
     """Yields the rows with an odd face and three faces that were kept and are not excluded.
 
     Bad rows are counted and skipped: crop has already refused them, unless its user allowed them.
@@ -339,9 +338,9 @@ def _usable_rows(
         report.dropped["bad row"] = len(rows.refused)
     if not report.examples:
         raise UserError(
-            f"{csv_path}: none of its {report.rows} triplets can be built: {dict(report.dropped)}. Each "
-            "needs three faces that crop kept and annotators who agree. See report.json beside "
-            "faces.csv."
+            f"{csv_path}: none of its {report.rows} triplets can be built: {dict(report.dropped)}. "
+            "Each needs three faces that crop kept and annotators who agree. See report.json "
+            "beside faces.csv."
         )
 
 
@@ -351,7 +350,7 @@ def _why_dropped(
     records: list[face_folder.FaceRecord],
     exclusion: Exclusion,
 ) -> str | None:
-    """The row's missing label, else an excluded face, else its first dropped face; None if usable."""
+    """The missing label, else an excluded face, else the first dropped face; None if usable."""
     if row.why_unlabelled is not None:
         return row.why_unlabelled
     for face, face_id in zip(row.faces, face_ids):
@@ -362,7 +361,8 @@ def _why_dropped(
 
 def _not_cropped(csv_path: Path, line: int, face_id: str) -> UserError:
     return UserError(
-        f"{csv_path}, line {line}: faces.csv does not list face {face_id!r}. Crop has not finished, or "
-        f"has not seen this file. Run `imagefec crop {csv_path} ...` with the same --faces, which "
-        "resumes, or remove the csv file from the manual directory to build only the other split."
+        f"{csv_path}, line {line}: faces.csv does not list face {face_id!r}. Crop has not "
+        f"finished, or has not seen this file. Run `imagefec crop {csv_path} ...` with the same "
+        "--faces, which resumes, or remove the csv file from the manual directory to build only "
+        "the other split."
     )

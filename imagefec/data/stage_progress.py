@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """What a stage needs of a progress bar; a tqdm has it. An attribute `total` is set if present."""
+    """A progress bar, such as tqdm's; an attribute `total` is set if present."""
 
     def update(self, n: int) -> object:
         """Adds to the number done."""

@@ -1,7 +1,4 @@
-"""Whether a file holds a complete photo of an acceptable size, judged from its bytes without decoding.
-
-Decoding is in `photos`.
-"""
+"""Checks that a file holds a complete photo of an acceptable size; `photos` decodes it."""
 
 import os
 import warnings
@@ -109,7 +106,7 @@ def _has_end(file: BinaryIO, kind: str) -> bool:
 
 
 def _first_scan(content: bytes) -> int:
-    """Offset of a JPEG's first scan; skips earlier segments, and so thumbnails, by their lengths."""
+    """Offset of a JPEG's first scan; skips segments before it, such as thumbnails, by length."""
     at = 2
     while at + 4 <= len(content) and content[at] == 0xFF:
         if content[at + 1] == 0xDA:

@@ -46,7 +46,8 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.1.0")
     RELEASE_NOTES = {
-        "1.1.0": "Configs: triplets (as before), faces (each once) and index (triplets by face ids); exclude.txt.",
+        "1.1.0": "Configs: triplets (as before), faces (each once) and index (triplets by face "
+        "ids); exclude.txt.",
         "1.0.0": "Triplets as self-contained examples, faces as lossless 128 px PNG.",
     }
     MANUAL_DOWNLOAD_INSTRUCTIONS = fec_examples.HOW_TO_FILL

@@ -66,7 +66,8 @@ def files_of(builder_dir: Path) -> dict[str, bytes]:
 
 def test_another_process_builds_the_same_files_byte_for_byte_and_without_beam(builder, tmp_path):
     code = (
-        "import tensorflow_datasets as tfds; from tfds_builders.fec.fec_dataset_builder import Builder; "
+        "import tensorflow_datasets as tfds\n"
+        "from tfds_builders.fec.fec_dataset_builder import Builder\n"
         f"Builder(data_dir={str(tmp_path)!r}).download_and_prepare("
         f"download_config=tfds.download.DownloadConfig(manual_dir={str(DUMMY)!r})); "
         "import sys; print('apache_beam' in sys.modules)"

@@ -144,7 +144,7 @@ def delete_face(faces_dir: Path, face_id: str) -> None:
 
 
 def open_manifest(faces_dir: Path) -> TextIO:
-    """Opens faces.csv for appending; makes it, or removes a line that a killed crop left incomplete."""
+    """Opens faces.csv for appending; removes the incomplete line of a killed crop."""
     path = faces_dir / MANIFEST
     with path.open("ab+") as manifest:
         size = manifest.seek(0, os.SEEK_END)
@@ -158,7 +158,7 @@ def open_manifest(faces_dir: Path) -> TextIO:
 
 
 def sort_manifest(faces_dir: Path) -> dict[str, FaceRecord]:
-    """Rewrites faces.csv sorted by face id, one line per face, so that the order of work is invisible.
+    """Sorts faces.csv by face id, one line per face: the same bytes for any order of work.
 
     Args:
       faces_dir: folder of the faces.
@@ -190,8 +190,8 @@ def check_settings(faces_dir: Path, settings: dict[str, Any], compared: Iterable
     if not path.exists():
         if (faces_dir / MANIFEST).exists():
             raise UserError(
-                f"{faces_dir}: it has {MANIFEST} but no {SETTINGS}, so the settings of its faces are "
-                "unknown. Give another --faces folder, or delete this one and crop again."
+                f"{faces_dir}: it has {MANIFEST} but no {SETTINGS}, so the settings of its faces "
+                "are unknown. Give another --faces folder, or delete this one and crop again."
             )
         files.write_text(path, json.dumps(settings, indent=2) + "\n")
         return
@@ -206,8 +206,8 @@ def check_settings(faces_dir: Path, settings: dict[str, Any], compared: Iterable
             for values in (found, settings)
         )
         raise UserError(
-            f"{faces_dir}: its faces were cropped with {earlier}, this crop uses {now}; the two must not "
-            "be mixed. Give another --faces folder, or use the same settings."
+            f"{faces_dir}: its faces were cropped with {earlier}, this crop uses {now}; the two "
+            "must not be mixed. Give another --faces folder, or use the same settings."
         )
 
 
@@ -233,8 +233,8 @@ def locked(faces_dir: Path) -> Iterator[None]:
             yield
     except files.LockedError as locked:
         raise UserError(
-            f"{faces_dir}: another crop (process {locked.holder}) is using this folder; only one at a "
-            "time is allowed. Wait for it, stop it, or give another --faces."
+            f"{faces_dir}: another crop (process {locked.holder}) is using this folder; only one "
+            "at a time is allowed. Wait for it, stop it, or give another --faces."
         ) from None
 
 

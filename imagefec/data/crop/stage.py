@@ -76,7 +76,8 @@ def crop_faces(
         csv_paths = [csv_paths]
     if not csv_paths or (workers is not None and workers < 1):
         raise ValueError(
-            f"crop_faces needs at least one csv file and workers >= 1; found {csv_paths=}, {workers=}"
+            f"crop_faces needs at least one csv file and workers >= 1; found {csv_paths=}, "
+            f"{workers=}"
         )
     splits = [split_of(path) for path in csv_paths]
     exclusion = Exclusion.load(exclude)
@@ -146,7 +147,7 @@ def _exclude(
     detector: str,
     shown: StageProgress,
 ) -> list[str]:
-    """Removes excluded faces from the pending ones, deletes their PNGs, returns their manifest lines.
+    """Removes excluded faces from `pending`, deletes their PNGs, returns their manifest lines.
 
     The PNGs are deleted before the lines are written: a crop killed in between leaves no excluded
     face, and the next one notices that a face which it may crop is missing.

@@ -26,8 +26,8 @@ class Cache:
         path = self._cache_dir / ledger.FILE_NAME
         if not path.is_file():
             raise UserError(
-                f"{self._cache_dir}: no {ledger.FILE_NAME} in it, so it is no photo cache. Give the "
-                "--cache that `imagefec fetch` wrote, or fetch first."
+                f"{self._cache_dir}: no {ledger.FILE_NAME} in it, so it is no photo cache. Give "
+                "the --cache that `imagefec fetch` wrote, or fetch first."
             )
         try:
             self._db = sqlite3.connect(

@@ -123,7 +123,7 @@ class Ledger:
             yield host
 
     def pending_urls(self, host: str, after: int, page_size: int) -> list[tuple[int, str]]:
-        """The next `page_size` (number, URL) of a host's pending URLs with numbers above `after`."""
+        """The next (number, URL) of a host's pending URLs, those with numbers above `after`."""
         return self._db.execute(_PENDING_PAGE, (host, after, page_size)).fetchall()
 
     def pending_names(
@@ -323,7 +323,7 @@ _RECORD = """
 INSERT INTO photos (url, status, reason, attempts, last_try, n_bytes, sha256, final_url)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (url) DO UPDATE SET
-  status = excluded.status, reason = excluded.reason, attempts = photos.attempts + excluded.attempts,
-  last_try = excluded.last_try, n_bytes = excluded.n_bytes, sha256 = excluded.sha256,
-  final_url = excluded.final_url
+  status = excluded.status, reason = excluded.reason,
+  attempts = photos.attempts + excluded.attempts, last_try = excluded.last_try,
+  n_bytes = excluded.n_bytes, sha256 = excluded.sha256, final_url = excluded.final_url
 """

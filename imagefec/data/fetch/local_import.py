@@ -48,7 +48,8 @@ def import_photos(
     """
     if not Path(folder).is_dir():
         raise UserError(
-            f"--from_dir={folder}: no such folder; nothing was fetched. Give the folder of your photos."
+            f"--from_dir={folder}: no such folder; nothing was fetched. Give the folder of your "
+            "photos."
         )
     files = _files(folder)
     while page := list(islice(files, _PAGE_SIZE)):

@@ -59,7 +59,7 @@ class FetchRun:
         self.throttled: dict[str, dict[str, Any]] = {}
 
     def outcomes(self) -> Iterator[list[Outcome]]:
-        """Yields outcomes as they arrive, and an empty list from time to time while hosts cool down.
+        """Yields outcomes as they arrive, and empty lists while hosts cool down.
 
         The first exception of a thread ends the iteration.
         """
@@ -87,7 +87,7 @@ class FetchRun:
         return self._queues.cooldowns()
 
     def _feed(self, hosts: Iterator[str]) -> bool:
-        """Refills the queues of open hosts and opens others; False if nothing is left to request."""
+        """Refills the queues of open hosts and opens others; False if nothing is left."""
         for host, cursor in list(self._cursors.items()):
             if self._queues.is_given_up(host):
                 self._give_up(host)
@@ -96,7 +96,7 @@ class FetchRun:
             if self._cursors[host] is None and not self._queues.length(host):
                 self._close(host)
                 del self._cursors[host]
-        while len(self._cursors) < MAX_HOSTS and (host := next(hosts, None)) is not None:
+        for host in itertools.islice(hosts, MAX_HOSTS - len(self._cursors)):
             self._queues.open(host)
             self._fill(host, 0)
         return bool(self._cursors)
@@ -107,7 +107,7 @@ class FetchRun:
         self._queues.put(Task(url, host) for _, url in rows)
 
     def _give_up(self, host: str) -> None:
-        """Ends the queued URLs of a host; those not read yet are read by the next calls, in pages."""
+        """Ends the queued URLs of a host; the next calls read the others, page by page."""
         reason = GIVEN_UP[self._last_trouble.get(host, HostResponse.UNREACHABLE)]
         for task in self._queues.drain(host):
             self._done.put(Outcome(task.url, "failed", reason, task.attempts))
@@ -192,7 +192,7 @@ class Task:
 
 
 class HostQueues:
-    """Queues of tasks by host, filled by one thread and emptied by many; all methods are thread-safe.
+    """Queues of tasks by host, filled by one thread and emptied by many; thread-safe.
 
     Args:
       make_limiter: called with the current time when a host is opened.
@@ -295,8 +295,8 @@ class HostQueues:
             self._changed.notify_all()
 
 
-# At the end of a fetch, for threads in a request. They are daemons, and the next fetch deletes their
-# unfinished files.
+# At the end of a fetch, for threads in a request. They are daemons, and the next fetch deletes
+# their unfinished files.
 _GRACE_S = 1.0
 _POLL_S = 0.2
 _MAX_BACKOFF_S = 60.0

@@ -189,8 +189,8 @@ def _cache_errors(cache_dir: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(
             f"{cache_dir}: the cache cannot be written ({error.strerror or error}). Give a --cache "
-            "on a disk with free space and write permission, or free some space. Fetched photos are "
-            "not lost: the same command resumes."
+            "on a disk with free space and write permission, or free some space. Fetched photos "
+            "are not lost: the same command resumes."
         ) from error
 
 
@@ -203,6 +203,6 @@ def _locked(cache_dir: Path) -> Iterator[None]:
             yield
     except files.LockedError as locked:
         raise UserError(
-            f"{cache_dir}: another fetch (process {locked.holder}) is using this cache; only one at a "
-            "time is allowed. Wait for it, stop it, or give another --cache."
+            f"{cache_dir}: another fetch (process {locked.holder}) is using this cache; only one "
+            "at a time is allowed. Wait for it, stop it, or give another --cache."
         ) from None
