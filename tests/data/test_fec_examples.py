@@ -1,4 +1,4 @@
-"""Which rows become examples, what is in them, and what a user is told of a wrong manual directory."""
+"""Which rows become examples, their contents, and the errors of a wrong manual directory."""
 
 from pathlib import Path
 
@@ -34,26 +34,28 @@ def row(numbers=(0, 1, 2), votes=(2, 2, 2, 0), kind=TripletType.TWO_CLASS, line=
 
 @pytest.fixture
 def make(tmp_path):
-    """Makes the examples of rows, and the report on them; faces 0..8 are kept, 9 is not."""
+    """Makes the examples of rows and the report; faces 0..8 are kept, 9 is not."""
 
-    def run(*rows, layout="triplets", exclude=(), extra_text="", faces=range(10)):
+    def run(*rows, layout="triplets", exclude=(), extra_text="", faces=range(10), keep_files=False):
         csv_path = tmp_path / TRAIN
         fec_csv.write_rows(csv_path, rows)
         with csv_path.open("a") as file:
             file.write(extra_text)
-        write_faces(tmp_path / "faces", faces)
+        if not keep_files:
+            write_faces(tmp_path / "faces", faces)
         exclusion = Exclusion(exclude)
-        report = fec_examples.report_on(
-            csv_path, face_folder.read_faces(tmp_path / "faces"), exclusion
+        planned, report = fec_examples.plan_split(
+            layout, csv_path, face_folder.read_faces(tmp_path / "faces"), exclusion
         )
-        work = fec_examples.list_work(layout, exclusion, (csv_path, tmp_path / "faces"))
-        return [fec_examples.do_work(layout, item) for item in work], report
+        files = csv_path, tmp_path / "faces"
+        assert fec_examples.plan_from_files(layout, exclusion, files) == planned
+        return [fec_examples.make_example(layout, item) for item in planned], report
 
     return run
 
 
 def write_faces(folder: Path, numbers) -> None:
-    """A folder as crop leaves it."""
+    """Writes a folder as crop does."""
     lines = [face_folder.HEADER + "\n"]
     for n in numbers:
         lost = n == 9
@@ -62,11 +64,10 @@ def write_faces(folder: Path, numbers) -> None:
         if not lost:
             path.write_bytes(png(seed=n))
         lines.append(
-            face_folder.book_line(
+            face_folder.manifest_line(
                 face(n).face_id,
                 face(n).url,
                 face(n).box,
-                not lost,
                 "no face found" if lost else "",
                 "none",
                 None,
@@ -97,7 +98,7 @@ def test_an_example_holds_the_row_and_the_files_of_its_faces(make):
     np.testing.assert_array_equal(boxes, [[0.125, 0.5, 0.25, 0.75]] * 3)
 
 
-def test_only_labelled_triplets_of_three_kept_faces_become_examples(make):
+def test_only_labelled_triplets_with_three_kept_faces_become_examples(make):
     examples, report = make(
         row(),
         row(votes=(0, 0, 1, 1)),
@@ -142,7 +143,7 @@ def test_the_index_holds_a_triplet_without_its_images(make):
     ]
 
 
-def test_each_face_of_a_usable_triplet_comes_once_when_it_is_first_mentioned(make):
+def test_each_face_of_a_usable_triplet_comes_once_in_the_order_of_first_mention(make):
     faces, report = make(
         row(numbers=(4, 0, 8)), row(numbers=(1, 9, 2)), row(numbers=(8, 4, 3)), layout="faces"
     )
@@ -161,7 +162,7 @@ def test_each_face_of_a_usable_triplet_comes_once_when_it_is_first_mentioned(mak
 
 @pytest.mark.parametrize("name", [face(1).url, face(1).face_id])
 @pytest.mark.parametrize("layout", fec_examples.LAYOUTS)
-def test_an_excluded_face_takes_its_triplets_along_and_is_counted(make, layout, name):
+def test_triplets_of_an_excluded_face_are_dropped_and_counted(make, layout, name):
     made, report = make(
         row(numbers=(0, 1, 2)),
         row(numbers=(3, 4, 5)),
@@ -189,21 +190,21 @@ def test_a_face_file_that_was_damaged_since_the_crop_stops_the_build_by_name(
     path = face_folder.face_path(tmp_path / "faces", face(1).face_id)
     path.write_bytes(png(seed=1)[:-20])
     with pytest.raises(
-        UserError, match=rf"{face(1).face_id}\.png: not a whole PNG file .*imagefec crop"
+        UserError, match=rf"{face(1).face_id}\.png: not a complete PNG file .*imagefec crop"
     ):
-        for work in fec_examples.list_work(
-            layout, Exclusion(), (tmp_path / TRAIN, tmp_path / "faces")
-        ):
-            fec_examples.do_work(layout, work)
+        make(row(), layout=layout, keep_files=True)
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         (None, "No such file"),
-        (b"", "not a whole PNG"),
-        (png()[:-5], "not a whole PNG"),
-        (cv2.imencode(".jpg", np.zeros((128, 128, 3), np.uint8))[1].tobytes(), "not a whole PNG"),
+        (b"", "not a complete PNG"),
+        (png()[:-5], "not a complete PNG"),
+        (
+            cv2.imencode(".jpg", np.zeros((128, 128, 3), np.uint8))[1].tobytes(),
+            "not a complete PNG",
+        ),
         (png((96, 128, 3)), "128 x 96 pixels"),
         (png((128, 128)), "colour type 0"),
         (png((128, 128, 4)), "colour type 6"),
@@ -243,13 +244,13 @@ def test_a_csv_file_in_both_places_is_an_error(manual):
     (manual / "FEC_dataset").mkdir()
     for folder in (".", "FEC_dataset"):
         (manual / folder / TEST).touch()
-    with pytest.raises(UserError, match="both"):
+    with pytest.raises(UserError, match="both exist"):
         fec_examples.find_manual_files(manual)
 
 
 @pytest.mark.parametrize(
     ("missing", "said"),
-    [("csv", "holds neither"), ("faces", r"faces\.csv is not there"), ("all", "not a directory")],
+    [("csv", "has neither"), ("faces", r"faces\.csv does not exist"), ("all", "not a directory")],
 )
 def test_an_incomplete_manual_directory_is_an_error_that_names_the_verbs(manual, missing, said):
     if missing != "csv":
