@@ -110,7 +110,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def way_status(self, name):
         self.answer(int(name.split("/")[0]), b"no such photo", Content_Type="text/plain")
 
-    def way_mends(self, name):
+    def way_recovers(self, name):
         self.answer(503) if self.first_time() else self.way_ok(name)
 
     def way_later(self, name):
@@ -156,10 +156,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
         self.answer(200, bytes(png))
 
-    def way_cut_on_disk(self, name):
+    def way_truncated_image(self, name):
         self.answer(200, photo_bytes(name, name)[:-40])
 
-    def way_with_film(self, name):
+    def way_with_video(self, name):
         self.answer(200, photo_bytes(name) + bytes(20_000))
 
     def way_unavailable(self, name):
@@ -179,7 +179,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def way_gzip_bomb(self, name):
         self.answer(200, gzip_bomb(name), Content_Encoding="gzip")
 
-    def way_cut_once(self, name):
+    def way_truncated_once(self, name):
         self.way_truncated(name) if self.first_time() else self.way_ok(name)
 
     def way_chunked(self, name):
@@ -189,9 +189,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = photo_bytes(name)
         for part in (body[:5], body[5:]):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
-        if name != "cut":
+        if name != "truncated":
             self.wfile.write(b"0\r\n\r\n")
-        self.close_connection = name == "cut"
+        self.close_connection = name == "truncated"
 
     def way_html(self, name):
         self.answer(

@@ -134,12 +134,12 @@ def test_a_csv_without_one_usable_triplet_is_an_error_with_the_reasons(make):
 
 def test_the_index_holds_a_triplet_without_its_images(make):
     rows = row(numbers=(4, 0, 8)), row(numbers=(1, 4, 2), votes=(0, 0))
-    whole, _ = make(*rows)
+    triplets, _ = make(*rows)
     index, _ = make(*rows, layout="index")
     left_out = {"image_a", "image_b", "image_c", "urls", "boxes"}
     assert index == [
         (key, {name: value for name, value in example.items() if name not in left_out})
-        for key, example in whole
+        for key, example in triplets
     ]
 
 

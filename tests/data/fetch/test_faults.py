@@ -75,7 +75,7 @@ def test_a_fetch_killed_at_any_instant_ends_with_the_same_bytes(
 ):
     csv = csv_of_urls(
         [photo_server.url(f"ok/{n}") for n in range(10)]
-        + [photo_server.url(way) for way in ("status/404/x", "html/x", "mends/x", "unavailable/x")]
+        + [photo_server.url(way) for way in ("status/404/x", "html/x", "recovers/x", "unavailable/x")]
     )
 
     def start(n, cache_dir):
@@ -85,15 +85,15 @@ def test_a_fetch_killed_at_any_instant_ends_with_the_same_bytes(
             stdout=subprocess.PIPE,
         )
 
-    whole = start(10**9, tmp_path / "whole")
-    n_events = int(whole.communicate()[0])
-    assert whole.returncode == 0 and n_events > 100
+    complete = start(10**9, tmp_path / "complete")
+    n_events = int(complete.communicate()[0])
+    assert complete.returncode == 0 and n_events > 100
     instants = [1, 2, *(n_events * k // 12 for k in range(1, 12))]
     for n, child in [(n, start(n, tmp_path / str(n))) for n in instants]:
         assert child.wait() == -signal.SIGKILL, n
         child.stdout.close()
         fetch_photos([csv], tmp_path / str(n), QUICK)
-        assert contents(tmp_path / str(n)) == contents(tmp_path / "whole"), (
+        assert contents(tmp_path / str(n)) == contents(tmp_path / "complete"), (
             f"killed at event {n} of {n_events}"
         )
         assert not list((tmp_path / str(n) / "parts").iterdir())
@@ -113,8 +113,8 @@ def test_a_full_disk_is_an_error_and_the_fetch_resumes_when_it_has_space(
     small_disk.resize("64m")
     report = fetch_photos([csv], small_disk.path, QUICK)
     assert report.n_ok == 900 and report.n_fetched < 900
-    fetch_photos([csv], tmp_path / "whole", QUICK)
-    assert contents(small_disk.path) == contents(tmp_path / "whole")
+    fetch_photos([csv], tmp_path / "complete", QUICK)
+    assert contents(small_disk.path) == contents(tmp_path / "complete")
 
 
 def test_a_ledger_that_may_not_grow_is_an_error_and_nothing_is_lost(

@@ -68,9 +68,9 @@ def test_a_second_run_requests_nothing(photo_server, csv_of_urls, cache_dir):
 def test_photos_lost_or_truncated_on_disk_are_fetched_again(photo_server, csv_of_urls, cache_dir):
     csv = csv_of_urls(photo_server.url(f"ok/{n}") for n in range(6))
     fetch_photos([csv], cache_dir)
-    lost, cut = objects_of(cache_dir)[:2]
+    lost, truncated = objects_of(cache_dir)[:2]
     lost.unlink()
-    cut.write_bytes(cut.read_bytes()[:10])
+    truncated.write_bytes(truncated.read_bytes()[:10])
     assert fetch_photos([csv], cache_dir).n_fetched == 2
     assert all(
         hashlib.sha256(path.read_bytes()).hexdigest() == path.name for path in objects_of(cache_dir)
@@ -100,7 +100,7 @@ FATES = {
     "truncated/x": ("failed", "truncated body", 2),
     "short_length/x": ("failed", "truncated image", 2),
     "gzip_bomb/x": ("gone", "larger than 30000 bytes", 1),
-    "chunked/cut": ("failed", "truncated body", 2),
+    "chunked/truncated": ("failed", "truncated body", 2),
     "html/x": ("gone", "not an image: text/html", 1),
     "odd_type/x": ("gone", "not an image: odd content type", 1),
     "empty/x": ("failed", "empty body", 2),
@@ -112,16 +112,16 @@ FATES = {
     "huge/x": ("gone", "larger than 30000 bytes", 1),
     "endless/x": ("gone", "larger than 30000 bytes", 1),
     "bomb/x": ("gone", "more than 100000000 pixels", 1),
-    "cut_on_disk/JPEG": ("failed", "truncated image", 2),
-    "cut_on_disk/PNG": ("failed", "truncated image", 2),
+    "truncated_image/JPEG": ("failed", "truncated image", 2),
+    "truncated_image/PNG": ("failed", "truncated image", 2),
     "unavailable/x": ("gone", "placeholder picture", 1),
     "no_ai/": ("gone", "refused by x-robots-tag", 1),
     "no_ai/imagefec: ": ("gone", "refused by x-robots-tag", 1),
     "other_bot/x": ("ok", None, 1),
-    "with_film/x": ("ok", None, 1),
-    "mends/x": ("ok", None, 2),
-    "cut_once/x": ("ok", None, 2),
-    "chunked/whole": ("ok", None, 1),
+    "with_video/x": ("ok", None, 1),
+    "recovers/x": ("ok", None, 2),
+    "truncated_once/x": ("ok", None, 2),
+    "chunked/complete": ("ok", None, 1),
 }
 
 
@@ -148,7 +148,7 @@ def test_every_misbehaviour_ends_with_its_status_and_reason(photo_server, csv_of
 def test_failed_urls_are_retried_by_the_next_run_and_gone_ones_only_on_request(
     photo_server, csv_of_urls, cache_dir
 ):
-    csv = csv_of_urls(photo_server.url(way) for way in ("status/404/x", "mends/x", "html/x"))
+    csv = csv_of_urls(photo_server.url(way) for way in ("status/404/x", "recovers/x", "html/x"))
     once = replace(QUICK, attempts=1)
     first = fetch_photos([csv], cache_dir, once)
     assert first.reasons == {"http 404": 1, "http 503": 1, "not an image: text/html": 1}
@@ -156,7 +156,7 @@ def test_failed_urls_are_retried_by_the_next_run_and_gone_ones_only_on_request(
     assert (second.n_ok, second.n_gone, second.n_failed, second.n_fetched) == (1, 2, 0, 1)
     assert photo_server.hits["/status/404/x"] == 1
     fetch_photos([csv], cache_dir, replace(once, retry_failed=True))
-    assert photo_server.hits == {"/status/404/x": 2, "/mends/x": 2, "/html/x": 2}
+    assert photo_server.hits == {"/status/404/x": 2, "/recovers/x": 2, "/html/x": 2}
 
 
 @pytest.mark.parametrize(("way", "least_s"), [("later", 1.0), ("busy", 1.0), ("dated", 0.9)])
