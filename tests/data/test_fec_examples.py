@@ -1,4 +1,4 @@
-"""Which rows become examples, their contents, and the errors of a wrong manual directory."""
+"""Which rows become examples, and their contents."""
 
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from imagefec.fec import TripletType
 from imagefec.maths.geometry import Box
 
 TRAIN = "faceexp-comparison-data-train-public.csv"
-TEST = "faceexp-comparison-data-test-public.csv"
 
 
 def png(size=(128, 128, 3), seed=0) -> bytes:
@@ -216,53 +215,3 @@ def test_a_face_file_that_is_gone_or_damaged_is_an_error_that_names_it(content, 
         path.write_bytes(content)
     with pytest.raises(UserError, match=f"face.png.*{said}.*imagefec crop"):
         fec_examples.read_png(path)
-
-
-@pytest.fixture
-def manual(tmp_path):
-    (tmp_path / "faces").mkdir()
-    (tmp_path / "faces" / "faces.csv").touch()
-    return tmp_path
-
-
-@pytest.mark.parametrize("folder", [".", "FEC_dataset"])
-def test_csv_files_are_found_at_the_top_and_as_the_zip_unpacks_them(manual, folder):
-    (manual / folder).mkdir(exist_ok=True)
-    for name in (TRAIN, TEST):
-        (manual / folder / name).touch()
-    found = fec_examples.find_manual_files(manual)
-    assert found.csv_paths == {"train": manual / folder / TRAIN, "test": manual / folder / TEST}
-    assert found.faces_dir == manual / "faces"
-
-
-def test_one_csv_file_alone_gives_its_split(manual):
-    (manual / TEST).touch()
-    assert list(fec_examples.find_manual_files(manual).csv_paths) == ["test"]
-
-
-def test_a_csv_file_in_both_places_is_an_error(manual):
-    (manual / "FEC_dataset").mkdir()
-    for folder in (".", "FEC_dataset"):
-        (manual / folder / TEST).touch()
-    with pytest.raises(UserError, match="both exist"):
-        fec_examples.find_manual_files(manual)
-
-
-@pytest.mark.parametrize(
-    ("missing", "said"),
-    [("csv", "has neither"), ("faces", r"faces\.csv does not exist"), ("all", "not a directory")],
-)
-def test_an_incomplete_manual_directory_is_an_error_that_names_the_verbs(manual, missing, said):
-    if missing != "csv":
-        (manual / TRAIN).touch()
-    if missing == "faces":
-        (manual / "faces" / "faces.csv").unlink()
-    with pytest.raises(UserError, match=rf"(?s){said}.*imagefec fetch.*imagefec crop.*tfds build"):
-        fec_examples.find_manual_files(manual / "nowhere" if missing == "all" else manual)
-
-
-def test_settings_are_read_and_their_absence_is_an_error(manual):
-    with pytest.raises(UserError, match=r"settings\.json.*imagefec crop"):
-        fec_examples.read_settings(manual / "faces")
-    (manual / "faces" / "settings.json").write_text('{"detector": "haar"}')
-    assert fec_examples.read_settings(manual / "faces") == {"detector": "haar"}

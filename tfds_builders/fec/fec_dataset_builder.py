@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from imagefec.data import fec_examples
+from imagefec.data import fec_examples, fec_manual_dir
 from imagefec.data.crop import face_folder
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
@@ -50,7 +50,7 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
         "ids); exclude.txt.",
         "1.0.0": "Triplets as self-contained examples, faces as lossless 128 px PNG.",
     }
-    MANUAL_DOWNLOAD_INSTRUCTIONS = fec_examples.HOW_TO_FILL
+    MANUAL_DOWNLOAD_INSTRUCTIONS = fec_manual_dir.HOW_TO_FILL
     BUILDER_CONFIGS = [
         Config(name="triplets", description="Triplets with their three faces, self-contained."),
         Config(name="faces", layout="faces", description="Each face of the triplets once."),
@@ -74,16 +74,16 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        files = fec_examples.find_manual_files(dl_manager.manual_dir)
+        files = fec_manual_dir.find_manual_files(dl_manager.manual_dir)
         for split in ("train", "test"):  # only synthetic faces have a third split
             if split not in files.csv_paths:
                 logging.warning(
                     "No %s in the manual directory: split %s is not built.",
-                    fec_examples.CSV_NAMES[split],
+                    fec_manual_dir.CSV_NAMES[split],
                     split,
                 )
         exclusion = Exclusion.of_manual_dir(dl_manager.manual_dir)
-        self.info.metadata["faces"] = fec_examples.read_settings(files.faces_dir)
+        self.info.metadata["faces"] = fec_manual_dir.read_settings(files.faces_dir)
         self.info.metadata["excluded"] = {"names": len(exclusion), "digest": exclusion.digest}
         self.info.metadata["splits"] = {}
         faces = face_folder.read_faces(files.faces_dir)

@@ -75,7 +75,10 @@ def test_a_fetch_killed_at_any_instant_ends_with_the_same_bytes(
 ):
     csv = csv_of_urls(
         [photo_server.url(f"ok/{n}") for n in range(10)]
-        + [photo_server.url(way) for way in ("status/404/x", "html/x", "recovers/x", "unavailable/x")]
+        + [
+            photo_server.url(way)
+            for way in ("status/404/x", "html/x", "recovers/x", "unavailable/x")
+        ]
     )
 
     def start(n, cache_dir):
