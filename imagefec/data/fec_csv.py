@@ -7,12 +7,12 @@ import io
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from imagefec import files
 from imagefec.data.fec_row import MAX_LINE_BYTES, BadRow, FaceRef, Row, parse_row, row_line
 from imagefec.errors import UserError
-from imagefec.fec import SPLITS, TYPE_OF_CSV_NAME, csv_file_name
+from imagefec.fec import SPLITS, csv_file_name
 
 __all__ = ["FaceRef", "Row", "RowReport", "read_rows", "split_of", "write_rows"]
 
@@ -22,30 +22,14 @@ class RowReport:
     """Counts of one csv file, filled while its rows are read.
 
     Attributes:
-      path: of the file.
       n_rows: good rows.
       n_blank: blank lines.
-      n_ties: rows without an odd face because choices tie.
-      n_no_votes: rows without choices.
-      n_missing_choices: annotators without an annotation; their rows count, with the other choices.
       refused: (line, reason) of bad rows.
-      by_type: number of good rows by the csv file's name of the type.
     """
 
-    path: str = ""
     n_rows: int = 0
     n_blank: int = 0
-    n_ties: int = 0
-    n_no_votes: int = 0
-    n_missing_choices: int = 0
     refused: list[tuple[int, str]] = dataclasses.field(default_factory=list)
-    by_type: dict[str, int] = dataclasses.field(
-        default_factory=lambda: dict.fromkeys(TYPE_OF_CSV_NAME, 0)
-    )
-
-    def as_json(self) -> dict[str, Any]:
-        """The report as JSON values."""
-        return dataclasses.asdict(self) | {"refused": [list(refusal) for refusal in self.refused]}
 
 
 def read_rows(
@@ -71,7 +55,6 @@ def read_rows(
       FEC_dataset.zip.
     """
     report = RowReport() if report is None else report
-    report.path = str(path)
     with _open(path) as file:
         _check_looks_like_text(path, file)
         for line, raw in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), start=1):
@@ -79,7 +62,7 @@ def read_rows(
                 report.n_blank += 1
                 continue
             try:
-                row, n_missing_choices = parse_row(line, raw)
+                row = parse_row(line, raw)
             except BadRow as bad:
                 if not skip_bad_rows:
                     raise UserError(
@@ -88,7 +71,7 @@ def read_rows(
                     ) from None
                 report.refused.append((line, str(bad)))
                 continue
-            _count(report, row, n_missing_choices)
+            report.n_rows += 1
             yield row
     if not report.n_rows:
         first = "; the first at line {}: {}".format(*report.refused[0]) if report.refused else ""
@@ -166,13 +149,3 @@ def _check_looks_like_text(path: str | os.PathLike[str], file: BinaryIO) -> None
         file.seek(len(_BOM) if head.startswith(_BOM) else 0)
     except io.UnsupportedOperation:
         raise UserError(f"{path}: this is a pipe. Save it as a file first.") from None
-
-
-def _count(report: RowReport, row: Row, n_missing_choices: int) -> None:
-    report.n_rows += 1
-    report.by_type[row.type.csv_name] += 1
-    report.n_missing_choices += n_missing_choices
-    if not row.choices:
-        report.n_no_votes += 1
-    elif row.odd is None:
-        report.n_ties += 1

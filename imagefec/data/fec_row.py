@@ -74,15 +74,12 @@ class BadRow(Exception):
     """A line is refused; the text says why."""
 
 
-def parse_row(line: int, raw: bytes) -> tuple[Row, int]:
-    """Parses a line.
+def parse_row(line: int, raw: bytes) -> Row:
+    """Parses a line; an annotator without an annotation is skipped.
 
     Args:
       line: its number in the file.
       raw: its bytes, with or without a line end.
-
-    Returns:
-      (the row, number of annotators without an annotation).
 
     Raises:
       BadRow: the line is not in FEC's format.
@@ -103,7 +100,6 @@ def parse_row(line: int, raw: bytes) -> tuple[Row, int]:
         )
     annotators: list[str] = []
     choices: list[int] = []
-    n_missing = 0
     for column in range(_TYPE_COLUMN + 1, n_cells, 2):
         annotator, annotation = cells[column], cells[column + 1].strip()
         if annotation in _CHOICES:
@@ -115,9 +111,7 @@ def parse_row(line: int, raw: bytes) -> tuple[Row, int]:
                 f"unknown annotation {_short(annotation)} in column {column + 2}; allowed are 1, "
                 "2, 3 (the odd one out)"
             )
-        elif annotator:
-            n_missing += 1  # two empty cells are padding, as spreadsheets write it
-    return Row(line, faces, kind, tuple(annotators), tuple(choices)), n_missing
+    return Row(line, faces, kind, tuple(annotators), tuple(choices))
 
 
 def row_line(row: Row) -> str:

@@ -60,23 +60,12 @@ def test_bom_crlf_blank_lines_and_a_missing_last_newline_are_fine(csv_of):
     assert (report.n_rows, report.n_blank, report.refused) == (2, 2, [])
 
 
-def test_ties_and_missing_votes_are_counted_and_not_guessed(csv_of):
-    report = RowReport()
+def test_ties_and_missing_choices_give_no_odd_face(csv_of):
     path = csv_of(f"{GOOD},a,1,b,2\n{GOOD}\n{GOOD},a,3,b,,,\n{GOOD},a,\n")
-    rows = list(read_rows(path, report))
+    rows = list(read_rows(path))
     assert [row.why_unlabelled for row in rows] == ["tie", "no votes", None, "no votes"]
     assert [row.odd for row in rows] == [None, None, 2, None]
-    assert (report.n_ties, report.n_no_votes, report.n_missing_choices, report.n_rows) == (
-        1,
-        2,
-        2,
-        4,
-    )
-    assert report.by_type == {
-        "ONE_CLASS_TRIPLET": 4,
-        "TWO_CLASS_TRIPLET": 0,
-        "THREE_CLASS_TRIPLET": 0,
-    }
+    assert rows[2].annotators == ("a",)
 
 
 @given(st.lists(st.integers(0, 2), max_size=9))
@@ -167,7 +156,7 @@ def test_a_bad_row_is_refused_with_file_line_reason_and_remedy(csv_of, bad, reas
 @pytest.mark.parametrize(
     ("bad", "reason"), [case for case in BAD_ROWS.values() if len(case[0]) < 2**20]
 )
-def test_a_skipped_row_is_reported_and_spoils_no_other(csv_of, bad, reason):
+def test_a_skipped_row_is_reported_and_affects_no_other(csv_of, bad, reason):
     bad = bad if isinstance(bad, bytes) else bad.encode()
     report = RowReport()
     path = csv_of(f"{GOOD},a,1\n".encode() * 200 + bad + f"\n{GOOD},b,2\n".encode())
@@ -175,7 +164,6 @@ def test_a_skipped_row_is_reported_and_spoils_no_other(csv_of, bad, reason):
     assert [row.line for row in rows] == [*range(1, 201), 202]
     ((line, found),) = report.refused
     assert line == 201 and reason in found
-    assert report.as_json()["refused"] == [[201, found]] and report.as_json()["path"] == str(path)
 
 
 @pytest.mark.parametrize(
