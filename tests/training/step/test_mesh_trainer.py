@@ -13,7 +13,7 @@ from imagefec.model import ImageFEC
 from imagefec.training.step.lr_multipliers import lr_multipliers
 from imagefec.training.step.mesh import all_devices
 from imagefec.training.step.mesh_trainer import MeshTrainer, StepConfig
-from imagefec.training.step.objectives import OddOneOutCrossEntropy, Objective
+from imagefec.training.step.objectives import Objective, OddOneOutCrossEntropy
 from imagefec.training.step.precision import check_precision, in_bfloat16, rematerialised
 
 KEY = jax.random.PRNGKey(3)

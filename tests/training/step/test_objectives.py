@@ -9,9 +9,9 @@ from imagefec.errors import UserError
 from imagefec.maths import metrics
 from imagefec.training.schedules import warmup_cosine
 from imagefec.training.step.objectives import (
-    OddOneOutCrossEntropy,
     IdentityLoss,
     Objective,
+    OddOneOutCrossEntropy,
     TripletLoss,
     Uda,
 )
