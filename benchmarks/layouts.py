@@ -121,10 +121,10 @@ def write_manual_dir(folder: pathlib.Path, drawn: pathlib.Path, n: int) -> pathl
         path.parent.mkdir(exist_ok=True)
         os.link(records[original.face_id].path, path)
         lines.append(
-            face_folder.book_line(face.face_id, face.url, face.box, True, "", "none", 1.0, False)
+            face_folder.manifest_line(face.face_id, face.url, face.box, "", "none", 1.0, False)
         )
         faces.append(face)
-    (faces_dir / face_folder.BOOK).write_text(f"{face_folder.HEADER}\n" + "".join(lines))
+    (faces_dir / face_folder.MANIFEST).write_text(f"{face_folder.HEADER}\n" + "".join(lines))
     random = np.random.default_rng(0)
     raters = tuple(f"rater{number}" for number in range(6))
     fec_csv.write_rows(

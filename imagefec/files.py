@@ -82,7 +82,8 @@ def file_lock(path: Path, wait: bool = False) -> Iterator[None]:
     """Holds a lock between processes during the block; the system frees it if the process dies.
 
     Args:
-      path: the lock file, made if missing; it holds the owner's process id. Its folder must exist.
+      path: the lock file, made if missing; while locked it holds the owner's process id. Its folder
+        must exist.
       wait: wait for the lock instead of raising LockedError.
 
     Raises:
@@ -104,4 +105,6 @@ def file_lock(path: Path, wait: bool = False) -> Iterator[None]:
         path.write_text(str(os.getpid()))
         yield
     finally:
+        with contextlib.suppress(OSError):
+            path.write_text("")  # a free lock names no owner, and is the same file for any process
         lock.release()

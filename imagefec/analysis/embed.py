@@ -212,9 +212,9 @@ class _Manifests:
                 self._url_of[folder] = (
                     {
                         face_id: face_folder.url_of(line)
-                        for face_id, _, line in face_folder.read_book(folder)
+                        for face_id, _, line in face_folder.read_manifest(folder)
                     }
-                    if (folder / face_folder.BOOK).is_file()
+                    if (folder / face_folder.MANIFEST).is_file()
                     else {}
                 )
             if path.stem in self._url_of[folder]:

@@ -1,4 +1,4 @@
-"""Lists of what must not be used, for the protection of the pictured: read here, honoured in crop, builders and galleries."""
+"""Lists of what must not be used, to protect the people in the photos."""
 
 from __future__ import annotations
 
@@ -10,30 +10,33 @@ from pathlib import Path
 
 from imagefec.errors import UserError
 
-EXCLUDED = "excluded"  # the reason that every report counts them under
+EXCLUDED = "excluded"  # the reason in every report
 IN_MANUAL_DIR = "exclude.txt"  # where the dataset builders look for a list
 
 
 class Exclusion:
-    """A set of names: URLs, face ids, identities, or paths relative to a dataset's folder. Empty ones are falsy.
+    """A set of names: URLs, face ids, identities, or paths relative to a dataset's folder.
 
-    How accents are coded makes no difference: a list typed on one system must hit a name of
-      another.
+    An empty set is falsy. Names are compared after Unicode normalization, because systems encode
+    accents differently.
+
+    Args:
+      names: what to exclude.
     """
 
-    def __init__(self, names: Iterable[str] = ()):
-        self._names = frozenset(map(_plain, names))
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._names = frozenset(map(_normalized, names))
 
     @classmethod
-    def load(cls, path: str | os.PathLike | None) -> Exclusion:
-        """Reads a list: UTF-8 text, one name a line; empty lines and lines that begin with # are skipped.
+    def load(cls, path: str | os.PathLike[str] | None) -> Exclusion:
+        """Reads a list: UTF-8 text, one name per line; empty lines and lines with # are skipped.
 
         Args:
           path: of the list; None for an empty one.
 
         Raises:
-          UserError: the file is missing or is no UTF-8 text. A list that cannot be read must stop
-            the work: what it names would be used.
+          UserError: the file is missing or is not UTF-8 text. Going on without the list would use
+            what it names.
         """
         if path is None:
             return cls()
@@ -41,33 +44,33 @@ class Exclusion:
             lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError:
             raise UserError(
-                f"{path}: not UTF-8 text; write one URL, face id or identity a line."
+                f"{path}: not UTF-8 text. Write one URL, face id or identity per line."
             ) from None
         except OSError as error:
             raise UserError(
-                f"{path}: the list of what to exclude cannot be read ({error.strerror}); nothing was done. "
-                "Give a text file with one URL, face id or identity a line."
+                f"{path}: the exclusion list cannot be read ({error.strerror}); nothing was done. "
+                "Give a text file with one URL, face id or identity per line."
             ) from None
         names = (line.strip() for line in lines)
         return cls(name for name in names if name and not name.startswith("#"))
 
     @classmethod
-    def of_manual_dir(cls, manual_dir: str | os.PathLike) -> Exclusion:
-        """The list exclude.txt of a dataset's manual directory; an empty one where there is no such file."""
+    def of_manual_dir(cls, manual_dir: str | os.PathLike[str]) -> Exclusion:
+        """Reads exclude.txt of a dataset's manual directory; empty if there is no such file."""
         path = Path(manual_dir) / IN_MANUAL_DIR
         return cls.load(path if path.exists() else None)
 
     def excludes(self, *names: str) -> bool:
-        """Whether any of the names that one thing goes by is on the list."""
-        return bool(self._names) and not self._names.isdisjoint(map(_plain, names))
+        """Whether the list has any of the names of one thing."""
+        return bool(self._names) and not self._names.isdisjoint(map(_normalized, names))
 
     def without(self, names: Iterable[str]) -> list[str]:
-        """Those on the list that are none of these names, sorted: slips of the pen, or of other data."""
-        return sorted(self._names.difference(map(_plain, names)))
+        """Listed names that are not among these, sorted: typing errors, or names of other data."""
+        return sorted(self._names.difference(map(_normalized, names)))
 
     @property
     def digest(self) -> str:
-        """sha256 of the sorted names, hexadecimal; "" for an empty list."""
+        """SHA-256 of the sorted names in hexadecimal; "" for an empty list."""
         if not self._names:
             return ""
         return hashlib.sha256("\n".join(sorted(self._names)).encode()).hexdigest()
@@ -76,5 +79,5 @@ class Exclusion:
         return len(self._names)
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     return unicodedata.normalize("NFC", name)

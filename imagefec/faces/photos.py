@@ -1,4 +1,4 @@
-"""Photos read from and faces written to disk, RGB on both sides; nothing is cropped or detected here."""
+"""Decodes photos and encodes faces, RGB on both sides; nothing is cropped or detected here."""
 
 import io
 import os
@@ -7,26 +7,26 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-MAX_PIXELS = 200_000_000  # 600 MB decoded; larger is a mistake or an attack, not a photo
+from imagefec import files
+from imagefec.faces.photo_files import NotAPhoto, read_header
+
+__all__ = ["NotAPhoto", "encode_png", "read_photo", "write_png"]
 
 
-class NotAPhoto(Exception):
-    """Bytes that cannot be read as a picture; the text says why."""
-
-
-def read_photo(source: str | os.PathLike | bytes, upright: bool = False) -> np.ndarray:
-    """Reads a picture of any format that OpenCV knows (JPEG, PNG, WebP, GIF's first frame, BMP, TIFF).
+def read_photo(source: str | os.PathLike[str] | bytes, upright: bool = False) -> np.ndarray:
+    """Reads a photo of any format that OpenCV or Pillow knows; of an animation the first frame.
 
     Args:
       source: a path, or the file's bytes.
-      upright: turn the picture as its EXIF orientation asks. FEC's boxes refer to the pixels as
-        stored, so the dataset leaves them as they are; a photo fresh from a phone wants True.
+      upright: rotate the photo as its EXIF orientation says. FEC's boxes refer to the pixels as
+        stored, so the dataset does not rotate; a photo fresh from a phone needs True.
 
     Returns:
-      uint8 [height, width, 3] RGB; gray becomes RGB, transparency is left out.
+      uint8 [height, width, 3] RGB; gray becomes RGB, transparency is dropped.
 
     Raises:
-      NotAPhoto: the file cannot be read or holds no picture, or one of over 200 million pixels.
+      NotAPhoto: the file cannot be read, holds no picture, or one of over
+        photo_files.MAX_PIXELS.
     """
     if isinstance(source, bytes):
         data = source
@@ -35,19 +35,22 @@ def read_photo(source: str | os.PathLike | bytes, upright: bool = False) -> np.n
             data = Path(source).read_bytes()
         except OSError as error:
             raise NotAPhoto(f"cannot be read: {error.strerror}") from None
-    _check_header(data)
+    read_header(io.BytesIO(data))
     flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         bgr = None
     if bgr is None:
-        bgr = _read_with_pillow(data, upright)
+        return _read_with_pillow(data, upright)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def encode_png(rgb: np.ndarray) -> bytes:
-    """A picture as the bytes of a PNG file.
+    """Encodes a picture as the bytes of a PNG file.
+
+    Args:
+      rgb: uint8 [height, width, 3] RGB.
 
     Raises:
       ValueError: rgb is not uint8 [height, width, 3] with at least one pixel.
@@ -56,8 +59,8 @@ def encode_png(rgb: np.ndarray) -> bytes:
         raise ValueError(
             f"a picture must be uint8 [height, width, 3], found {rgb.dtype} {list(rgb.shape)}"
         )
-    # Level 1 with run lengths: real faces come out as small as at level 6 (22 kB), in a fifth of
-    # its time.
+    # Level 1 with run-length encoding: real faces are as small as at level 6 (22 kB), in a fifth
+    # of its time.
     options = (
         cv2.IMWRITE_PNG_COMPRESSION,
         1,
@@ -70,49 +73,29 @@ def encode_png(rgb: np.ndarray) -> bytes:
     return data.tobytes()
 
 
-def write_png(path: str | os.PathLike, rgb: np.ndarray) -> None:
-    """Writes a picture as PNG; the file appears whole or not at all.
+def write_png(path: str | os.PathLike[str], rgb: np.ndarray) -> None:
+    """Writes a picture as PNG; the file is complete or absent.
+
+    It is not forced to disk: a power cut may leave an empty file, which crop notices and replaces.
+
+    Args:
+      path: file to write; its folder must exist.
+      rgb: uint8 [height, width, 3] RGB.
 
     Raises:
       ValueError: rgb is not uint8 [height, width, 3].
       OSError: the disk is full, or the folder is missing or not writable.
     """
-    write_bytes(path, encode_png(rgb))
-
-
-def write_bytes(path: str | os.PathLike, data: bytes) -> None:
-    """Writes a file that appears whole or not at all, even when the process is killed half-way."""
-    path = Path(path)
-    passing = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        passing.write_bytes(data)
-        passing.replace(path)
-    except OSError:
-        passing.unlink(missing_ok=True)
-        raise
-
-
-def _check_header(data: bytes) -> None:
-    from PIL import Image  # not needed by those who only write
-
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            width, height = picture.size
-    except Image.DecompressionBombError:
-        raise NotAPhoto(f"over {MAX_PIXELS:,} pixels") from None
-    except Exception as error:  # Pillow's plugins raise whatever a broken header leads them to
-        raise NotAPhoto(f"no picture: {type(error).__name__}") from None
-    if width * height > MAX_PIXELS:
-        raise NotAPhoto(f"{width} x {height} pixels, over {MAX_PIXELS:,}")
+    files.write_bytes(path, encode_png(rgb), durable=False)
 
 
 def _read_with_pillow(data: bytes, upright: bool) -> np.ndarray:
-    # Formats that this OpenCV was built without.
+    # For formats that this build of OpenCV does not include.
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            picture = ImageOps.exif_transpose(picture) if upright else picture
-            return np.ascontiguousarray(np.asarray(picture.convert("RGB"))[:, :, ::-1])
+        with Image.open(io.BytesIO(data)) as opened:
+            image = ImageOps.exif_transpose(opened) if upright else opened
+            return np.array(image.convert("RGB"))
     except Exception as error:
         raise NotAPhoto(f"no picture: {type(error).__name__}") from None

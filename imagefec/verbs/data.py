@@ -56,20 +56,19 @@ def fetch(verbs: Any) -> None:
 
     def run(arguments: argparse.Namespace) -> Any:
         from imagefec.data.fetch.report import describe
-        from imagefec.data.fetch.stage import fetch_photos
+        from imagefec.data.fetch.stage import FetchConfig, fetch_photos
         from imagefec.progress import progress
 
+        config = FetchConfig(
+            workers=arguments.workers,
+            retry_failed=arguments.retry_failed,
+            skip_bad_rows=arguments.skip_bad_rows,
+            max_rate_per_host=arguments.max_rate_per_host,
+            ignore_x_robots_tag=arguments.ignore_x_robots_tag,
+        )
         with progress("fetch", unit="photos") as bar:
             report = fetch_photos(
-                arguments.CSV,
-                arguments.cache,
-                workers=arguments.workers,
-                retry_failed=arguments.retry_failed,
-                skip_bad_rows=arguments.skip_bad_rows,
-                progress=bar,
-                max_rate_per_host=arguments.max_rate_per_host,
-                from_dir=arguments.from_dir,
-                ignore_x_robots_tag=arguments.ignore_x_robots_tag,
+                arguments.CSV, arguments.cache, config, arguments.from_dir, progress=bar
             )
         print(describe(report), file=sys.stderr)
         return report.as_json() if arguments.json else arguments.cache

@@ -1,4 +1,4 @@
-"""A real http server on loopback that misbehaves on demand, and csv files that name its photos."""
+"""A real HTTP server on loopback that misbehaves on request, and csv files for it."""
 
 import collections
 import contextlib
@@ -24,7 +24,7 @@ from imagefec.maths.geometry import Box
 
 
 def photo_bytes(name, kind="JPEG"):
-    """A small picture whose bytes differ from name to name."""
+    """A small photo; its bytes depend on the name."""
     pixels = np.random.default_rng(list(name.encode())).integers(0, 255, (24, 20, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind)
@@ -33,12 +33,12 @@ def photo_bytes(name, kind="JPEG"):
 
 @functools.cache
 def gzip_bomb(name):
-    """A picture and then 100 MB of zeros, in 100 kB."""
+    """A photo followed by 100 MB of zeros, compressed to 100 kB."""
     return gzip.compress(photo_bytes(name)) + gzip.compress(bytes(10_000_000)) * 10
 
 
 class PhotoServer(http.server.ThreadingHTTPServer):
-    """Answers /WAY/NAME in the way asked for; `hits` counts and `times` dates the requests by path."""
+    """Answers /WAY/NAME in the way named; `hits` counts and `times` dates requests by path."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -46,7 +46,7 @@ class PhotoServer(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.hits = collections.Counter()
-        self.told = {}  # times that /dated/ told
+        self.retry_dates = {}  # of /dated/
         self.times = collections.defaultdict(list)
         self.agents = set()
         self.gate = threading.Event()  # /held/ waits for it
@@ -61,7 +61,7 @@ class PhotoServer(http.server.ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/{path}"
 
     def handle_error(self, request, client_address):
-        pass  # clients that hang up are part of the tests
+        pass  # clients that disconnect are part of the tests
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -110,7 +110,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def way_status(self, name):
         self.answer(int(name.split("/")[0]), b"no such photo", Content_Type="text/plain")
 
-    def way_mends(self, name):
+    def way_recovers(self, name):
         self.answer(503) if self.first_time() else self.way_ok(name)
 
     def way_later(self, name):
@@ -120,16 +120,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.answer(503, Retry_After=1) if self.first_time() else self.way_ok(name)
 
     def way_dated(self, name):
-        """Told to wait until a date; dates are of whole seconds."""
-        self.server.told.setdefault(self.path, time.time() + 2)
-        date = email.utils.formatdate(self.server.told[self.path], usegmt=True)
+        """Refused until a date; dates are in whole seconds."""
+        self.server.retry_dates.setdefault(self.path, time.time() + 2)
+        date = email.utils.formatdate(self.server.retry_dates[self.path], usegmt=True)
         self.answer(429, Retry_After=date) if self.first_time() else self.way_ok(name)
 
     def way_never(self, name):
         self.answer(429)
 
+    def way_until_gate(self, name):
+        self.way_ok(name) if self.server.gate.is_set() else self.answer(429, Retry_After=1)
+
     def way_bucket(self, name):
-        """A token bucket that all paths share: so many requests at once and a second, the others are told to wait."""
+        """A token bucket for all paths: `limit` requests at once and per second."""
         with self.server.lock:
             now = time.monotonic()
             self.server.tokens = min(
@@ -153,10 +156,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
         self.answer(200, bytes(png))
 
-    def way_cut_on_disk(self, name):
+    def way_truncated_image(self, name):
         self.answer(200, photo_bytes(name, name)[:-40])
 
-    def way_with_film(self, name):
+    def way_with_video(self, name):
         self.answer(200, photo_bytes(name) + bytes(20_000))
 
     def way_unavailable(self, name):
@@ -170,13 +173,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
     def way_short_length(self, name):
-        """Sends more than it says."""
+        """Sends more than its Content-Length."""
         self.answer(200, photo_bytes(name), Content_Length=len(photo_bytes(name)) - 100)
 
     def way_gzip_bomb(self, name):
         self.answer(200, gzip_bomb(name), Content_Encoding="gzip")
 
-    def way_cut_once(self, name):
+    def way_truncated_once(self, name):
         self.way_truncated(name) if self.first_time() else self.way_ok(name)
 
     def way_chunked(self, name):
@@ -186,9 +189,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = photo_bytes(name)
         for part in (body[:5], body[5:]):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
-        if name != "cut":
+        if name != "truncated":
             self.wfile.write(b"0\r\n\r\n")
-        self.close_connection = name == "cut"
+        self.close_connection = name == "truncated"
 
     def way_html(self, name):
         self.answer(
@@ -278,7 +281,7 @@ def running_server():
 
 @pytest.fixture
 def csv_of_urls(tmp_path):
-    """Writes a csv whose rows name the urls in order, three a row, the last repeated to fill its row."""
+    """Writes a csv file with the URLs, three per row; the last one fills its row."""
 
     def write(urls, name="faceexp-comparison-data-train-public.csv"):
         urls = list(urls)
@@ -300,7 +303,7 @@ def photo_bytes_fixture():
 
 
 class SmallDisk:
-    """A file system in memory, of 1 MB until it is resized."""
+    """A file system in memory of 1 MB, until it is resized."""
 
     def __init__(self, path):
         self.path = path
@@ -323,6 +326,6 @@ def small_disk(tmp_path):
     try:
         disk.mount("size=1m")
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("to mount a small disk takes rights that this test run does not have")
+        pytest.skip("no permission to mount a small disk")
     yield disk
     subprocess.run(["umount", disk.path], check=True)

@@ -8,10 +8,10 @@ from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
 
 
-def test_a_list_is_one_name_a_line_with_comments_and_empty_lines(tmp_path):
+def test_a_list_has_one_name_per_line_comments_and_empty_lines(tmp_path):
     path = tmp_path / "list.txt"
     path.write_text(
-        "# asked for on 3 May\n\nhttp://a/1.jpg\r\n  n000002  \nn000003/0001_01.jpg\n",
+        "# requested on 3 May\n\nhttp://a/1.jpg\r\n  n000002  \nn000003/0001_01.jpg\n",
         encoding="utf-8",
     )
     exclusion = Exclusion.load(path)
@@ -19,7 +19,7 @@ def test_a_list_is_one_name_a_line_with_comments_and_empty_lines(tmp_path):
     assert exclusion.excludes("http://a/1.jpg")
     assert exclusion.excludes("anything", "n000002")
     assert exclusion.excludes("n000003/0001_01.jpg")
-    assert not exclusion.excludes("n000003", "# asked for on 3 May", "")
+    assert not exclusion.excludes("n000003", "# requested on 3 May", "")
 
 
 def test_no_list_excludes_nothing():
@@ -28,7 +28,7 @@ def test_no_list_excludes_nothing():
     assert Exclusion().digest == ""
 
 
-def test_the_digest_knows_the_names_whatever_their_order():
+def test_the_digest_depends_on_the_names_not_on_their_order():
     assert (
         Exclusion(["b", "a"]).digest
         == Exclusion(["a", "b"]).digest
@@ -37,7 +37,7 @@ def test_the_digest_knows_the_names_whatever_their_order():
     assert Exclusion(["a"]).digest != Exclusion(["b"]).digest
 
 
-def test_how_accents_are_coded_makes_no_difference():
+def test_the_encoding_of_accents_makes_no_difference():
     composed, apart = "Zo\u00eb", "Zoe\u0308"
     for listed, name in ((composed, apart), (apart, composed)):
         assert Exclusion([listed]).excludes("n1", name)
@@ -54,7 +54,7 @@ def test_a_byte_order_mark_does_not_hide_the_first_name(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"), [(None, "No such file"), (b"\xff\xfe\x00a", "not UTF-8")]
 )
-def test_a_list_that_cannot_be_read_stops_the_work(tmp_path, content, said):
+def test_a_list_that_cannot_be_read_is_an_error(tmp_path, content, said):
     path = tmp_path / "list.txt"
     if content is not None:
         path.write_bytes(content)

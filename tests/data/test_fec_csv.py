@@ -2,7 +2,7 @@
 
 import math
 import re
-import time
+import sys
 
 import pytest
 from hypothesis import example, given, settings
@@ -32,7 +32,7 @@ def row_with(votes):
     return Row(1, (face,) * 3, TripletType.ONE_CLASS, tuple("abcdefgh"[: len(votes)]), tuple(votes))
 
 
-def test_a_row_keeps_urls_with_commas_boxes_in_fec_order_and_votes_from_zero(csv_of):
+def test_a_row_has_urls_with_commas_boxes_in_fec_order_and_choices_from_zero(csv_of):
     path = csv_of(
         '"http://a.example/1,2.jpg",0.1,0.2,0.3,0.4,"https://b.example/é ""q"".png",0,1,0,1,"file:///p/3.jpg",'
         "0.5,0.6,0.7,0.8,TWO_CLASS_TRIPLET,ann,3,bob,1,cy,3\n"
@@ -60,23 +60,12 @@ def test_bom_crlf_blank_lines_and_a_missing_last_newline_are_fine(csv_of):
     assert (report.n_rows, report.n_blank, report.refused) == (2, 2, [])
 
 
-def test_ties_and_missing_votes_are_counted_and_not_guessed(csv_of):
-    report = RowReport()
+def test_ties_and_missing_choices_give_no_odd_face(csv_of):
     path = csv_of(f"{GOOD},a,1,b,2\n{GOOD}\n{GOOD},a,3,b,,,\n{GOOD},a,\n")
-    rows = list(read_rows(path, report))
+    rows = list(read_rows(path))
     assert [row.why_unlabelled for row in rows] == ["tie", "no votes", None, "no votes"]
     assert [row.odd for row in rows] == [None, None, 2, None]
-    assert (report.n_ties, report.n_no_votes, report.n_missing_choices, report.n_rows) == (
-        1,
-        2,
-        2,
-        4,
-    )
-    assert report.by_type == {
-        "ONE_CLASS_TRIPLET": 4,
-        "TWO_CLASS_TRIPLET": 0,
-        "THREE_CLASS_TRIPLET": 0,
-    }
+    assert rows[2].annotators == ("a",)
 
 
 @given(st.lists(st.integers(0, 2), max_size=9))
@@ -113,17 +102,17 @@ BAD_ROWS = {
     "half a pair": (GOOD + ",a", "found 17 columns"),
     "no url": (
         GOOD.replace('"http://a.example/1,2_b.jpg"', "", 1),
-        "unsupported url '' in column 1",
+        "unsupported URL '' in column 1",
     ),
     "ftp": (
         GOOD.replace("http:", "ftp:", 1),
-        "unsupported url 'ftp://a.example/1,2_b.jpg' in column 1",
+        "unsupported URL 'ftp://a.example/1,2_b.jpg' in column 1",
     ),
     "a bare path": (
         GOOD.replace('"http://a.example/1,2_b.jpg"', "/etc/x.jpg", 1),
         "allowed are http://",
     ),
-    "no host": (GOOD.replace("http://a.example", "http://", 1), "unsupported url"),
+    "no host": (GOOD.replace("http://a.example", "http://", 1), "unsupported URL"),
     "left not below right": (
         GOOD.replace("0.1,0.5", "0.5,0.1", 1),
         "left 0.5 >= right 0.1; boxes are",
@@ -136,7 +125,7 @@ BAD_ROWS = {
     "infinite": (GOOD.replace("0.25,0.75", "0.25,inf", 1), "bottom inf, outside 0 to 1"),
     "no number": (
         GOOD.replace("0.1,0.5", "left,0.5", 1),
-        "left 'left' in column 2; a number from 0 to 1",
+        "left 'left' in column 2; it must be a number from 0 to 1",
     ),
     "an unknown type": (
         GOOD.replace("ONE_", "FOUR_"),
@@ -154,7 +143,7 @@ BAD_ROWS = {
 }
 
 
-@pytest.mark.parametrize("bad, reason", BAD_ROWS.values(), ids=BAD_ROWS)
+@pytest.mark.parametrize(("bad", "reason"), BAD_ROWS.values(), ids=BAD_ROWS)
 def test_a_bad_row_is_refused_with_file_line_reason_and_remedy(csv_of, bad, reason):
     bad = bad if isinstance(bad, bytes) else bad.encode()
     path = csv_of(f"{GOOD},a,1\n".encode() * 40 + bad + f"\n{GOOD},b,2\n".encode())
@@ -165,9 +154,9 @@ def test_a_bad_row_is_refused_with_file_line_reason_and_remedy(csv_of, bad, reas
 
 
 @pytest.mark.parametrize(
-    "bad, reason", [case for case in BAD_ROWS.values() if len(case[0]) < 2**20]
+    ("bad", "reason"), [case for case in BAD_ROWS.values() if len(case[0]) < 2**20]
 )
-def test_a_skipped_row_is_reported_and_spoils_no_other(csv_of, bad, reason):
+def test_a_skipped_row_is_reported_and_affects_no_other(csv_of, bad, reason):
     bad = bad if isinstance(bad, bytes) else bad.encode()
     report = RowReport()
     path = csv_of(f"{GOOD},a,1\n".encode() * 200 + bad + f"\n{GOOD},b,2\n".encode())
@@ -175,11 +164,10 @@ def test_a_skipped_row_is_reported_and_spoils_no_other(csv_of, bad, reason):
     assert [row.line for row in rows] == [*range(1, 201), 202]
     ((line, found),) = report.refused
     assert line == 201 and reason in found
-    assert report.as_json()["refused"] == [[201, found]] and report.as_json()["path"] == str(path)
 
 
 @pytest.mark.parametrize(
-    "content, found",
+    ("content", "found"),
     [
         (b"", "the file is empty"),
         (b"\xef\xbb\xbf", "the file is empty"),
@@ -199,7 +187,7 @@ def test_a_file_that_is_no_csv_is_refused_even_when_skipping(csv_of, content, fo
     assert found in str(refusal.value)
 
 
-def test_a_file_of_bad_rows_only_is_refused_with_the_first_reason(csv_of):
+def test_a_file_with_only_bad_rows_is_refused_with_the_first_reason(csv_of):
     with pytest.raises(
         UserError, match=r"0 blank lines, 2 bad rows; the first at line 1: found 3 columns"
     ):
@@ -209,7 +197,7 @@ def test_a_file_of_bad_rows_only_is_refused_with_the_first_reason(csv_of):
 def test_missing_files_and_directories_are_refused(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         list(read_rows(tmp_path / "none.csv"))
-    with pytest.raises(UserError, match="found a directory"):
+    with pytest.raises(UserError, match="this is a directory"):
         list(read_rows(tmp_path))
     with pytest.raises(UserError, match="cannot be read"):
         list(read_rows("a\0b"))
@@ -217,20 +205,33 @@ def test_missing_files_and_directories_are_refused(tmp_path):
 
 def test_reading_is_streamed(csv_of):
     rows = read_rows(csv_of(f"{GOOD},a,1\n" + "nonsense\n"))
-    assert next(rows).line == 1  # the bad second line is not met yet
+    assert next(rows).line == 1  # the bad second line is not read yet
     with pytest.raises(UserError, match="line 2"):
         next(rows)
 
 
-def test_half_a_million_rows_take_well_under_a_minute(csv_of):
-    path = csv_of(f"{GOOD},a,1,b,1,c,2,d,1,e,3,f,1\n" * 10_000)
-    start = time.process_time()
-    assert sum(1 for _ in read_rows(path)) == 10_000
-    assert time.process_time() - start < 0.8  # 40 s for 500,000 rows; 5 s where measured alone
+def test_the_work_per_row_is_constant_and_small(csv_of):
+    def n_calls(n_rows):
+        calls = 0
+
+        def count(frame, event, argument):
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        rows = read_rows(csv_of(f"{GOOD},a,1,b,1,c,2,d,1,e,3,f,1\n" * n_rows))
+        sys.setprofile(count)
+        try:
+            assert sum(1 for _ in rows) == n_rows
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    small, large = n_calls(100), n_calls(1100)
+    assert (large - small) / 1000 < 100  # function calls, built-in ones included
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_the_split_is_in_the_files_name(split):
+def test_the_split_is_in_the_file_name(split):
     assert split_of(f"/some/where/faceexp-comparison-data-{split}-public.csv") == split
 
 
@@ -272,14 +273,14 @@ many_rows = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(many_rows)
-def test_what_is_written_is_read_back(tmp_path_factory, contents):
+def test_written_rows_are_read_back(tmp_path_factory, contents):
     path = tmp_path_factory.getbasetemp() / "round_trip.csv"
     rows = [Row(line, *content) for line, content in enumerate(contents, start=1)]
     write_rows(path, rows)
     assert list(read_rows(path)) == rows
 
 
-def test_a_line_end_inside_a_row_is_a_callers_bug(tmp_path):
+def test_a_line_end_inside_a_row_is_the_callers_error(tmp_path):
     face = FaceRef("http://a/\nb", Box(0.1, 0.2, 0.3, 0.4))
     with pytest.raises(ValueError, match="one line"):
         write_rows(tmp_path / "x.csv", [Row(1, (face,) * 3, TripletType.ONE_CLASS, (), ())])
@@ -298,11 +299,14 @@ def test_arbitrary_bytes_raise_nothing_but_user_errors(tmp_path_factory, content
     path = tmp_path_factory.getbasetemp() / "fuzz.csv"
     path.write_bytes(content)
     report = RowReport()
+    refusal = None
     try:
         n_rows = sum(1 for _ in read_rows(path, report, skip_bad_rows))
     except UserError as error:
-        assert str(path) in str(error)
-    else:
-        assert n_rows == report.n_rows >= 1
-        n_lines = content.count(b"\n") + (not content.endswith(b"\n"))
-        assert n_rows + report.n_blank + len(report.refused) == n_lines
+        refusal = str(error)
+    if refusal is not None:
+        assert str(path) in refusal
+        return
+    assert n_rows == report.n_rows >= 1
+    n_lines = content.count(b"\n") + (not content.endswith(b"\n"))
+    assert n_rows + report.n_blank + len(report.refused) == n_lines

@@ -1,4 +1,4 @@
-"""Which rows become examples, what is in them, and what a user is told of a wrong manual directory."""
+"""Which rows become examples, and their contents."""
 
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from imagefec.fec import TripletType
 from imagefec.maths.geometry import Box
 
 TRAIN = "faceexp-comparison-data-train-public.csv"
-TEST = "faceexp-comparison-data-test-public.csv"
 
 
 def png(size=(128, 128, 3), seed=0) -> bytes:
@@ -34,26 +33,28 @@ def row(numbers=(0, 1, 2), votes=(2, 2, 2, 0), kind=TripletType.TWO_CLASS, line=
 
 @pytest.fixture
 def make(tmp_path):
-    """Makes the examples of rows, and the report on them; faces 0..8 are kept, 9 is not."""
+    """Makes the examples of rows and the report; faces 0..8 are kept, 9 is not."""
 
-    def run(*rows, layout="triplets", exclude=(), extra_text="", faces=range(10)):
+    def run(*rows, layout="triplets", exclude=(), extra_text="", faces=range(10), keep_files=False):
         csv_path = tmp_path / TRAIN
         fec_csv.write_rows(csv_path, rows)
         with csv_path.open("a") as file:
             file.write(extra_text)
-        write_faces(tmp_path / "faces", faces)
+        if not keep_files:
+            write_faces(tmp_path / "faces", faces)
         exclusion = Exclusion(exclude)
-        report = fec_examples.report_on(
-            csv_path, face_folder.read_faces(tmp_path / "faces"), exclusion
+        planned, report = fec_examples.plan_split(
+            layout, csv_path, face_folder.read_faces(tmp_path / "faces"), exclusion
         )
-        work = fec_examples.list_work(layout, exclusion, (csv_path, tmp_path / "faces"))
-        return [fec_examples.do_work(layout, item) for item in work], report
+        files = csv_path, tmp_path / "faces"
+        assert fec_examples.plan_from_files(layout, exclusion, files) == planned
+        return [fec_examples.make_example(layout, item) for item in planned], report
 
     return run
 
 
 def write_faces(folder: Path, numbers) -> None:
-    """A folder as crop leaves it."""
+    """Writes a folder as crop does."""
     lines = [face_folder.HEADER + "\n"]
     for n in numbers:
         lost = n == 9
@@ -62,11 +63,10 @@ def write_faces(folder: Path, numbers) -> None:
         if not lost:
             path.write_bytes(png(seed=n))
         lines.append(
-            face_folder.book_line(
+            face_folder.manifest_line(
                 face(n).face_id,
                 face(n).url,
                 face(n).box,
-                not lost,
                 "no face found" if lost else "",
                 "none",
                 None,
@@ -97,7 +97,7 @@ def test_an_example_holds_the_row_and_the_files_of_its_faces(make):
     np.testing.assert_array_equal(boxes, [[0.125, 0.5, 0.25, 0.75]] * 3)
 
 
-def test_only_labelled_triplets_of_three_kept_faces_become_examples(make):
+def test_only_labelled_triplets_with_three_kept_faces_become_examples(make):
     examples, report = make(
         row(),
         row(votes=(0, 0, 1, 1)),
@@ -133,16 +133,16 @@ def test_a_csv_without_one_usable_triplet_is_an_error_with_the_reasons(make):
 
 def test_the_index_holds_a_triplet_without_its_images(make):
     rows = row(numbers=(4, 0, 8)), row(numbers=(1, 4, 2), votes=(0, 0))
-    whole, _ = make(*rows)
+    triplets, _ = make(*rows)
     index, _ = make(*rows, layout="index")
     left_out = {"image_a", "image_b", "image_c", "urls", "boxes"}
     assert index == [
         (key, {name: value for name, value in example.items() if name not in left_out})
-        for key, example in whole
+        for key, example in triplets
     ]
 
 
-def test_each_face_of_a_usable_triplet_comes_once_when_it_is_first_mentioned(make):
+def test_each_face_of_a_usable_triplet_comes_once_in_the_order_of_first_mention(make):
     faces, report = make(
         row(numbers=(4, 0, 8)), row(numbers=(1, 9, 2)), row(numbers=(8, 4, 3)), layout="faces"
     )
@@ -161,7 +161,7 @@ def test_each_face_of_a_usable_triplet_comes_once_when_it_is_first_mentioned(mak
 
 @pytest.mark.parametrize("name", [face(1).url, face(1).face_id])
 @pytest.mark.parametrize("layout", fec_examples.LAYOUTS)
-def test_an_excluded_face_takes_its_triplets_along_and_is_counted(make, layout, name):
+def test_triplets_of_an_excluded_face_are_dropped_and_counted(make, layout, name):
     made, report = make(
         row(numbers=(0, 1, 2)),
         row(numbers=(3, 4, 5)),
@@ -189,21 +189,21 @@ def test_a_face_file_that_was_damaged_since_the_crop_stops_the_build_by_name(
     path = face_folder.face_path(tmp_path / "faces", face(1).face_id)
     path.write_bytes(png(seed=1)[:-20])
     with pytest.raises(
-        UserError, match=rf"{face(1).face_id}\.png: not a whole PNG file .*imagefec crop"
+        UserError, match=rf"{face(1).face_id}\.png: not a complete PNG file .*imagefec crop"
     ):
-        for work in fec_examples.list_work(
-            layout, Exclusion(), (tmp_path / TRAIN, tmp_path / "faces")
-        ):
-            fec_examples.do_work(layout, work)
+        make(row(), layout=layout, keep_files=True)
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         (None, "No such file"),
-        (b"", "not a whole PNG"),
-        (png()[:-5], "not a whole PNG"),
-        (cv2.imencode(".jpg", np.zeros((128, 128, 3), np.uint8))[1].tobytes(), "not a whole PNG"),
+        (b"", "not a complete PNG"),
+        (png()[:-5], "not a complete PNG"),
+        (
+            cv2.imencode(".jpg", np.zeros((128, 128, 3), np.uint8))[1].tobytes(),
+            "not a complete PNG",
+        ),
         (png((96, 128, 3)), "128 x 96 pixels"),
         (png((128, 128)), "colour type 0"),
         (png((128, 128, 4)), "colour type 6"),
@@ -215,53 +215,3 @@ def test_a_face_file_that_is_gone_or_damaged_is_an_error_that_names_it(content, 
         path.write_bytes(content)
     with pytest.raises(UserError, match=f"face.png.*{said}.*imagefec crop"):
         fec_examples.read_png(path)
-
-
-@pytest.fixture
-def manual(tmp_path):
-    (tmp_path / "faces").mkdir()
-    (tmp_path / "faces" / "faces.csv").touch()
-    return tmp_path
-
-
-@pytest.mark.parametrize("folder", [".", "FEC_dataset"])
-def test_csv_files_are_found_at_the_top_and_as_the_zip_unpacks_them(manual, folder):
-    (manual / folder).mkdir(exist_ok=True)
-    for name in (TRAIN, TEST):
-        (manual / folder / name).touch()
-    found = fec_examples.find_manual_files(manual)
-    assert found.csv_paths == {"train": manual / folder / TRAIN, "test": manual / folder / TEST}
-    assert found.faces_dir == manual / "faces"
-
-
-def test_one_csv_file_alone_gives_its_split(manual):
-    (manual / TEST).touch()
-    assert list(fec_examples.find_manual_files(manual).csv_paths) == ["test"]
-
-
-def test_a_csv_file_in_both_places_is_an_error(manual):
-    (manual / "FEC_dataset").mkdir()
-    for folder in (".", "FEC_dataset"):
-        (manual / folder / TEST).touch()
-    with pytest.raises(UserError, match="both"):
-        fec_examples.find_manual_files(manual)
-
-
-@pytest.mark.parametrize(
-    ("missing", "said"),
-    [("csv", "holds neither"), ("faces", r"faces\.csv is not there"), ("all", "not a directory")],
-)
-def test_an_incomplete_manual_directory_is_an_error_that_names_the_verbs(manual, missing, said):
-    if missing != "csv":
-        (manual / TRAIN).touch()
-    if missing == "faces":
-        (manual / "faces" / "faces.csv").unlink()
-    with pytest.raises(UserError, match=rf"(?s){said}.*imagefec fetch.*imagefec crop.*tfds build"):
-        fec_examples.find_manual_files(manual / "nowhere" if missing == "all" else manual)
-
-
-def test_settings_are_read_and_their_absence_is_an_error(manual):
-    with pytest.raises(UserError, match=r"settings\.json.*imagefec crop"):
-        fec_examples.read_settings(manual / "faces")
-    (manual / "faces" / "settings.json").write_text('{"detector": "haar"}')
-    assert fec_examples.read_settings(manual / "faces") == {"detector": "haar"}

@@ -1,1 +1,1 @@
-"""The `fec` dataset: see README.md."""
+"""The `fec` dataset; README.md describes it."""

@@ -1,19 +1,19 @@
-"""The `fec` dataset for TFDS: configs, features, splits, metadata; examples come from imagefec.fec import TYPE_KEYS
-from imagefec.data.fec_examples.
+"""The `fec` dataset for TFDS: configs, features, splits, metadata.
+
+The examples come from imagefec.data.fec_examples.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from imagefec.data import fec_examples
+from imagefec.data import fec_examples, fec_manual_dir
 from imagefec.data.crop import face_folder
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
@@ -25,26 +25,32 @@ from tfds_builders.same_bytes import SameBytesWriter
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class Config(tfds.core.BuilderConfig):
-    """What an example is: `layout` is one of fec_examples.LAYOUTS."""
+    """What an example is.
+
+    Attributes:
+      layout: one of fec_examples.LAYOUTS.
+    """
 
     layout: str = "triplets"
 
     def __post_init__(self) -> None:
         if self.layout not in fec_examples.LAYOUTS:
             raise UserError(
-                f"config {self.name}: layout is {self.layout!r}; allowed are {', '.join(fec_examples.LAYOUTS)}."
+                f"config {self.name}: layout is {self.layout!r}; allowed are "
+                f"{', '.join(fec_examples.LAYOUTS)}."
             )
 
 
 class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
-    """Builds FEC's triplets from a manual directory: the csv files and the faces that `imagefec crop` cut."""
+    """Builds FEC's triplets from a manual directory: csv files, and faces from `imagefec crop`."""
 
     VERSION = tfds.core.Version("1.1.0")
     RELEASE_NOTES = {
-        "1.1.0": "Configs: triplets (as before), faces (each once) and index (triplets by face ids); exclude.txt.",
+        "1.1.0": "Configs: triplets (as before), faces (each once) and index (triplets by face "
+        "ids); exclude.txt.",
         "1.0.0": "Triplets as self-contained examples, faces as lossless 128 px PNG.",
     }
-    MANUAL_DOWNLOAD_INSTRUCTIONS = fec_examples.HOW_TO_FILL
+    MANUAL_DOWNLOAD_INSTRUCTIONS = fec_manual_dir.HOW_TO_FILL
     BUILDER_CONFIGS = [
         Config(name="triplets", description="Triplets with their three faces, self-contained."),
         Config(name="faces", layout="faces", description="Each face of the triplets once."),
@@ -68,35 +74,36 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        files = fec_examples.find_manual_files(dl_manager.manual_dir)
-        for split in ("train", "test"):  # FEC has no more, drawn worlds may
+        files = fec_manual_dir.find_manual_files(dl_manager.manual_dir)
+        for split in ("train", "test"):  # only synthetic faces have a third split
             if split not in files.csv_paths:
                 logging.warning(
                     "No %s in the manual directory: split %s is not built.",
-                    fec_examples.CSV_NAMES[split],
+                    fec_manual_dir.CSV_NAMES[split],
                     split,
                 )
         exclusion = Exclusion.of_manual_dir(dl_manager.manual_dir)
-        self.info.metadata["faces"] = fec_examples.read_settings(files.faces_dir)
+        self.info.metadata["faces"] = fec_manual_dir.read_settings(files.faces_dir)
         self.info.metadata["excluded"] = {"names": len(exclusion), "digest": exclusion.digest}
         self.info.metadata["splits"] = {}
         faces = face_folder.read_faces(files.faces_dir)
+        layout = self.builder_config.layout
+        generators = {}
         for split, csv_path in files.csv_paths.items():
-            report = fec_examples.report_on(csv_path, faces, exclusion)
+            planned, report = fec_examples.plan_split(layout, csv_path, faces, exclusion)
             self.info.metadata["splits"][split] = report.as_json()
             logging.info("fec, split %s: %s", split, report)
-        return {
-            split: self._generate_examples((csv_path, files.faces_dir), exclusion)
-            for split, csv_path in files.csv_paths.items()
-        }
+            if self.beam:  # its workers get file names, which are small, and read the csv again
+                source: Any = (csv_path, files.faces_dir)
+                plan: Any = functools.partial(fec_examples.plan_from_files, layout, exclusion)
+            else:
+                source, plan = planned, iter
+            generators[split] = self._generate_examples(source, plan)
+        return generators
 
-    def _generate_examples(self, files: tuple[Path, Path], exclusion: Exclusion) -> Any:
-        layout = self.builder_config.layout
-        return self.examples(
-            files,
-            functools.partial(fec_examples.list_work, layout, exclusion),
-            functools.partial(fec_examples.do_work, layout),
-        )
+    def _generate_examples(self, source: Any, plan: Any) -> Any:
+        make = functools.partial(fec_examples.make_example, self.builder_config.layout)
+        return self.examples(source, plan, make)
 
     def _example_writer(self) -> SameBytesWriter:
         return SameBytesWriter(self.info.file_format)

@@ -1,4 +1,4 @@
-"""TFDS's own test of a builder, on dummy_data, and what we promise beyond it."""
+"""TFDS's own test of a builder, on dummy_data, and what this builder guarantees beyond it."""
 
 import json
 import shutil
@@ -66,7 +66,8 @@ def files_of(builder_dir: Path) -> dict[str, bytes]:
 
 def test_another_process_builds_the_same_files_byte_for_byte_and_without_beam(builder, tmp_path):
     code = (
-        "import tensorflow_datasets as tfds; from tfds_builders.fec.fec_dataset_builder import Builder; "
+        "import tensorflow_datasets as tfds\n"
+        "from tfds_builders.fec.fec_dataset_builder import Builder\n"
         f"Builder(data_dir={str(tmp_path)!r}).download_and_prepare("
         f"download_config=tfds.download.DownloadConfig(manual_dir={str(DUMMY)!r})); "
         "import sys; print('apache_beam' in sys.modules)"
@@ -74,13 +75,13 @@ def test_another_process_builds_the_same_files_byte_for_byte_and_without_beam(bu
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=CHECKOUT, check=True, capture_output=True, text=True
     )
-    assert done.stdout.split()[-1] == "False"  # Beam is for who asks for it
+    assert done.stdout.split()[-1] == "False"  # Beam is only imported on request
     first, second = files_of(builder.data_dir), files_of(tmp_path / "fec" / "triplets" / "1.1.0")
     assert len(first) == 2
     assert first == second
 
 
-def test_the_dataset_loads_where_the_builder_is_not_imported(builder):
+def test_the_dataset_loads_without_the_builder(builder):
     code = (
         "import sys, tensorflow_datasets as tfds; "
         f"ds = tfds.load('fec', data_dir={str(builder.data_dir_root)!r}, split='test'); "
@@ -92,7 +93,7 @@ def test_the_dataset_loads_where_the_builder_is_not_imported(builder):
     assert done.stdout.strip() == "3 (128, 128, 3) False"
 
 
-def test_metadata_say_what_was_dropped_and_which_detector_chose_the_faces(builder):
+def test_metadata_state_what_was_dropped_and_the_detector(builder):
     read_back = tfds.builder_from_directory(builder.data_dir).info.metadata
     settings = json.loads((DUMMY / "faces" / "settings.json").read_text())
     assert read_back["faces"] == settings
@@ -114,7 +115,7 @@ def test_metadata_say_what_was_dropped_and_which_detector_chose_the_faces(builde
     }
 
 
-def test_the_images_are_crops_files_unchanged(builder):
+def test_the_images_are_the_cropped_files_unchanged(builder):
     skip = {f"image_{x}": tfds.decode.SkipDecoding() for x in "abc"}
     for example in builder.as_dataset(split="train", decoders=skip).as_numpy_iterator():
         for name, face_id in zip(skip, example["face_ids"]):
@@ -154,25 +155,25 @@ def test_faces_and_index_together_are_the_triplets(builder, tmp_path):
         }
         for example in builder.as_dataset(split=split).as_numpy_iterator():
             three = [face_of[face_id] for face_id in example["face_ids"]]
-            whole = {
+            joined = {
                 **by_line.pop(example["line"]),
                 **{f"image_{x}": face["image"] for x, face in zip("abc", three)},
                 "urls": np.array([face["url"] for face in three], object),
                 "boxes": np.stack([face["box"] for face in three]),
             }
-            assert whole.keys() == example.keys()
+            assert joined.keys() == example.keys()
             for name, value in example.items():
-                np.testing.assert_array_equal(whole[name], value, name)
+                np.testing.assert_array_equal(joined[name], value, name)
         assert not by_line
 
 
 @pytest.mark.parametrize("config", ["triplets", "faces", "index"])
-def test_exclude_txt_is_honoured_and_counted_but_not_repeated_in_the_dataset(config, tmp_path):
+def test_exclude_txt_is_honoured_and_counted_but_not_copied_to_the_dataset(config, tmp_path):
     url, face_id = "https://photos.example/3,large.jpg", "56679fd8900a9c5c946a"  # 0,large.jpg
     shutil.copytree(
         DUMMY, tmp_path / "Kürzel 李", ignore=shutil.ignore_patterns("*test-public.csv")
     )  # all of it is excluded
-    (tmp_path / "Kürzel 李" / "exclude.txt").write_text(f"# asked us to\n{url}\n{face_id}\n")
+    (tmp_path / "Kürzel 李" / "exclude.txt").write_text(f"# requested\n{url}\n{face_id}\n")
     built = build(tmp_path / "Kürzel 李", tmp_path / "data", config)
     ids = {face.face_id for face in faces_of(url)} | {face_id}
     named = [
@@ -203,18 +204,18 @@ def test_a_csv_that_changed_since_the_crop_stops_the_build_before_anything_is_wr
         path.read_text().replace("https://photos.example/2,", "https://moved.example/2,")
     )
     with pytest.raises(
-        UserError, match=rf"{path}, line \d: faces\.csv says nothing of face .*run `imagefec crop"
+        UserError, match=rf"{path}, line \d: faces\.csv does not list face .*Run `imagefec crop"
     ):
         build(tmp_path / "manual", tmp_path / "data", config)
     assert not list((tmp_path / "data" / "fec" / config).iterdir())
 
 
-def test_an_empty_manual_directory_is_an_error_that_says_what_to_put_there(tmp_path):
+def test_an_empty_manual_directory_is_an_error_with_instructions(tmp_path):
     (tmp_path / "manual").mkdir()
     with pytest.raises(
         Exception, match=r"(?s)faceexp-comparison-data-train-public\.csv.*imagefec crop"
     ):
         build(tmp_path / "manual", tmp_path / "data")
     (tmp_path / "manual" / "notes.txt").touch()
-    with pytest.raises(UserError, match=r"(?s)holds neither.*imagefec crop"):
+    with pytest.raises(UserError, match=r"(?s)has neither.*imagefec crop"):
         build(tmp_path / "manual", tmp_path / "data")

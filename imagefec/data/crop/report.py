@@ -1,12 +1,13 @@
-"""What the crop stage tells: faces kept and dropped, triplets whole and lost, and why."""
+"""What the crop stage reports: faces kept and dropped, triplets complete and lost, and why."""
 
-import os
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from imagefec.data.crop.face_folder import FaceRecord
-from imagefec.data.fec_csv import RowReport, read_rows
+from imagefec.data.fec_csv import Row
 from imagefec.fec import TYPE_KEYS
 
 
@@ -14,74 +15,87 @@ from imagefec.fec import TYPE_KEYS
 class CropReport:
     """What became of the csv files' distinct faces and of their triplets.
 
-    `n_faces` = `n_kept` + the sum of `dropped`, which counts by reason; `n_upscaled` of the kept
-    had fewer than 128 px. `triplets` has, by split, n_triplets = whole + the sum of `lost` by
-    reason; each lost triplet counts once: for its votes ('tie', 'no votes') or else for its first
-    face that was dropped.
+    Attributes:
+      n_faces: n_kept + the sum of `dropped`.
+      n_kept: faces with a PNG.
+      n_upscaled: those of n_kept that had fewer than 128 px.
+      dropped: counts by reason.
+      triplets: by split: n_triplets = "whole" + the sum of "lost", which counts by reason;
+        rows_refused; by_type. A lost triplet counts once: for its votes ("tie", "no votes"), else
+        for its first dropped face.
     """
 
     n_faces: int
     n_kept: int
     n_upscaled: int
     dropped: dict[str, int]
-    triplets: dict[str, dict]
+    triplets: dict[str, dict[str, Any]]
 
-    def as_json(self) -> dict:
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
         return asdict(self)
 
 
-def make_report(
-    csv_paths: Sequence[str | os.PathLike],
-    splits: Sequence[str],
-    records: Mapping[str, FaceRecord],
-    skip_bad_rows: bool = False,
-) -> CropReport:
-    """Counts the faces and triplets of csv files.
+class TripletIndex:
+    """The triplets of csv files, so that these are parsed once: 12 bytes per triplet.
 
-    Args:
-      csv_paths: files whose faces are all in `records`.
-      splits: the split of each file.
-      records: what became of the faces, by face id.
-      skip_bad_rows: count bad rows as `rows_refused` of their split instead of raising UserError.
+    Attributes:
+      rows_refused: number of bad rows by split; every split has an entry.
     """
-    seen: set[str] = set()
-    triplets: dict[str, dict] = {}
-    for split, path in zip(splits, csv_paths):
-        rows = RowReport()
-        counts = triplets.setdefault(
-            split,
-            {
-                "n_triplets": 0,
-                "whole": 0,
-                "lost": Counter(),
-                "rows_refused": 0,
-                "by_type": {kind: {"n_triplets": 0, "whole": 0} for kind in TYPE_KEYS},
-            },
+
+    def __init__(self) -> None:
+        self.rows_refused: Counter[str] = Counter()
+        self._numbers: dict[str, int] = {}  # of the face ids, in order of first mention
+        # (split, type, why it has no label) -> three face numbers per triplet
+        self._faces: dict[tuple[str, str, str | None], array[int]] = {}
+
+    def add(self, split: str, row: Row, face_ids: Sequence[str]) -> None:
+        """Adds a row; `face_ids` are those of its faces."""
+        key = split, row.type.key, row.why_unlabelled
+        numbers = (self._numbers.setdefault(face_id, len(self._numbers)) for face_id in face_ids)
+        self._faces.setdefault(key, array("I")).extend(numbers)
+
+    def summarise_crop(self, records: Mapping[str, FaceRecord]) -> CropReport:
+        """Counts faces and triplets.
+
+        Args:
+          records: what became of the faces, by face id; has all faces of the triplets.
+        """
+        faces = [records[face_id] for face_id in self._numbers]
+        reasons = [None if face.kept else face.reason for face in faces]
+        return CropReport(
+            len(faces),
+            reasons.count(None),
+            sum(face.kept and face.upscaled for face in faces),
+            _most_frequent_first(Counter(reason for reason in reasons if reason is not None)),
+            self._count_triplets(reasons),
         )
-        for row in read_rows(path, rows, skip_bad_rows):
-            ids = [face.face_id for face in row.faces]
-            seen.update(ids)
-            lost = row.why_unlabelled or next(
-                (records[face_id].reason for face_id in ids if not records[face_id].kept), None
-            )
-            for place in (counts, counts["by_type"][row.type.key]):
-                place["n_triplets"] += 1
-                place["whole"] += lost is None
-            if lost is not None:
-                counts["lost"][lost] += 1
-        counts["rows_refused"] += len(rows.refused)
-    for counts in triplets.values():
-        counts["lost"] = _most_first(counts["lost"])
-    kept = [records[face_id] for face_id in seen if records[face_id].kept]
-    dropped = Counter(records[face_id].reason for face_id in seen if not records[face_id].kept)
-    return CropReport(
-        len(seen),
-        len(kept),
-        sum(record.upscaled for record in kept),
-        _most_first(dropped),
-        dict(sorted(triplets.items())),
-    )
+
+    def _count_triplets(self, reasons: Sequence[str | None]) -> dict[str, dict[str, Any]]:
+        lost: dict[str, Counter[str]] = {split: Counter() for split in self.rows_refused}
+        by_type = {
+            split: {key: {"n_triplets": 0, "whole": 0} for key in TYPE_KEYS} for split in lost
+        }
+        for (split, kind, unlabelled), numbers in self._faces.items():
+            counts = by_type[split][kind]
+            for at in range(0, len(numbers), 3):
+                of_faces = (reasons[number] for number in numbers[at : at + 3])
+                reason = unlabelled or next(filter(None, of_faces), None)
+                counts["n_triplets"] += 1
+                counts["whole"] += reason is None
+                if reason is not None:
+                    lost[split][reason] += 1
+        return {
+            split: {
+                "n_triplets": sum(counts["n_triplets"] for counts in by_type[split].values()),
+                "whole": sum(counts["whole"] for counts in by_type[split].values()),
+                "lost": _most_frequent_first(lost[split]),
+                "rows_refused": self.rows_refused[split],
+                "by_type": by_type[split],
+            }
+            for split in sorted(lost)
+        }
 
 
-def _most_first(counts: Counter[str]) -> dict[str, int]:
+def _most_frequent_first(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

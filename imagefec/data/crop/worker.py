@@ -1,6 +1,6 @@
-"""What a worker process of the crop stage does: one photo in, its faces' files out.
+"""The work on one photo: decodes it once and writes the PNG of each of its faces.
 
-Workers are spawned afresh and load this module first, so it imports nothing heavy.
+Worker processes are spawned and import this module first, so it imports nothing heavy.
 """
 
 import multiprocessing
@@ -21,8 +21,15 @@ NOT_A_PHOTO = "not a photo"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """One face to cut: where its PNG goes and its box in fractions of the photo."""
+class CropTask:
+    """One face to crop.
+
+    Attributes:
+      face_id: of the face.
+      url: of the photo.
+      box: in fractions of the photo.
+      path: where the PNG goes.
+    """
 
     face_id: str
     url: str
@@ -31,17 +38,29 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """What became of one wanted face; `reason` is "" where its PNG was written."""
+class CropOutcome:
+    """Result of a task.
 
-    wanted: Wanted
+    Attributes:
+      task: the task.
+      reason: why the face was dropped; "" if its PNG was written.
+      score: of the detector, None if it found nothing.
+      upscaled: the cropped patch was smaller than 128 px.
+    """
+
+    task: CropTask
     reason: str
     score: float | None = None
     upscaled: bool = False
 
 
-def crop_photo(photo_path: Path, faces: list[Wanted], detector: Detector) -> list[Cut]:
-    """Decodes a photo once and writes the PNG of each of its faces that is one.
+def crop_photo(photo_path: Path, tasks: list[CropTask], detector: Detector) -> list[CropOutcome]:
+    """Decodes a photo once and writes the PNG of each box in which the detector finds a face.
+
+    Args:
+      photo_path: of the photo.
+      tasks: its faces.
+      detector: used on each box.
 
     Raises:
       OSError: a PNG cannot be written.
@@ -49,39 +68,41 @@ def crop_photo(photo_path: Path, faces: list[Wanted], detector: Detector) -> lis
     try:
         photo = read_photo(photo_path)
     except NotAPhoto:
-        return [Cut(wanted, NOT_A_PHOTO) for wanted in faces]
-    cuts = []
-    for wanted in faces:
-        crop = crop_face(photo, wanted.box, detector)
+        return [CropOutcome(task, NOT_A_PHOTO) for task in tasks]
+    outcomes = []
+    for task in tasks:
+        crop = crop_face(photo, task.box, detector)
         if crop.face is not None:
-            wanted.path.parent.mkdir(exist_ok=True)
-            write_png(wanted.path, crop.face)
-        cuts.append(Cut(wanted, crop.reason, crop.score, crop.upscaled))
-    return cuts
+            task.path.parent.mkdir(exist_ok=True)
+            write_png(task.path, crop.face)
+        outcomes.append(CropOutcome(task, crop.reason, crop.score, crop.upscaled))
+    return outcomes
 
 
-def set_up(
-    detector_name: str, min_score: float, model_dir: str | os.PathLike | None = None
+def start_worker(
+    detector_name: str, min_score: float, model_dir: str | os.PathLike[str] | None = None
 ) -> None:
-    """Readies a fresh worker process with the detector that the arguments make."""
+    """Prepares a spawned worker process; the arguments are those of `make_detector`."""
     global _detector
-    # The parent is told of Ctrl-C as well, and ends its workers in order.
+    # The parent also receives Ctrl-C and stops its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A killed parent tells its workers nothing, and they would wait for work for ever.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # A killed parent cannot stop its workers, which would wait for work indefinitely.
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     _detector = make_detector(detector_name, min_score, model_dir)
 
 
-def crop_photos(jobs: list[tuple[Path, list[Wanted]]]) -> list[Cut]:
-    """`crop_photo` for several photos in a worker process that was set up."""
-    return [cut for photo_path, faces in jobs for cut in crop_photo(photo_path, faces, _detector)]
+def crop_photos(jobs: list[tuple[Path, list[CropTask]]]) -> list[CropOutcome]:
+    """Runs `crop_photo` on several photos in a process prepared by `start_worker`."""
+    if _detector is None:
+        raise ValueError("crop_photos: call start_worker first in this process")
+    return [outcome for path, tasks in jobs for outcome in crop_photo(path, tasks, _detector)]
 
 
 _detector: Detector | None = None
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,4 +1,4 @@
-"""A world to crop: photographs of one face, csv files that name them, and their fetched cache."""
+"""Photos of one face to crop, csv files that name them, and their cache."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from imagefec.maths.geometry import Box
 
 
 class World:
-    """A folder with photos, csv files and a fetched cache."""
+    """A folder with photos, csv files and a cache."""
 
     TRAIN = "faceexp-comparison-data-train-public.csv"
     TEST = "faceexp-comparison-data-test-public.csv"
@@ -34,7 +34,7 @@ class World:
         return path.as_uri()
 
     def astronauts(self, n: int) -> list[str]:
-        """Photos of one face, each of another brightness so that each is another file."""
+        """Photos of one face with different brightness, so that their bytes differ."""
         face = skimage.data.astronaut()[:256, 96:352]
         brighter = (np.clip(face.astype(int) + k, 0, 255).astype(np.uint8) for k in range(n))
         return [self.photo(f"{k}.png", picture) for k, picture in enumerate(brighter)]
@@ -55,7 +55,7 @@ class World:
 
     def exclude(self, *names: str, path: str = "exclude.txt") -> Path:
         (self.root / path).write_text(
-            "# whom not to show\n" + "".join(f"{name}\n" for name in names)
+            "# not to be shown\n" + "".join(f"{name}\n" for name in names)
         )
         return self.root / path
 
@@ -68,7 +68,7 @@ class World:
         return (first, second, third or last), votes
 
     def contents_after(self, name: str, **options) -> dict[str, bytes]:
-        """What one crop into a folder of its own leaves there; cropped once a name."""
+        """Contents of a folder after one crop to it; each name is cropped once."""
         if not (self.root / name).exists():
             self.crop(self.path, faces_dir=self.root / name, **options)
         return self.contents(self.root / name)

@@ -7,10 +7,10 @@ from imagefec.errors import UserError
 from imagefec.faces.detectors import make_detector
 
 
-def test_a_detector_with_files_of_its_own_crops_and_is_recorded(many, write_faced):
+def test_a_detector_with_model_files_crops_and_is_recorded(many, write_faced):
     models = write_faced(many.root / "models")
     report = many.crop(many.path, model_dir=models)
-    assert report.n_kept == 60  # these graphs see a face in everything
+    assert report.n_kept == 60  # these graphs find a face in every patch
     settings = json.loads((many.faces / "settings.json").read_text())
     assert (settings["detector"], settings["min_score"]) == ("faced", 0.7)
     assert settings["detector_version"] == make_detector("faced", None, models).version
@@ -30,7 +30,8 @@ def test_another_model_file_on_the_same_folder_is_refused(world, write_faced):
     path = world.csv([world.astronaut_triplet()])
     world.crop(path, detector="faced", model_dir=write_faced(world.root / "models"))
     with pytest.raises(
-        UserError, match=r"cut with detector_version \w+\+\w+-1, and now detector_version"
+        UserError,
+        match=r"cropped with detector_version \w+\+\w+-1, this crop uses detector_version",
     ):
         world.crop(path, detector="faced", model_dir=write_faced(world.root / "others", prob=0.9))
 
@@ -39,7 +40,7 @@ def test_another_detector_on_the_same_folder_is_refused(world):
     path = world.csv([world.astronaut_triplet()])
     world.crop(path, detector="none")
     with pytest.raises(
-        UserError, match=r"cut with detector none.*now detector lbp.*another --faces"
+        UserError, match=r"cropped with detector none.*uses detector lbp.*another --faces"
     ):
         world.crop(path, detector="lbp")
     with pytest.raises(UserError, match=r"min_score 0\.0.*min_score 0\.5"):
@@ -48,7 +49,7 @@ def test_another_detector_on_the_same_folder_is_refused(world):
 
 @pytest.fixture
 def write_faced():
-    """Writes graphs of faced's signature that report one face over half of the picture's middle."""
+    """Writes graphs with faced's signature that report one face in the middle half."""
     tf = pytest.importorskip("tensorflow")
 
     def write(folder, prob=0.8):

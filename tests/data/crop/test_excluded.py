@@ -11,7 +11,9 @@ from imagefec.faces.photos import read_photo
 from imagefec.maths.geometry import Box
 
 
-def test_the_excluded_are_dropped_with_their_reason_and_their_photos_stay_closed(many, monkeypatch):
+def test_excluded_faces_are_dropped_with_their_reason_and_their_photos_are_not_opened(
+    many, monkeypatch
+):
     reads = []
     monkeypatch.setattr(worker, "read_photo", lambda path: reads.append(path) or read_photo(path))
     by_url, by_id = (
@@ -30,7 +32,7 @@ def test_the_excluded_are_dropped_with_their_reason_and_their_photos_stay_closed
     assert json.loads((many.faces / "report.json").read_text())["dropped"]["excluded"] == 3
 
 
-def test_a_grown_list_deletes_what_was_cut_and_without_a_list_all_is_cut_again(many):
+def test_a_longer_list_deletes_faces_and_without_a_list_all_are_cropped_again(many):
     everything = many.contents_after("everything")
     first, second, third = (many.refs[k] for k in (0, 4, 8))
     few, more = (
@@ -49,7 +51,7 @@ def test_a_grown_list_deletes_what_was_cut_and_without_a_list_all_is_cut_again(m
     assert many.contents(many.faces) == everything
 
 
-def test_the_excluded_are_the_same_for_any_number_of_processes(many):
+def test_excluded_faces_are_the_same_for_any_number_of_processes(many):
     listed = many.exclude(many.refs[0].url, *(ref.face_id for ref in many.refs[4:40:6]))
     report = many.crop(many.path, exclude=listed)
     assert (
@@ -58,7 +60,7 @@ def test_the_excluded_are_the_same_for_any_number_of_processes(many):
     assert many.contents(many.root / "spawned") == many.contents(many.faces)
 
 
-def test_faces_cut_there_for_another_csv_are_excluded_too(world):
+def test_faces_of_another_csv_in_the_folder_are_excluded_too(world):
     train, other = (
         world.csv([world.astronaut_triplet()]),
         world.photo("other.png", skimage.data.astronaut()[:, ::-1]),
@@ -69,18 +71,18 @@ def test_faces_cut_there_for_another_csv_are_excluded_too(world):
     test = world.csv([world.astronaut_triplet(third=mirrored)], world.TEST)
     assert world.crop(test).n_kept == 3
     report = world.crop(train, exclude=world.exclude(other))
-    assert "excluded" not in report.dropped  # the report speaks of the csv files asked for
+    assert "excluded" not in report.dropped  # the report is about the csv files given
     assert read_faces(world.faces)[mirrored.face_id].reason == "excluded"
     assert not list(world.faces.rglob(f"{mirrored.face_id}*"))
     assert world.crop(train, test).n_kept == 4
 
 
-def test_a_png_that_a_killed_crop_had_not_listed_is_deleted_when_excluded(world):
+def test_a_png_that_a_killed_crop_had_not_listed_is_deleted_if_excluded(world):
     path = world.csv([world.astronaut_triplet()])
     world.crop(path)
-    book = world.faces / "faces.csv"
-    face_id = book.read_text().splitlines()[-1].split(",")[0]
-    book.write_text("".join(book.read_text().splitlines(keepends=True)[:-1]))
+    manifest = world.faces / "faces.csv"
+    face_id = manifest.read_text().splitlines()[-1].split(",")[0]
+    manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:-1]))
     report = world.crop(path, exclude=world.exclude(face_id))
     assert (
         report.dropped == {"excluded": 1}
@@ -88,7 +90,7 @@ def test_a_png_that_a_killed_crop_had_not_listed_is_deleted_when_excluded(world)
     )
 
 
-def test_a_list_that_cannot_be_read_stops_the_work_before_it_begins(world):
+def test_a_list_that_cannot_be_read_is_an_error_before_any_work(world):
     path = world.csv([world.astronaut_triplet()])
     with pytest.raises(UserError, match=r"gone\.txt.*nothing was done"):
         world.crop(path, exclude=world.root / "gone.txt")

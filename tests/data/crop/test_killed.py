@@ -8,22 +8,22 @@ from pathlib import Path
 from imagefec.data.crop import worker
 
 
-def test_a_killed_crop_goes_on_and_leaves_no_process_behind(many):
+def test_a_killed_crop_resumes_and_leaves_no_process(many):
     script = many.root / "crop_it.py"
     script.write_text(
         "import sys, time\n"
         "from imagefec.data.crop.stage import crop_faces\n"
         "class Slow:\n"
-        "    def update(self, n): print('cut', n, flush=True); time.sleep(30 if n else 0)\n"
+        "    def update(self, n): print('done', n, flush=True); time.sleep(30 if n else 0)\n"
         "    def set_postfix(self, **counts): pass\n"
         "if __name__ == '__main__':\n"
-        f"    crop_faces([{str(many.path)!r}], {str(many.cache)!r}, {str(many.faces)!r}, workers=2,\n"
-        "               progress=Slow())\n"
+        f"    crop_faces([{str(many.path)!r}], {str(many.cache)!r}, {str(many.faces)!r},\n"
+        "               workers=2, progress=Slow())\n"
     )
     env = os.environ | {"PYTHONPATH": str(Path(worker.__file__).parents[3])}
     process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, env=env, text=True)
     try:
-        assert process.stdout.readline().startswith("cut")  # the first batch is in the book
+        assert process.stdout.readline().startswith("done")  # the first batch is in the manifest
         workers = _children(process.pid)
         assert len(workers) >= 2
         os.kill(process.pid, signal.SIGKILL)
@@ -40,8 +40,8 @@ def test_a_killed_crop_goes_on_and_leaves_no_process_behind(many):
     assert not any(_is_alive(pid) for pid in workers)
 
     many.crop(many.path)
-    many.crop(many.path, faces_dir=many.root / "whole")
-    assert many.contents(many.faces) == many.contents(many.root / "whole")
+    many.crop(many.path, faces_dir=many.root / "complete")
+    assert many.contents(many.faces) == many.contents(many.root / "complete")
 
 
 def test_a_crop_killed_again_and_again_ends_with_the_same_bytes(many):
@@ -50,7 +50,6 @@ def test_a_crop_killed_again_and_again_ends_with_the_same_bytes(many):
     script.write_text(
         "import os, signal, sys\n"
         "from imagefec.data.crop.stage import crop_faces\n"
-        "from imagefec.faces import photos\n"
         "class Killed:\n"
         "    left = int(sys.argv[1])\n"
         "    def update(self, n):\n"
@@ -58,21 +57,21 @@ def test_a_crop_killed_again_and_again_ends_with_the_same_bytes(many):
         "        if self.left < 0: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    def set_postfix(self, **counts): pass\n"
         "if __name__ == '__main__':\n"
-        f"    crop_faces([{str(many.path)!r}], {str(many.cache)!r}, {str(many.faces)!r}, workers=int(sys.argv[2]),\n"
-        f"               progress=Killed(), exclude={str(listed)!r})\n"
+        f"    crop_faces([{str(many.path)!r}], {str(many.cache)!r}, {str(many.faces)!r},\n"
+        f"               workers=int(sys.argv[2]), progress=Killed(), exclude={str(listed)!r})\n"
     )
     env = os.environ | {"PYTHONPATH": str(Path(worker.__file__).parents[3])}
     for left, workers in ((0, 1), (3, 2), (17, 1), (30, 2), (45, 1)):
         done = subprocess.run([sys.executable, script, str(left), str(workers)], env=env)
         assert done.returncode == -signal.SIGKILL
     many.crop(many.path, exclude=listed)
-    many.crop(many.path, exclude=listed, faces_dir=many.root / "whole")
-    assert many.contents(many.faces) == many.contents(many.root / "whole")
+    many.crop(many.path, exclude=listed, faces_dir=many.root / "complete")
+    assert many.contents(many.faces) == many.contents(many.root / "complete")
 
 
 def test_a_crop_killed_at_any_instant_ends_with_the_same_bytes(many):
-    # Python tells an audit hook of every file opened, renamed and deleted: a kill at the n-th of
-    # them.
+    # Python calls an audit hook for every file opened, renamed and deleted. The process is killed
+    # at the n-th call.
     script = many.root / "crop_it.py"
     script.write_text(
         "import os, signal, sys\n"
@@ -92,10 +91,10 @@ def test_a_crop_killed_at_any_instant_ends_with_the_same_bytes(many):
             [sys.executable, script, str(n), many.root / str(n)], env=env, stdout=subprocess.PIPE
         )
 
-    whole = start(10**9)
-    n_events = int(whole.communicate()[0])
+    complete = start(10**9)
+    n_events = int(complete.communicate()[0])
     assert n_events > 60
-    # Evenly, and at each of the last, which sort the book and write the report.
+    # Evenly, and at some of the last, which sort the manifest and write the report.
     for n, child in [
         (n, start(n))
         for n in (*range(1, n_events, n_events // 6), *range(n_events - 6, n_events, 2))
@@ -108,27 +107,27 @@ def test_a_crop_killed_at_any_instant_ends_with_the_same_bytes(many):
         )
 
 
-def test_a_crop_killed_while_it_deletes_leaves_none_of_the_excluded_when_run_again(many):
+def test_a_crop_killed_while_it_deletes_leaves_no_excluded_face_when_run_again(many):
     many.crop(many.path)
     listed = many.exclude(*(ref.face_id for ref in many.refs[:12]))
     script = many.root / "exclude_it.py"
     script.write_text(
         "import os, signal\n"
-        "from imagefec.data import face_files, face_folder\n"
+        "from imagefec.data.crop import face_folder, stage\n"
         "delete, done = face_folder.delete_face, []\n"
         "def delete_and_die(faces_dir, face_id):\n"
         "    delete(faces_dir, face_id)\n"
         "    done.append(face_id)\n"
         "    if len(done) == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
         "face_folder.delete_face = delete_and_die\n"
-        f"face_files.crop_faces([{str(many.path)!r}], {str(many.cache)!r}, {str(many.faces)!r}, workers=1,\n"
-        f"                      exclude={str(listed)!r})\n"
+        f"stage.crop_faces([{str(many.path)!r}], {str(many.cache)!r}, {str(many.faces)!r},\n"
+        f"                 workers=1, exclude={str(listed)!r})\n"
     )
     env = os.environ | {"PYTHONPATH": str(Path(worker.__file__).parents[3])}
     assert subprocess.run([sys.executable, script], env=env).returncode == -signal.SIGKILL
     assert not (many.faces / "report.json").exists()
     many.crop(many.path, exclude=listed)
-    assert many.contents(many.faces) == many.contents_after("whole", exclude=listed)
+    assert many.contents(many.faces) == many.contents_after("complete", exclude=listed)
 
 
 def _children(pid: int) -> list[int]:

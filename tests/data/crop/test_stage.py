@@ -13,7 +13,7 @@ from PIL import Image
 from imagefec.data.crop import face_folder, worker
 from imagefec.data.crop.stage import read_faces
 from imagefec.data.fec_csv import FaceRef
-from imagefec.data.fetch.stage import fetch_photos
+from imagefec.data.fetch.stage import FetchConfig, fetch_photos
 from imagefec.errors import UserError
 from imagefec.faces.photos import read_photo
 from imagefec.maths.geometry import Box
@@ -22,7 +22,7 @@ NO_FACE = Box(0.6, 0.9, 0.65, 0.95)
 TINY = Box(0.4, 0.41, 0.2, 0.21)
 
 
-def test_faces_are_cut_as_rgb_from_the_grown_box(world):
+def test_faces_are_cropped_as_rgb_from_the_grown_box(world):
     colours = np.zeros((200, 200, 3), np.uint8)
     colours[50:150, 50:150] = (255, 0, 0)  # a red box in a black photo
     url = world.photo("red.png", colours)
@@ -93,18 +93,18 @@ def test_a_cached_file_that_is_no_photo_is_counted_and_not_fatal(world):
     }
 
 
-def test_faces_whose_photo_came_later_are_cut_then(world):
+def test_faces_whose_photo_arrives_later_are_cropped_then(world):
     late = world.root / "photos/late.png"
     triplet = world.astronaut_triplet(third=FaceRef(late.as_uri(), world.FACE))
     path = world.csv([triplet])
     assert world.crop(path).n_kept == 2
     Image.fromarray(skimage.data.astronaut()).save(late)
-    fetch_photos([path], world.cache, retry_failed=True)
+    fetch_photos([path], world.cache, FetchConfig(retry_failed=True))
     assert world.crop(path).n_kept == 3
     assert len((world.faces / "faces.csv").read_text().splitlines()) == 4
 
 
-def test_two_splits_share_a_folder_and_are_counted_apart(world):
+def test_two_splits_share_a_folder_and_are_counted_separately(world):
     train, test = (
         world.csv([world.astronaut_triplet()]),
         world.csv([world.astronaut_triplet()] * 2, world.TEST),
@@ -122,23 +122,25 @@ def test_the_folder_has_the_same_bytes_for_any_order_of_work_and_number_of_proce
     assert many.contents(many.root / "spawned") == many.contents(many.faces)
 
 
-def test_a_second_run_cuts_only_what_is_missing(many, monkeypatch):
+def test_a_second_run_crops_only_what_is_missing(many, monkeypatch):
     report = many.crop(many.path)
     before = many.contents(many.faces)
     next(many.faces.glob("??/*.png")).unlink()
     next(many.faces.glob("??/*.png")).write_bytes(b"")
-    cut = []
+    cropped = []
     crop_photo = worker.crop_photo
-    monkeypatch.setattr(worker, "crop_photo", lambda *job: cut.extend(job[1]) or crop_photo(*job))
+    monkeypatch.setattr(
+        worker, "crop_photo", lambda *job: cropped.extend(job[1]) or crop_photo(*job)
+    )
     assert many.crop(many.path) == report
-    assert len(cut) == 2 and many.contents(many.faces) == before
+    assert len(cropped) == 2 and many.contents(many.faces) == before
 
 
-def test_a_torn_last_line_is_cut_off(many):
+def test_an_incomplete_last_line_is_removed(many):
     many.crop(many.path)
     before = many.contents(many.faces)
-    book = many.faces / "faces.csv"
-    book.write_bytes(before["faces.csv"][:-30])
+    manifest = many.faces / "faces.csv"
+    manifest.write_bytes(before["faces.csv"][:-30])
     many.crop(many.path)
     assert many.contents(many.faces) == before
 
@@ -164,11 +166,14 @@ def test_a_worker_imports_nothing_heavy():
 
 def test_a_second_crop_at_once_is_refused(world):
     path = world.csv([world.astronaut_triplet()])
-    with face_folder.locked(world.faces), pytest.raises(UserError, match="another crop is at work"):
+    with (
+        face_folder.locked(world.faces),
+        pytest.raises(UserError, match=rf"another crop \(process {os.getpid()}\)"),
+    ):
         world.crop(path)
 
 
-def test_a_folder_that_cannot_be_written_is_the_users_to_mend(world):
+def test_a_folder_that_cannot_be_written_is_a_user_error(world):
     path = world.csv([world.astronaut_triplet()])
     (world.root / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write the faces.*--faces"):
@@ -176,11 +181,9 @@ def test_a_folder_that_cannot_be_written_is_the_users_to_mend(world):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_disk_that_fills_up_is_the_users_to_mend_and_then_the_crop_goes_on(
-    many, small_disk, workers
-):
+def test_a_full_disk_is_a_user_error_and_the_crop_resumes(many, small_disk, workers):
     small_disk.resize("256k")
-    with pytest.raises(UserError, match=r"No space left.*make room.*goes on"):
+    with pytest.raises(UserError, match=r"No space left.*free some space.*resumes"):
         many.crop(many.path, faces_dir=small_disk.path, workers=workers)
     assert not (small_disk.path / "report.json").exists()
     small_disk.resize("64m")
@@ -191,14 +194,14 @@ def test_a_disk_that_fills_up_is_the_users_to_mend_and_then_the_crop_goes_on(
 
 def test_bad_rows_are_refused_or_counted(world):
     path = world.csv([world.astronaut_triplet()])
-    with open(path, "a") as file:
+    with path.open("a") as file:
         file.write("no,row\n")
     with pytest.raises(UserError, match="line 2"):
         world.crop(path)
     assert world.crop(path, skip_bad_rows=True).triplets["train"]["rows_refused"] == 1
 
 
-def test_progress_is_told_of_every_face(many):
+def test_progress_gets_every_face(many):
     class Bar:
         total, n, counts = None, 0, None
 
@@ -208,7 +211,7 @@ def test_progress_is_told_of_every_face(many):
         def set_postfix(self, **counts):
             self.counts = counts
 
-    for _ in range(2):  # the second time all are done already
+    for _ in range(2):  # the second time all are done
         bar = Bar()
         many.crop(many.path, progress=bar)
         assert (bar.total, bar.n, bar.counts) == (60, 60, {"kept": 30, "dropped": 30})
@@ -220,13 +223,13 @@ def test_a_folder_without_faces_says_what_to_do(tmp_path):
 
 
 @pytest.mark.parametrize(("line", "found"), [("a,b,c", "line 2"), ("\xe9", "UTF-8")])
-def test_a_damaged_book_names_the_line(tmp_path, line, found):
+def test_a_damaged_manifest_names_the_line(tmp_path, line, found):
     (tmp_path / "faces.csv").write_bytes(f"{face_folder.HEADER}\n{line}\n".encode("latin-1"))
     with pytest.raises(UserError, match=found):
         read_faces(tmp_path)
 
 
-def test_a_book_without_settings_is_refused(world):
+def test_a_manifest_without_settings_is_refused(world):
     path = world.csv([world.astronaut_triplet()])
     world.crop(path)
     (world.faces / "settings.json").unlink()
@@ -234,7 +237,7 @@ def test_a_book_without_settings_is_refused(world):
         world.crop(path)
 
 
-def test_a_crop_by_nobody_or_of_nothing_is_a_callers_bug(world):
+def test_a_crop_without_workers_or_csv_files_is_the_callers_error(world):
     path = world.csv([world.astronaut_triplet()])
     for paths, workers in (((path,), 0), ((), 1)):
         with pytest.raises(ValueError, match="at least one csv file and workers"):

@@ -1,4 +1,4 @@
-"""Fetching while the machine itself fails: killed at any instant, a disk that fills up, two at once, hosts that give nothing."""
+"""Fetching while the machine fails: killed at any instant, a full disk, two fetches at once."""
 
 import contextlib
 import json
@@ -9,20 +9,22 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import imagefec
 from imagefec.data.fetch import scheduler
+from imagefec.data.fetch.cache import Cache
 from imagefec.data.fetch.download import Attempt
 from imagefec.data.fetch.ledger import Ledger, host_of
-from imagefec.data.fetch.rate_limit import Answer
-from imagefec.data.fetch.scheduler import FetchRun, Pace
-from imagefec.data.fetch.stage import Cache, fetch_photos
+from imagefec.data.fetch.rate_limit import HostResponse
+from imagefec.data.fetch.scheduler import FetchRun
+from imagefec.data.fetch.stage import FetchConfig, fetch_photos
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(imagefec.__file__).parents[1])}
-QUICK = {"workers": 2, "timeout_s": 1.0, "attempts": 2, "backoff_s": 0.01}
+QUICK = FetchConfig(workers=2, timeout_s=1.0, attempts=2, backoff_s=0.01)
 TRACES = "SELECT url, status, reason, n_bytes, sha256, final_url FROM photos ORDER BY url"
 
 
@@ -32,7 +34,7 @@ def cache_dir(tmp_path):
 
 
 def contents(cache_dir):
-    """All that a cache holds but times and numbers of attempts."""
+    """Contents of a cache without times and numbers of attempts."""
     with contextlib.closing(sqlite3.connect(cache_dir / "ledger.sqlite3")) as db:
         rows = db.execute(TRACES).fetchall()
     stats = json.loads((cache_dir / "stats.json").read_text())
@@ -51,18 +53,19 @@ def contents(cache_dir):
     )
 
 
-# Python tells an audit hook of every file opened, renamed and deleted, of every connection and
-# more: a kill at the n-th.
+# Python calls an audit hook for every file opened, renamed and deleted, every connection and more.
+# The process is killed at the n-th call.
 KILLED = """
 import os, signal, sys
-from imagefec.data.fetch.stage import fetch_photos
+from imagefec.data.fetch.stage import FetchConfig, fetch_photos
 left = [int(sys.argv[1])]
 def count(event, _):
     left[0] -= 1
     if left[0] == 0:
         os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(count)
-fetch_photos([sys.argv[2]], sys.argv[3], workers=2, timeout_s=1.0, attempts=2, backoff_s=0.01)
+config = FetchConfig(workers=2, timeout_s=1.0, attempts=2, backoff_s=0.01)
+fetch_photos([sys.argv[2]], sys.argv[3], config)
 print(10**9 - left[0])
 """
 
@@ -72,7 +75,10 @@ def test_a_fetch_killed_at_any_instant_ends_with_the_same_bytes(
 ):
     csv = csv_of_urls(
         [photo_server.url(f"ok/{n}") for n in range(10)]
-        + [photo_server.url(way) for way in ("status/404/x", "html/x", "mends/x", "unavailable/x")]
+        + [
+            photo_server.url(way)
+            for way in ("status/404/x", "html/x", "recovers/x", "unavailable/x")
+        ]
     )
 
     def start(n, cache_dir):
@@ -82,21 +88,21 @@ def test_a_fetch_killed_at_any_instant_ends_with_the_same_bytes(
             stdout=subprocess.PIPE,
         )
 
-    whole = start(10**9, tmp_path / "whole")
-    n_events = int(whole.communicate()[0])
-    assert whole.returncode == 0 and n_events > 100
+    complete = start(10**9, tmp_path / "complete")
+    n_events = int(complete.communicate()[0])
+    assert complete.returncode == 0 and n_events > 100
     instants = [1, 2, *(n_events * k // 12 for k in range(1, 12))]
     for n, child in [(n, start(n, tmp_path / str(n))) for n in instants]:
         assert child.wait() == -signal.SIGKILL, n
         child.stdout.close()
-        fetch_photos([csv], tmp_path / str(n), **QUICK)
-        assert contents(tmp_path / str(n)) == contents(tmp_path / "whole"), (
+        fetch_photos([csv], tmp_path / str(n), QUICK)
+        assert contents(tmp_path / str(n)) == contents(tmp_path / "complete"), (
             f"killed at event {n} of {n_events}"
         )
         assert not list((tmp_path / str(n) / "parts").iterdir())
 
 
-def test_a_disk_that_fills_up_is_told_and_with_room_made_the_fetch_goes_on(
+def test_a_full_disk_is_an_error_and_the_fetch_resumes_when_it_has_space(
     photo_server, csv_of_urls, tmp_path, small_disk
 ):
     csv = csv_of_urls(photo_server.url(f"ok/{n}") for n in range(900))
@@ -108,19 +114,20 @@ def test_a_disk_that_fills_up_is_told_and_with_room_made_the_fetch_goes_on(
     )
     assert 0 < len(photo_server.hits) < 900
     small_disk.resize("64m")
-    report = fetch_photos([csv], small_disk.path, **QUICK)
+    report = fetch_photos([csv], small_disk.path, QUICK)
     assert report.n_ok == 900 and report.n_fetched < 900
-    fetch_photos([csv], tmp_path / "whole", **QUICK)
-    assert contents(small_disk.path) == contents(tmp_path / "whole")
+    fetch_photos([csv], tmp_path / "complete", QUICK)
+    assert contents(small_disk.path) == contents(tmp_path / "complete")
 
 
-def test_a_ledger_that_may_not_grow_is_told_and_nothing_is_lost(
+def test_a_ledger_that_may_not_grow_is_an_error_and_nothing_is_lost(
     photo_server, csv_of_urls, cache_dir
 ):
     csv = csv_of_urls(photo_server.url(f"ok/{n}") for n in range(200))
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
-        f"from imagefec import cli; raise SystemExit(cli.main(['fetch', {str(csv)!r}, '--cache={cache_dir}']))"
+        "from imagefec import cli\n"
+        f"raise SystemExit(cli.main(['fetch', {str(csv)!r}, '--cache={cache_dir}']))"
     )
     full = subprocess.run(
         [sys.executable, "-c", program],
@@ -131,7 +138,7 @@ def test_a_ledger_that_may_not_grow_is_told_and_nothing_is_lost(
     )
     assert full.returncode == 2 and "Traceback" not in full.stderr
     assert re.search(r"cannot be written .*same command", full.stderr)
-    report = fetch_photos([csv], cache_dir, **QUICK)
+    report = fetch_photos([csv], cache_dir, QUICK)
     assert report.n_ok == 200
     with Cache(cache_dir) as cache:
         assert cache.photo_path(photo_server.url("ok/199"))
@@ -152,7 +159,7 @@ def test_a_second_process_on_the_same_cache_says_so_and_exits_with_2(
         )
         assert (second.returncode, second.stdout) == (2, "")
         assert (
-            f"another fetch (process {first.pid}) is at work" in second.stderr
+            f"another fetch (process {first.pid}) is using this cache" in second.stderr
             and "Traceback" not in second.stderr
         )
         photo_server.gate.set()
@@ -160,30 +167,28 @@ def test_a_second_process_on_the_same_cache_says_so_and_exits_with_2(
         assert first.returncode == 0 and out.decode().splitlines()[-1] == str(cache_dir)
 
 
-def test_a_url_refused_for_ever_by_a_host_that_serves_others_ends_as_failed(
+def test_a_url_always_refused_by_a_host_that_serves_others_ends_as_failed(
     photo_server, csv_of_urls, cache_dir, monkeypatch
 ):
-    monkeypatch.setattr(scheduler, "MOST_REFUSALS", 2)
+    monkeypatch.setattr(scheduler, "MAX_REFUSALS", 2)
     csv = csv_of_urls(
         [photo_server.url("never/x")] + [photo_server.url(f"ok/{n}") for n in range(12)]
     )
-    report = fetch_photos([csv], cache_dir, **QUICK | {"attempts": 1})
+    report = fetch_photos([csv], cache_dir, replace(QUICK, attempts=1))
     assert (report.n_ok, report.n_failed, report.reasons) == (12, 1, {"rate limited": 1})
     (facts,) = report.hosts.values()
     assert not facts["given_up"]
     assert 2 <= photo_server.hits["/never/x"] <= 4
 
 
-def test_a_placeholder_of_an_earlier_fetch_is_known_when_it_comes_again(
-    photo_server, csv_of_urls, cache_dir
-):
-    fetch_photos([csv_of_urls(photo_server.url(f"same/{n}") for n in range(8))], cache_dir, **QUICK)
+def test_a_placeholder_of_an_earlier_fetch_is_recognised(photo_server, csv_of_urls, cache_dir):
+    fetch_photos([csv_of_urls(photo_server.url(f"same/{n}") for n in range(8))], cache_dir, QUICK)
     csv = csv_of_urls([photo_server.url("same/new"), photo_server.url("ok/new")])
-    report = fetch_photos([csv], cache_dir, **QUICK)
+    report = fetch_photos([csv], cache_dir, QUICK)
     assert (report.n_ok, report.reasons) == (1, {"placeholder picture": 1})
 
 
-def test_the_progress_tells_how_long_a_host_is_waited_for_while_nothing_else_comes(
+def test_progress_shows_how_long_a_host_is_waited_for_while_nothing_else_arrives(
     photo_server, csv_of_urls, cache_dir
 ):
     shown = []
@@ -197,7 +202,7 @@ def test_the_progress_tells_how_long_a_host_is_waited_for_while_nothing_else_com
         def set_postfix(self, **counts):
             shown.append(counts)
 
-    fetch_photos([csv_of_urls([photo_server.url("later/x")])], cache_dir, progress=Bar(), **QUICK)
+    fetch_photos([csv_of_urls([photo_server.url("later/x")])], cache_dir, QUICK, progress=Bar())
     waits = [counts["waiting"] for counts in shown if "waiting" in counts]
     assert waits and all(re.fullmatch(r"[01] s for 127\.0\.0\.1:\d+", wait) for wait in waits)
     assert shown[-1] == {"ok": 1, "gone": 0, "failed": 0}
@@ -205,13 +210,13 @@ def test_the_progress_tells_how_long_a_host_is_waited_for_while_nothing_else_com
 
 def test_a_host_given_up_is_ended_page_by_page(cache_dir):
     cache_dir.mkdir()
-    urls = [f"http://a/{n}" for n in range(10 * scheduler.PAGE)]
+    urls = [f"http://a/{n}" for n in range(10 * scheduler.PAGE_SIZE)]
 
     def refuse(url):
-        return Attempt(Answer.THROTTLED, reason="http 429", retry_after_s=86_400.0)
+        return Attempt(HostResponse.THROTTLED, reason="http 429", retry_after_s=86_400.0)
 
     with contextlib.closing(Ledger(cache_dir)) as ledger:
-        ledger.ask((url, host_of(url), "", "") for url in urls)
-        pages = list(FetchRun(ledger, refuse, Pace(2, 2, 0.01, None, 60.0)).outcomes())
+        ledger.add_pending((url, host_of(url), "", "") for url in urls)
+        pages = list(FetchRun(ledger, refuse, replace(QUICK, give_up_s=60.0)).outcomes())
     assert sorted(outcome.url for page in pages for outcome in page) == sorted(urls)
-    assert max(map(len, pages)) <= 2 * scheduler.PAGE
+    assert max(map(len, pages)) <= 2 * scheduler.PAGE_SIZE

@@ -1,21 +1,23 @@
-"""Fetching from hosts that limit, refuse and fall silent: nothing is lost, and no host holds up another."""
+"""Fetching from hosts that limit, refuse or do not answer: no photo is lost."""
 
 import hashlib
 import json
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from imagefec.data.fetch import local_import, rate_limit
+from imagefec.data.fetch.cache import Cache
 from imagefec.data.fetch.download import refuses_ai
-from imagefec.data.fetch.stage import Cache, fetch_photos
+from imagefec.data.fetch.stage import FetchConfig, fetch_photos
 from imagefec.errors import UserError
 
-QUICK = {"timeout_s": 0.5, "attempts": 2, "backoff_s": 0.01}
+QUICK = FetchConfig(timeout_s=0.5, attempts=2, backoff_s=0.01)
 TEST_CSV = "faceexp-comparison-data-test-public.csv"
 
 
@@ -26,101 +28,98 @@ def cache_dir(tmp_path):
 
 def test_a_rate_limit_loses_no_photo_and_costs_no_attempt(photo_server, csv_of_urls, cache_dir):
     csv = csv_of_urls(photo_server.url(f"bucket/{n}") for n in range(150))  # 50 at once, 50/s
-    report = fetch_photos([csv], cache_dir, **QUICK | {"attempts": 1})
+    report = fetch_photos([csv], cache_dir, replace(QUICK, attempts=1))
     assert (report.n_ok, report.n_failed, report.n_gone) == (150, 0, 0)
     (facts,) = report.hosts.values()
     assert facts["n_throttled"] == sum(photo_server.hits.values()) - 150 > 0
     assert not facts["given_up"]
 
 
-def test_a_host_that_refuses_for_ever_is_given_up_and_asked_again_by_the_next_run(
+def test_a_host_that_always_refuses_is_given_up_and_asked_again_by_the_next_run(
     photo_server, csv_of_urls, cache_dir
 ):
     csv = csv_of_urls([photo_server.url(f"tomorrow/{n}") for n in range(30)])
-    start = time.monotonic()
-    report = fetch_photos([csv], cache_dir, **QUICK)
-    assert time.monotonic() - start < 10
+    report = fetch_photos([csv], cache_dir, QUICK)
     assert report.reasons == {"rate limited": 30} and report.n_failed == 30
-    assert sum(photo_server.hits.values()) <= rate_limit.FIRST_WINDOW
+    assert sum(photo_server.hits.values()) <= rate_limit.INITIAL_CONCURRENCY
     (facts,) = report.hosts.values()
     assert facts["given_up"]
-    fetch_photos([csv], cache_dir, **QUICK)
-    assert sum(photo_server.hits.values()) > rate_limit.FIRST_WINDOW
+    fetch_photos([csv], cache_dir, QUICK)
+    assert sum(photo_server.hits.values()) > rate_limit.INITIAL_CONCURRENCY
 
 
-def test_a_host_that_is_waited_for_does_not_hold_up_another(
+def test_a_host_in_back_off_does_not_delay_another(
     photo_server, other_server, csv_of_urls, cache_dir
 ):
-    slow = [photo_server.url(f"later/{n}") for n in range(40)]  # each refused once, for a second
-    csv = csv_of_urls(slow + [other_server.url(f"ok/{n}") for n in range(200)])
-    done_at = {}
+    # The first host refuses until the second has been asked for all its photos. If it delayed the
+    # second, it would be given up.
+    refused = [photo_server.url(f"until_gate/{n}") for n in range(6)]
+    csv = csv_of_urls(refused + [other_server.url(f"ok/{n}") for n in range(200)])
 
-    def watch():
+    def open_gate():
         while len(other_server.hits) < 200:
             time.sleep(0.01)
-        done_at["others"] = time.monotonic()
+        photo_server.gate.set()
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    start = time.monotonic()
-    report = fetch_photos([csv], cache_dir, give_up_s=4.0, workers=4, **QUICK)
-    watcher.join(timeout=5)
-    assert done_at["others"] - start < 0.8 * (time.monotonic() - start)
-    assert report.hosts[f"127.0.0.1:{other_server.server_port}"]["ok"] == 200
+    threading.Thread(target=open_gate, daemon=True).start()
+    report = fetch_photos([csv], cache_dir, replace(QUICK, workers=4, give_up_s=8.0))
+    assert report.n_ok == 206
+    assert report.hosts[f"127.0.0.1:{photo_server.server_port}"]["n_throttled"] > 0
 
 
-def test_a_host_that_never_answers_is_left_alone_and_then_given_up(
+def test_a_host_that_never_answers_gets_cool_downs_and_is_then_given_up(
     photo_server, csv_of_urls, cache_dir, monkeypatch
 ):
-    monkeypatch.setattr(rate_limit, "FIRST_REST_S", 0.2)
+    monkeypatch.setattr(rate_limit, "FIRST_COOLDOWN_S", 0.2)
     csv = csv_of_urls(photo_server.url(f"reset/{n}") for n in range(60))
-    report = fetch_photos([csv], cache_dir, give_up_s=1.5, workers=4, **QUICK | {"attempts": 9})
+    report = fetch_photos([csv], cache_dir, replace(QUICK, give_up_s=1.5, workers=4, attempts=9))
     assert report.n_failed == 60
     assert set(report.reasons) <= {"host does not answer", "connection broken"}
     assert report.reasons["host does not answer"] > 40
     assert sum(photo_server.hits.values()) < 60
 
 
-def test_urls_that_fail_for_good_do_not_make_their_host_seem_down(
-    photo_server, csv_of_urls, cache_dir
+def test_urls_that_always_fail_do_not_make_their_host_seem_down(
+    photo_server, csv_of_urls, cache_dir, monkeypatch
 ):
+    # An open circuit breaker would give up the host at once.
+    monkeypatch.setattr(rate_limit, "FIRST_COOLDOWN_S", rate_limit.MAX_COOLDOWN_S)
     csv = csv_of_urls(
         photo_server.url(f"status/500/{n}" if n % 8 == 3 else f"ok/{n}") for n in range(400)
     )
-    start = time.monotonic()
-    report = fetch_photos([csv], cache_dir, **QUICK | {"attempts": 4})
+    report = fetch_photos([csv], cache_dir, replace(QUICK, attempts=4, give_up_s=100.0))
     assert (report.n_ok, report.reasons) == (350, {"http 500": 50})
-    assert time.monotonic() - start < 2 * rate_limit.FIRST_REST_S
 
 
-def test_the_users_ceiling_is_kept(photo_server, csv_of_urls, cache_dir):
+def test_the_users_rate_limit_holds(photo_server, csv_of_urls, cache_dir):
     csv = csv_of_urls(photo_server.url(f"ok/{n}") for n in range(30))
-    start = time.monotonic()
-    assert fetch_photos([csv], cache_dir, max_rate_per_host=20.0, **QUICK).n_ok == 30
-    assert time.monotonic() - start > 29 / 20 - 0.1
+    assert fetch_photos([csv], cache_dir, replace(QUICK, max_rate_per_host=20.0)).n_ok == 30
+    times = sorted(time for of_path in photo_server.times.values() for time in of_path)
+    # A lower bound only: a busy machine cannot break it.
+    assert times[-1] - times[0] > 28 / 20 - 0.1
 
 
-def test_one_picture_for_many_urls_is_a_placeholder_unless_believed(
+def test_one_picture_for_many_urls_is_a_placeholder_unless_the_check_is_off(
     photo_server, csv_of_urls, cache_dir, tmp_path
 ):
     csv = csv_of_urls(
         [photo_server.url(f"same/{n}") for n in range(8)]
         + [photo_server.url(f"ok/{n}") for n in range(4)]
     )
-    report = fetch_photos([csv], cache_dir, **QUICK)
+    report = fetch_photos([csv], cache_dir, QUICK)
     assert (report.n_ok, report.n_gone, report.reasons) == (4, 8, {"placeholder picture": 8})
     with Cache(cache_dir) as cache:
         assert cache.photo_path(photo_server.url("same/3")) is None
-    assert fetch_photos([csv], tmp_path / "believed", placeholder_urls=0, **QUICK).n_ok == 12
+    assert (
+        fetch_photos([csv], tmp_path / "unchecked", replace(QUICK, placeholder_urls=0)).n_ok == 12
+    )
 
 
 def test_noai_is_respected_unless_switched_off(photo_server, csv_of_urls, cache_dir, tmp_path):
     csv = csv_of_urls([photo_server.url("no_ai/")])
-    assert fetch_photos([csv], cache_dir, **QUICK).reasons == {"refused by x-robots-tag": 1}
-    assert (
-        fetch_photos([csv], cache_dir, retry_failed=True, ignore_x_robots_tag=True, **QUICK).n_ok
-        == 1
-    )
+    assert fetch_photos([csv], cache_dir, QUICK).reasons == {"refused by x-robots-tag": 1}
+    config = replace(QUICK, retry_failed=True, ignore_x_robots_tag=True)
+    assert fetch_photos([csv], cache_dir, config).n_ok == 1
 
 
 @pytest.mark.parametrize(
@@ -140,18 +139,16 @@ def test_noai_is_respected_unless_switched_off(photo_server, csv_of_urls, cache_
         (["noaiplease"], False),
     ],
 )
-def test_x_robots_tags_are_read_by_whom_they_are_for(headers, refused):
+def test_x_robots_tags_apply_to_the_robot_they_address(headers, refused):
     assert refuses_ai(headers) is refused
 
 
-def test_the_yield_counts_triplets_whose_three_photos_are_there(
-    photo_server, csv_of_urls, cache_dir
-):
+def test_the_report_counts_triplets_with_all_three_photos(photo_server, csv_of_urls, cache_dir):
     train = csv_of_urls(
         [photo_server.url(f"ok/{n}") for n in range(5)] + [photo_server.url("status/404/x")]
     )
     test = csv_of_urls([photo_server.url(f"ok/{n}") for n in (1, 2, 2)], TEST_CSV)
-    report = fetch_photos([train, test], cache_dir, **QUICK)
+    report = fetch_photos([train, test], cache_dir, QUICK)
     none = {"n_triplets": 0, "whole": 0}
     assert report.triplets == {
         "train": {
@@ -176,7 +173,7 @@ def test_the_yield_counts_triplets_whose_three_photos_are_there(
     assert json.loads((cache_dir / "stats.json").read_text()) == report.as_json()
 
 
-def test_photos_had_already_are_taken_by_name_and_not_asked_for(
+def test_photos_that_the_user_has_are_imported_by_name_and_not_requested(
     photo_server, csv_of_urls, cache_dir, tmp_path, photo_bytes
 ):
     plain, hashed, quoted, absent, broken = (
@@ -192,7 +189,7 @@ def test_photos_had_already_are_taken_by_name_and_not_asked_for(
     (mine / "broken.jpg").write_bytes(b"<html>")
     (mine / "image.jpg").write_bytes(photo_bytes("i"))
     csv = csv_of_urls([plain, hashed, quoted, absent, broken, *twice])
-    report = fetch_photos([csv], cache_dir, from_dir=mine, **QUICK)
+    report = fetch_photos([csv], cache_dir, QUICK, from_dir=mine)
     assert (report.n_ok, report.n_imported, report.n_ambiguous, report.n_fetched) == (7, 3, 2, 4)
     assert set(photo_server.hits) == {
         "/ok/absent.jpg",
@@ -214,18 +211,18 @@ def test_two_files_of_one_name_are_not_guessed_between(
     report = fetch_photos(
         [csv_of_urls([photo_server.url("ok/x.jpg")])],
         cache_dir,
+        QUICK,
         from_dir=tmp_path / "mine",
-        **QUICK,
     )
     assert (report.n_imported, report.n_ambiguous, report.n_fetched) == (0, 1, 1)
 
 
-def test_in_a_mirror_of_the_host_the_folders_tell_files_of_one_name_apart(
+def test_in_a_mirror_of_the_host_folders_distinguish_files_of_one_name(
     photo_server, csv_of_urls, cache_dir, tmp_path, photo_bytes, monkeypatch
 ):
     monkeypatch.setattr(
-        local_import, "_PAGE", 1
-    )  # what one page takes must not make a name of the next seem unique
+        local_import, "_PAGE_SIZE", 1
+    )  # an import on one page must not make a name on the next seem unique
     for name in ("mine/train/x.jpg", "mine/test/x.jpg", "mine/other/train/y.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(photo_bytes(name))
@@ -233,26 +230,26 @@ def test_in_a_mirror_of_the_host_the_folders_tell_files_of_one_name_apart(
         photo_server.url(f"ok/{name}")
         for name in ("train/x.jpg", "test/x.jpg", "train/y.jpg", "test/y.jpg")
     ]
-    report = fetch_photos([csv_of_urls(urls)], cache_dir, from_dir=tmp_path / "mine", **QUICK)
-    # y.jpg is one file and two urls, of which one has its folder; for the other it is not guessed.
+    report = fetch_photos([csv_of_urls(urls)], cache_dir, QUICK, from_dir=tmp_path / "mine")
+    # y.jpg is one file and two URLs: it is imported for the one with its folder, not for the other.
     assert (report.n_imported, report.n_ambiguous, report.n_fetched) == (3, 1, 1)
     with Cache(cache_dir) as cache:
         assert cache.photo_path(urls[1]).read_bytes() == photo_bytes("mine/test/x.jpg")
         assert cache.photo_path(urls[3]).read_bytes() == photo_bytes("test/y.jpg")
 
 
-def test_a_name_that_fitted_several_urls_is_not_taken_later_for_the_one_that_is_left(
+def test_a_name_of_several_urls_is_not_used_later_for_the_last_of_them(
     photo_server, csv_of_urls, cache_dir, tmp_path, photo_bytes
 ):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "x.jpg").write_bytes(photo_bytes("x"))
     csv = csv_of_urls([photo_server.url("ok/1/x.jpg"), photo_server.url("status/500/x.jpg")])
     for _ in range(2):
-        report = fetch_photos([csv], cache_dir, from_dir=tmp_path / "mine", **QUICK)
+        report = fetch_photos([csv], cache_dir, QUICK, from_dir=tmp_path / "mine")
         assert (report.n_ok, report.n_failed, report.n_imported) == (1, 1, 0)
 
 
-def test_a_folder_with_names_that_are_no_text_and_links_in_a_ring_is_searched_all_the_same(
+def test_a_folder_with_names_that_are_not_text_and_circular_links_is_searched(
     photo_server, csv_of_urls, cache_dir, tmp_path, photo_bytes
 ):
     mine = tmp_path / "mine"
@@ -262,12 +259,12 @@ def test_a_folder_with_names_that_are_no_text_and_links_in_a_ring_is_searched_al
     (mine / os.fsdecode(b"caf\xe9") / os.fsdecode(b"\xff.jpg")).write_bytes(photo_bytes("y"))
     (mine / "ring").symlink_to(mine)
     report = fetch_photos(
-        [csv_of_urls([photo_server.url("ok/x.jpg")])], cache_dir, from_dir=mine, **QUICK
+        [csv_of_urls([photo_server.url("ok/x.jpg")])], cache_dir, QUICK, from_dir=mine
     )
     assert (report.n_imported, report.n_ambiguous) == (1, 0)
 
 
-def test_a_folder_that_is_not_there_is_told_before_anything_is_asked(
+def test_a_missing_folder_is_an_error_before_any_request(
     photo_server, csv_of_urls, cache_dir, tmp_path
 ):
     with pytest.raises(UserError, match=r"--from_dir=.*no such folder"):
@@ -288,7 +285,7 @@ def test_csv_files_that_change_between_runs_cost_only_what_is_new(
     assert set(photo_server.hits.values()) == {1}
 
 
-def test_progress_tells_which_host_is_waited_for(photo_server, csv_of_urls, cache_dir):
+def test_progress_ends_without_waiting_hosts(photo_server, csv_of_urls, cache_dir):
     shown = []
 
     class Bar:
@@ -304,6 +301,6 @@ def test_progress_tells_which_host_is_waited_for(photo_server, csv_of_urls, cach
         [photo_server.url(f"later/{n}") for n in range(3)]
         + [photo_server.url(f"ok/{n}") for n in range(12)]
     )
-    fetch_photos([csv], cache_dir, progress=Bar(), **QUICK)
+    fetch_photos([csv], cache_dir, QUICK, progress=Bar())
     assert "waiting" not in shown[-1]
     assert shown[-1]["ok"] == 15

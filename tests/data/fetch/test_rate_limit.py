@@ -1,33 +1,38 @@
-"""The pace of a host, on a clock of the test's own, against a simulated token bucket and hosts that fall silent."""
+"""The limits of one host, on a simulated clock, with a simulated token bucket and silent hosts."""
 
 import heapq
 import math
 
 import pytest
 
-from imagefec.data.fetch.rate_limit import FAILURES_TO_OPEN, FIRST_WINDOW, Answer, HostGate
+from imagefec.data.fetch.rate_limit import (
+    FAILURES_TO_OPEN,
+    INITIAL_CONCURRENCY,
+    HostLimiter,
+    HostResponse,
+)
 
 
-def gate(**settings):
-    return HostGate(0.0, **{"most_at_a_time": 16, "jitter": lambda: 1.0} | settings)
+def make_limiter(**settings):
+    return HostLimiter(0.0, **{"max_concurrency": 16, "jitter": lambda: 1.0} | settings)
 
 
-def simulate(gate, seconds, limit, capacity, latency_s=0.01, retry_after_s=1.0):
-    """Asks a token bucket as fast as the gate lets it; returns (times served, number refused)."""
-    now, tokens, filled_at, under_way, served, refused = 0.0, float(capacity), 0.0, [], [], 0
+def simulate(limiter, seconds, limit, capacity, latency_s=0.01, retry_after_s=1.0):
+    """Asks a token bucket as fast as the limiter allows; returns (times served, number refused)."""
+    now, tokens, filled_at, in_flight, served, refused = 0.0, float(capacity), 0.0, [], [], 0
     while now < seconds:
-        at = gate.ready_at(now)
+        at = limiter.ready_at()
         if at <= now:
-            gate.start(now)
+            limiter.start(now)
             tokens, filled_at = min(capacity, tokens + (now - filled_at) * limit), now
-            heapq.heappush(under_way, (now + latency_s, tokens >= 1))
+            heapq.heappush(in_flight, (now + latency_s, tokens >= 1))
             tokens -= tokens >= 1
             continue
-        ends = under_way[0][0] if under_way else math.inf
+        ends = in_flight[0][0] if in_flight else math.inf
         if ends <= at:
-            now, is_served = heapq.heappop(under_way)
-            gate.end(
-                Answer.SERVED if is_served else Answer.THROTTLED,
+            now, is_served = heapq.heappop(in_flight)
+            limiter.finish(
+                HostResponse.SERVED if is_served else HostResponse.THROTTLED,
                 now,
                 0 if is_served else retry_after_s,
             )
@@ -39,108 +44,114 @@ def simulate(gate, seconds, limit, capacity, latency_s=0.01, retry_after_s=1.0):
 
 
 @pytest.mark.parametrize(("limit", "capacity"), [(100, 100), (100, 10), (20, 20)])
-def test_the_rate_settles_close_under_a_token_buckets_limit(limit, capacity):
-    served, refused = simulate(gate(), 200, limit, capacity)
+def test_the_rate_settles_just_below_a_token_buckets_limit(limit, capacity):
+    served, refused = simulate(make_limiter(), 200, limit, capacity)
     later = [time for time in served if time > 30]
     assert len(later) / 170 > 0.9 * limit
     assert refused < 0.01 * len(served) + 200
 
 
-def test_a_host_that_refuses_is_left_alone_for_as_long_as_it_says():
-    host = gate()
+def test_the_back_off_is_as_long_as_the_host_requests():
+    host = make_limiter()
     host.start(0.0)
-    host.end(Answer.THROTTLED, 1.0, retry_after_s=30.0)
-    assert host.ready_at(1.0) == 31.0
-    assert host.waits_until(1.0) == 31.0
-    assert host.waits_until(31.5) is None
+    host.finish(HostResponse.THROTTLED, 1.0, retry_after_s=30.0)
+    assert host.ready_at() == 31.0
+    assert host.cooldown_until(1.0) == 31.0
+    assert host.cooldown_until(31.5) is None
 
 
-def test_refusals_of_requests_under_way_count_once():
-    host = gate()
+def test_refusals_of_requests_in_flight_count_once():
+    host = make_limiter()
     for _ in range(4):
         host.start(0.0)
     for _ in range(3):
-        host.end(Answer.SERVED, 1.0)
+        host.finish(HostResponse.SERVED, 1.0)
     for _ in range(2):
         host.start(1.0)
     for _ in range(3):
-        host.end(Answer.THROTTLED, 1.5, retry_after_s=1.0)
+        host.finish(HostResponse.THROTTLED, 1.5, retry_after_s=1.0)
     assert host.rate(1.5) == pytest.approx(3 / 1.5 / 2)  # halved once
     assert host.n_throttled == 3
 
 
-def test_requests_at_a_time_grow_with_service_and_halve_with_failures():
-    host = gate()
+def test_concurrency_grows_with_served_requests_and_halves_with_failures():
+    host = make_limiter()
 
-    def at_a_time():
+    def concurrency():
         n = 0
-        while host.ready_at(0.0) <= 0.0:
+        while host.ready_at() <= 0.0:
             host.start(0.0)
             n += 1
         for _ in range(n):
-            host.end(Answer.SERVED, 0.0)
+            host.finish(HostResponse.SERVED, 0.0)
         return n
 
-    assert [at_a_time() for _ in range(3)] == [FIRST_WINDOW, FIRST_WINDOW, FIRST_WINDOW + 1]
+    assert [concurrency() for _ in range(3)] == [
+        INITIAL_CONCURRENCY,
+        INITIAL_CONCURRENCY,
+        INITIAL_CONCURRENCY + 1,
+    ]
     for _ in range(40):
-        most = at_a_time()
+        most = concurrency()
     assert most == 16
     host.start(0.0)
-    host.end(Answer.BROKEN, 0.0)
-    assert at_a_time() == 8
+    host.finish(HostResponse.UNREACHABLE, 0.0)
+    assert concurrency() == 8
 
 
-def test_a_silent_host_rests_longer_and_longer_is_tried_by_one_request_and_recovers():
-    host, now, rests = gate(), 0.0, []
+def test_cool_downs_double_one_request_probes_the_host_and_it_recovers():
+    host, now, cooldowns = make_limiter(), 0.0, []
     for failure in range(FAILURES_TO_OPEN + 3):
-        now = max(now, host.ready_at(now))
+        now = max(now, host.ready_at())
         host.start(now)
         if failure >= FAILURES_TO_OPEN:
-            assert host.ready_at(now) == math.inf  # one at a time
-        host.end(Answer.BROKEN, now)
+            assert host.ready_at() == math.inf  # one at a time
+        host.finish(HostResponse.UNREACHABLE, now)
         if failure >= FAILURES_TO_OPEN - 1:
-            rests.append(host.ready_at(now) - now)
-    assert rests == [5.0, 10.0, 20.0, 40.0]
-    now = host.ready_at(now)
+            cooldowns.append(host.ready_at() - now)
+    assert cooldowns == [5.0, 10.0, 20.0, 40.0]
+    now = host.ready_at()
     host.start(now)
-    host.end(Answer.SERVED, now)
-    assert host.ready_at(now) <= now
+    host.finish(HostResponse.SERVED, now)
+    assert host.ready_at() <= now
 
 
-def test_a_url_that_fails_again_neither_opens_the_breaker_nor_closes_it():
-    host = gate()
-    for answer in [Answer.FAULTY] * (FAILURES_TO_OPEN - 1) + [Answer.UNCLEAR] * 50:
+def test_a_url_that_fails_again_neither_opens_nor_closes_the_circuit_breaker():
+    host = make_limiter()
+    for answer in [HostResponse.SERVER_ERROR] * (FAILURES_TO_OPEN - 1) + [
+        HostResponse.REPEATED_ERROR
+    ] * 50:
         host.start(0.0)
-        host.end(answer, 0.0)
-        assert host.ready_at(0.0) == 0.0
+        host.finish(answer, 0.0)
+        assert host.ready_at() == 0.0
     host.start(0.0)
-    host.end(Answer.FAULTY, 0.0)
-    assert host.ready_at(0.0) == 5.0
+    host.finish(HostResponse.SERVER_ERROR, 0.0)
+    assert host.ready_at() == 5.0
 
 
-def test_a_host_that_serves_nothing_for_long_is_given_up_and_one_that_serves_is_not():
-    host = gate(give_up_s=100.0)
+def test_a_host_that_serves_nothing_for_long_is_given_up_until_it_serves():
+    host = make_limiter(give_up_s=100.0)
     host.start(0.0)
-    host.end(Answer.THROTTLED, 0.0, retry_after_s=60.0)
+    host.finish(HostResponse.THROTTLED, 0.0, retry_after_s=60.0)
     assert not host.is_given_up(99.0)
     assert host.is_given_up(100.0)
     host.start(100.0)
-    host.end(Answer.SERVED, 100.0)
+    host.finish(HostResponse.SERVED, 100.0)
     assert not host.is_given_up(1000.0)
 
 
-def test_a_host_that_asks_for_more_patience_than_there_is_is_given_up_at_once():
-    host = gate(give_up_s=100.0)
+def test_a_host_that_requests_a_longer_wait_than_allowed_is_given_up_at_once():
+    host = make_limiter(give_up_s=100.0)
     host.start(0.0)
-    host.end(Answer.THROTTLED, 0.0, retry_after_s=86_400.0)
+    host.finish(HostResponse.THROTTLED, 0.0, retry_after_s=86_400.0)
     assert host.is_given_up(0.0)
 
 
-def test_the_users_ceiling_holds():
-    host, now, starts = gate(max_rate=10.0), 0.0, 0
+def test_the_users_rate_limit_holds():
+    host, now, starts = make_limiter(max_rate=10.0), 0.0, 0
     while now < 10.0:
         host.start(now)
-        host.end(Answer.SERVED, now)
+        host.finish(HostResponse.SERVED, now)
         starts += 1
-        now = max(now, host.ready_at(now))
+        now = max(now, host.ready_at())
     assert starts == pytest.approx(100, abs=2)

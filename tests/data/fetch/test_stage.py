@@ -1,7 +1,6 @@
-"""Fetching over a real server that misbehaves: what is kept, what is tried again, what survives a kill."""
+"""Fetching from a real server that misbehaves: what is stored, retried, and survives a kill."""
 
 import hashlib
-import itertools
 import json
 import os
 import re
@@ -11,16 +10,20 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import imagefec
-from imagefec.data.fetch.stage import Cache, fetch_photos
+from imagefec.data.fetch import scheduler
+from imagefec.data.fetch.cache import Cache
+from imagefec.data.fetch.stage import FetchConfig, fetch_photos
 from imagefec.errors import UserError
+from imagefec.faces import photo_files
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(imagefec.__file__).parents[1])}
-QUICK = {"workers": 4, "timeout_s": 0.5, "attempts": 2, "backoff_s": 0.01}
+QUICK = FetchConfig(workers=4, timeout_s=0.5, attempts=2, backoff_s=0.01)
 
 
 @pytest.fixture
@@ -32,13 +35,13 @@ def objects_of(cache_dir):
     return sorted(path for path in (cache_dir / "objects").rglob("*") if path.is_file())
 
 
-def test_each_photo_is_asked_once_and_kept_under_the_hash_of_its_bytes(
+def test_each_photo_is_requested_once_and_stored_under_the_hash_of_its_bytes(
     photo_server, csv_of_urls, cache_dir, photo_bytes
 ):
     urls = [photo_server.url(f"ok/{n},é {n}.jpg") for n in range(20)]
     train = csv_of_urls(urls + urls[:7])
     test = csv_of_urls(urls[5:], "faceexp-comparison-data-test-public.csv")
-    report = fetch_photos([train, test], cache_dir, workers=4)
+    report = fetch_photos([train, test], cache_dir, FetchConfig(workers=4))
     assert (report.n_urls, report.n_ok, report.n_fetched) == (20, 20, 20)
     assert (report.n_gone, report.n_failed) == (0, 0)
     assert report.reasons == {} and sum(photo_server.hits.values()) == 20
@@ -54,7 +57,7 @@ def test_each_photo_is_asked_once_and_kept_under_the_hash_of_its_bytes(
     assert re.fullmatch(r"imagefec/\S+ \(\+https://pypi\.org/project/imagefec\)", agent)
 
 
-def test_a_second_run_asks_for_nothing(photo_server, csv_of_urls, cache_dir):
+def test_a_second_run_requests_nothing(photo_server, csv_of_urls, cache_dir):
     csv = csv_of_urls(photo_server.url(f"ok/{n}") for n in range(9))
     first = fetch_photos([csv], cache_dir)
     again = fetch_photos([csv], cache_dir)
@@ -62,12 +65,12 @@ def test_a_second_run_asks_for_nothing(photo_server, csv_of_urls, cache_dir):
     assert set(photo_server.hits.values()) == {1}
 
 
-def test_photos_lost_or_cut_on_disk_are_fetched_again(photo_server, csv_of_urls, cache_dir):
+def test_photos_lost_or_truncated_on_disk_are_fetched_again(photo_server, csv_of_urls, cache_dir):
     csv = csv_of_urls(photo_server.url(f"ok/{n}") for n in range(6))
     fetch_photos([csv], cache_dir)
-    lost, cut = objects_of(cache_dir)[:2]
+    lost, truncated = objects_of(cache_dir)[:2]
     lost.unlink()
-    cut.write_bytes(cut.read_bytes()[:10])
+    truncated.write_bytes(truncated.read_bytes()[:10])
     assert fetch_photos([csv], cache_dir).n_fetched == 2
     assert all(
         hashlib.sha256(path.read_bytes()).hexdigest() == path.name for path in objects_of(cache_dir)
@@ -80,12 +83,9 @@ def test_the_same_bytes_under_two_urls_are_one_file(photo_server, csv_of_urls, c
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
-def test_every_kind_of_picture_is_known_by_its_first_bytes(
-    photo_server, csv_of_urls, cache_dir, kind
-):
+def test_every_format_is_recognised_by_its_first_bytes(photo_server, csv_of_urls, cache_dir, kind):
     assert (
-        fetch_photos([csv_of_urls([photo_server.url(f"kind/{kind}")])], cache_dir, **QUICK).n_ok
-        == 1
+        fetch_photos([csv_of_urls([photo_server.url(f"kind/{kind}")])], cache_dir, QUICK).n_ok == 1
     )
 
 
@@ -100,7 +100,7 @@ FATES = {
     "truncated/x": ("failed", "truncated body", 2),
     "short_length/x": ("failed", "truncated image", 2),
     "gzip_bomb/x": ("gone", "larger than 30000 bytes", 1),
-    "chunked/cut": ("failed", "truncated body", 2),
+    "chunked/truncated": ("failed", "truncated body", 2),
     "html/x": ("gone", "not an image: text/html", 1),
     "odd_type/x": ("gone", "not an image: odd content type", 1),
     "empty/x": ("failed", "empty body", 2),
@@ -112,27 +112,27 @@ FATES = {
     "huge/x": ("gone", "larger than 30000 bytes", 1),
     "endless/x": ("gone", "larger than 30000 bytes", 1),
     "bomb/x": ("gone", "more than 100000000 pixels", 1),
-    "cut_on_disk/JPEG": ("failed", "truncated image", 2),
-    "cut_on_disk/PNG": ("failed", "truncated image", 2),
+    "truncated_image/JPEG": ("failed", "truncated image", 2),
+    "truncated_image/PNG": ("failed", "truncated image", 2),
     "unavailable/x": ("gone", "placeholder picture", 1),
     "no_ai/": ("gone", "refused by x-robots-tag", 1),
     "no_ai/imagefec: ": ("gone", "refused by x-robots-tag", 1),
     "other_bot/x": ("ok", None, 1),
-    "with_film/x": ("ok", None, 1),
-    "mends/x": ("ok", None, 2),
-    "cut_once/x": ("ok", None, 2),
-    "chunked/whole": ("ok", None, 1),
+    "with_video/x": ("ok", None, 1),
+    "recovers/x": ("ok", None, 2),
+    "truncated_once/x": ("ok", None, 2),
+    "chunked/complete": ("ok", None, 1),
 }
 
 
 def test_every_misbehaviour_ends_with_its_status_and_reason(photo_server, csv_of_urls, cache_dir):
     csv = csv_of_urls(photo_server.url(way) for way in FATES)
-    report = fetch_photos([csv], cache_dir, max_bytes=30_000, **QUICK)
+    report = fetch_photos([csv], cache_dir, replace(QUICK, max_bytes=30_000))
     with Cache(cache_dir) as cache:
         reasons = {way: cache.reason(photo_server.url(way)) for way in FATES}
-        kept = {way for way in FATES if cache.photo_path(photo_server.url(way))}
+        stored = {way for way in FATES if cache.photo_path(photo_server.url(way))}
     assert reasons == {way: reason for way, (_, reason, _) in FATES.items()}
-    assert kept == {way for way, (status, _, _) in FATES.items() if status == "ok"}
+    assert stored == {way for way, (status, _, _) in FATES.items() if status == "ok"}
     assert {way: photo_server.hits[f"/{way}".replace(" ", "%20")] for way in FATES} == {
         way: n_requests for way, (_, _, n_requests) in FATES.items()
     }
@@ -145,60 +145,66 @@ def test_every_misbehaviour_ends_with_its_status_and_reason(photo_server, csv_of
     assert not list((cache_dir / "parts").iterdir())
 
 
-def test_what_failed_is_tried_by_the_next_run_and_what_is_gone_only_on_demand(
+def test_failed_urls_are_retried_by_the_next_run_and_gone_ones_only_on_request(
     photo_server, csv_of_urls, cache_dir
 ):
-    csv = csv_of_urls(photo_server.url(way) for way in ("status/404/x", "mends/x", "html/x"))
-    once = QUICK | {"attempts": 1}
-    first = fetch_photos([csv], cache_dir, **once)
+    csv = csv_of_urls(photo_server.url(way) for way in ("status/404/x", "recovers/x", "html/x"))
+    once = replace(QUICK, attempts=1)
+    first = fetch_photos([csv], cache_dir, once)
     assert first.reasons == {"http 404": 1, "http 503": 1, "not an image: text/html": 1}
-    second = fetch_photos([csv], cache_dir, **once)
+    second = fetch_photos([csv], cache_dir, once)
     assert (second.n_ok, second.n_gone, second.n_failed, second.n_fetched) == (1, 2, 0, 1)
     assert photo_server.hits["/status/404/x"] == 1
-    fetch_photos([csv], cache_dir, retry_failed=True, **once)
-    assert photo_server.hits == {"/status/404/x": 2, "/mends/x": 2, "/html/x": 2}
+    fetch_photos([csv], cache_dir, replace(once, retry_failed=True))
+    assert photo_server.hits == {"/status/404/x": 2, "/recovers/x": 2, "/html/x": 2}
 
 
 @pytest.mark.parametrize(("way", "least_s"), [("later", 1.0), ("busy", 1.0), ("dated", 0.9)])
 def test_retry_after_is_honoured(photo_server, csv_of_urls, cache_dir, way, least_s):
-    # As seconds with a 429, with a 503, and as a date, whose fraction of a second is lost.
-    report = fetch_photos([csv_of_urls([photo_server.url(f"{way}/x")])], cache_dir, **QUICK)
+    # In seconds with a 429, with a 503, and as a date, which has no fraction of a second.
+    report = fetch_photos([csv_of_urls([photo_server.url(f"{way}/x")])], cache_dir, QUICK)
     first, second = photo_server.times[f"/{way}/x"]
-    assert report.n_ok == 1 and least_s <= second - first < 4.0
+    assert report.n_ok == 1 and second - first >= least_s
 
 
-def test_the_wait_between_attempts_doubles(photo_server, csv_of_urls, cache_dir):
+def test_the_wait_between_attempts_doubles(photo_server, csv_of_urls, cache_dir, monkeypatch):
+    delays = []
+
+    class Queues(scheduler.HostQueues):
+        def put(self, tasks, delay_s=0.0):
+            delays.append(delay_s)
+            super().put(tasks, delay_s)
+
+    monkeypatch.setattr(scheduler, "HostQueues", Queues)
+    monkeypatch.setattr(scheduler.random, "uniform", lambda low, high: (low + high) / 2)
     csv = csv_of_urls([photo_server.url("status/500/x")])
-    fetch_photos([csv], cache_dir, **QUICK | {"attempts": 4, "backoff_s": 0.1})
-    times = photo_server.times["/status/500/x"]
-    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-    for gap, wait_s in zip(gaps, [0.1, 0.2, 0.4], strict=True):
-        assert 0.5 * wait_s <= gap < 1.5 * wait_s + 0.5  # jitter of a half, and a busy machine
+    fetch_photos([csv], cache_dir, replace(QUICK, attempts=4))
+    assert delays == pytest.approx([0, 0.01, 0.02, 0.04])
 
 
-def test_a_server_that_drips_is_given_up(photo_server, csv_of_urls, cache_dir):
-    start = time.monotonic()
+def test_a_server_that_sends_byte_by_byte_times_out(photo_server, csv_of_urls, cache_dir):
+    # The whole body would take a minute and end as "truncated body".
     csv = csv_of_urls([photo_server.url("drip/x")])
-    report = fetch_photos([csv], cache_dir, **QUICK | {"attempts": 1, "timeout_s": 0.1})
-    assert report.reasons == {"timed out": 1} and time.monotonic() - start < 5
+    report = fetch_photos([csv], cache_dir, replace(QUICK, attempts=1, timeout_s=0.1))
+    assert report.reasons == {"timed out": 1}
 
 
-def test_redirects_are_followed_and_the_last_url_noted(photo_server, csv_of_urls, cache_dir):
-    assert fetch_photos([csv_of_urls([photo_server.url("moved/x")])], cache_dir, **QUICK).n_ok == 1
+def test_redirects_are_followed_and_the_final_url_is_recorded(photo_server, csv_of_urls, cache_dir):
+    assert fetch_photos([csv_of_urls([photo_server.url("moved/x")])], cache_dir, QUICK).n_ok == 1
     with sqlite3.connect(cache_dir / "ledger.sqlite3") as db:
         assert db.execute("SELECT final_url FROM photos").fetchall() == [
             (photo_server.url("ok/x"),)
         ]
 
 
-def test_hosts_that_are_not_there_have_reasons(csv_of_urls, cache_dir):
+def test_hosts_that_do_not_exist_have_reasons(csv_of_urls, cache_dir):
     urls = [
         "http://127.0.0.1:1/x.jpg",
         "http://nowhere.invalid/x.jpg",
         "http://[::1/x.jpg",
         "http://a:b:c/x",
     ]
-    report = fetch_photos([csv_of_urls(urls)], cache_dir, **QUICK)
+    report = fetch_photos([csv_of_urls(urls)], cache_dir, QUICK)
     assert report.reasons == {"bad url": 2, "host not found": 1, "no connection": 1}
 
 
@@ -212,7 +218,7 @@ def test_file_urls_are_copied_and_refused_with_reasons(
     os.mkfifo(tmp_path / "pipe.jpg")
     names = [good, text, big, tmp_path / "none.jpg", tmp_path / "pipe.jpg", tmp_path]
     report = fetch_photos(
-        [csv_of_urls(path.as_uri() for path in names)], cache_dir, max_bytes=20_000, **QUICK
+        [csv_of_urls(path.as_uri() for path in names)], cache_dir, replace(QUICK, max_bytes=20_000)
     )
     assert report.n_ok == 1 and report.reasons == {
         "not an image: a file": 1,
@@ -225,12 +231,12 @@ def test_file_urls_are_copied_and_refused_with_reasons(
         assert cache.photo_path(good.as_uri()).read_bytes() == good.read_bytes()
 
 
-def test_a_killed_fetch_goes_on_where_it_was(photo_server, csv_of_urls, cache_dir):
+def test_a_killed_fetch_resumes(photo_server, csv_of_urls, cache_dir):
     urls = [photo_server.url(f"slow/{n}") for n in range(300)]
     csv = csv_of_urls(urls)
     program = (
-        "from imagefec.data.fetch.stage import fetch_photos\n"
-        f"fetch_photos([{str(csv)!r}], {str(cache_dir)!r}, workers=4)"
+        "from imagefec.data.fetch.stage import FetchConfig, fetch_photos\n"
+        f"fetch_photos([{str(csv)!r}], {str(cache_dir)!r}, FetchConfig(workers=4))"
     )
     child = subprocess.Popen([sys.executable, "-c", program], env=ENVIRONMENT)
     deadline = time.monotonic() + 20
@@ -238,18 +244,18 @@ def test_a_killed_fetch_goes_on_where_it_was(photo_server, csv_of_urls, cache_di
         time.sleep(0.005)
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
-    time.sleep(0.1)  # for the server to be done with the dead client's requests
+    time.sleep(0.1)  # for the server to finish the dead client's requests
     n_before = sum(photo_server.hits.values())
     with sqlite3.connect(cache_dir / "ledger.sqlite3") as db:
         done = [url for (url,) in db.execute("SELECT url FROM photos WHERE status = 'ok'")]
-    assert 80 <= len(done) < 300  # killed amid its work, and what was done is in the book
+    assert 80 <= len(done) < 300  # killed during its work; what was done is in the ledger
     (cache_dir / "parts" / "1.part").write_bytes(b"half a photo")
 
-    report = fetch_photos([csv], cache_dir, workers=4)
+    report = fetch_photos([csv], cache_dir, FetchConfig(workers=4))
     assert (report.n_ok, report.n_fetched) == (300, 300 - len(done))
     assert all(photo_server.hits[url.removeprefix(photo_server.url("")[:-1])] == 1 for url in done)
     assert sum(photo_server.hits.values()) == n_before + 300 - len(done)
-    assert n_before - len(done) <= 2 * 4  # only what was under way is asked twice
+    assert n_before - len(done) <= 2 * 4  # only what was in flight is requested twice
     assert not list((cache_dir / "parts").iterdir())
     assert all(
         hashlib.sha256(path.read_bytes()).hexdigest() == path.name for path in objects_of(cache_dir)
@@ -270,12 +276,13 @@ def test_a_second_fetch_on_the_same_cache_is_refused(photo_server, csv_of_urls, 
     assert fetch_photos([csv], cache_dir).n_ok == 1
 
 
-def test_a_file_the_kernel_refuses_is_told_as_well(csv_of_urls, cache_dir, tmp_path, photo_bytes):
+def test_a_file_that_the_kernel_refuses_is_an_error(csv_of_urls, cache_dir, tmp_path, photo_bytes):
     (tmp_path / "big.jpg").write_bytes(photo_bytes("big") + bytes(2_000_000))
     csv = csv_of_urls([(tmp_path / "big.jpg").as_uri()])
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
-        f"from imagefec.data.fetch.stage import fetch_photos; fetch_photos([{str(csv)!r}], {str(cache_dir)!r})"
+        "from imagefec.data.fetch.stage import fetch_photos\n"
+        f"fetch_photos([{str(csv)!r}], {str(cache_dir)!r})"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -288,13 +295,13 @@ def test_a_file_the_kernel_refuses_is_told_as_well(csv_of_urls, cache_dir, tmp_p
     assert not list((cache_dir / "parts").iterdir())
 
 
-def test_a_cache_that_cannot_be_made_is_told(csv_of_urls, tmp_path):
+def test_a_cache_that_cannot_be_made_is_an_error(csv_of_urls, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         fetch_photos([csv_of_urls(["http://127.0.0.1:1/x"])], tmp_path / "file" / "cache")
 
 
-def test_a_damaged_or_foreign_ledger_is_told(csv_of_urls, cache_dir):
+def test_a_damaged_or_foreign_ledger_is_an_error(csv_of_urls, cache_dir):
     csv = csv_of_urls(["http://127.0.0.1:1/x"])
     cache_dir.mkdir()
     (cache_dir / "ledger.sqlite3").write_bytes(b"no database at all " * 100)
@@ -309,7 +316,7 @@ def test_a_damaged_or_foreign_ledger_is_told(csv_of_urls, cache_dir):
             use()
 
 
-def test_a_folder_without_ledger_is_no_cache(tmp_path):
+def test_a_folder_without_a_ledger_is_no_cache(tmp_path):
     with pytest.raises(UserError, match="is no photo cache"):
         Cache(tmp_path)
 
@@ -331,11 +338,11 @@ def test_bad_rows_stop_the_fetch_unless_skipped(photo_server, csv_of_urls, cache
     with pytest.raises(UserError, match="line 2: found 3 columns"):
         fetch_photos([csv], cache_dir)
     assert not photo_server.hits
-    report = fetch_photos([csv], cache_dir, skip_bad_rows=True)
+    report = fetch_photos([csv], cache_dir, FetchConfig(skip_bad_rows=True))
     assert (report.n_ok, report.n_rows_refused) == (1, 1)
 
 
-def test_progress_hears_of_every_url_once(photo_server, csv_of_urls, cache_dir):
+def test_progress_gets_every_url_once(photo_server, csv_of_urls, cache_dir):
     class Bar:
         total, n, shown = None, 0, None
 
@@ -350,13 +357,30 @@ def test_progress_hears_of_every_url_once(photo_server, csv_of_urls, cache_dir):
     )
     for _ in range(2):
         bar = Bar()
-        fetch_photos([csv], cache_dir, progress=bar, **QUICK)
+        fetch_photos([csv], cache_dir, QUICK, progress=bar)
         assert (bar.total, bar.n, bar.shown) == (6, 6, {"ok": 5, "gone": 1, "failed": 0})
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"workers": 0}, {"attempts": 0}, {"timeout_s": 0}, {"backoff_s": -1}]
+    "wrong",
+    [
+        {"workers": 0},
+        {"attempts": 0},
+        {"timeout_s": 0},
+        {"give_up_s": 0},
+        {"backoff_s": -1},
+        {"placeholder_urls": -1},
+        {"max_bytes": 0},
+        {"max_pixels": 0},
+        {"max_pixels": photo_files.MAX_PIXELS + 1},  # crop could not read them
+        {"max_rate_per_host": 0},
+    ],
 )
-def test_numbers_out_of_range_are_a_callers_bug(csv_of_urls, cache_dir, wrong):
+def test_numbers_out_of_range_are_the_callers_error(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        fetch_photos([csv_of_urls(["http://a/b"])], cache_dir, **wrong)
+        FetchConfig(**wrong)
+
+
+def test_a_fetch_of_no_csv_file_is_the_callers_error(cache_dir):
+    with pytest.raises(ValueError, match="at least one csv file"):
+        fetch_photos([], cache_dir)

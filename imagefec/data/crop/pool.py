@@ -1,0 +1,108 @@
+"""Runs the crop worker on many photos, in this process or in several spawned ones."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from imagefec.cpu import cpu_count
+from imagefec.data.crop import worker
+from imagefec.data.crop.worker import CropOutcome, CropTask
+from imagefec.errors import UserError
+from imagefec.faces.detectors import Detector
+from imagefec.faces.opencv import single_thread
+
+Job = tuple[Path | str, list[CropTask]]  # a photo, or the reason why there is none; and its faces
+_BATCH_FACES = 32  # sent to a worker at once: few to lose, enough to hide the cost of sending
+_WORKER_FACES = 400  # fewer are cropped before another process has started
+
+
+def default_workers(n_faces: int) -> int:
+    """Number of processes for so many faces: one per core, fewer for little work."""
+    return max(min(cpu_count(), n_faces // _WORKER_FACES), 1)
+
+
+def crop_jobs(
+    jobs: Iterable[Job],
+    detector: Detector,
+    n_workers: int,
+    model_dir: str | os.PathLike[str] | None,
+) -> Iterator[list[CropOutcome]]:
+    """Yields the outcomes of all faces, in batches; memory does not grow with the number of jobs.
+
+    Args:
+      jobs: photos with their faces.
+      detector: used in this process; the workers make an equal one.
+      n_workers: number of processes; 1 for this process only.
+      model_dir: as for `make_detector`.
+
+    Raises:
+      UserError: a worker process died.
+      OSError: a PNG cannot be written.
+    """
+    if n_workers == 1:
+        with single_thread():
+            for photo, tasks in jobs:
+                if isinstance(photo, Path):
+                    yield worker.crop_photo(photo, tasks, detector)
+                else:
+                    yield [CropOutcome(task, photo) for task in tasks]
+        return
+    # Spawned, never forked: the caller may run threads of TensorFlow or JAX, which do not survive
+    # a fork.
+    pool = ProcessPoolExecutor(
+        n_workers,
+        multiprocessing.get_context("spawn"),
+        worker.start_worker,
+        (detector.name, detector.min_score, model_dir),
+    )
+    try:
+        yield from _crop_in(pool, jobs, max_running=3 * n_workers)
+    except BrokenProcessPool:
+        raise UserError(
+            "a worker process of crop ended early: it was killed for lack of memory, or the script "
+            'that called crop_faces lacks the `if __name__ == "__main__":` guard. Run again with '
+            "fewer --workers (1 starts no other process). Cropped faces are not lost."
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _crop_in(
+    pool: ProcessPoolExecutor, jobs: Iterable[Job], max_running: int
+) -> Iterator[list[CropOutcome]]:
+    running: deque = deque()
+    for batch in _batches(jobs):
+        with_photo = [(photo, tasks) for photo, tasks in batch if isinstance(photo, Path)]
+        without_photo = [
+            CropOutcome(task, photo)
+            for photo, tasks in batch
+            if not isinstance(photo, Path)
+            for task in tasks
+        ]
+        if without_photo:
+            yield without_photo
+        if with_photo:
+            running.append(pool.submit(worker.crop_photos, with_photo))
+        while len(running) > max_running:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
+
+
+def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+    batch: list[Job] = []
+    n_faces = 0
+    for job in jobs:
+        batch.append(job)
+        n_faces += len(job[1])
+        if n_faces >= _BATCH_FACES:
+            yield batch
+            batch, n_faces = [], 0
+    if batch:
+        yield batch

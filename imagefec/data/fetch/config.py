@@ -1,0 +1,68 @@
+"""The settings of a fetch."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from imagefec.faces.photo_files import MAX_PIXELS
+
+
+@dataclasses.dataclass(frozen=True)
+class FetchConfig:
+    """How `fetch_photos` works.
+
+    Attributes:
+      workers: number of threads, each with one request in flight.
+      retry_failed: also ask again for photos recorded as gone (HTTP 404, not an image, ...), not
+        only for those that failed.
+      timeout_s: longest silence of a server.
+      attempts: requests per URL in one fetch if a retry may help.
+      backoff_s: wait before the second attempt; it doubles each time, with jitter. HTTP 429 and
+        Retry-After do not count as attempts: the fetch waits as long as the host says, then asks
+        it at a lower rate.
+      skip_bad_rows: skip bad rows of the csv files instead of stopping at the first.
+      max_bytes: larger photos are refused.
+      max_pixels: photos that declare more pixels are refused; crop reads up to MAX_PIXELS.
+      max_rate_per_host: upper limit in requests/s; None for what the host allows.
+      give_up_s: a host that has served nothing for this time, or requests a longer wait, is given
+        up in this fetch. Its photos are recorded as failed and asked for by the next fetch.
+      ignore_x_robots_tag: take photos whose server says noai or noimageai.
+      placeholder_urls: a picture that a host sends for this many URLs is no photo; 0 disables the
+        check.
+
+    Raises:
+      ValueError: a number is out of range.
+    """
+
+    workers: int = 16
+    retry_failed: bool = False
+    timeout_s: float = 20.0
+    attempts: int = 4
+    backoff_s: float = 0.5
+    skip_bad_rows: bool = False
+    max_bytes: int = 64 * 2**20
+    max_pixels: int = MAX_PIXELS
+    max_rate_per_host: float | None = None
+    give_up_s: float = 600.0
+    ignore_x_robots_tag: bool = False
+    placeholder_urls: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "attempts", "max_bytes", "max_pixels"):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("timeout_s", "give_up_s"):
+            self._check(name, getattr(self, name) > 0, "above 0")
+        for name in ("backoff_s", "placeholder_urls"):
+            self._check(name, getattr(self, name) >= 0, "at least 0")
+        self._check("max_pixels", self.max_pixels <= MAX_PIXELS, f"at most {MAX_PIXELS}")
+        is_rate = self.max_rate_per_host is None or self.max_rate_per_host > 0
+        self._check("max_rate_per_host", is_rate, "None or above 0")
+
+    def _check(self, name: str, is_allowed: bool, allowed: str) -> None:
+        if not is_allowed:
+            raise ValueError(
+                f"FetchConfig: {name} is {getattr(self, name)!r}; it must be {allowed}"
+            )
+
+
+DEFAULT_CONFIG = FetchConfig()
