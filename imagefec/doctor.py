@@ -21,13 +21,9 @@ import time
 from typing import Any
 
 import imagefec
+from imagefec.config_dirs import CONFIG_DIRS
 from imagefec.errors import UserError
 
-# The same as in training.configurables, which imports Trax.
-CONFIG_DIRS = (
-    pathlib.Path(__file__).parents[1] / "gin_configs",
-    pathlib.Path(sys.prefix) / "share/imagefec/gin_configs",
-)
 DATASETS = ("fec", "vggface2")
 LEAST_FREE_GB = 5.0
 DEVICES_TIMEOUT_S = 60.0

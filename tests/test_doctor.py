@@ -1,6 +1,5 @@
 """The doctor on this machine, in subprocesses where something is heavy or broken."""
 
-import ast
 import importlib.metadata
 import json
 import os
@@ -211,16 +210,3 @@ def test_a_machine_that_lacks_nothing_says_so(quick, monkeypatch):
     monkeypatch.setattr(doctor, "_packages", lambda problems: {"numpy": "2"})
     monkeypatch.setattr(doctor, "LEAST_FREE_GB", 0)
     assert doctor.describe(doctor.examine()).endswith("Nothing is missing.")
-
-
-def test_gin_configs_are_looked_for_where_training_does():
-    path = (
-        pathlib.Path(imagefec.__file__).parent / "training/configurables.py"
-    )  # to import it would load Trax
-    [there] = [
-        node.value
-        for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.Assign) and node.targets[0].id == "CONFIG_DIRS"
-    ]
-    names = {"pathlib": pathlib, "sys": sys, "__file__": str(path)}
-    assert eval(compile(ast.Expression(there), str(path), "eval"), names) == doctor.CONFIG_DIRS

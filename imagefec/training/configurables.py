@@ -8,13 +8,13 @@ import logging
 import os
 import pathlib
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import gin
 
 from imagefec.compat import optimizers, tl
+from imagefec.config_dirs import CONFIG_DIRS
 from imagefec.errors import UserError
 from imagefec.model import layers, resnet
 from imagefec.training import schedules, trainer
@@ -30,10 +30,6 @@ from imagefec.training.config import (
 )
 from imagefec.training.step import mesh, objectives
 
-CONFIG_DIRS = (
-    pathlib.Path(__file__).parents[2] / "gin_configs",
-    pathlib.Path(sys.prefix) / "share" / "imagefec" / "gin_configs",
-)
 RENAMED_CONFIGS = {
     "fec.gin": "resnet50_hinge.gin",
     "fec_uda.gin": "resnet50_hinge_uda.gin",
