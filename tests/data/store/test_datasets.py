@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagefec.data import fec_csv
+from imagefec.data.fec_row import FaceRef
 from imagefec.data.samplers import triplet_batches
 from imagefec.data.store import datasets, face_store, tfds_source
 from imagefec.errors import UserError
+from imagefec.maths.geometry import Box
 
 MANUAL = Path(__file__).parents[3] / "tfds_builders" / "fec" / "dummy_data"
 TRAIN = "faceexp-comparison-data-train-public.csv"
@@ -60,10 +61,8 @@ def expected_triplets() -> list[tuple]:
     for cells in csv.reader((MANUAL / TRAIN).open()):
         votes = Counter(int(vote) - 1 for vote in cells[17::2])
         (odd, most), *others = [*votes.most_common(), (None, 0), (None, 0)]
-        boxes = [fec_csv.Box(*map(float, cells[i + 1 : i + 5])) for i in (0, 5, 10)]
-        faces = [
-            fec_csv.FaceRef(url, box) for url, box in zip((cells[0], cells[5], cells[10]), boxes)
-        ]
+        boxes = [Box(*map(float, cells[i + 1 : i + 5])) for i in (0, 5, 10)]
+        faces = [FaceRef(url, box) for url, box in zip((cells[0], cells[5], cells[10]), boxes)]
         if (
             odd is None
             or others[0][1] == most
