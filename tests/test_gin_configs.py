@@ -50,6 +50,13 @@ def test_every_run_file_binds_all_that_training_requires(configurables, path):
     config.model(mode="eval")  # ImageFEC accepts its arguments
 
 
+@pytest.mark.parametrize("path", RUNS, ids=name_of)
+def test_no_run_file_selects_its_step_on_the_complete_test_split(configurables, path):
+    configurables.parse([path.name])
+    if path.stem != "smoke":  # which measures nothing
+        assert configurables.train_config().data.eval_split != "test"
+
+
 def test_a_parameter_that_base_gin_leaves_to_run_files_is_named(configurables):
     configurables.parse(["base.gin"])
     with pytest.raises(UserError, match=r"\['loss'\]"):
