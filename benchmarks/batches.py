@@ -4,10 +4,11 @@
 
 Prints a Markdown table. A store of random faces is opened as training opens it; batches of triplets
 are sampled, gathered and placed by training's own FaceInput, prefetch thread included. Nothing
-trains meanwhile. "index" reads faces through a permutation, as fec/index does. "cold" is after the
-system was told to drop the file from its cache, "warm" after one read. In the last rows all faces
-are on the device, so that a step copies only indices and labels. Ratios are to the images per
-second that a training step consumes on two cores: --eats, measured by benchmarks/train_step.py.
+trains meanwhile. "index" reads faces through a permutation, as fec/index does. "cold" reads a file
+that the system has dropped from its cache, "warm" a file that was read once before. For "device"
+all faces are on the device, so that a step copies only indices and labels. Ratios are to the images
+per second that a training step consumes on two cores: --step_images_per_s, measured by
+benchmarks/train_step.py.
 """
 
 import argparse
@@ -31,38 +32,41 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--eats",
+        "--step_images_per_s",
+        "--eats",  # the former name
         type=float,
         nargs=2,
         default=[case[2] for case in CASES],
-        help="images/s of a step at 128 px and at 64 px (default: %(default)s)",
+        help="images/s that a step consumes at 128 px and at 64 px (default: %(default)s)",
     )
     parser.add_argument(
-        "--seconds", type=float, default=5.0, help="of each measurement (default: %(default)s)"
+        "--seconds",
+        type=float,
+        default=5.0,
+        help="length of each measurement (default: %(default)s)",
     )
     parser.add_argument(
         "--folder",
-        help="where the banks are made and deleted (default: the system's temporary folder)",
+        help="where stores are written and deleted (default: the system's temporary folder)",
     )
     arguments = parser.parse_args()
     print(
-        "| px | batch | faces | faces from | images/s | against a step | bytes per step |\n"
-        + "|---" * 7
-        + "|"
+        "| px | batch | faces | faces from | images/s | ratio to a step's "
+        "| copied per step, bytes |\n" + "|---" * 7 + "|"
     )
-    for (px, batch, _, n), eats in zip(CASES, arguments.eats, strict=True):
+    for (px, batch, _, n), consumed in zip(CASES, arguments.step_images_per_s, strict=True):
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-            write_bank(pathlib.Path(folder), n, px)
-            for source in ("bank, cold", "bank, warm", "index, warm", "device"):
+            write_store(pathlib.Path(folder), n, px)
+            for source in ("store, cold", "store, warm", "index, warm", "device"):
                 per_s, copied = measure(pathlib.Path(folder), px, batch, source, arguments.seconds)
                 print(
-                    f"| {px} | {batch} | {n:,} | {source} | {per_s:,.0f} | {per_s / eats:,.0f}x | "
-                    f"{copied:,} |",
+                    f"| {px} | {batch} | {n:,} | {source} | {per_s:,.0f} "
+                    f"| {per_s / consumed:,.0f}x | {copied:,} |",
                     flush=True,
                 )
 
 
-def write_bank(folder: pathlib.Path, n: int, px: int) -> None:
+def write_store(folder: pathlib.Path, n: int, px: int) -> None:
     random = np.random.default_rng(0)
     faces = np.lib.format.open_memmap(folder / FACES, "w+", np.uint8, (n, px, px, 3))
     for start in range(0, n, 1000):
@@ -79,26 +83,29 @@ def write_bank(folder: pathlib.Path, n: int, px: int) -> None:
 def measure(
     folder: pathlib.Path, px: int, batch: int, source: str, seconds: float
 ) -> tuple[float, int]:
-    """(images a second, bytes that a batch copies to the device)."""
+    """(images per second, bytes that a batch copies to the device)."""
     from imagefec.data.samplers import TripletSampler
     from imagefec.training.config import UdaConfig
     from imagefec.training.input import FaceInput
     from imagefec.training.step.mesh import all_devices
 
     if source.endswith("cold"):
-        forget(folder / FACES)
+        drop_from_cache(folder / FACES)
     else:
         (folder / FACES).read_bytes()
-    bank = FaceStore.open(folder, px)
+    store = FaceStore.open(folder, px)
     random = np.random.default_rng(1)
     if source.startswith("index"):
-        bank = bank.part(random.permutation(len(bank)))
-    rows, votes = (
-        random.integers(len(bank), size=(N_TRIPLETS, 3), dtype=np.int32),
-        np.zeros((N_TRIPLETS, 3), np.int32),
+        store = store.part(random.permutation(len(store)))
+    data = Triplets(
+        store.faces,
+        store.face_ids,
+        store.urls,
+        triplets=random.integers(len(store), size=(N_TRIPLETS, 3), dtype=np.int32),
+        types=np.zeros(N_TRIPLETS, np.int8),
+        vote_counts=np.zeros((N_TRIPLETS, 3), np.int32),
+        agreement=np.zeros(N_TRIPLETS, np.float32),
     )
-    types, agreement = votes[:, 0].astype(np.int8), votes[:, 0].astype(np.float32)
-    data = Triplets(bank.faces, bank.face_ids, bank.urls, rows, types, votes, agreement)
     faces = FaceInput(
         TripletSampler(data, batch // 3, seed=0),
         0,
@@ -120,8 +127,8 @@ def measure(
         batches.close()
 
 
-def forget(path: pathlib.Path) -> None:
-    """Has the system write the file to disk and drop it from its cache."""
+def drop_from_cache(path: pathlib.Path) -> None:
+    """Writes the file to disk and drops it from the system's cache."""
     descriptor = os.open(path, os.O_RDONLY)
     os.fsync(descriptor)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

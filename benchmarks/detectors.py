@@ -41,7 +41,7 @@ SCORES = {
 SIZES = {"under .1": (0.0, 0.1), ".1 to .3": (0.1, 0.3), ".3 and over": (0.3, 9.0)}
 JITTERS = [(scale, mirrored) for scale in (1, 0.95, 0.9, 0.85, 0.8) for mirrored in (False, True)]
 MIDDLE = Box(0.15, 0.85, 0.2, 0.85)  # of a portrait: brow to chin and ear to ear, as in FEC
-PICTURES = (".jpg", ".jpeg", ".png")
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 Photo = tuple[np.ndarray, list[Box]]
 
@@ -94,9 +94,9 @@ def scenes(photos: Sequence[Photo], detectors: Sequence[Detector], least_iou: fl
         for least in SCORES[detector.name]:
             hits, n_false = dict.fromkeys(SIZES, 0), 0
             for (photo, boxes), each in zip(photos, found):
-                right, wrong = match([d for d in each if d.score >= least], boxes, least_iou)
-                n_false += wrong
-                for box in right:
+                matched, n_others = match([d for d in each if d.score >= least], boxes, least_iou)
+                n_false += n_others
+                for box in matched:
                     hits[_size(box, photo)] += 1
             shares = [f"{hits[name]} of {n}" for name, n in zip(SIZES, counts)]
             _row(
@@ -110,12 +110,18 @@ def scenes(photos: Sequence[Photo], detectors: Sequence[Detector], least_iou: fl
 
 
 def portraits(folder: pathlib.Path, detectors: Sequence[Detector]) -> None:
-    """Prints in how many photos a face was found: whole, cropped to MIDDLE grown, and to MIDDLE."""
+    """Prints the share of photos in which a face is found.
+
+    Each photo is searched three times: complete, cropped to MIDDLE grown as `imagefec crop` grows
+    boxes, and cropped to MIDDLE itself.
+    """
     pictures = [
-        read_photo(path) for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICTURES
+        read_photo(path)
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in PHOTO_SUFFIXES
     ]
     if not pictures:
-        sys.exit(f"{folder}: has neither boxes.csv nor photos ({', '.join(PICTURES)}).")
+        sys.exit(f"{folder}: has neither boxes.csv nor photos ({', '.join(PHOTO_SUFFIXES)}).")
     _row(
         "detector",
         "min_score",
@@ -126,29 +132,31 @@ def portraits(folder: pathlib.Path, detectors: Sequence[Detector]) -> None:
         "ms per box",
         head=True,
     )
-    cuts = [
+    grown = [
         crop.crop_patch(picture, crop.grown_box(MIDDLE, *picture.shape[1::-1]))
         for picture in pictures
     ]
-    bare = [crop.crop_patch(picture, to_box(MIDDLE, *picture.shape[1::-1])) for picture in pictures]
+    tight = [
+        crop.crop_patch(picture, to_box(MIDDLE, *picture.shape[1::-1])) for picture in pictures
+    ]
     for detector in detectors:
-        whole, _ = _timed(lambda photo, detector=detector: detector.detect(photo), pictures)
-        (in_grown, ms), (in_bare, _) = (
-            _timed(lambda photo, detector=detector: detector.detect(photo, smallest=0.5), some)
-            for some in (cuts, bare)
+        in_complete, _ = _timed(lambda photo, detector=detector: detector.detect(photo), pictures)
+        (in_grown, ms), (in_tight, _) = (
+            _timed(lambda photo, detector=detector: detector.detect(photo, smallest=0.5), crops)
+            for crops in (grown, tight)
         )
         for least in SCORES.get(detector.name, (0,)):
-            n_whole, n_grown, n_bare = (
+            n_complete, n_grown, n_tight = (
                 [sum(d.score >= least for d in each) for each in found]
-                for found in (whole, in_grown, in_bare)
+                for found in (in_complete, in_grown, in_tight)
             )
             _row(
                 detector.name,
                 least or "all",
-                _share(n > 0 for n in n_whole),
-                _share(n > 1 for n in n_whole),
+                _share(n > 0 for n in n_complete),
+                _share(n > 1 for n in n_complete),
                 _share(n > 0 for n in n_grown),
-                _share(n > 0 for n in n_bare),
+                _share(n > 0 for n in n_tight),
                 f"{ms:.1f}",
             )
     print(f"\n{len(pictures)} photos.")
@@ -172,14 +180,14 @@ def variants(photos: Sequence[Photo], least_iou: float) -> None:
         matched = [match(each, boxes, least_iou) for each, (_, boxes) in zip(found, jittered)]
         _row(
             *detector.name.split(),
-            f"{sum(len(right) for right, _ in matched) / len(JITTERS):.1f}",
-            f"{sum(wrong for _, wrong in matched) / len(jittered):.2f}",
+            f"{sum(len(boxes) for boxes, _ in matched) / len(JITTERS):.1f}",
+            f"{sum(n_false for _, n_false in matched) / len(jittered):.2f}",
             f"{ms:.0f}",
         )
 
 
 class HaarVariant(HaarDetector):
-    """haar with another of OpenCV's cascades and other parameters."""
+    """The detector haar with another cascade of OpenCV and other parameters."""
 
     def __init__(self, cascade: str, scale_factor: float, neighbours: int) -> None:
         super().__init__()
@@ -202,14 +210,23 @@ class HaarVariant(HaarDetector):
 def match(
     found: Sequence[Detection], boxes: Sequence[Box], least_iou: float
 ) -> tuple[list[Box], int]:
-    """(boxes found, number of other detections); a box counts for the highest-scoring detection."""
-    left, right = list(boxes), []
+    """Matches detections to the boxes of faces, each box to the first detection that overlaps it.
+
+    Args:
+      found: detections, highest score first.
+      boxes: in pixels, like the detections'.
+      least_iou: minimum overlap of a match.
+
+    Returns:
+      (matched boxes, number of detections without a match).
+    """
+    free, matched = list(boxes), []
     for each in found:
-        best = max(left, key=lambda box: iou(box, each.box), default=None)
+        best = max(free, key=lambda box: iou(box, each.box), default=None)
         if best is not None and iou(best, each.box) >= least_iou:
-            left.remove(best)
-            right.append(best)
-    return right, len(found) - len(right)
+            free.remove(best)
+            matched.append(best)
+    return matched, len(found) - len(matched)
 
 
 def jitter(photo: np.ndarray, boxes: Sequence[Box], scale: float, mirrored: bool) -> Photo:
@@ -236,18 +253,18 @@ def read_scenes(folder: pathlib.Path) -> list[Photo]:
 
 
 def to_box(share: Box, width: int, height: int) -> Box:
-    """A box in integer pixels from one in fractions, not grown."""
+    """Converts a box of fractions to integer pixels, without growing it."""
     return whole_pixels(to_pixels(share, width, height), width, height)
 
 
 def _detectors(model_dir: str | None) -> list[Detector]:
-    made = []
+    available = []
     for name, scores in SCORES.items():
         try:
-            made.append(make_detector(name, min(scores), model_dir))
+            available.append(make_detector(name, min(scores), model_dir))
         except UserError as error:
             print(f"Skipped: {error}\n", file=sys.stderr)
-    return made
+    return available
 
 
 def _variants() -> list[HaarVariant]:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The experiments of docs/experiments/report.md from scratch: synthetic faces, datasets, every run, the report.
-#   bash benchmarks/drawn_experiments.sh OUT        (an hour or two on two cores; run it again to resume)
+# Runs the experiments of docs/experiments/report.md from scratch: synthetic faces, datasets, every run, the report.
+#   bash benchmarks/drawn_experiments.sh OUT        (one to two hours on two cores; run it again to resume)
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1" && cd "$1"

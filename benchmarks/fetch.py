@@ -1,13 +1,13 @@
-"""Speed and memory of `imagefec fetch`, and what it loses at a rate limit, against a local server.
+"""Speed, memory and lost photos of `imagefec fetch`, against a local server.
 
     python benchmarks/fetch.py speed      # photos of 150 KB, without a limit
     python benchmarks/fetch.py limit      # a token bucket that answers 429 + Retry-After
     python benchmarks/fetch.py memory     # csv files of growing length, small photos
 
 Each prints a Markdown table. The client is the command line itself (`python -m imagefec fetch …
---json`); the figures are from its report: from the first line of the csv to the last count of the
-yield, checks and ledger included. The server is another process with precomputed responses, so that
-it takes little of the machine that both share.
+--json`), and the figures are those of its report. The time runs from the first line of the csv to
+the last count of the yield and includes checks and ledger. The server is another process with
+precomputed responses, so that it uses little of the machine that both share.
 """
 
 import argparse
@@ -38,36 +38,7 @@ NUMBER = re.compile(rb"GET /(\d+)\.jpg HTTP/1\.1\r\n")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("CASE", choices=("speed", "limit", "memory", "serve"))
-    parser.add_argument(
-        "--photos", type=int, nargs="+", help="number of photos, one run each (default: the case's)"
-    )
-    parser.add_argument(
-        "--kilobytes",
-        type=int,
-        default=150,
-        help="of a photo in speed and limit (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--rate",
-        type=float,
-        default=100.0,
-        help="requests/s of the token bucket (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--capacity", type=float, default=100.0, help="of the token bucket (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--workers", type=int, default=16, help="of the fetch (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--folder",
-        help="where caches are made and deleted (default: the system's temporary folder)",
-    )
-    arguments = parser.parse_args()
+    arguments = _arguments()
     if arguments.CASE == "serve":
         serve(arguments.kilobytes, arguments.rate, arguments.capacity)
     limited, small = arguments.CASE == "limit", arguments.CASE == "memory"
@@ -97,7 +68,7 @@ def main() -> None:
 
 
 def fetch(csv: pathlib.Path, cache: pathlib.Path, workers: int) -> tuple[dict, float]:
-    """Runs the verb as a user does; returns its report and its peak resident memory in MB."""
+    """Runs the command as a user does; returns its report and its peak resident memory in MB."""
     command = [
         sys.executable,
         "-m",
@@ -109,8 +80,8 @@ def fetch(csv: pathlib.Path, cache: pathlib.Path, workers: int) -> tuple[dict, f
         "--json",
     ]
     peak_kb = 0
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdout=said)
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output)
         # From /proc: what wait4 reports would include this process's own memory.
         while process.poll() is None:
             with contextlib.suppress(OSError, TypeError):
@@ -120,8 +91,8 @@ def fetch(csv: pathlib.Path, cache: pathlib.Path, workers: int) -> tuple[dict, f
             time.sleep(0.05)
         if process.returncode:
             sys.exit(f"the fetch ended with {process.returncode}")
-        said.seek(0)
-        return json.load(said), peak_kb / 1024
+        output.seek(0)
+        return json.load(output), peak_kb / 1024
 
 
 def write_csv(path: pathlib.Path, port: int, n: int) -> pathlib.Path:
@@ -162,12 +133,15 @@ def server(kilobytes: int, rate: float, capacity: float) -> Iterator[int]:
 
 
 def serve(kilobytes: int, rate: float, capacity: float) -> NoReturn:
-    """Answers /N.jpg with another photo for each N, indefinitely; a rate of 0 is no limit.
+    """Answers /N.jpg indefinitely, with different bytes for each N; prints its port first.
 
-    Its port is the first line on stdout.
+    Args:
+      kilobytes: size of a photo.
+      rate: tokens/s of the bucket, one token per request; 0 for no limit.
+      capacity: tokens of the bucket.
     """
     photo = photo_of(kilobytes * 1000)
-    # Photo N is one photo with a comment that contains N: other bytes, another hash, no rendering.
+    # A comment with N makes the bytes and the hash of each photo different without another encoding.
     start, rest = photo[:2], photo[2:]
     head = (
         b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
@@ -176,7 +150,7 @@ def serve(kilobytes: int, rate: float, capacity: float) -> NoReturn:
         + b"\xff\xfe\x00\x0a%08d"
     )
     refusal = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
-    tokens, filled_at = capacity, time.monotonic()
+    bucket = TokenBucket(rate, capacity)
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
     print(listener.getsockname()[1], flush=True)
     ready = selectors.DefaultSelector()
@@ -186,11 +160,7 @@ def serve(kilobytes: int, rate: float, capacity: float) -> NoReturn:
         for key, _ in ready.select():
             sock = key.fileobj
             if sock is listener:
-                sock, _ = listener.accept()
-                sock.setblocking(False)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-                ready.register(sock, selectors.EVENT_READ)
+                ready.register(_accept(listener), selectors.EVENT_READ)
                 continue
             try:
                 if left := unsent.pop(sock, None):
@@ -199,12 +169,7 @@ def serve(kilobytes: int, rate: float, capacity: float) -> NoReturn:
                     asked = NUMBER.match(sock.recv(4096))
                     if asked is None:
                         raise ConnectionError
-                    answer = [refusal]
-                    if rate:
-                        now = time.monotonic()
-                        tokens, filled_at = min(capacity, tokens + (now - filled_at) * rate), now
-                    if not rate or tokens >= 1:
-                        answer, tokens = [head % int(asked[1]), rest], tokens - 1
+                    answer = [head % int(asked[1]), rest] if bucket.take() else [refusal]
                     n_sent = sock.sendmsg(answer)
                     n_all = sum(map(len, answer))
                     left = memoryview(b"".join(answer))[n_sent:] if n_sent < n_all else b""
@@ -217,6 +182,26 @@ def serve(kilobytes: int, rate: float, capacity: float) -> NoReturn:
             if left:
                 unsent[sock] = left
             ready.modify(sock, selectors.EVENT_WRITE if left else selectors.EVENT_READ)
+
+
+class TokenBucket:
+    """Permits `rate` requests/s on average and `capacity` at once; a rate of 0 permits all."""
+
+    def __init__(self, rate: float, capacity: float) -> None:
+        self._rate, self._capacity = rate, capacity
+        self._tokens, self._filled_at = capacity, time.monotonic()
+
+    def take(self) -> bool:
+        """Takes a token; False if there is none."""
+        if not self._rate:
+            return True
+        now = time.monotonic()
+        refilled = self._tokens + (now - self._filled_at) * self._rate
+        self._tokens, self._filled_at = min(self._capacity, refilled), now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 def photo_of(n_bytes: int) -> bytes:
@@ -232,6 +217,47 @@ def photo_of(n_bytes: int) -> bytes:
     for _ in range(4):
         width = max(8, round(width * (n_bytes / len(of_width(width))) ** 0.5))
     return of_width(width)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("CASE", choices=("speed", "limit", "memory", "serve"))
+    parser.add_argument(
+        "--photos", type=int, nargs="+", help="number of photos, one run each (default: the case's)"
+    )
+    parser.add_argument(
+        "--kilobytes",
+        type=int,
+        default=150,
+        help="size of a photo in speed and limit (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=100.0,
+        help="requests/s of the token bucket (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--capacity", type=float, default=100.0, help="tokens of the bucket (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=16, help="workers of the fetch (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--folder",
+        help="where caches are written and deleted (default: the system's temporary folder)",
+    )
+    return parser.parse_args()
+
+
+def _accept(listener: socket.socket) -> socket.socket:
+    sock, _ = listener.accept()
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    return sock
 
 
 def _row(*cells: object, head: bool = False) -> None:

@@ -33,8 +33,8 @@ from imagefec.fec import TripletType, csv_file_name
 
 ROOT = pathlib.Path(__file__).parents[1]
 CSV_NAME = csv_file_name("train")
-FACES_A_TRIPLET = 130_516 / 449_142
-DRAWN = 2900
+FACES_PER_TRIPLET = 130_516 / 449_142
+N_RENDERED = 2900
 LAYOUTS = {  # name: (configs built, dataset loaded)
     "triplets": (("triplets",), "fec/triplets"),
     "index": (("faces", "index"), "fec/index"),
@@ -59,7 +59,7 @@ def main() -> None:
         "--px", type=int, default=128, help="side of the faces in the store (default: %(default)s)"
     )
     parser.add_argument(
-        "--folder", help="where all files are made and deleted (default: the temporary folder)"
+        "--folder", help="where all files are written and deleted (default: the temporary folder)"
     )
     arguments = parser.parse_args()
     print(
@@ -68,9 +68,9 @@ def main() -> None:
         "| second load |\n" + "|---" * 12 + "|"
     )
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        drawn = draw(pathlib.Path(folder) / "drawn")
+        rendered = render_faces(pathlib.Path(folder) / "rendered")
         for n in arguments.triplets:
-            manual = write_manual_dir(pathlib.Path(folder) / "manual", drawn, n)
+            manual = write_manual_dir(pathlib.Path(folder) / "manual", rendered, n)
             for layout in arguments.layouts:
                 data_dir = pathlib.Path(folder) / "data"
                 cells = measure(layout, n, manual, data_dir, arguments.px)
@@ -79,10 +79,10 @@ def main() -> None:
             shutil.rmtree(manual)
 
 
-def draw(folder: pathlib.Path) -> pathlib.Path:
-    """Renders, fetches and crops a few more faces than DRAWN, as some are in no usable triplet."""
-    verbs = (
-        ["draw", folder, f"--faces={DRAWN * 3 // 2}", f"--triplets={DRAWN * 2}"],
+def render_faces(folder: pathlib.Path) -> pathlib.Path:
+    """Renders, fetches and crops more faces than N_RENDERED, since some are in no usable triplet."""
+    commands = (
+        ["draw", folder, f"--faces={N_RENDERED * 3 // 2}", f"--triplets={N_RENDERED * 2}"],
         ["fetch", folder / CSV_NAME, "--cache", folder / "cache"],
         [
             "crop",
@@ -94,25 +94,29 @@ def draw(folder: pathlib.Path) -> pathlib.Path:
             "--detector=none",
         ],
     )
-    for verb in verbs:
+    for command in commands:
         subprocess.run(
-            [sys.executable, "-m", "imagefec", *verb], check=True, capture_output=True, cwd=ROOT
+            [sys.executable, "-m", "imagefec", *command], check=True, capture_output=True, cwd=ROOT
         )
     return folder
 
 
 def n_faces(n_triplets: int) -> int:
-    return round(n_triplets * FACES_A_TRIPLET)
+    return round(n_triplets * FACES_PER_TRIPLET)
 
 
-def write_manual_dir(folder: pathlib.Path, drawn: pathlib.Path, n: int) -> pathlib.Path:
-    """The builder's manual directory of n triplets."""
+def write_manual_dir(folder: pathlib.Path, rendered: pathlib.Path, n: int) -> pathlib.Path:
+    """Writes n triplets and their faces as the builder's manual directory."""
     faces_dir = folder / "faces"
     faces_dir.mkdir(parents=True)
-    shutil.copy(drawn / "faces" / "settings.json", faces_dir)
-    records = face_folder.read_faces(drawn / "faces")
-    refs = {face.face_id: face for row in fec_csv.read_rows(drawn / CSV_NAME) for face in row.faces}
-    base = [refs[face_id] for face_id, record in sorted(records.items()) if record.kept][:DRAWN]
+    shutil.copy(rendered / "faces" / "settings.json", faces_dir)
+    records = face_folder.read_faces(rendered / "faces")
+    refs = {
+        face.face_id: face for row in fec_csv.read_rows(rendered / CSV_NAME) for face in row.faces
+    }
+    base = [refs[face_id] for face_id, record in sorted(records.items()) if record.kept][
+        :N_RENDERED
+    ]
     faces, lines = [], []
     for number in range(n_faces(n)):
         original = base[number % len(base)]
@@ -132,7 +136,7 @@ def write_manual_dir(folder: pathlib.Path, drawn: pathlib.Path, n: int) -> pathl
         (
             fec_csv.Row(
                 line,
-                tuple(faces[k] for k in _three(random, len(faces))),
+                tuple(faces[k] for k in _three_distinct(random, len(faces))),
                 TripletType(line % 3),
                 raters,
                 (line % 3,) * 4 + (0, 1),
@@ -143,14 +147,14 @@ def write_manual_dir(folder: pathlib.Path, drawn: pathlib.Path, n: int) -> pathl
     return folder
 
 
-def _three(random: np.random.Generator, n_faces: int) -> list[int]:
+def _three_distinct(random: np.random.Generator, n_faces: int) -> list[int]:
     while len(set(three := random.integers(n_faces, size=3).tolist())) < 3:
         pass
     return three
 
 
 def measure(layout: str, n: int, manual: pathlib.Path, data_dir: pathlib.Path, px: int) -> str:
-    """The cells of a row."""
+    """Builds and loads a layout; the other cells of its row, joined."""
     configs, dataset = LAYOUTS[layout]
     build_mb, wall, cpu = 0.0, time.perf_counter(), cpu_seconds()
     for config in configs:
@@ -172,7 +176,7 @@ def measure(layout: str, n: int, manual: pathlib.Path, data_dir: pathlib.Path, p
         f"{dataset_bytes / n:,.0f}",
         f"{disk(data_dir / 'face_stores') / 1e6:,.0f}",
         built,
-        *(said for said, _ in loads),
+        *(seconds for seconds, _ in loads),
         f"{build_mb:.0f}",
         *(f"{mb:.0f}" for _, mb in loads),
     ]
@@ -180,14 +184,18 @@ def measure(layout: str, n: int, manual: pathlib.Path, data_dir: pathlib.Path, p
 
 
 def run(*command: str) -> tuple[str, float]:
-    """(the seconds that a Python process printed or "", the peak of its own memory in MB)."""
+    """Runs Python with these arguments.
+
+    Returns:
+      (the seconds that it printed, or "" if none; the peak of its anonymous memory, MB).
+    """
     peak_kb = 0
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     with (
-        tempfile.TemporaryFile("w+") as said,
+        tempfile.TemporaryFile("w+") as output,
         subprocess.Popen(
             [sys.executable, *command],
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
             env=environment,
@@ -199,8 +207,8 @@ def run(*command: str) -> tuple[str, float]:
             )
             peak_kb = max(peak_kb, int(found[1]) if found else 0)
             time.sleep(0.05)
-        said.seek(0)
-        text = said.read().strip()
+        output.seek(0)
+        text = output.read().strip()
     if process.returncode:
         sys.exit(f"{' '.join(command)} ended with {process.returncode}: {text[-2000:]}")
     seconds = re.search(r"^seconds (.+)$", text, re.MULTILINE)

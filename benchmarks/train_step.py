@@ -9,13 +9,13 @@
 A step is augmentation, forward, backward and Adam's update on uint8 faces. Every contender runs in
 a process of its own (TensorFlow, which Trax imports, and PyTorch do not work in one) and waits
 during the turns of the others. A round gives each a few steps; the table shows the median of the
-rounds and the median of their ratios to the first contender.
+rounds, and the median of the first contender's speed-ups over each.
 
 A turn's first step is not timed. A step returns its memory to the system, and a virtual machine's
-host takes back pages that are free for seconds; a contender that has waited must get them again,
-which no step of a training run has to. An image is one view through the network: with two views, a
-face counts twice. PyTorch is no dependency of Image FEC: if it is installed neither here nor at
---torch_python, its rows are left out.
+host takes back pages that are free for seconds. A contender that has waited must get them again; a
+step of a training run need not. An image is one view through the network: with two views, a face
+counts twice. PyTorch is not a dependency of Image FEC; without it at --torch_python, its rows are
+left out.
 """
 
 import argparse
@@ -26,8 +26,10 @@ import subprocess
 import sys
 import time
 
-# case: (image side in pixels, faces per step, d_hidden, views, contenders); ratios are those of the
-# first contender against each.
+from train_step_network import D_EMBEDDING, FC_WIDTH, STAGE_BLOCKS
+
+# case: (image side in pixels, faces per step, d_hidden, views, contenders); speed-ups are those of
+# the first contender.
 CASES = {
     "resnet50": (
         128,
@@ -50,8 +52,8 @@ CASES = {
     "gpu": (128, 768, 64, 2, ("jax-bfloat16", "torch-bfloat16")),
 }
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # what `imagefec train` sets for itself
-STAGE_BLOCKS, FC_WIDTH, D_EMBEDDING = (3, 4, 6, 3), 512, 16
-# Dense matrix rate by the makers' data sheets; the first name in the device's name counts.
+# Dense matrix rate by the makers' data sheets. The first key that the device's name contains counts,
+# so "H100 PCIe" precedes "H100".
 BFLOAT16_TFLOPS = {
     "H200": 989.4,
     "H100 PCIe": 756,
@@ -92,12 +94,12 @@ def main() -> None:
         [arguments.torch_python, "-c", "import torch"], stderr=subprocess.DEVNULL
     ).returncode:
         contenders = [name for name in contenders if not name.startswith("torch")]
-        print("PyTorch is not installed: no peer.")
+        print("PyTorch is not installed; its rows are left out.")
     workers, device = [], ""
     for name in contenders:
-        worker, on = _start(name, arguments.case, n, arguments.torch_python)
+        worker, worker_device = _start(name, arguments.case, n, arguments.torch_python)
         workers.append((name, worker))
-        device = device or on
+        device = device or worker_device
     seconds = _in_turns(workers, arguments.rounds, arguments.steps)
     print(
         f"\n{arguments.case}: {px} px, {n} faces per step, {views} view{'s' * (views > 1)} each, "
@@ -107,7 +109,11 @@ def main() -> None:
 
 
 def training_flops(px: int, d_hidden: int) -> float:
-    """Floating-point operations of the products for one image: three times those of forward."""
+    """Floating-point operations of the network's products per image and training step.
+
+    Three times those of the forward pass: the backward pass computes the gradients of the inputs
+    and of the weights.
+    """
     maps = -(-px // 2)
     products, channels = 49 * 3 * d_hidden * maps**2, d_hidden
     maps = -(-maps // 2)
@@ -126,11 +132,18 @@ def training_flops(px: int, d_hidden: int) -> float:
 def table(
     seconds: dict[str, list[float]], images: int, flops: float, peak_tflops: float | None
 ) -> str:
-    """Markdown: images per second of each contender, and the first one's ratio to it by rounds."""
+    """Renders the results as Markdown.
+
+    Args:
+      seconds: contender -> seconds per step in each round.
+      images: images per step.
+      flops: floating-point operations per image.
+      peak_tflops: the device's matrix rate in 10^12 operations per second; None if unknown.
+    """
     first = next(iter(seconds))
     share = " | share of the bfloat16 matrix rate" if peak_tflops else ""
     lines = [
-        f"| contender | images/s (median) | lowest .. highest{share} | {first} against it |",
+        f"| contender | images/s (median) | lowest .. highest{share} | speed-up of {first} |",
         "|---|---|---|---|" + "---|" * bool(share),
     ]
     for name, took in seconds.items():
@@ -152,9 +165,8 @@ def _start(name: str, case: str, n: int, torch_python: str) -> tuple[subprocess.
     environment = dict(os.environ)
     if name != "jax-small-pages":
         environment["GLIBC_TUNABLES"] = HUGE_PAGES
-    environment.setdefault(
-        "XLA_PYTHON_CLIENT_MEM_FRACTION", "0.5"
-    )  # of a GPU's, where the peer wants room as well
+    # The contenders of a GPU share its memory.
+    environment.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.5")
     root = str(pathlib.Path(__file__).parents[1])
     environment["PYTHONPATH"] = os.pathsep.join(
         [root, *filter(None, [environment.get("PYTHONPATH")])]
@@ -183,7 +195,7 @@ def _start(name: str, case: str, n: int, torch_python: str) -> tuple[subprocess.
 def _in_turns(
     workers: list[tuple[str, subprocess.Popen]], rounds: int, steps: int
 ) -> dict[str, list[float]]:
-    """Seconds per step of each worker, one value per round, without the first, a warm-up."""
+    """Seconds per step of each worker, one per round; the first round is a warm-up and left out."""
     seconds: dict[str, list[float]] = {name: [] for name, _ in workers}
     for number in range(rounds + 1):
         for name, worker in workers:
@@ -199,7 +211,7 @@ def _in_turns(
 
 
 def _work(name: str, px: int, n: int, d_hidden: int, views: int) -> None:
-    """Takes turns: a number of steps on stdin, their seconds on stdout."""
+    """Runs a contender: reads numbers of steps from stdin and prints the seconds that they took."""
     if name.startswith("torch"):
         import train_step_torch as contender
     else:

@@ -2,9 +2,8 @@
 
 import importlib.util
 
-if (
-    importlib.util.find_spec("tensorflow") is None
-):  # a GPU machine may lack it; Trax only imports it
+# A GPU machine may lack TensorFlow, which Trax imports but a step does not use.
+if importlib.util.find_spec("tensorflow") is None:
     import trax_without_tensorflow
 
     trax_without_tensorflow.install()
@@ -32,10 +31,10 @@ def step_of(
 ) -> tuple[Callable[[int], None], str]:
     """(function that runs a number of steps, name of the device) of a contender.
 
-    "jax" is the bare step, "jax-ynnpack" with XLA's own choice of what YNNPACK computes,
-    "jax-small-pages" the same as "jax" (train_step.py starts it otherwise), "jax-lax" with every
-    convolution computed by XLA, "jax-plain-norm" with the norm's backward pass as JAX derives it,
-    "jax-bfloat16" with training.precision = 'bfloat16'; "jax-loop" is "jax" inside FaceLoop.
+    "jax" is the bare step. The others differ from it in one point: "jax-ynnpack" lets XLA choose
+    what YNNPACK computes; "jax-small-pages" is started by train_step.py without huge pages;
+    "jax-lax" computes every convolution by XLA; "jax-plain-norm" has the norm's backward pass as
+    JAX derives it; "jax-bfloat16" has training.precision = 'bfloat16'; "jax-loop" runs in FaceLoop.
     """
     if name == "jax-lax":
         convolution.Conv._by_matmul = lambda *_arguments: False
@@ -73,20 +72,20 @@ def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str) -> Callabl
 
     options = None if name == "jax-ynnpack" else step_options()
     jitted = jax.jit(step, donate_argnums=(0, 1, 2), compiler_options=options)
-    held, batch = [model.weights, model.state, optimizer.slots], jax.device_put(batch)
+    trained, batch = [model.weights, model.state, optimizer.slots], jax.device_put(batch)
     numbers = itertools.count(1)
 
     def run(steps: int) -> None:
         for _ in range(steps):
             number = next(numbers)
-            value, *held[:] = jitted(*held, number, jax.random.PRNGKey(number), batch)
+            value, *trained[:] = jitted(*trained, number, jax.random.PRNGKey(number), batch)
         value.block_until_ready()
 
     return run
 
 
 def _loop_step(px: int, n: int, d_hidden: int, views: int, _name: str) -> Callable[[int], None]:
-    """Steps of FaceLoop as `trainer.train` makes it: a prefetch thread, statistics, monitor."""
+    """Steps of FaceLoop as `trainer.train` sets it up: prefetch thread, statistics, monitor."""
     from imagefec.compat import training
     from imagefec.data.samplers import TripletSampler
     from imagefec.training.config import DivergenceConfig, ScheduleConfig, TrainConfig

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
-from train_step import D_EMBEDDING, FC_WIDTH, STAGE_BLOCKS
+from train_step_network import D_EMBEDDING, FC_WIDTH, STAGE_BLOCKS
 
 
 def step_of(
@@ -26,8 +26,8 @@ def step_of(
         .permute(0, 3, 1, 2)
         .to(device)
     )
-    half = name == "torch-bfloat16"
-    if half or name == "torch-channels-last":
+    bfloat16 = name == "torch-bfloat16"
+    if bfloat16 or name == "torch-channels-last":
         model, faces = (
             model.to(memory_format=torch.channels_last),
             faces.contiguous(memory_format=torch.channels_last),
@@ -35,7 +35,7 @@ def step_of(
     optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=True)
 
     def loss_of(faces: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(device, torch.bfloat16, enabled=half):
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             embeddings = model(_augmented(torch.cat([faces] * views)))
         embeddings = functional.normalize(embeddings.float())
         a, b, c = embeddings[:n].view(-1, 3, D_EMBEDDING).unbind(1)
@@ -45,7 +45,7 @@ def step_of(
         )
         return loss if views == 1 else loss + (embeddings[:n] - embeddings[n:]).norm(dim=1).mean()
 
-    compiled = torch.compile(loss_of) if half else loss_of
+    compiled = torch.compile(loss_of) if bfloat16 else loss_of
 
     def run(steps: int) -> None:
         for _ in range(steps):
@@ -96,7 +96,7 @@ def _network(d_hidden: int) -> nn.Module:
 
 
 def _augmented(faces: torch.Tensor) -> torch.Tensor:
-    """Crop, flip, brightness and contrast as imagefec.maths.augment has them, then -1..1."""
+    """Augments faces as imagefec.maths.augment does and scales them to -1..1: float32 [n, 3, h, w]."""
     n, device = len(faces), faces.device
     side = (1 - 0.3 * torch.rand(n, device=device)).sqrt()
     theta = torch.zeros(n, 2, 3, device=device)

@@ -3,7 +3,7 @@
     pip install --no-deps trax==1.4.1 gin-config funcsigs
     pip install numpy absl-py six psutil      # and jax with its CUDA plugin
 
-Whatever Trax takes from these packages on import is an empty class or a function that does nothing.
+Every name that Trax imports from these packages is an empty class or a mock.
 """
 
 import importlib.abc
@@ -22,7 +22,7 @@ def install() -> None:
 
 
 class _Stub(types.ModuleType):
-    """A module whose CapWords are empty classes, so that isinstance() works; others are mocks."""
+    """A module whose CapWords are empty classes, so that isinstance() works; other names are mocks."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

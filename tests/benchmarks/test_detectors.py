@@ -57,7 +57,7 @@ def test_scenes_are_counted_by_size_with_their_false_alarms(tmp_path):
     assert "detector yunet: no face_detection" in stderr and "detector faced" in stderr
 
 
-def test_portraits_are_counted_whole_and_cropped(tmp_path):
+def test_portraits_are_searched_complete_and_cropped(tmp_path):
     (tmp_path / "someone").mkdir()
     Image.fromarray(skimage.data.astronaut()[30:230, 140:305]).save(tmp_path / "someone/a.png")
     Image.new("RGB", (150, 180), "gray").save(tmp_path / "nobody.png")

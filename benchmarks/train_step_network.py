@@ -1,0 +1,5 @@
+"""Sizes of the network that train_step.py's contenders train: ResNet-50 and the head of ImageFEC."""
+
+STAGE_BLOCKS = (3, 4, 6, 3)
+FC_WIDTH = 512
+D_EMBEDDING = 16
