@@ -141,7 +141,7 @@ def serve(kilobytes: int, rate: float, capacity: float) -> NoReturn:
       capacity: tokens of the bucket.
     """
     photo = photo_of(kilobytes * 1000)
-    # A comment with N makes the bytes and the hash of each photo different without another encoding.
+    # A comment with N gives each photo its own bytes and hash without another encoding.
     start, rest = photo[:2], photo[2:]
     head = (
         b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"

@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def render_faces(folder: pathlib.Path) -> pathlib.Path:
-    """Renders, fetches and crops more faces than N_RENDERED, since some are in no usable triplet."""
+    """Renders, fetches and crops over N_RENDERED faces, since some are in no usable triplet."""
     commands = (
         ["draw", folder, f"--faces={N_RENDERED * 3 // 2}", f"--triplets={N_RENDERED * 2}"],
         ["fetch", folder / CSV_NAME, "--cache", folder / "cache"],

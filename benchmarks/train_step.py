@@ -52,7 +52,7 @@ CASES = {
     "gpu": (128, 768, 64, 2, ("jax-bfloat16", "torch-bfloat16")),
 }
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # what `imagefec train` sets for itself
-# Dense matrix rate by the makers' data sheets. The first key that the device's name contains counts,
+# Dense matrix rate by the makers' data sheets. The first key contained in the device's name counts,
 # so "H100 PCIe" precedes "H100".
 BFLOAT16_TFLOPS = {
     "H200": 989.4,

@@ -96,7 +96,7 @@ def _network(d_hidden: int) -> nn.Module:
 
 
 def _augmented(faces: torch.Tensor) -> torch.Tensor:
-    """Augments faces as imagefec.maths.augment does and scales them to -1..1: float32 [n, 3, h, w]."""
+    """Augments like imagefec.maths.augment and scales: uint8 [n, 3, h, w] -> float32 in -1..1."""
     n, device = len(faces), faces.device
     side = (1 - 0.3 * torch.rand(n, device=device)).sqrt()
     theta = torch.zeros(n, 2, 3, device=device)

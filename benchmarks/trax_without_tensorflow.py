@@ -22,7 +22,7 @@ def install() -> None:
 
 
 class _Stub(types.ModuleType):
-    """A module whose CapWords are empty classes, so that isinstance() works; other names are mocks."""
+    """A module of mocks; CapWords are empty classes instead, so that isinstance() works."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

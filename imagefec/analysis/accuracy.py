@@ -1,4 +1,4 @@
-"""Accuracy of embeddings on a split's triplets, overall and for parts of them; no files."""
+"""Accuracy of embeddings on the triplets of a split, overall and on parts of it; no files."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -90,10 +90,10 @@ def disjoint_triplets(data: "Triplets", urls: Collection[str]) -> np.ndarray:
       urls: photos, such as those of the split that a run was trained on.
     """
     known = set(urls)
-    seen = np.array([url in known for url in data.urls], bool)
-    return ~seen[data.triplets].any(axis=1)
+    shown = np.array([url in known for url in data.urls], bool)
+    return ~shown[data.triplets].any(axis=1)
 
 
 def number_or_none(number: float) -> float | None:
-    """The number, or None for NaN and infinity, which JSON cannot represent."""
+    """The number as a float, or None for NaN and infinity, which JSON cannot represent."""
     return float(number) if math.isfinite(number) else None

@@ -1,4 +1,4 @@
-"""From photo and face files to a file of embeddings; its formats are in embedding_file.py."""
+"""Embeds photo and face files into one file; its formats are in embedding_file.py."""
 
 from __future__ import annotations
 
@@ -33,17 +33,18 @@ def embed_paths(
 
     An image of 128 x 128 pixels, the size that `imagefec crop` writes, is embedded as a face. Any
     other image is a photo: it is rotated by its EXIF orientation, and each detected face is cropped
-    as in the dataset, so one photo may give several rows.
+    as in the dataset. So one photo may give several rows.
 
     Args:
       run_dir: a training run's directory.
       paths: image files and folders; of a folder, all files with an image suffix, recursively.
-      out: file to write, .npz or .parquet; its folder is made if missing. Columns (arrays of an
-        .npz): vectors: float32 [n, d], unit length. ids: unique; the face id of a face written by
-        crop, else the path, followed by #1, #2, … (best score first) for the faces detected in a
-        photo. urls: the photo's URL for a face listed in crop's faces.csv, else the file's own URL.
-        paths: of the image. boxes: float32 [n, 4], left, right, top, bottom of the face in pixels
-        of the (upright) image. scores: float32 [n], the detector's; NaN if nothing was detected.
+      out: file to write, .npz or .parquet; its folder is created if missing. Columns (arrays of
+        an .npz): vectors: float32 [n, d], unit length. ids: unique; the face id of a face written
+        by crop, else the path, followed by #1, #2, … (best score first) for the faces detected in
+        a photo. urls: the photo's URL for a face listed in crop's faces.csv, else the file's own
+        URL. paths: the image files. boxes: float32 [n, 4], left, right, top, bottom of the face in
+        pixels of the (upright) image. scores: float32 [n], the detector's; NaN if nothing was
+        detected.
       on_no_face: what to do with a photo without a face. "whole" embeds the complete photo, scaled
         and padded to a face's size; "skip" skips it, and files that are not images, and logs how
         many; "raise" raises UserError.
@@ -121,7 +122,7 @@ def find_images(
 
 @dataclass
 class _FaceRows:
-    """The columns of the output but the vectors, and why images were skipped."""
+    """The columns of the output except the vectors, and why images were skipped."""
 
     ids: list[str] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
@@ -174,7 +175,7 @@ def _faces(
         detections, url = detector.detect(image), path.absolute().as_uri()
         for number, detection in enumerate(detections, start=1):
             face = crop.crop_detection(image, detection).face
-            if face is not None:  # always so for a detection; FaceCrop covers dropped faces, too
+            if face is not None:  # always true of a detection, but the type of FaceCrop allows None
                 face_id = f"{_text(path)}#{number}"
                 found.add(face_id, url, path, detection.box.sides, detection.score)
                 yield face
@@ -184,7 +185,7 @@ def _faces(
 
 
 def _takes_complete(path: Path, detector: Detector, on_no_face: str, found: _FaceRows) -> bool:
-    """Whether to embed a complete photo without a face; otherwise it is skipped or refused."""
+    """Whether to embed a complete photo without a face; if not, records it as skipped or raises."""
     if on_no_face == "raise":
         raise UserError(
             f"{path}: detector {detector.name} found no face. Give another photo, or "
@@ -223,5 +224,5 @@ class _Manifests:
 
 
 def _text(path: Path) -> str:
-    # File names need not be valid text, but what is written must be.
+    # A file name may be invalid UTF-8; the columns must be valid.
     return os.fsencode(path).decode("utf-8", "backslashreplace")

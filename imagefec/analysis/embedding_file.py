@@ -14,7 +14,7 @@ FORMATS = (".npz", ".parquet")
 
 
 def check_output(path: Path) -> None:
-    """Checks, before any work, that the file can be written; makes its folder.
+    """Checks before any work that the file can be written, and creates its folder.
 
     Raises:
       UserError: the suffix is unknown, pyarrow is missing, the path is a folder, or its folder

@@ -10,7 +10,7 @@ from absl import logging
 if TYPE_CHECKING:
     from imagefec.data.store.datasets import Triplets
 
-FEW_TRIPLETS = 100  # the standard error of the TPA is then up to 5 points
+FEW_TRIPLETS = 100  # with fewer, the standard error of the TPA may exceed 5 points
 
 
 def evaluate_run(
@@ -32,8 +32,8 @@ def evaluate_run(
       against: another run, to be compared on the same triplets.
       disjoint_from: a split, such as "train": also evaluates the triplets that show none of its
         photos.
-      invariance: whether to measure the distance between augmented views of a face, with the run's
-        own augmentation ranges.
+      invariance: also measures the distance between augmented views of a face, with the run's own
+        augmentation ranges.
 
     Returns:
       What `score_triplets` returns, and "run", "step", "dataset", "split"; JSON-compatible.
@@ -77,11 +77,11 @@ def evaluate_run(
     if invariance:
         result["invariance"] = augmentation_invariance(embedder, data.faces, run.augment_ranges)
     if against is not None and other is not None:
-        others_vectors = other.embed(loader.load(other.image_size).faces)
-        others_correct = accuracy.correct_predictions(others_vectors, data)
+        other_vectors = other.embed(loader.load(other.image_size).faces)
+        other_correct = accuracy.correct_predictions(other_vectors, data)
         result["against"] = {
             "run": os.fspath(against),
-            **compare_predictions(others_correct, correct, photos),
+            **compare_predictions(other_correct, correct, photos),
         }
     return result
 
@@ -99,8 +99,8 @@ def score_triplets(
 
     Returns:
       What `accuracy.tpa_and_parts` returns, and "embedding_spread", the RMS pairwise distance, None
-      if an embedding is not finite. "warning" is present only if the numbers should not be trusted;
-      it is logged as well.
+      if an embedding is not finite. "warning", logged as well, is present only if the numbers
+      should not be trusted.
     """
     from imagefec.analysis import accuracy
     from imagefec.maths import metrics

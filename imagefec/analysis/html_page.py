@@ -1,4 +1,4 @@
-"""The shell of a self-contained HTML page: metadata, colours and dark mode, without the body."""
+"""The frame of a self-contained HTML page: metadata, colours and dark mode, without the body."""
 
 import html
 from string import Template

@@ -22,11 +22,11 @@ def augmentation_invariance(
     """Compares the distance between two augmented views of a face with that between two faces.
 
     Args:
-      embedder: a run.
+      embedder: embedder of a run.
       faces: uint8 [n >= 2, h, w, 3].
       ranges: keyword arguments of imagefec.maths.augment.augment_faces; None for its defaults.
-      n_faces: how many faces to sample at most. All distances between them are in memory: 1 MB for
-        512 faces.
+      n_faces: largest number of faces to sample. The distances of all pairs are in memory: 1 MB
+        for 512 faces.
       seed: seed of the sampled faces and of their views; use the same for runs to be compared.
 
     Returns:

@@ -10,8 +10,8 @@ from sklearn.neighbors import KDTree
 from imagefec.errors import UserError
 
 LEAF_SIZE = 4
-# Neighbours at a larger distance are not shown, as in the project's first version. Two random unit
-# vectors lie about 1.41 apart.
+# Neighbours at a larger distance are not shown, as in the original design. Two random unit vectors
+# are about 1.41 apart.
 MAX_DISTANCE = 1.77
 
 
@@ -103,7 +103,7 @@ class NeighbourIndex:
         )
         if len(vectors) == 0:
             return []
-        # One more than needed, which shows whether the last place is a tie.
+        # One more than required shows whether the last place is a tie.
         n_requested = min(k + max(map(len, excluded)) + 1, len(self))
         distances, rows = self._tree.query(vectors, n_requested)
         return [
@@ -160,7 +160,7 @@ def neighbours_from_other_photos(
       `NeighbourIndex.query`.
 
     Raises:
-      UserError: as `NeighbourIndex.query`.
+      UserError: as for `NeighbourIndex.query`.
       ValueError: vectors are not finite [n, d].
     """
     rows = list(range(len(vectors))) if candidates is None else candidates.tolist()

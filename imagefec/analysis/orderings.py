@@ -10,7 +10,7 @@ from imagefec.analysis.neighbours import neighbours_from_other_photos
 
 N_NEIGHBOURS = 4  # as in a gallery by default
 N_QUERIES = 200
-N_RANKED = 4000  # at most, faces whose distances are ranked
+N_RANKED = 4000  # largest number of faces whose distances are ranked
 QUERY_SEED = 0
 
 

@@ -1,4 +1,4 @@
-"""Output folders of the verbs that write files: made and checked before any work."""
+"""Output folders of the commands that write files: created and checked before any work."""
 
 import os
 from pathlib import Path
@@ -7,10 +7,10 @@ from imagefec.errors import UserError
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder if missing.
+    """Creates a folder if missing.
 
     Raises:
-      UserError: it cannot be made or written to.
+      UserError: it cannot be created or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ class SplitLoader:
         return self._cached[1]
 
     def urls_of(self, name: str) -> list[str]:
-        """The photo of each face of another split of the dataset."""
+        """The photo URL of each face of another split of the dataset."""
         return self._load(name, image_size=1).urls  # the faces are not used
 
     def _load(self, name: str, image_size: int) -> datasets.Triplets:

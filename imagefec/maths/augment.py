@@ -40,12 +40,12 @@ def augment_faces(
       flip: probability of mirroring left to right, in [0, 1].
       brightness: each face is multiplied by a factor uniform in 1 - brightness to 1 + brightness;
         in [0, 1). (A factor, as in torchvision, not an offset as in TensorFlow.)
-      contrast: each face's differences from its own mean are multiplied by such a factor; in
-        [0, 1).
+      contrast: each face's differences from its own mean are multiplied by a factor uniform in
+        1 - contrast to 1 + contrast; in [0, 1).
 
     Returns:
-      float32 [n, h, w, 3], values clipped to 0..255 as a camera would; equal to faces where all
-      ranges are 0.
+      float32 [n, h, w, 3], values clipped to 0..255 as by a camera; equal to faces if all ranges
+      are 0.
 
     Raises:
       ValueError: faces is not [n, h, w, 3] or a range is out of bounds.
@@ -62,7 +62,18 @@ def sample_augmentation(
     brightness: float = 0.1,
     contrast: float = 0.1,
 ) -> Augmentation:
-    """Samples an augmentation for each of n images; the other arguments are `augment_faces`'s.
+    """Samples an augmentation for each of n images.
+
+    Args:
+      key: JAX PRNG key.
+      n: number of images.
+      crop: as for `augment_faces`.
+      flip: likewise.
+      brightness: likewise.
+      contrast: likewise.
+
+    Returns:
+      Augmentation of arrays [n].
 
     Raises:
       ValueError: a range is out of bounds.

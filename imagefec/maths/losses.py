@@ -12,7 +12,7 @@ DISTANCES = ("l2", "squared_l2")
 def odd_one_out_hinge(
     embeddings: jnp.ndarray, margin: float | jnp.ndarray = 0.1, distance: str = "l2"
 ) -> jnp.ndarray:
-    """Symmetric triplet margin loss: either face of the alike pair is the anchor of one hinge.
+    """Symmetric triplet margin loss: each face of the alike pair is the anchor of one hinge.
 
     With d12 the distance of the alike pair:
     max(0, d12 - d13 + margin) + max(0, d12 - d23 + margin).
@@ -58,8 +58,8 @@ def odd_one_out_cross_entropy(
     """Cross-entropy of the raters' choices with a softmax over the three pairs' negative distances.
 
     Unlike the margin loss it has a gradient for every triplet, and the temperature sets which
-    distances count as large. So a network whose embeddings start close together learns from the
-    first step.
+    distances count as large. Therefore a network whose embeddings start close together learns from
+    the first step.
 
     Args:
       embeddings: float32 [batch, 3, dim], unit length along dim. Axis 1 is (alike, alike, odd).
@@ -67,7 +67,7 @@ def odd_one_out_cross_entropy(
       distance: "l2" or "squared_l2".
       vote_counts: number [batch, 3], how many raters chose each face as the odd one out. Their
         shares are the target distribution, so a triplet without agreement has a smaller gradient.
-        None or a row of zeros: all chose the last face.
+        None, or a row of zeros, counts as if all raters chose the last face.
 
     Returns:
       float32 [batch], one loss per triplet; log 3 where all three distances are equal.
@@ -145,8 +145,7 @@ def pair_distance(a: jnp.ndarray, b: jnp.ndarray, distance: str = "l2") -> jnp.n
     Raises:
       ValueError: the distance is unknown.
     """
-    if distance not in DISTANCES:
-        raise ValueError(f"distance must be one of {', '.join(DISTANCES)}; found {distance!r}")
+    check_distance(distance)
     squared = jnp.sum(jnp.square(a - b), axis=-1)
     if distance == "squared_l2":
         return squared
@@ -154,3 +153,13 @@ def pair_distance(a: jnp.ndarray, b: jnp.ndarray, distance: str = "l2") -> jnp.n
     # would multiply that infinity by zero, which is NaN.
     coincide = squared == 0
     return jnp.where(coincide, 0.0, jnp.sqrt(jnp.where(coincide, 1.0, squared)))
+
+
+def check_distance(distance: str) -> None:
+    """Checks the name of a distance.
+
+    Raises:
+      ValueError: it is not one of DISTANCES.
+    """
+    if distance not in DISTANCES:
+        raise ValueError(f"distance must be one of {', '.join(DISTANCES)}; found {distance!r}")

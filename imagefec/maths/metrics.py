@@ -1,6 +1,6 @@
 """Triplet prediction accuracy (TPA), human accuracy and spread of embeddings; no losses.
 
-Functions that accept NumPy or JAX arrays compute NumPy arrays in NumPy, untraced.
+Functions that accept NumPy and JAX arrays compute in NumPy for the former, in JAX for the latter.
 """
 
 import math
@@ -69,7 +69,7 @@ def correct_triplets(d12: Array, d13: Array, d23: Array) -> Array:
 
 
 def tpa_with_errors(correct: np.ndarray, clusters: np.ndarray | None = None) -> dict[str, Any]:
-    """TPA with its standard errors. NumPy only.
+    """TPA with its standard errors, in NumPy only.
 
     Args:
       correct: bool [triplets], as returned by `correct_triplets`; may be empty.
@@ -93,12 +93,11 @@ def tpa_with_errors(correct: np.ndarray, clusters: np.ndarray | None = None) -> 
 def tpa_by_type(
     correct: np.ndarray, types: np.ndarray, clusters: np.ndarray | None = None
 ) -> dict[str, Any]:
-    """TPA with its standard errors, over all triplets and for each type. NumPy only.
+    """TPA with its standard errors, over all triplets and for each type, in NumPy only.
 
     Args:
       correct: bool [triplets], as returned by `correct_triplets`; at least one triplet.
-      types: int [triplets], 0, 1, 2 for TYPE_KEYS; -1, which counts for none of them, where a
-        dataset has no types.
+      types: int [triplets], 0, 1, 2 for TYPE_KEYS; -1 for a triplet without a type.
       clusters: as in `tpa_with_errors`.
 
     Returns:

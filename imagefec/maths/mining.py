@@ -43,8 +43,8 @@ def semi_hard_triplet(
 ) -> jnp.ndarray:
     """Semi-hard triplet loss: each positive pair with the nearest negative beyond the positive.
 
-    Where all negatives are nearer than the positive, the farthest negative is taken. Harder
-    negatives would collapse an untrained network to one point.
+    If all negatives are nearer than the positive, the farthest negative is used. Harder negatives
+    would collapse an untrained network to one point.
 
     Args:
       embeddings: float32 [n, dim], unit length along dim.
@@ -53,9 +53,9 @@ def semi_hard_triplet(
       distance: "l2" or "squared_l2".
 
     Returns:
-      float32 [n (anchor), n (positive)], a non-negative loss for each positive pair; 0 elsewhere
-      (two identities, a face with itself), and everywhere if the batch has a single identity.
-      The number of positive pairs is `n_positive_pairs(labels)`.
+      float32 [n (anchor), n (positive)], one non-negative loss per positive pair; 0 for a face with
+      itself and for two identities, and everywhere if the batch has a single identity. The number
+      of positive pairs is `n_positive_pairs(labels)`.
 
     Raises:
       ValueError: the shapes are not [n, dim] and [n], or the distance is unknown.
@@ -74,7 +74,7 @@ def semi_hard_triplet(
 
 
 def n_positive_pairs(labels: jnp.ndarray) -> jnp.ndarray:
-    """Number of ordered pairs (anchor, positive) of faces of one identity; labels are int [n]."""
+    """Number of ordered pairs (anchor, positive): int scalar, from labels int [n]."""
     return jnp.sum(labels[:, None] == labels[None, :]) - labels.shape[0]
 
 

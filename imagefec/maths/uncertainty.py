@@ -1,4 +1,4 @@
-"""Standard errors of accuracies whose triplets share photos, and paired comparisons; NumPy only."""
+"""Standard errors of accuracies where triplets share photos, and paired comparisons, in NumPy."""
 
 from itertools import combinations
 from typing import NamedTuple
@@ -32,7 +32,7 @@ def clustered_standard_error(values: np.ndarray, clusters: np.ndarray) -> float:
         cluster may occur in several columns and more than once in a row.
 
     Returns:
-      The standard error; NaN for fewer than 2 triplets. Never below that of independent triplets.
+      The standard error, at least that of independent triplets; NaN for fewer than 2 triplets.
 
     Raises:
       ValueError: the shapes do not match.

@@ -1,4 +1,4 @@
-"""The network, run directories, checkpoints and the Embedder; names load lazily: Trax is slow."""
+"""The network, run directories, checkpoints and the Embedder; they load lazily, as Trax is slow."""
 
 import importlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""Checkpoints: named arrays and some JSON in one file, and their way into and out of a Trax layer.
+"""Checkpoints: named arrays and JSON in one file; naming and setting the arrays of a Trax layer.
 
 Run directories are in run.py; loading a model from its settings is in embedder.py.
 """
@@ -25,15 +25,15 @@ _REMEDY = (
 
 
 def save(path: str | os.PathLike[str], arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-    """Writes arrays and meta atomically as one .npz file, safe even against a power cut.
+    """Writes arrays and meta as one .npz file, atomically even if the power fails.
 
     Args:
       path: file to write; an older one is replaced. Its folder must exist.
       arrays: name -> array of numbers or booleans; names may contain "/".
-      meta: JSON-serialisable.
+      meta: values that JSON can represent.
 
     Raises:
-      ValueError: an array has Python objects, which could only be read back with pickle.
+      ValueError: an array contains Python objects, which only pickle could read back.
       OSError: the disk is full, or the folder is missing or not writable.
     """
     with (
@@ -47,7 +47,7 @@ def save(path: str | os.PathLike[str], arrays: dict[str, np.ndarray], meta: dict
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Reads what `save` wrote. Pickled objects in a foreign file are refused, never loaded.
+    """Reads what `save` wrote; a file with pickled objects is refused.
 
     Returns:
       (arrays, meta).
@@ -71,7 +71,7 @@ def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads the meta that `save` wrote, without the arrays.
 
     Raises:
-      UserError: as `load`.
+      UserError: as for `load`.
     """
     with _opened(path) as archive:
         return json.loads(archive.read(_META))
@@ -104,7 +104,7 @@ def set_named_weights(
     Args:
       layer: an initialised Trax layer.
       arrays: as `named_weights` returns them; names outside "weights/" and "state/" are ignored.
-      source: the file that they came from, for the error's text.
+      source: the file that they come from, for the error's text.
 
     Raises:
       UserError: an array is missing, has another shape, or is unknown to the layer. The first one
@@ -124,7 +124,7 @@ def set_named_weights(
 
 
 def filled_weights(layer: Any, named: dict[str, Any]) -> Any:
-    """A tree of the structure of layer.weights, its leaves taken by their "weights/…" names.
+    """A tree with the structure of layer.weights and the values of `named` as its leaves.
 
     Args:
       layer: an initialised Trax layer.
@@ -144,13 +144,13 @@ def filled_leaves(
     prefix: str,
     source: str | os.PathLike[str] = "checkpoint",
 ) -> Any:
-    """A tree of the structure of `like`, its leaves taken by their names.
+    """A tree with the structure of `like` and the named arrays as its leaves.
 
     Args:
       like: nested tuples, lists and dicts of arrays.
       arrays: as `named_leaves` returns them.
       prefix: as for `named_leaves`.
-      source: the file that they came from, for the error's text.
+      source: the file that they come from, for the error's text.
 
     Raises:
       UserError: an array is missing or has another shape; the first one is named.
@@ -200,7 +200,7 @@ def _compare(
 
 
 def _walk(layer: Any, tree: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """(name, array) of all leaves; Trax's () and its markers of shared weights have none."""
+    """(name, array) of each leaf; Trax's () and its markers of shared weights contain none."""
     if isinstance(tree, (tuple, list, dict)):
         for step, child_layer, child in _children(layer, tree):
             yield from _walk(child_layer, child, f"{path}/{step}")

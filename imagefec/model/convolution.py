@@ -21,15 +21,15 @@ class Conv(tl.Conv):
       filters: output channels.
       size: side of the square kernel.
       stride: on both axes.
-      gain: variance gain of the normal initialiser: He's 2 before a ReLU, 1 where none follows.
+      gain: variance gain of the normal initialiser: 2 before a ReLU (He), else 1.
       use_bias: False where a norm follows.
       padding: "same" is TensorFlow's and XLA's, which at stride 2 starts at the first pixel of an
         even map; "symmetric" is PyTorch's, half the kernel on every side.
       lowering: "lax" is XLA's convolution; "matmul" gathers the kernel's taps into one matrix
         product (1x1 kernels need no gathering). "auto" is lax on GPU and TPU. On CPU it is matmul
-        where that measured faster forward and backward: 1x1 kernels (three times), 3x3 kernels
-        with a stride, and kernels larger than their map (over fifty times: XLA takes such a map for
-        the kernel and computes value by value).
+        where measurements, forward and backward, were faster: 1x1 kernels (three times), 3x3
+        kernels with a stride, and kernels larger than their map (over fifty times: XLA then uses
+        the map as the kernel and computes value by value).
 
     Raises:
       ValueError: padding or lowering is unknown.
@@ -62,7 +62,7 @@ class Conv(tl.Conv):
         self._size, self._stride, self._pads, self._lowering = size, stride, padding, lowering
 
     def forward(self, x: jnp.ndarray) -> jnp.ndarray:
-        """Convolves x [n, h, w, c_in]."""
+        """Convolves x, float [n, h, w, c_in]; the result has the kernel's dtype."""
         kernel, bias = self.weights if self._use_bias else (self.weights, None)
         x = x.astype(kernel.dtype)
         if not self._by_matmul(min(x.shape[1:3])):
@@ -80,7 +80,7 @@ class Conv(tl.Conv):
 def conv_by_matmul(
     x: jnp.ndarray, kernel: jnp.ndarray, stride: int, padding: str = "same"
 ) -> jnp.ndarray:
-    """Convolution as one matrix product over the gathered taps of the kernel.
+    """Convolution as one matrix product over all taps of the kernel.
 
     Args:
       x: float32 [n, h, w, c_in].
@@ -145,7 +145,7 @@ def fan_in_normal(gain: float) -> Callable[[tuple[int, ...], jax.Array], jnp.nda
     too large at 3x3.
 
     Args:
-      gain: 2 before a ReLU, 1 where none follows.
+      gain: 2 before a ReLU, else 1.
 
     Returns:
       (shape, key) -> float32 array of that shape.
@@ -153,7 +153,7 @@ def fan_in_normal(gain: float) -> Callable[[tuple[int, ...], jax.Array], jnp.nda
 
     def init(shape: tuple[int, ...], key: jax.Array) -> jnp.ndarray:
         shape = tuple(int(side) for side in shape)
-        if isinstance(key, jax.core.Tracer):  # Trax only wants the shape
+        if isinstance(key, jax.core.Tracer):  # Trax requires only the shape
             return jnp.zeros(shape, jnp.float32)
         # NumPy samples the same values on every device, and XLA would compile one program per
         # shape.

@@ -27,7 +27,13 @@ class Embedder:
     """
 
     def __init__(self, model: Any, image_size: int, info: dict[str, Any] | None = None) -> None:
-        """Wraps an initialised ImageFEC in eval mode; use `Embedder.load` for a run."""
+        """Wraps a network; `Embedder.load` makes one from a run.
+
+        Args:
+          model: initialised ImageFEC in eval mode.
+          image_size: side in pixels at which the network sees faces.
+          info: see the attribute.
+        """
         self.image_size = image_size
         self.info = info or {}
         self._weights, self._state = jax.device_put((model.weights, model.state))
@@ -72,8 +78,8 @@ class Embedder:
         Args:
           faces: uint8 [n, h, w, 3] RGB; or one path or PIL image; or any iterable of paths, PIL
             images and uint8 [h, w, 3] arrays, read lazily. Each shows one face, cropped as in the
-            dataset. Square ones are resized to image_size as in training; others are letterboxed
-            first, as in the dataset.
+            dataset. A face that is not square is letterboxed, and each is resized to image_size,
+            as in the dataset.
           batch_size: faces per batch; the last batch is padded, so that it needs no compilation
             of its own.
 

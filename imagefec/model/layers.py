@@ -22,9 +22,9 @@ SCALINGS = {  # name -> (subtracted, divided by), of values 0..255
 class Augment(tl.Layer):
     """Random crop, flip, brightness and contrast on the device; in eval mode faces stay unchanged.
 
-    uint8 [n, h, w, 3] -> float32 [views * n, h, w, 3] of 0..255: the first view of all faces, then
-    the second view of all faces, and so on, each sampled independently. In eval mode there is one
-    view, whatever `views` is.
+    Input: uint8 or float32 [n, h, w, 3] of 0..255. Output: float32 [views * n, h, w, 3] of 0..255,
+    the first view of all faces, then the second view of all faces, and so on, each sampled
+    independently. In eval mode there is one view, whatever `views` is.
 
     Args:
       crop: as for augment.augment_faces.
@@ -69,7 +69,7 @@ def Normalise(scaling: str = "unit") -> tl.Layer:
 
 
 def Relu() -> tl.Layer:
-    """max(0, x). Trax's own Relu is wrapped in a Serial, which lengthens the names of weights."""
+    """max(0, x); Trax's own Relu is a Serial, which would lengthen the names of weights."""
     return tl.Fn("Relu", lambda x: jax.nn.relu(x))
 
 

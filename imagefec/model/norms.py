@@ -1,4 +1,4 @@
-"""Normalisation layers, with batch norm's own backward pass; other layers are in layers.py."""
+"""Normalisation layers, and a backward pass of batch norm that is fast on a CPU."""
 
 import functools
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from imagefec.model.layers import Relu
 
 NORMS = ("batch", "group", "frn", "none")
 
-# E[x^2] up to this many times the variance costs the variance at most two digits.
+# Up to this ratio of E[x^2] to the variance, E[x^2] - E[x]^2 loses at most two decimal digits.
 _MAX_SQUARE_TO_VARIANCE = 100.0
 
 
@@ -24,7 +24,7 @@ def norm_and_activation(
     Args:
       norm: "batch", "group", "frn" (filter response norm, whose activation is a thresholded linear
         unit instead of a ReLU, arXiv:1911.09737) or "none".
-      momentum: of batch norm.
+      momentum: batch norm's, see BatchNorm.
       mode: "train" or "eval".
 
     Returns:

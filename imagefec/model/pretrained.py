@@ -1,7 +1,7 @@
 """Loads ResNet weights of torchvision and timm into the body of an ImageFEC; downloads nothing.
 
-The network must match theirs: ImageFEC(d_hidden=64, padding="symmetric", scaling="imagenet"). The
-fully connected layers and the embedding keep their weights. torchvision and timm use the same
+The network must match the file's: ImageFEC(d_hidden=64, padding="symmetric", scaling="imagenet").
+The fully connected layers and the embedding keep their weights. torchvision and timm use the same
 array names.
 """
 
@@ -16,10 +16,11 @@ import numpy as np
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
 
-_BODY = re.compile(r"(weights|state)/\d+\.(Stem|Stage\d+Block\d+)/")
+# Matches the names of the body's arrays, as checkpoint.named_weights returns them.
+BODY = re.compile(r"(weights|state)/\d+\.(Stem|Stage\d+Block\d+)/")
 _REMEDY = (
-    "The file is of another network than the model. The default ImageFEC is ResNet-50: bind "
-    "ImageFEC.block, stage_blocks and d_hidden to the file's, or give another file."
+    "The file contains another network than the model. The default ImageFEC is ResNet-50: bind "
+    "ImageFEC.block, stage_blocks and d_hidden to those of the file, or give another file."
 )
 
 
@@ -64,7 +65,7 @@ def load_body(model: Any, path: str | os.PathLike[str]) -> None:
       path: as for `read_state_dict`.
 
     Raises:
-      UserError: the file is of another network; the first array that differs is named.
+      UserError: the file contains another network; the message names the first array that differs.
     """
     theirs = {
         name: array
@@ -79,9 +80,8 @@ def load_body(model: Any, path: str | os.PathLike[str]) -> None:
                 f"{', '.join(list(theirs)[:3])}. {_REMEDY}"
             )
         array = theirs.pop(name)
-        array = (
-            array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
-        )  # out, in, h, w -> h, w, in, out
+        # Kernels are [out, in, h, w] in PyTorch, [h, w, in, out] in Trax.
+        array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
         if array.shape != arrays[ours].shape:
             raise UserError(
                 f"{path}: array {name} has shape {list(array.shape)} (height, width, in, out for a "
@@ -100,12 +100,15 @@ def torch_names(names: Iterable[str]) -> dict[str, str]:
     """Maps our names of the body's arrays to torchvision's, such as "layer1.0.conv2.weight".
 
     Args:
-      names: as of checkpoint.named_weights; those outside the body are skipped.
+      names: as returned by checkpoint.named_weights; those outside the body are skipped.
+
+    Returns:
+      our name -> torchvision's, for every array of the body.
     """
     theirs: dict[str, str] = {}
     convolutions: dict[tuple[str, bool], list[str]] = {}
     for name in names:
-        if name.startswith("weights/") and name.endswith("Conv") and _BODY.match(name):
+        if name.startswith("weights/") and name.endswith("Conv") and BODY.match(name):
             convolutions.setdefault(_branch(name), []).append(name)
     for (block, is_shortcut), found in convolutions.items():
         for index, conv in enumerate(found):
@@ -124,7 +127,7 @@ def torch_names(names: Iterable[str]) -> dict[str, str]:
 
 def _branch(name: str) -> tuple[str, bool]:
     """(block of an array, whether it is in the shortcut, which Residual puts first)."""
-    match = _BODY.match(name)
+    match = BODY.match(name)
     assert match is not None  # the caller has filtered the names
     return match[2], "/1.Parallel/0.Serial/" in name
 

@@ -43,13 +43,13 @@ def ImageFEC(
       stem: "imagenet" (7x7 stride 2, then 3x3 max pool stride 2), "conv3" (3x3 stride 2) or
         "conv3x2" (two 3x3, stride 2 each).
       pool: "mean" over the map, for any input size; "flatten" keeps positions, for one input size.
-      norm: "batch", "group", "frn" (with thresholded linear units for ReLUs) or "none".
+      norm: "batch", "group", "frn" (with thresholded linear units as activations) or "none".
       norm_momentum: weight of the old running statistics in batch norm's update.
-      zero_init_residual: zero-initialised residual branches: the last batch norm of every block
-        starts at scale 0, so that each block starts as its shortcut.
+      zero_init_residual: initialise the scale of each block's last batch norm to 0, so that the
+        block starts as its shortcut.
       padding: "same" (TensorFlow's, XLA's) or "symmetric" (PyTorch's, for its weights; see
         pretrained.py).
-      scaling: of the input: "unit" (-1..1) or "imagenet" (for torchvision's weights).
+      scaling: scaling of the input: "unit" (-1..1) or "imagenet" (for torchvision's weights).
       mode: "train" or "eval"; it affects only batch norm.
 
     Returns:

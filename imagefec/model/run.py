@@ -21,7 +21,7 @@ from imagefec.errors import UserError
 from imagefec.model import legacy_settings
 
 RUN_FORMAT = 1
-CHANNEL_ORDER = "rgb"  # of the faces of every run, also of runs whose run.json lacks the key
+CHANNEL_ORDER = "rgb"  # of every run's faces, even if its run.json lacks the key
 INFO, SETTINGS, HISTORY, LEGACY_CONFIG = "run.json", "settings.json", "history.json", "config.gin"
 BEST, LATEST = "best.npz", "model.npz"
 SEED, INIT_CHECKPOINT = "training.seed", "training.init_checkpoint"
@@ -86,7 +86,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The directory's own name."""
+        """Name of the directory."""
         return self.path.resolve().name
 
     @property
@@ -116,7 +116,9 @@ class Run:
 
     @functools.cached_property
     def settings(self) -> dict[str, Any]:
-        """Every setting in force, by its gin name; empty if the run has no file of them.
+        """Every setting in force, by its gin name.
+
+        Empty if the run has neither settings.json nor config.gin.
 
         Raises:
           UserError: the file is broken.
@@ -140,7 +142,7 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Seed of the training; 0 if the run does not say."""
+        """Seed of the training; 0 if the run does not record it."""
         value = self.info.get("seed", self.settings.get(SEED))
         return value if isinstance(value, int) else 0
 
@@ -162,7 +164,7 @@ class Run:
 
     @property
     def augment_ranges(self) -> dict[str, float]:
-        """Arguments of augment_faces in training, as far as the settings have them."""
+        """Arguments of augment_faces in training; only those that the settings record."""
         found = {name: self.settings.get(f"Augment.{name}") for name in AUGMENT_RANGES}
         return {
             name: float(value) for name, value in found.items() if isinstance(value, int | float)
@@ -197,7 +199,7 @@ def prepare_directory(run_dir: str | os.PathLike[str]) -> Path:
     """Creates a run directory and checks that files can be written there.
 
     Raises:
-      UserError: they cannot.
+      UserError: the directory or a file in it cannot be written.
     """
     path = Path(run_dir).expanduser()
     probe = path / f".probe.{os.getpid()}{files.TEMPORARY_SUFFIX}"
@@ -225,7 +227,9 @@ def write_json(run_dir: Path, name: str, value: Mapping[str, Any]) -> None:
 
 
 def check_channel_order(path: Path, info: Mapping[str, Any]) -> None:
-    """Refuses a run on faces of another channel order: it would silently swap red and blue.
+    """Refuses a run that was trained on faces of another channel order.
+
+    Its weights would silently swap red and blue.
 
     Args:
       path: of run.json, for the message.

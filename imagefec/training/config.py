@@ -56,7 +56,7 @@ class ScheduleConfig:
     """How long a run is, and how often it evaluates and saves, in steps.
 
     Attributes:
-      steps: length of the run, 1 or more; a run that has as many does nothing.
+      steps: length of the run, 1 or more; a run that has already taken them does nothing.
       steps_per_eval: steps between evaluations, 1 or more.
       steps_per_checkpoint: steps between checkpoints, 1 or more; every evaluation saves as well.
       stop_at_tpa: stop after the first evaluation with this TPA, in [0, 1]; 0 never stops early.
@@ -114,7 +114,7 @@ class InitConfig:
 
     Attributes:
       checkpoint: a run directory, a checkpoint or a state dict; None for random weights.
-      part: which of its weights to load, "whole" or "body".
+      part: which of its weights to load: "whole" for all, "body" for the stem and the blocks.
     """
 
     checkpoint: str | None = None
@@ -129,7 +129,7 @@ class UdaConfig:
       weight: weight relative to the main loss, 0 or more.
       distance: "l2" or "squared_l2".
       stop_gradient: stop the gradient through the first view, the one that the main loss sees, as
-        UDA does for class probabilities. False moves both views.
+        UDA does for class probabilities. False lets it flow through both.
       ramp_steps: steps over which the weight rises linearly from 0, 0 or more.
       dataset: TFDS name of unlabelled faces that enter this term alone; None for none.
       split: split of `dataset`.
@@ -179,8 +179,8 @@ class DivergenceConfig:
       collapse_steps: training has collapsed if the loss stays within 0.5 % of a collapsed model's
         (for the hinge: twice the margin) for this many steps in a row. 0 turns this off. ResNet-50
         left that plateau after 1,700 steps.
-      collapse_spread: the same loss with a mean embedding spread below this value counts as
-        collapsed after a tenth of collapse_steps. If UDA has pulled all faces together the spread
+      collapse_spread: that loss with a mean embedding spread below this value counts as
+        collapsed after a tenth of collapse_steps. If UDA has pulled all faces together, the spread
         is under 0.01 and shrinks; on ResNet-50's plateau it was 0.03 to 0.05.
     """
 
@@ -216,7 +216,7 @@ class HostsConfig:
         if self.processes is None or self.process is None or not 0 <= self.process < self.processes:
             raise UserError(
                 f"hosts.coordinator is {self.coordinator}, hosts.processes {self.processes} and "
-                f"hosts.process {self.process}; each process needs the number of all processes and "
+                f"hosts.process {self.process}; each process requires the number of processes and "
                 "its own index, from 0. Bind them with --config, or use 'auto'."
             )
 
@@ -269,14 +269,14 @@ class TrainConfig:
         _require_integer("training.seed", self.seed, 0)
 
     def check_batch(self, of_triplets: bool, n_devices: int) -> None:
-        """Checks that the parts of a batch and the devices can share it evenly.
+        """Checks that a batch can be split evenly into its parts and among the devices.
 
         Args:
           of_triplets: whether the loss takes triplets rather than identities.
-          n_devices: devices of all hosts.
+          n_devices: number of devices of all hosts.
 
         Raises:
-          UserError: the batch is empty or cannot be shared evenly.
+          UserError: the batch is empty or cannot be split evenly.
         """
         data, parts, extra = self.data, self.step.accumulation_steps, self.uda.batch_faces
         name, items, faces_each = (
@@ -288,14 +288,14 @@ class TrainConfig:
         if items % parts or extra % parts:
             raise UserError(
                 f"{name} is {items}{f' and uda_consistency.batch_faces {extra}' if extra else ''}; "
-                f"training.accumulate = {parts} parts cannot share that evenly. Use multiples of "
+                f"training.accumulate = {parts} cannot split the batch evenly. Use multiples of "
                 f"{parts}."
             )
         images = (faces_each * items + extra) // parts
         if images % n_devices:
             raise UserError(
-                f"{n_devices} devices cannot share evenly the {images} images that a step computes "
-                f"at a time ({name} = {items}, {faces_each} faces each, "
+                f"the {images} images that a step computes at a time cannot be split evenly among "
+                f"{n_devices} devices ({name} = {items}, {faces_each} faces each, "
                 f"uda_consistency.batch_faces = {extra}, training.accumulate = {parts}). Use a "
                 f"multiple of {n_devices * parts}{' for both' if extra else ''}."
             )

@@ -1,4 +1,4 @@
-"""What gin binds, reading gin files, and the settings in force: the only file that knows gin."""
+"""Gin: what it binds, its files, and the settings in force; no other file imports gin."""
 
 import contextlib
 import dataclasses
@@ -93,7 +93,7 @@ def run(
     Args:
       config_files: as for `parse`.
       bindings: as for `parse`.
-      output_dir: run directory; as well as what `trainer.train` writes it gets config.gin, gin's
+      output_dir: run directory; besides the files of `trainer.train` it gets config.gin, gin's
         operative configuration.
       data_dir: where TFDS datasets are built.
 
@@ -185,7 +185,7 @@ def settings_in_force() -> dict[str, Any]:
     Macros are replaced by their values; a reference to a configurable is text such as
     "@TripletLoss".
     """
-    # Gin offers this as text only, in which macros are not replaced.
+    # Gin returns this only as text in which macros are not replaced.
     operative = gin.config._OPERATIVE_CONFIG
     settings = {}
     for (scope, selector), parameters in operative.items():
@@ -226,8 +226,8 @@ def _configurable(
       deprecated: more parameters, without a value unless bound.
 
     Returns:
-      A function that returns the bound parameters. The dataclasses are made outside of gin, which
-      would add text to their errors.
+      A function that returns the bound parameters. The dataclasses are made outside gin, because
+      gin would add text to their errors.
     """
     defaults: dict[str, Any] = dict.fromkeys(deprecated, _UNSET)
     for config in configs:
@@ -291,7 +291,7 @@ def _renamed_include(message: str) -> str:
 
 @contextlib.contextmanager
 def _quiet_gin_search() -> Iterator[None]:
-    """Drops the errors that gin logs for folders without the file, before the one that has it."""
+    """Drops the errors that gin logs for each folder that it searches before the file's own."""
 
     def is_other(record: logging.LogRecord) -> bool:
         return "Path not found" not in record.getMessage()

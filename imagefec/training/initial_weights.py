@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import re
 from typing import Any
 
 from imagefec.errors import UserError
@@ -10,7 +9,6 @@ from imagefec.model import checkpoint, pretrained
 from imagefec.model.run import INFO, Run
 
 PARTS = ("whole", "body")
-_BODY = re.compile(r"(weights|state)/\d+\.(Stem|Stage\d+Block\d+)/")
 _STATE_DICTS = (".safetensors", ".pth", ".pt")
 
 
@@ -23,12 +21,12 @@ def load_pretrained_weights(
       model: ImageFEC.
       source: a run directory (its best.npz, else model.npz), a checkpoint, or a state dict that
         `pretrained.load_body` reads, which contains a body only.
-      part: "whole", or "body": only stem and blocks. The dense layers then keep their weights, and
-        those of the checkpoint may have any number and shape.
+      part: "whole", or "body": only stem and blocks. The model's dense layers then keep their
+        weights, and the checkpoint's may have any number and shape.
 
     Raises:
       UserError: there is no such checkpoint, its run.json is broken or of another format or channel
-        order, the part is unknown, or a name or shape differs; the first difference is named.
+        order, the part is unknown, or a name or shape differs; the message names the first.
     """
     if part not in PARTS:
         raise UserError(f"training.init_part must be one of {', '.join(PARTS)}; found {part!r}.")
@@ -44,7 +42,7 @@ def load_pretrained_weights(
     if part == "body":
         own = checkpoint.named_weights(model)
         arrays = {
-            **{name: array for name, array in own.items() if not _BODY.match(name)},
-            **{name: array for name, array in arrays.items() if _BODY.match(name)},
+            **{name: array for name, array in own.items() if not pretrained.BODY.match(name)},
+            **{name: array for name, array in arrays.items() if pretrained.BODY.match(name)},
         }
     checkpoint.set_named_weights(model, arrays, source=path)

@@ -1,4 +1,4 @@
-"""Batches from loaded faces to the devices, prefetched by a thread; TFDS is read elsewhere."""
+"""Batches of loaded faces, placed on the devices by a thread; TFDS is read elsewhere."""
 
 import queue
 import threading
@@ -14,20 +14,20 @@ from imagefec.errors import UserError
 from imagefec.training.config import UdaConfig
 from imagefec.training.step.mesh import global_batch, local_slice, replicated
 
-_PREFETCH = 2  # batches on the devices that wait for their step
+_PREFETCH = 2  # batches that wait on the devices for their step
 
 
 class FaceInput:
     """Batches of labelled faces, followed by unlabelled faces for UDA, as MeshTrainer takes them.
 
-    The order is the sampler's, and a seeded shuffle for unlabelled faces. It is the same for any
-    number of devices and after a resume.
+    Labelled faces are in the sampler's order, unlabelled ones in that of a seeded shuffle. Both are
+    the same for any number of devices and after a resume.
 
     Args:
       sampler: TripletSampler or IdentitySampler.
       seed: seed of the order of unlabelled faces.
-      mesh: all devices; a process sends its own devices their slice of the batch.
-      uda: consistency term; if its weight is not 0, batches contain the weight of their step.
+      mesh: all devices; each process sends the slice of the batch that its own devices hold.
+      uda: consistency term; if its weight is not 0, a batch ends with the weight at its step.
       unlabelled_faces: uint8 [m, size, size, 3], of which uda.batch_faces follow each batch's
         labelled faces; None for none.
       device_resident: copy all faces to every device, as `device_faces`, and send indices.
@@ -62,7 +62,7 @@ class FaceInput:
         return (self._gather(indices), *others)
 
     def batches(self, done_steps: int) -> "Prefetched":
-        """Batches on the devices, beginning with that of step done_steps + 1."""
+        """Batches on the devices, from that of step done_steps + 1."""
         placed = (self._place(batch) for batch in self._host_batches(skip=done_steps))
         return Prefetched(placed, _PREFETCH)
 

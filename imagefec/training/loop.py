@@ -41,7 +41,7 @@ class FaceLoop(training.Loop):
       device_faces: replicated faces that batches contain indices of; None if batches contain
         images.
       report: called with (step, measures) after each evaluation.
-      stop: read before each step.
+      stop: checked before each step.
     """
 
     def __init__(
@@ -75,7 +75,8 @@ class FaceLoop(training.Loop):
             permanent_checkpoint_at=lambda _step: False,
             random_seed=config.seed,
         )
-        # From here on it is the run's key; each step derives its own from it and the step number.
+        # The run's key. A step's key is derived from it and the step number, so that a resumed run
+        # has the same keys.
         self._rng = np.asarray(self._rng)
 
     def run(self, n_steps: int = 1) -> None:
@@ -85,7 +86,7 @@ class FaceLoop(training.Loop):
           n_steps: number of steps.
 
         Raises:
-          TrainingDiverged: training has failed; the last checkpoint is from before.
+          TrainingDiverged: training has failed; the last checkpoint precedes the failure.
           UserError: a checkpoint cannot be written.
           KeyboardInterrupt: the run was asked to stop; its state is saved.
         """
@@ -136,7 +137,7 @@ class FaceLoop(training.Loop):
             self._save_latest()
 
     def load_checkpoint(self, directory: str | None = None, filename: str | None = None) -> None:
-        """Resumes from model.npz; without one, loads pretrained weights if the settings name some.
+        """Resumes from model.npz; if there is none, loads the pretrained weights of the settings.
 
         Args:
           directory: the run directory by default.
@@ -164,7 +165,7 @@ class FaceLoop(training.Loop):
         self._monitor.start_loss = float(first[0][1]) if first else None
 
     def _init_trainer(self, task: Any) -> MeshTrainer:
-        # Trax's trainer compiles nothing before its first step, which is never run.
+        # Only its model_with_loss is used: it compiles nothing before its first step.
         plain = super()._init_trainer(task)
         return MeshTrainer(
             plain.model_with_loss,
@@ -185,10 +186,10 @@ class FaceLoop(training.Loop):
         return ((*ones, factors), *model_with_loss.weights[1:])
 
     def _init_evaluator(self, eval_task: Any) -> None:
-        """Trax would compile its metric layers here; `evaluation` compiles what it needs itself."""
+        """Does nothing: Trax would compile its metric layers, which `evaluation` replaces."""
 
     def _run_one_step(self, task_index: int, task_changed: bool) -> tuple[float, dict]:
-        """Starts a step without waiting for it; Trax's own loop would fetch each step's numbers."""
+        """Starts a step and returns; Trax's own method would wait for each step's statistics."""
         del task_changed
         if self._last_evaluated == self._step - 1 and self._tpa_reached():
             self._step -= 1
@@ -271,7 +272,7 @@ class _TpaReached(Exception):
 
 
 class _CompleteSplit:
-    """Stands for the EvalTask that Loop requires; the evaluation is no mean over its batches."""
+    """Replaces the EvalTask that Loop requires; our evaluation is not a mean over batches."""
 
     metric_names = ("tpa",)
     export_prefix = None

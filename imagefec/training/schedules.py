@@ -10,7 +10,7 @@ def warmup_cosine(
     warmup_steps: int = 50,
     final_fraction: float = 0.02,
 ) -> Callable[[int], float]:
-    """Linear warm-up, then half a cosine down to the last step.
+    """Linear warm-up, then a fall along half a cosine to the last step.
 
     Args:
       learning_rate: the highest rate.

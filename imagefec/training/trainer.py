@@ -1,4 +1,4 @@
-"""One training run: data in, run directory out. Gin and its files are in configurables.py."""
+"""One training run, from datasets to a run directory. Gin is in configurables.py."""
 
 import contextlib
 import dataclasses
@@ -116,7 +116,7 @@ def _done_steps(run_dir: pathlib.Path, config: TrainConfig) -> int:
 
 
 def _check_same_network(run_dir: pathlib.Path, config: TrainConfig) -> None:
-    """Refuses another network, even with weights of the same shapes, such as another scaling."""
+    """Refuses to resume a run of another network, even one with weights of the same shapes."""
     model_settings = json.loads(json.dumps(dict(config.model_settings)))
     required = {"model": model_settings, "image_size": config.data.image_size}
     try:
@@ -126,7 +126,7 @@ def _check_same_network(run_dir: pathlib.Path, config: TrainConfig) -> None:
             _with_defaults(found["model"]) == _with_defaults(required["model"])
         )
     except (OSError, ValueError, KeyError, TypeError):
-        return  # without run.json only the checkpoint's names and shapes are compared
+        return  # without run.json, loading compares only the names and shapes of the weights
     check_channel_order(run_dir / INFO, info)
     if not same:
         raise UserError(
@@ -137,7 +137,7 @@ def _check_same_network(run_dir: pathlib.Path, config: TrainConfig) -> None:
 
 
 def _with_defaults(model_settings: dict[str, Any]) -> dict[str, Any]:
-    """Adds ImageFEC's defaults: a run's config.gin binds them, the files of its recipe need not."""
+    """Adds ImageFEC's defaults, all of which config.gin binds, but a recipe's files need not."""
     parameters = inspect.signature(ImageFEC).parameters
     defaults = {name: parameter.default for name, parameter in parameters.items()}
     return {**json.loads(json.dumps(defaults)), **model_settings}
@@ -244,7 +244,7 @@ def _plain_history(history: Any) -> dict[str, dict[str, list]]:
 
 @contextlib.contextmanager
 def _settings_errors() -> Iterator[None]:
-    """Errors of layers and optimizers about their arguments, as a UserError."""
+    """Raises errors of layers and optimizers about their arguments as UserError."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -256,7 +256,7 @@ def _settings_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _out_of_memory_errors() -> Iterator[None]:
-    """XLA's error about memory, as a UserError."""
+    """Raises XLA's error about memory as UserError."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
@@ -272,6 +272,6 @@ def _out_of_memory_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_trax_output() -> Iterator[None]:
-    """Discards what Trax prints to stdout, which is for the verb's result; history has it all."""
+    """Discards what Trax prints: stdout is for the command's result; history has the numbers."""
     with pathlib.Path(os.devnull).open("w") as devnull, contextlib.redirect_stdout(devnull):
         yield

@@ -45,7 +45,7 @@ def data(data_dir):
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
-    """A run of random weights, made much faster than by Trax's initialization."""
+    """A run of random weights, sampled in NumPy because Trax's initialisation is slow."""
     from imagefec.compat import ShapeDtype, nested_map
     from imagefec.model import ImageFEC, checkpoint
 

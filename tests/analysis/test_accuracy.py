@@ -1,4 +1,4 @@
-"""Accuracies of parts of a split against loops over the triplets."""
+"""Accuracies on a split and its parts against loops over the triplets."""
 
 import dataclasses
 
@@ -65,7 +65,7 @@ def test_triplets_have_the_same_photo_number_where_their_faces_have_the_same_url
             assert np.array_equal(numbers == number, np.isin(data.triplets, same))
 
 
-def test_both_standard_errors_are_beside_the_accuracy(data, correct):
+def test_the_accuracy_has_both_standard_errors(data, correct):
     found = scores_of(correct, data)
     share = correct.sum() / 200
     assert found["tpa"] == pytest.approx(share) and found["n_triplets"] == 200

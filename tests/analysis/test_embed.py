@@ -60,10 +60,10 @@ def test_a_photo_gives_one_row_per_detected_face_cropped_as_in_the_dataset(
 ):
     photo = save(tmp_path / "a photo.png", two_faces(faces_dir))
     with np.load(embed_paths(run, photo, tmp_path / "out.npz")) as found:
-        wanted = embedder.embed_photo(photo)
-        assert len(wanted) == 2 and found["ids"].tolist() == [f"{photo}#1", f"{photo}#2"]
+        expected = embedder.embed_photo(photo)
+        assert len(expected) == 2 and found["ids"].tolist() == [f"{photo}#1", f"{photo}#2"]
         assert found["urls"].tolist() == [photo.as_uri()] * 2 and "%20" in photo.as_uri()
-        for row, (box, score, vector) in enumerate(wanted):
+        for row, (box, score, vector) in enumerate(expected):
             assert Box(*found["boxes"][row].tolist()) == box
             assert found["scores"][row] == pytest.approx(score)
             np.testing.assert_allclose(found["vectors"][row], vector, atol=1e-5)
@@ -79,7 +79,7 @@ def test_a_photo_is_rotated_by_its_exif_orientation(run, faces_dir, tmp_path):
         np.testing.assert_array_equal(found["vectors"][:2], found["vectors"][2:])
 
 
-def test_a_photo_without_a_face_is_embedded_complete_and_letterboxed(run, embedder, tmp_path):
+def test_a_photo_without_a_face_is_letterboxed_and_embedded_complete(run, embedder, tmp_path):
     picture = np.full((300, 200, 3), 90, np.uint8)
     path = save(tmp_path / "wall.png", picture)
     with np.load(embed_paths(run, path, tmp_path / "out.npz")) as found:
@@ -110,11 +110,11 @@ def test_a_photo_without_a_face_can_be_refused_or_skipped(run, faces_dir, tmp_pa
 def test_the_number_of_skipped_images_is_logged(run, faces_dir, tmp_path, monkeypatch):
     from imagefec.analysis import embed
 
-    said = []
-    monkeypatch.setattr(embed.logging, "warning", lambda text, *args: said.append(text % args))
+    messages = []
+    monkeypatch.setattr(embed.logging, "warning", lambda text, *args: messages.append(text % args))
     wall = save(tmp_path / "wall.png", np.full((300, 200, 3), 90, np.uint8))
     embed_paths(run, [wall, *faces_dir.glob("*/*.png")], tmp_path / "out.npz", "skip")
-    [text] = said
+    [text] = messages
     assert text.startswith("1 of 10 images skipped") and "wall.png" in text
 
 
@@ -182,7 +182,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path):
         ("face.png/out.npz", "cannot be written"),
     ):
         with pytest.raises(UserError, match=text):
-            embed_paths(tmp_path / "no run is looked for", face, tmp_path / out)
+            embed_paths(tmp_path / "not reached", face, tmp_path / out)
 
 
 def test_unknown_options_are_refused(run, tmp_path):

@@ -41,7 +41,7 @@ def result(run, data_dir):
     return evaluate_run(run, data_dir, split="train")
 
 
-def test_a_run_is_evaluated_on_the_whole_split_with_its_weights_in_evaluation_mode(
+def test_a_run_is_evaluated_on_the_complete_split_with_its_weights_in_evaluation_mode(
     result, embedder, data
 ):
     vectors = embedder.embed(data.faces)
@@ -245,7 +245,7 @@ def test_a_run_is_compared_with_another_on_the_same_triplets(
     assert (same["difference"], same["standard_error"]) == (0, 0)
 
 
-def test_triplets_without_photos_of_another_split_are_also_evaluated_alone(
+def test_triplets_without_photos_of_another_split_are_also_evaluated_separately(
     run, data_dir, data, embedder
 ):
     from imagefec.data.store import datasets

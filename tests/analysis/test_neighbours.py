@@ -60,12 +60,12 @@ def test_ties_exclusions_and_limits_together_are_those_of_brute_force(data):
     k = data.draw(st.integers(1, n))
     limit = data.draw(st.sampled_from([0.0, 1.0, 1.77, np.inf]))
     table = np.sqrt(((queries[:, None] - vectors[None]) ** 2).sum(2))
-    wanted = []
+    expected = []
     for distances, out in zip(table, excluded):
         order = sorted((d, row) for row, d in enumerate(distances) if row not in out)[:k]
-        wanted.append([row for d, row in order if d <= limit])
+        expected.append([row for d, row in order if d <= limit])
     found = NeighbourIndex(vectors, range(n)).query(queries, k, limit, exclude=excluded)
-    assert rows_of(found) == wanted
+    assert rows_of(found) == expected
 
 
 def test_the_next_nearest_face_replaces_an_excluded_one():

@@ -48,13 +48,15 @@ def test_neighbour_overlap_is_the_share_of_neighbours_in_both():
     assert (orderings.neighbour_overlap(ordered(a), ordered(a)) == 1).all()
 
 
-def test_rank_correlation_is_spearmans_of_each_querys_distances():
+def test_rank_correlation_is_that_of_spearman_for_each_querys_distances():
     a, b = embedded(0), embedded(0) + 0.5 * embedded(1)
     b[10:14] = b[10]  # ties
     found = orderings.rank_correlation(ordered(a), ordered(b))
     for value, query in zip(found, range(0, N, 3)):
         others = from_other_photos(query)
-        distances = [[np.linalg.norm(its[row] - its[query]) for row in others] for its in (a, b)]
+        distances = [
+            [np.linalg.norm(vectors[row] - vectors[query]) for row in others] for vectors in (a, b)
+        ]
         assert value == pytest.approx(spearmanr(*distances).statistic, abs=1e-5)
 
 

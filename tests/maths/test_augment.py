@@ -58,7 +58,7 @@ def test_each_pixel_equals_the_numpy_oracle_for_given_parameters(faces):
 def test_crop_equals_tensorflows_crop_and_resize_away_from_the_border():
     tf = pytest.importorskip("tensorflow")
     image = np.random.default_rng(1).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
-    # A window of whole pixels: rows and columns 4..27, stretched to 32.
+    # A window of integer pixels: rows and columns 4..27, stretched to 32.
     sampled = augment.Augmentation(*(jnp.array([v]) for v in (0.75, 0.5, 0.5, False, 1.0, 1.0)))
     expected = tf.image.resize(image[:, 4:28, 4:28], (32, 32), method="bilinear").numpy()
     found = np.asarray(augment.apply_augmentation(image, sampled))
@@ -66,7 +66,7 @@ def test_crop_equals_tensorflows_crop_and_resize_away_from_the_border():
     np.testing.assert_allclose(found[0, 2:-2, 2:-2], expected[0, 2:-2, 2:-2], atol=1e-2)
 
 
-def test_ranges_of_zero_change_nothing_at_all(faces):
+def test_ranges_of_zero_change_nothing(faces):
     found = augment.augment_faces(
         jax.random.key(0), faces, crop=0, flip=0, brightness=0, contrast=0
     )

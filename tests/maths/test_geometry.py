@@ -85,13 +85,15 @@ def test_square_is_square_where_the_image_allows_and_contains_the_box(box, width
 def test_whole_pixels_are_integers_inside_the_image_and_keep_squares_square(box, width, height):
     px = geometry.clip(geometry.to_pixels(box, width, height), width, height)
     squared = geometry.square(px, width, height)
-    whole = geometry.whole_pixels(squared, width, height)
-    assert all(isinstance(side, int) for side in (whole.left, whole.right, whole.top, whole.bottom))
-    assert inside(whole, width, height) and whole.width >= 1 and whole.height >= 1
+    rounded = geometry.whole_pixels(squared, width, height)
+    assert all(
+        isinstance(side, int) for side in (rounded.left, rounded.right, rounded.top, rounded.bottom)
+    )
+    assert inside(rounded, width, height) and rounded.width >= 1 and rounded.height >= 1
     # Half a pixel for the corner, another for the side, and half of an empty box's one pixel.
-    assert abs(whole.left - squared.left) <= 1.5 and abs(whole.bottom - squared.bottom) <= 1.5
+    assert abs(rounded.left - squared.left) <= 1.5 and abs(rounded.bottom - squared.bottom) <= 1.5
     if max(px.width, px.height) <= min(width, height):
-        assert abs(whole.width - whole.height) <= (1 if squared.width != squared.height else 0)
+        assert abs(rounded.width - rounded.height) <= (1 if squared.width != squared.height else 0)
 
 
 def test_iou_of_boxes_that_share_a_third():

@@ -38,7 +38,7 @@ def test_hinge_adds_up_each_violated_gap():
     np.testing.assert_allclose(losses.odd_one_out_hinge(triplet, 0.1), [0.2 + ROOT2], rtol=1e-6)
 
 
-def test_hinge_on_squared_distances_is_worked_by_hand():
+def test_hinge_on_squared_distances_adds_up_each_violated_gap():
     # Squared distances: 2 of the alike pair, 2 and 0 to the odd one -> 0.1 + (2 + 0.1).
     triplet = on_circle(0, 90, 90)[None]
     np.testing.assert_allclose(
@@ -107,7 +107,7 @@ def test_gradients_are_finite_where_embeddings_coincide(distance, degrees):
     assert np.isfinite(gradient).all()
 
 
-def test_a_nan_embedding_gives_a_nan_loss_instead_of_hiding():
+def test_a_nan_embedding_gives_a_nan_loss():
     triplet = random_triplets(2)
     triplet[0, 1, 0] = np.nan
     loss = np.asarray(losses.odd_one_out_hinge(triplet))
@@ -159,7 +159,7 @@ def test_views_of_different_shape_are_refused():
 
 
 @pytest.mark.parametrize("distance", ["l2", "squared_l2"])
-def test_odd_one_out_cross_entropy_agrees_with_a_naive_loop(distance):
+def test_odd_one_out_cross_entropy_equals_a_naive_loop(distance):
     rng = np.random.default_rng(3)
     embeddings = rng.normal(size=(7, 3, 5)).astype(np.float32)
     embeddings /= np.linalg.norm(embeddings, axis=-1, keepdims=True)
@@ -174,11 +174,11 @@ def test_odd_one_out_cross_entropy_agrees_with_a_naive_loop(distance):
 
 
 def test_odd_one_out_cross_entropy_of_a_collapsed_triplet_is_log_3_with_a_finite_gradient():
-    together = np.tile(np.float32([[1, 0]]), (3, 1))[None]
+    collapsed = np.tile(np.float32([[1, 0]]), (3, 1))[None]
     for distance in ("l2", "squared_l2"):
         value, slope = jax.value_and_grad(
             lambda e, d=distance: losses.odd_one_out_cross_entropy(e, 0.05, d).sum()
-        )(together)
+        )(collapsed)
         assert float(value) == pytest.approx(np.log(3), rel=1e-6)
         assert np.isfinite(slope).all()
 

@@ -44,7 +44,7 @@ def test_tpa_equals_a_naive_loop_over_scikit_learns_distances():
     )
 
 
-def test_ties_are_wrong_so_a_collapsed_model_scores_nothing():
+def test_ties_are_wrong_so_a_collapsed_model_has_tpa_0():
     assert metrics.triplet_prediction_accuracy(np.ones((10, 3, 4), np.float32)) == 0
     one_tie = np.array([[[0.0], [1.0], [-1.0]]], np.float32)  # d12 = d13 = 1 < d23 = 2
     assert metrics.triplet_prediction_accuracy(one_tie) == 0
@@ -58,7 +58,7 @@ def test_nan_in_any_face_is_wrong(face):
     assert metrics.triplet_prediction_accuracy(jnp.asarray(embeddings)) == 0.5
 
 
-def test_numpy_in_gives_numpy_out_and_jax_in_gives_jax_out():
+def test_numpy_arrays_give_numpy_results_and_jax_arrays_jax_results():
     embeddings = np.random.default_rng(0).normal(size=(5, 3, 4)).astype(np.float32)
     assert isinstance(metrics.triplet_prediction_accuracy(embeddings), np.floating)
     assert isinstance(metrics.rms_pairwise_distance(embeddings[0]), np.floating)
@@ -71,7 +71,7 @@ def test_embeddings_of_another_shape_or_none_are_refused(shape):
         metrics.triplet_prediction_accuracy(np.zeros(shape))
 
 
-def test_tpa_by_type_is_worked_by_hand():
+def test_tpa_by_type_equals_values_worked_by_hand():
     correct = np.array([1, 1, 1, 0, 1, 0, 0, 0], bool)
     types = np.array([0, 0, 0, 0, 1, 1, 1, 1])
     found = metrics.tpa_by_type(correct, types)
@@ -147,14 +147,14 @@ def test_spread_is_the_rms_of_scikit_learns_distances_between_different_embeddin
     )
 
 
-def test_spread_of_two_opposite_embeddings_is_two_and_of_a_collapsed_set_nothing():
+def test_spread_of_two_opposite_embeddings_is_2_and_that_of_a_collapsed_set_is_0():
     assert metrics.rms_pairwise_distance(on_circle(0, 180)) == pytest.approx(2)
     assert metrics.rms_pairwise_distance(np.repeat(on_circle(30), 9, axis=0)) == pytest.approx(
         0, abs=1e-6
     )
 
 
-def test_spread_of_a_lone_embedding_is_refused():
+def test_spread_of_a_single_embedding_is_refused():
     with pytest.raises(ValueError, match="n >= 2"):
         metrics.rms_pairwise_distance(np.ones((1, 4)))
 
@@ -183,7 +183,7 @@ def human_accuracy_by_loop(votes: list[list[int]]) -> float:
         ([[0, 0, 6], [1, 0, 5]], 11 / 12),
     ],
 )
-def test_human_accuracy_is_worked_by_hand(votes, expected):
+def test_human_accuracy_equals_values_worked_by_hand(votes, expected):
     assert metrics.leave_one_out_human_accuracy(np.array(votes)) == pytest.approx(expected)
 
 

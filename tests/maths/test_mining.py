@@ -53,7 +53,7 @@ def naive_semi_hard(apart, labels, margin):
     labels=st.lists(st.integers(0, 3), min_size=2, max_size=9),
     margin=st.floats(0.01, 1.5),
 )
-def test_both_equal_loops_over_every_triplet(distance, seed, labels, margin):
+def test_both_losses_equal_naive_loops_over_every_triplet(distance, seed, labels, margin):
     embeddings = np.random.default_rng(seed).normal(size=(len(labels), 3)).astype(np.float32)
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     apart = distances(embeddings, distance == "squared_l2")

@@ -34,7 +34,7 @@ def test_the_error_equals_a_loop_over_all_pairs_that_share_a_cluster(clusters, s
     )
 
 
-def test_without_shared_clusters_it_is_the_usual_standard_error():
+def test_without_shared_clusters_the_error_is_the_usual_standard_error():
     values = np.array([1, 0, 1, 1, 0, 1, 0, 1])
     expected = values.std(ddof=1) / 8**0.5
     assert uncertainty.clustered_standard_error(
@@ -67,7 +67,7 @@ def test_the_error_is_the_spread_of_means_over_samples_that_share_faces():
     assert np.std(means) > 1.4 * independent
 
 
-def test_a_clear_gain_is_found_and_identical_models_have_none():
+def test_the_bootstrap_finds_a_clear_gain_and_none_between_identical_models():
     random = np.random.default_rng(2)
     first = random.random(2000) < 0.6
     second = first | (random.random(2000) < 0.1)

@@ -74,7 +74,7 @@ def test_a_save_killed_before_the_rename_leaves_the_old_file(tmp_path, monkeypat
     assert checkpoint.load(path)[1] == {"step": 1}
 
 
-def test_a_missing_file_is_named():
+def test_a_missing_file_is_refused_by_name():
     with pytest.raises(UserError, match=r"nowhere.*no such checkpoint"):
         checkpoint.load("nowhere/model.npz")
 

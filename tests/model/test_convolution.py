@@ -1,4 +1,4 @@
-"""Convolution and max pooling against XLA's and Trax's own, gradients included."""
+"""Convolution and max pooling against those of XLA and Trax, gradients included."""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ def lax_conv(x, kernel, stride):
 @pytest.mark.parametrize(
     ("size", "stride"), [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3), (7, 2)]
 )
-def test_convolution_by_matmul_equals_laxs_with_both_gradients(size, stride):
+def test_convolution_by_matmul_and_its_gradients_equal_those_of_lax(size, stride):
     # 9 and 8: odd and even maps are padded differently.
     x, kernel = numbers(2, 9, 8, 3), numbers(size, size, 3, 5, seed=1)
     expected, expected_pull = jax.vjp(lambda x, k: lax_conv(x, k, stride), x, kernel)
@@ -36,7 +36,7 @@ def test_convolution_by_matmul_equals_laxs_with_both_gradients(size, stride):
 @pytest.mark.parametrize(
     ("size", "stride", "use_bias"), [(1, 2, True), (3, 1, True), (3, 2, False)]
 )
-def test_every_lowering_has_traxs_weights_and_gives_traxs_result(size, stride, use_bias):
+def test_every_lowering_has_the_weights_and_the_result_of_traxs_convolution(size, stride, use_bias):
     x = numbers(2, 8, 8, 3)
     reference = tl.Conv(4, (size, size), (stride, stride), "SAME", use_bias=use_bias)
     reference.init(signature(x))
@@ -50,7 +50,7 @@ def test_every_lowering_has_traxs_weights_and_gives_traxs_result(size, stride, u
 
 @pytest.mark.parametrize(("height", "width"), [(2, 2), (2, 9), (1, 1)])
 def test_a_map_smaller_than_the_kernel_is_convolved_by_matmul(height, width):
-    # XLA takes the smaller of the two for the kernel, which is over fifty times slower.
+    # XLA uses the smaller of the two as the kernel, which is over fifty times slower.
     x = numbers(5, height, width, 3)
     conv = convolution.Conv(4, 3)
     conv.init(signature(x))

@@ -89,12 +89,12 @@ def test_a_short_last_batch_is_padded_instead_of_compiled_anew(run):
     assert fresh._apply._cache_size() == 1
 
 
-def test_paths_pictures_arrays_and_generators_give_the_same(embedder, tmp_path):
+def test_paths_pil_images_arrays_and_generators_give_the_same_embeddings(embedder, tmp_path):
     faces = some_faces(3, SIZE)
     paths = [tmp_path / f"{i}.png" for i in range(3)]
     for path, face in zip(paths, faces):
         Image.fromarray(face).save(path)
-    wanted = embedder.embed(faces)
+    expected_vectors = embedder.embed(faces)
     for same in (
         paths,
         [str(path) for path in paths],
@@ -103,24 +103,24 @@ def test_paths_pictures_arrays_and_generators_give_the_same(embedder, tmp_path):
         (face for face in faces),
         [paths[0], Image.fromarray(faces[1]), faces[2]],
     ):
-        np.testing.assert_allclose(embedder.embed(same), wanted, atol=1e-6)
+        np.testing.assert_allclose(embedder.embed(same), expected_vectors, atol=1e-6)
     for one in (paths[0], str(paths[0]), Image.fromarray(faces[0])):
-        np.testing.assert_allclose(embedder.embed(one), wanted[:1], atol=1e-6)
+        np.testing.assert_allclose(embedder.embed(one), expected_vectors[:1], atol=1e-6)
 
 
-def test_an_iterator_is_read_no_further_ahead_than_a_batch(embedder):
-    taken = []
+def test_an_iterator_is_read_at_most_one_batch_ahead(embedder):
+    yielded = []
 
     def endless():
         for i in range(6):
             if i == 5:
-                raise RuntimeError(f"asked for a sixth after {taken}")
-            taken.append(i)
+                raise RuntimeError(f"asked for a sixth after {yielded}")
+            yielded.append(i)
             yield some_faces(1, SIZE)[0]
 
     with pytest.raises(RuntimeError, match="sixth"):
         embedder.embed(endless(), batch_size=2)
-    assert len(taken) == 5
+    assert len(yielded) == 5
 
 
 def test_no_faces_give_no_embeddings(embedder):
@@ -131,10 +131,8 @@ def test_no_faces_give_no_embeddings(embedder):
 
 def test_faces_of_the_datasets_size_are_resized_by_area(embedder, expected):
     faces = some_faces(2, 128)
-    small = (
-        faces.reshape(2, SIZE, 4, SIZE, 4, 3).mean((2, 4)).round().astype(np.uint8)
-    )  # area, by hand
-    np.testing.assert_allclose(embedder.embed(faces), expected(small), atol=0.02)
+    by_hand = faces.reshape(2, SIZE, 4, SIZE, 4, 3).mean((2, 4)).round().astype(np.uint8)
+    np.testing.assert_allclose(embedder.embed(faces), expected(by_hand), atol=0.02)
     exact = np.stack(
         [cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for face in faces]
     )
@@ -166,7 +164,7 @@ def test_smaller_faces_are_enlarged_as_in_the_dataset(embedder, expected):
         7,
     ],
 )
-def test_other_inputs_than_faces_are_refused_with_what_was_found(embedder, wrong):
+def test_inputs_other_than_faces_are_refused(embedder, wrong):
     with pytest.raises(ValueError, match="must be uint8"):
         embedder.embed(wrong)
 
@@ -255,7 +253,9 @@ def test_a_broken_or_foreign_run_json_is_explained(run, tmp_path, text, reason):
         Embedder.load(tmp_path)
 
 
-def test_a_checkpoint_of_another_model_is_refused_by_the_first_array_that_differs(model, tmp_path):
+def test_a_checkpoint_of_another_model_is_refused_with_the_first_array_that_differs(
+    model, tmp_path
+):
     run_dir = write_run(tmp_path / "run", model, settings={**SETTINGS, "d_embedding": 16})
     text = r"best\.npz: array weights/.*\.Dense/0 is of shape \[8, 6\].*\[8, 16\]"
     with pytest.raises(UserError, match=text):

@@ -12,7 +12,7 @@ def numbers(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def test_unit_length_is_unit_length_and_finite_at_zero():
+def test_l2_norm_gives_unit_length_and_a_finite_gradient_at_zero():
     x = numbers(5, 4) * np.float32([[1e-3], [1], [1e3], [1e6], [0]])
     found = np.asarray(layers.L2Norm()(x))
     np.testing.assert_allclose(np.linalg.norm(found[:4], axis=1), 1, rtol=1e-6)
@@ -27,7 +27,7 @@ def test_faces_are_scaled_to_minus_one_to_one():
     np.testing.assert_allclose(found, [[-1, -0.6, 1]], rtol=1e-6)
 
 
-def test_augmentation_makes_the_requested_views_and_none_in_evaluation():
+def test_augmentation_returns_the_requested_views_and_leaves_faces_unchanged_in_evaluation():
     faces = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
     augment = layers.Augment(views=2)
     augment.init(signature(faces))
@@ -41,7 +41,7 @@ def test_augmentation_makes_the_requested_views_and_none_in_evaluation():
     np.testing.assert_array_equal(evaluation(faces), faces)
 
 
-def test_augmentation_takes_its_ranges():
+def test_augmentation_uses_the_given_ranges():
     faces = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
     augment = layers.Augment(crop=0, flip=1.0, brightness=0, contrast=0)
     np.testing.assert_array_equal(augment(faces), faces[:, :, ::-1])

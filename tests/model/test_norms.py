@@ -1,4 +1,4 @@
-"""Norms against NumPy and Trax's own; batch norm's backward pass against the plain formula's."""
+"""Norms against NumPy and Trax; batch norm's gradients against those of the plain formula."""
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ def test_batch_norm_in_training_uses_the_batch_and_accumulates_its_statistics():
     np.testing.assert_allclose(variance, 0.9 + 0.1 * x.var((0, 1, 2)), rtol=1e-5)
 
 
-def test_batch_norm_in_evaluation_uses_the_running_statistics_and_leaves_them():
+def test_batch_norm_in_evaluation_uses_the_running_statistics_without_changing_them():
     x = numbers(4, 5, 6, 3)
     norm = norms.BatchNorm(mode="eval")
     norm.init(signature(x))
@@ -44,7 +44,7 @@ def test_batch_norm_in_evaluation_uses_the_running_statistics_and_leaves_them():
 
 
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # of Trax's own batch norm
-def test_batch_norm_equals_traxs_in_values_and_gradients():
+def test_batch_norm_and_its_gradient_equal_those_of_trax():
     x, slope = numbers(4, 5, 6, 3), numbers(4, 5, 6, 3, seed=1)
     ours, theirs = norms.BatchNorm(), tl.BatchNorm(momentum=0.9)
     ours.init(signature(x))
@@ -84,7 +84,7 @@ def test_group_norm_equals_numpy_and_is_independent_of_the_batch():
     np.testing.assert_allclose(norm(x[:1]), expected[:1], atol=1e-5)
 
 
-def test_group_norm_takes_the_largest_smaller_number_of_groups_that_divides():
+def test_group_norm_uses_the_largest_number_of_groups_that_divides_the_channels():
     x = numbers(2, 3, 3, 10)
     norm = norms.GroupNorm(groups=8)  # of 10 channels: 5 groups of 2
     norm.init(signature(x))
@@ -113,7 +113,7 @@ def plain_batch_norm(x, scale, offset):
 
 
 @pytest.mark.parametrize(("mean", "spread"), [(0, 1), (-3, 0.5), (8, 1), (200, 1), (10_000, 100)])
-def test_batch_norms_values_and_gradients_are_those_of_the_plain_formula(mean, spread):
+def test_batch_norm_and_its_gradients_equal_those_of_the_plain_formula(mean, spread):
     random = np.random.default_rng(0)
     x = (mean + spread * random.normal(size=(4, 6, 5, 3))).astype(np.float32)
     slope = random.normal(size=x.shape).astype(np.float32)
@@ -136,7 +136,7 @@ def test_batch_norms_values_and_gradients_are_those_of_the_plain_formula(mean, s
         ([[4096.0, 4098.0]], 4097.0, 1.0),
     ],
 )
-def test_batch_statistics_are_those_worked_by_hand(x, mean, variance):
+def test_batch_statistics_equal_those_worked_by_hand(x, mean, variance):
     x = jnp.asarray(x, jnp.float32).T
     for found in (batch_norm(x, jnp.ones(1), jnp.zeros(1), 1e-5)[1:], mean_and_variance(x)):
         np.testing.assert_allclose(found, [[mean], [variance]], rtol=1e-5, atol=1e-6)

@@ -140,13 +140,15 @@ def test_features_equal_torchvisions(tmp_path, side):
 def test_every_array_of_resnet_50_has_a_torchvision_name():
     model = initialised(d_hidden=64, stage_blocks=(3, 4, 6, 3))
     names = pretrained.torch_names(checkpoint.named_weights(model))
-    wanted = torch_state_dict(width=64, blocks=(3, 4, 6, 3))
-    body = (name for name in wanted if not name.startswith("fc.") and not name.endswith("tracked"))
+    expected = torch_state_dict(width=64, blocks=(3, 4, 6, 3))
+    body = (
+        name for name in expected if not name.startswith("fc.") and not name.endswith("tracked")
+    )
     assert sorted(names.values()) == sorted(body)
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"d_hidden": 8}, r"conv1\.weight has shape \[7, 7, 3, 4\].*\[7, 7, 3, 8\]"),
         ({"stage_blocks": (1, 3)}, r"layer2\.2\.conv1\.weight is missing"),
@@ -155,19 +157,19 @@ def test_every_array_of_resnet_50_has_a_torchvision_name():
     ],
 )
 def test_a_state_dict_of_another_network_is_refused_and_the_model_stays_unchanged(
-    tmp_path, settings, said
+    tmp_path, settings, message
 ):
     save_file(torch_state_dict(), tmp_path / "resnet.safetensors")
     model = initialised(**settings)
     before = checkpoint.named_weights(model)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         pretrained.load_body(model, tmp_path / "resnet.safetensors")
     after = checkpoint.named_weights(model)
     assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("absent.safetensors", None, "no such file"),
         ("weights.bin", b"x", r"found '\.bin'"),
@@ -175,15 +177,15 @@ def test_a_state_dict_of_another_network_is_refused_and_the_model_stays_unchange
         ("empty.safetensors", b"", "not a safetensors file"),
     ],
 )
-def test_a_file_that_is_not_a_state_dict_is_refused_in_a_sentence(tmp_path, name, content, said):
+def test_a_file_that_is_not_a_state_dict_is_refused(tmp_path, name, content, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         pretrained.read_state_dict(tmp_path / name)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
-def test_pytorchs_own_file_is_read_and_a_pickled_object_is_not(tmp_path):
+def test_a_file_of_pytorch_is_read_but_not_a_pickled_object(tmp_path):
     code = f"""
 import torch, numpy as np, pathlib
 from imagefec.model import pretrained

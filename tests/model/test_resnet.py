@@ -113,7 +113,7 @@ def relu(x):
         ("basic", "conv3x2", "mean", (2, 1), ()),
     ],
 )
-def test_network_equals_a_naive_forward_pass_in_both_modes(
+def test_the_network_equals_a_naive_forward_pass_in_both_modes(
     block, stem, pool, stage_blocks, fc_widths
 ):
     settings = {
@@ -169,16 +169,15 @@ def test_zero_initialised_residual_branches_start_as_shortcuts_and_learn(block):
         jax.tree.leaves(model.weights),
         jax.tree.leaves(jax.grad(first_values)(model.weights)),
     )
-    scales = [
-        index + 1 for index, weight in enumerate(weights) if weight.ndim == 4
-    ]  # each follows its kernel
-    closed = [index for index in scales if not weights[index].any()]
-    assert len(closed) == 4  # blocks
-    assert all((weights[index] == 1).all() for index in set(scales) - set(closed))
-    assert all(slopes[index].any() for index in closed)  # the way out of 0
+    # Each scale follows its kernel.
+    scales = [index + 1 for index, weight in enumerate(weights) if weight.ndim == 4]
+    zero_scales = [index for index in scales if not weights[index].any()]
+    assert len(zero_scales) == 4  # one per block
+    assert all((weights[index] == 1).all() for index in set(scales) - set(zero_scales))
+    assert all(slopes[index].any() for index in zero_scales)
 
 
-def test_default_body_has_the_parameters_of_the_textbook_resnet_50():
+def test_the_default_body_has_as_many_parameters_as_torchvisions_resnet_50():
     model = ImageFEC()
     weights, _ = model.weights_and_state_signature(ShapeDtype((1, 64, 64, 3), np.uint8))
     n_parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(weights))
@@ -274,7 +273,9 @@ def test_unknown_settings_are_refused_with_the_allowed_ones(wrong, text):
 
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
-def test_bfloat16_weights_give_float32_embeddings_near_float32s_and_statistics_in_float32(norm):
+def test_bfloat16_weights_give_float32_statistics_and_embeddings_near_those_of_float32_weights(
+    norm,
+):
     model = initialised(d_hidden=8, stage_blocks=(1, 1), norm=norm)
     faces = some_faces(8, 32)
     key = jax.random.PRNGKey(1)
@@ -283,7 +284,6 @@ def test_bfloat16_weights_give_float32_embeddings_near_float32s_and_statistics_i
     embeddings, state = model.pure_fn(faces, rounded, model.state, key)
     assert embeddings.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-6)
-    np.testing.assert_allclose(
-        np.sum(embeddings * exact, axis=1), 1, atol=0.02
-    )  # 8 bits of each factor
+    # bfloat16 has 8 bits of precision.
+    np.testing.assert_allclose(np.sum(embeddings * exact, axis=1), 1, atol=0.02)
     assert {leaf.dtype for leaf in jax.tree.leaves(state)} <= {np.dtype(np.float32)}

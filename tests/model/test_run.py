@@ -46,7 +46,7 @@ def write_run(folder, config=CONFIG, history=None, **info):
     return folder
 
 
-def test_settings_are_read_as_written_with_broken_lines_joined():
+def test_settings_are_read_from_gin_text_with_wrapped_lines_joined():
     found = legacy_settings.parse(CONFIG)
     assert found["steps"] == 300 and found["training.loss"] == "@TripletLoss"
     assert found["training.init_checkpoint"] == "/a/long/path/to/another/run"
@@ -114,7 +114,7 @@ def test_a_directory_that_is_not_a_run_is_refused(tmp_path):
 
 
 def test_a_broken_file_or_a_missing_checkpoint_is_refused_on_access(tmp_path):
-    run = Run.open(write_run(tmp_path / "run", history="{ torn"))
+    run = Run.open(write_run(tmp_path / "run", history="{ truncated"))
     with pytest.raises(UserError, match=r"history\.json: cannot be read"):
         _ = run.history
     (run.path / "settings.json").write_text("[")

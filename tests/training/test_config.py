@@ -1,4 +1,4 @@
-"""The settings as dataclasses: what is allowed, and the schedules that they describe."""
+"""The settings as dataclasses: allowed values, schedules and checks of the batch."""
 
 import pytest
 
@@ -89,14 +89,14 @@ def test_only_the_batch_that_the_loss_takes_is_checked():
             3,
             0,
             1,
-            r"training.accumulate = 3 parts cannot share that evenly\. Use multiples of 3",
+            r"training.accumulate = 3 cannot split the batch evenly\. Use multiples of 3",
         ),
-        (4, 2, 3, 1, "uda_consistency.batch_faces 3; training.accumulate = 2 parts"),
-        (3, 1, 0, 8, r"8 devices cannot share evenly the 9 images .* multiple of 8\."),
-        (4, 2, 2, 4, r"4 devices .* the 7 images .* multiple of 8 for both"),
+        (4, 2, 3, 1, "uda_consistency.batch_faces 3; training.accumulate = 2 cannot split"),
+        (3, 1, 0, 8, r"the 9 images .* evenly among 8 devices .* multiple of 8\."),
+        (4, 2, 2, 4, r"the 7 images .* 4 devices .* multiple of 8 for both"),
     ],
 )
-def test_parts_and_devices_must_share_the_batch_evenly(
+def test_a_batch_that_cannot_be_split_evenly_is_refused(
     batch_triplets, parts, unlabelled, n_devices, message
 ):
     uda = UdaConfig(weight=1.0, dataset="fec", batch_faces=unlabelled) if unlabelled else None

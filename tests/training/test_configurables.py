@@ -114,7 +114,7 @@ def test_a_binding_overrides_the_files():
         (["smoke.gin"], ["training.steps = = 1"], "training.steps"),
     ],
 )
-def test_what_gin_cannot_read_is_one_clear_sentence(files, bindings, message):
+def test_what_gin_cannot_read_is_refused_with_its_message(files, bindings, message):
     with pytest.raises(UserError, match=message):
         configurables.parse(files, bindings)
 
@@ -127,7 +127,7 @@ def test_a_required_parameter_that_is_not_bound_is_named(missing):
         configurables.train_config()
 
 
-def test_an_error_in_a_value_has_no_text_of_gin():
+def test_the_error_for_a_value_contains_no_text_from_gin():
     configurables.parse([], [*REQUIRED_BINDINGS, "guards.collapse_steps = -1"])
     with pytest.raises(UserError) as caught:
         configurables.train_config()
@@ -189,7 +189,7 @@ def test_a_file_that_includes_a_former_name_is_refused_with_the_new_one(renamed,
         configurables.parse(["mine.gin"])
 
 
-def test_only_run_files_are_known_not_models_or_recipes(renamed):
+def test_the_known_configs_are_run_files_not_models_or_recipes(renamed):
     (renamed / "models").mkdir()
     (renamed / "models" / "small.gin").write_text("")
     assert configurables.known_configs() == ["new.gin"]

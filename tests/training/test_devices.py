@@ -14,8 +14,8 @@ import pytest
 from imagefec.model import checkpoint
 
 ROOT = pathlib.Path(__file__).parents[2]
-# 8 triplets are 24 images, which 1, 2 and 8 devices can share evenly. The learning-rate schedule
-# does not depend on the length of a run's parts.
+# 8 triplets are 24 images, which can be split evenly among 1, 2 and 8 devices. The learning-rate
+# schedule does not depend on the length of a run's parts.
 BINDINGS = (
     "training.batch_triplets = 8",
     "training.steps_per_eval = 1",
@@ -67,7 +67,7 @@ def on_one_device(world, tmp_path_factory):
 
 
 @pytest.mark.parametrize("devices", [pytest.param(2, marks=pytest.mark.slow), 8])
-def test_the_losses_of_20_steps_are_those_of_one_device(on_one_device, world, tmp_path, devices):
+def test_the_losses_of_20_steps_equal_those_of_one_device(on_one_device, world, tmp_path, devices):
     train(devices, tmp_path / "run", world.data_dir, 20)
     for here, there in zip(losses_of(tmp_path / "run"), losses_of(on_one_device)):
         assert len(here) == 20 and not np.allclose(there, there[0])
@@ -83,7 +83,7 @@ def test_a_run_resumes_on_another_number_of_devices(on_one_device, world, tmp_pa
         np.testing.assert_allclose(here, there, atol=1e-4)
 
 
-def test_a_batch_that_the_devices_cannot_share_evenly_is_refused(world, tmp_path):
+def test_a_batch_that_cannot_be_split_evenly_among_the_devices_is_refused(world, tmp_path):
     done = subprocess.run(
         command(tmp_path / "run", world.data_dir, 2, "training.batch_triplets = 3"),
         cwd=ROOT,
@@ -91,7 +91,7 @@ def test_a_batch_that_the_devices_cannot_share_evenly_is_refused(world, tmp_path
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 2 and "8 devices cannot share evenly the 9 images" in done.stderr
+    assert done.returncode == 2 and "evenly among 8 devices" in done.stderr
     assert "Traceback" not in done.stderr
 
 

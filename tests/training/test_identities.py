@@ -12,18 +12,18 @@ from imagefec.faces.synthetic.expressions import WORDS, sample_expression
 from imagefec.faces.synthetic.people import sample_person
 from imagefec.model import checkpoint
 
-PEOPLE, PHOTOS = 6, 5
+N_IDENTITIES, PHOTOS_PER_IDENTITY = 6, 5
 
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    root = tmp_path_factory.mktemp("people")
+    root = tmp_path_factory.mktemp("identities")
     for split in ("train", "test"):
         random = np.random.default_rng(len(split))
-        for number in range(PEOPLE):
+        for number in range(N_IDENTITIES):
             person, folder = sample_person(random), root / "manual" / split / f"{split}{number}"
             folder.mkdir(parents=True)
-            for k in range(PHOTOS):
+            for k in range(PHOTOS_PER_IDENTITY):
                 picture, _ = photo.render_photo(
                     random, [(person, sample_expression(random, random.integers(len(WORDS))))]
                 )
@@ -34,7 +34,7 @@ def data_dir(tmp_path_factory):
 
     for config in (
         Config(name="few_triplets", n_triplets=40, detector="none"),
-        Config(name="whole_faces", layout="faces", detector="none"),
+        Config(name="faces_only", layout="faces", detector="none"),
     ):
         builder = Builder(data_dir=root / "data", config=config)
         builder.download_and_prepare(
@@ -44,11 +44,14 @@ def data_dir(tmp_path_factory):
 
 
 def test_faces_are_loaded_with_their_identities(data_dir):
-    faces = datasets.load_faces(data_dir, "vggface2/whole_faces", "train", 64)
-    assert faces.faces.shape == (PEOPLE * PHOTOS, 64, 64, 3) and faces.faces.dtype == np.uint8
-    assert sorted(set(faces.identities)) == [f"train{number}" for number in range(PEOPLE)]
-    assert all(url.split("/")[1] == who for url, who in zip(faces.urls, faces.identities))
-    again = datasets.load_faces(data_dir, "vggface2/whole_faces", "train", 64)
+    faces = datasets.load_faces(data_dir, "vggface2/faces_only", "train", 64)
+    assert (
+        faces.faces.shape == (N_IDENTITIES * PHOTOS_PER_IDENTITY, 64, 64, 3)
+        and faces.faces.dtype == np.uint8
+    )
+    assert sorted(set(faces.identities)) == [f"train{number}" for number in range(N_IDENTITIES)]
+    assert all(url.split("/")[1] == identity for url, identity in zip(faces.urls, faces.identities))
+    again = datasets.load_faces(data_dir, "vggface2/faces_only", "train", 64)
     np.testing.assert_array_equal(again.faces, faces.faces)
 
 
@@ -60,10 +63,9 @@ def test_identity_triplets_have_no_types_and_no_votes(data_dir):
         and not data.vote_counts.any()
         and (data.agreement == 1).all()
     )
-    who = np.array([url.split("/")[1] for url in data.urls])[data.triplets]
-    assert (who[:, 0] == who[:, 1]).all() and (
-        who[:, 0] != who[:, 2]
-    ).all()  # the other identity is last
+    identities = np.array([url.split("/")[1] for url in data.urls])[data.triplets]
+    assert (identities[:, 0] == identities[:, 1]).all()
+    assert (identities[:, 0] != identities[:, 2]).all()
     assert (data.triplets[:, 0] != data.triplets[:, 1]).all()
 
 
@@ -71,16 +73,16 @@ def test_a_dataset_of_the_other_layout_is_refused(data_dir, world):
     with pytest.raises(UserError, match="holds no faces with identities"):
         datasets.load_faces(data_dir, "vggface2/few_triplets", "train", 64)
     with pytest.raises(UserError, match="holds no triplets"):
-        datasets.load_triplets(data_dir, "vggface2/whole_faces", "train", 64)
+        datasets.load_triplets(data_dir, "vggface2/faces_only", "train", 64)
 
 
 @pytest.mark.parametrize("select", ["semi_hard", "batch_hard"])
-def test_a_run_on_identities_gives_the_initial_weights_of_a_run_on_expressions(
+def test_a_run_on_expressions_starts_with_the_weights_of_a_run_on_identities(
     data_dir, world, tmp_path, select
 ):
     from imagefec.training import configurables
 
-    people = tmp_path / "people"
+    identity_run = tmp_path / "identities"
     configurables.run(
         ["smoke.gin"],
         [
@@ -90,20 +92,20 @@ def test_a_run_on_identities_gives_the_initial_weights_of_a_run_on_expressions(
             "training.batch_people = 4",
             "training.faces_each = 3",
             "training.dataset = 'vggface2/few_triplets'",
-            "training.train_dataset = 'vggface2/whole_faces'",
+            "training.train_dataset = 'vggface2/faces_only'",
             f"IdentityLoss.select = '{select}'",
         ],
-        people,
+        identity_run,
         data_dir,
     )
-    history = json.loads((people / "history.json").read_text())["eval"]
+    history = json.loads((identity_run / "history.json").read_text())["eval"]
     assert history["metrics/tpa"][-1][0] == 6 and "metrics/tpa_one_class" not in history
     if select == "semi_hard":
         configurables.run(
             ["smoke.gin"],
             [
                 "steps = 1",
-                f"training.init_checkpoint = '{people}'",
+                f"training.init_checkpoint = '{identity_run}'",
                 "training.init_part = 'body'",
                 "warmup_cosine.learning_rate = 0.0",
             ],
@@ -112,7 +114,7 @@ def test_a_run_on_identities_gives_the_initial_weights_of_a_run_on_expressions(
         )
         before, after = (
             checkpoint.load(path)[0]
-            for path in (people / "best.npz", tmp_path / "fec" / "model.npz")
+            for path in (identity_run / "best.npz", tmp_path / "fec" / "model.npz")
         )
         body = [
             name

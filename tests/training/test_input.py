@@ -16,9 +16,8 @@ from imagefec.training.step.mesh import all_devices
 @pytest.fixture(scope="module")
 def data():
     random = np.random.default_rng(0)
-    faces = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones(
-        (1, 4, 4, 3), np.uint8
-    )  # all values of face i are i
+    # All values of face i are i.
+    faces = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
     triplets = np.array([random.choice(20, 3, replace=False) for _ in range(30)], np.int32)
     return datasets.Triplets(
         faces,
@@ -70,9 +69,9 @@ def test_batches_are_those_of_triplet_batches_with_vote_counts(data):
 def test_a_resumed_run_gets_the_batches_of_an_uninterrupted_one(data):
     uda = UdaConfig(weight=1.0, ramp_steps=10, dataset="x", batch_faces=2)
     unlabelled = data.faces[::-1].copy() + 100
-    whole = take(face_input(data, uda, unlabelled), 12)
-    assert same(whole[7:], take(face_input(data, uda, unlabelled), 5, skip=7))
-    assert not same(whole[:5], take(face_input(data, uda, unlabelled, seed=6), 5))
+    uninterrupted = take(face_input(data, uda, unlabelled), 12)
+    assert same(uninterrupted[7:], take(face_input(data, uda, unlabelled), 5, skip=7))
+    assert not same(uninterrupted[:5], take(face_input(data, uda, unlabelled, seed=6), 5))
 
 
 def test_unlabelled_faces_follow_the_triplets_once_per_epoch_with_the_ramped_weight(data):
@@ -85,10 +84,10 @@ def test_unlabelled_faces_follow_the_triplets_once_per_epoch_with_the_ramped_wei
 
 def test_a_device_resident_dataset_gives_the_same_faces_by_index(data):
     uda, unlabelled = UdaConfig(weight=1.0, dataset="x", batch_faces=2), data.faces + 100
-    resident = face_input(data, uda, unlabelled, device_resident=True)
-    device_faces = np.asarray(resident.device_faces)
+    on_device = face_input(data, uda, unlabelled, device_resident=True)
+    device_faces = np.asarray(on_device.device_faces)
     for (indices, *others), (faces, *theirs) in zip(
-        take(resident, 6), take(face_input(data, uda, unlabelled), 6), strict=True
+        take(on_device, 6), take(face_input(data, uda, unlabelled), 6), strict=True
     ):
         assert indices.dtype == np.int32
         np.testing.assert_array_equal(device_faces[indices], faces)

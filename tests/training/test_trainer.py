@@ -102,7 +102,7 @@ def test_the_best_checkpoint_has_the_highest_tpa(complete_run):
     assert dict(history)[meta["step"]] == highest
 
 
-def test_the_run_evaluates_as_the_embedder_does_afterwards(complete_run, world):
+def test_the_tpa_of_the_best_checkpoint_equals_that_of_evaluate(complete_run, world):
     from imagefec.analysis.evaluate import evaluate_run
 
     result = evaluate_run(complete_run, world.data_dir)
@@ -180,7 +180,7 @@ def test_a_killed_run_resumes_and_ends_with_the_weights_of_an_uninterrupted_one(
         ("training.eval_split = 'test[:0]'", "is empty"),
         ("training.dataset = 'nothing'", "holds no dataset 'nothing'"),
         ("training.precision = 'float8'", "must be one of float32, bfloat16"),
-        ("training.accumulate = 3", "parts cannot share that evenly"),
+        ("training.accumulate = 3", "cannot split the batch evenly"),
         ("training.stop_at_tpa = 80", "training.stop_at_tpa is 80; it must be a number, 0 to 1"),
         ("ImageFEC.block = 'round'", "block must be one of"),
         ("TripletLoss.distance = 'far'", "distance must be one of"),
@@ -255,7 +255,7 @@ def test_a_run_of_another_channel_order_is_neither_resumed_nor_a_source_of_weigh
     )
 
 
-def test_a_run_that_cannot_write_a_checkpoint_stops_and_resumes_from_the_one_before(
+def test_a_run_that_cannot_write_a_checkpoint_stops_and_resumes_from_the_previous_one(
     world, train, complete_run, tmp_path, capsys, monkeypatch
 ):
     run_dir = train(tmp_path / "run", "training.steps = 2")
@@ -310,12 +310,12 @@ def test_frozen_layers_keep_their_pretrained_weights(train, complete_run, tmp_pa
     )
     before, after = arrays_of(complete_run, "best.npz"), arrays_of(tmp_path / "run")
     frozen = [name for name in before if name.startswith("weights/") and "Stem" in name]
-    moved = [name for name in before if name.startswith("weights/") and "Stage" in name]
+    slowed = [name for name in before if name.startswith("weights/") and "Stage" in name]
     assert frozen and all(np.array_equal(before[name], after[name]) for name in frozen)
-    assert moved and not all(np.array_equal(before[name], after[name]) for name in moved)
+    assert slowed and not all(np.array_equal(before[name], after[name]) for name in slowed)
 
 
-def test_all_options_of_a_step_together_train_and_keep_float32_weights(train, tmp_path):
+def test_training_with_all_options_of_a_step_leaves_float32_weights(train, tmp_path):
     train(
         tmp_path / "run",
         "training.precision = 'bfloat16'",

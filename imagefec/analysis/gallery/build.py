@@ -1,4 +1,4 @@
-"""From a run to the two files of a gallery; selection and rendering have files of their own."""
+"""Makes the two files of a gallery from a run; selection and rendering are in other files."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def make_gallery(
     from imagefec.model import Embedder
 
     embedder = Embedder.load(run_dir)
-    # The embedder shrinks faces exactly as loading does, but loading must do any enlarging.
+    # The embedder shrinks a face exactly as loading does, but does not enlarge one in the same way.
     data = SplitLoader(data_dir, dataset, split).load(max(FACE_PX, embedder.image_size))
     allowed = allowed_rows(data, exclusion, exclude)
     check_k(k, len(allowed) - 1)
@@ -132,7 +132,7 @@ def find_strips(
       chosen: rows of the queries.
       allowed: int [m], rows that may be shown.
       k: neighbours per query.
-      max_distance: of a neighbour; None for no limit.
+      max_distance: largest distance of a neighbour; None for no limit.
     """
     from imagefec.analysis.gallery.sheet import Strip, Tile
 
@@ -156,7 +156,7 @@ def _tpa_text(scores: dict[str, Any], step: int | None) -> str:
 
 
 def _output_paths(out: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """The paths of both files; makes their folder and raises UserError if they are unwritable."""
+    """The paths of both files. Creates their folder; raises UserError if they are unwritable."""
     out = Path(out)
     suffix = out.suffix.lower()
     if suffix in OTHER_SUFFIXES and not out.is_dir():

@@ -36,7 +36,7 @@ def make_page(text: GalleryText, strips: list[Strip], explanation: str) -> str:
 
 
 def _strip(number: int, strip: Strip, text: GalleryText) -> str:
-    places = [
+    cells = [
         _figure(
             tile,
             f"neighbour {place} of query {number}, at distance {tile.distance:.2f}",
@@ -45,8 +45,8 @@ def _strip(number: int, strip: Strip, text: GalleryText) -> str:
         for place, tile in enumerate(strip.neighbours, start=1)
     ]
     if strip.missing:
-        places.append(f'<p class="none">{html.escape(text.no_neighbour)}</p>')
-    items = "".join(f"<li>{place}</li>" for place in places)
+        cells.append(f'<p class="none">{html.escape(text.no_neighbour)}</p>')
+    items = "".join(f"<li>{cell}</li>" for cell in cells)
     query = _figure(strip.query, f"query {number}", "query")
     return (
         f'<section aria-labelledby="q{number}"><h2 id="q{number}">Query {number}</h2>'
@@ -56,7 +56,7 @@ def _strip(number: int, strip: Strip, text: GalleryText) -> str:
 
 def _figure(tile: Tile, what: str, caption: str) -> str:
     face_id = html.escape(tile.face_id)
-    # tabindex: the keyboard, too, can show the id
+    # tabindex lets users of a keyboard show the id
     return (
         f'<figure tabindex="0"><div><img src="{_jpeg_url(tile)}" '
         f'alt="Face, {what}" width="128" height="128"><code>{face_id}</code></div>'

@@ -20,13 +20,16 @@ Queries = int | str | Sequence[int | str]
 def choose_queries(
     queries: Queries, face_ids: Sequence[str], allowed: np.ndarray, seed: int
 ) -> list[int]:
-    """The rows of the query faces.
+    """Chooses the rows of the query faces.
 
     Args:
-      queries: how many, or face ids and rows, as in `make_gallery`.
+      queries: how many to sample, or face ids and rows, as in `make_gallery`.
       face_ids: the id of each row.
       allowed: int [m], rows that may be chosen.
-      seed: seed of the random choice, if only a number is given.
+      seed: seed of the sampling.
+
+    Returns:
+      The rows in the order of `queries`.
 
     Raises:
       UserError: there is no query, or one is unknown, repeated or excluded.

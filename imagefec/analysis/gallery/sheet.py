@@ -1,4 +1,4 @@
-"""The gallery as one PNG, and the values that PNG and HTML page are made of; no selection."""
+"""The gallery as one PNG, and the values that the PNG and the HTML page show; no selection."""
 
 import io
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Tile:
     Attributes:
       face: uint8 [h, w, 3], RGB.
       face_id: its id.
-      distance: of the embeddings.
+      distance: Euclidean, of the embeddings, 0 to 2.
     """
 
     face: np.ndarray
@@ -29,7 +29,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Strip:
-    """A query face and its neighbours, nearest first; `missing` fewer than requested."""
+    """A query face and its neighbours, nearest first; `missing` fewer than were requested."""
 
     query: Tile
     neighbours: tuple[Tile, ...]
@@ -144,7 +144,7 @@ def _corners() -> Image.Image:
 
 
 def _ring(sheet: Image.Image, at: tuple[int, int]) -> None:
-    """Marks the query."""
+    """Frames the query."""
     margin = 6
     ring = _rounded(TILE_PX + 2 * margin, _CORNER_PX + margin, outline=255, width=3 * _SMOOTH)
     sheet.paste(_ACCENT, (at[0] - margin, at[1] - margin), ring)

@@ -35,11 +35,11 @@ class Answer:
 
 
 def answer_all(measures: Measures, split: str) -> list[Answer]:
-    """The three answers.
+    """Answers the three questions.
 
     Args:
-      measures: of the runs.
-      split: its name, for the caveat about checkpoints selected on it.
+      measures: the numbers of the report.
+      split: name of the split, for the caveat about checkpoints selected on it.
     """
     return [how_well(measures, split), how_different(measures), how_useful_was_uda(measures)]
 
@@ -62,7 +62,7 @@ def how_well(measures: Measures, split: str) -> Answer:
         gap = measures.human_tpa - CHANCE
         closed = (best.tpa.value - CHANCE) / gap if gap > 0 else math.nan
         sentences.append(
-            f"Leave-one-out human accuracy (one rater against the majority of the others) is "
+            "Leave-one-out human accuracy (one rater against the majority of the others) is "
             f"{percent(measures.human_tpa)} on the same triplets, and chance is "
             f"{percent(CHANCE)}: the model closes {100 * closed:.0f} % of the gap between them."
         )
@@ -98,14 +98,14 @@ def how_different(measures: Measures) -> Answer:
             "split has too few faces."
         )
         return Answer(question, "Cannot be determined.", " ".join(sentences))
-    lost = _overlap_difference(within, between) if within else None
+    excess = _overlap_difference(within, between) if within else None
     sentences.append(_agreement_between(between, measures.n_faces))
-    sentences.append(_agreement_within(best.name, within, lost))
+    sentences.append(_agreement_within(best.name, within, excess))
     if not gap.clear:
         sentences.append(
             "The difference in TPA is below two standard errors, so the question remains open."
         )
-    return Answer(question, _verdict_on_difference(gap, lost), " ".join(sentences))
+    return Answer(question, _verdict_on_difference(gap, excess), " ".join(sentences))
 
 
 def how_useful_was_uda(measures: Measures) -> Answer:
@@ -167,31 +167,31 @@ def _agreement_between(pairs: Sequence[PairMeasures], n_faces: int) -> str:
     )
 
 
-def _agreement_within(name: str, pairs: Sequence[PairMeasures], lost: Estimate | None) -> str:
-    if lost is None:
+def _agreement_within(name: str, pairs: Sequence[PairMeasures], excess: Estimate | None) -> str:
+    if excess is None:
         return f"“{name}” has one seed, so the agreement of two equally good models is unknown."
     return (
         f"Between two seeds of “{name}”, the overlap is {percent(_overlap(pairs))} and the "
         f"correlation is {_correlation(pairs)}. The overlap between seeds is "
-        f"{points(Estimate(abs(lost.value), lost.error), sign=False)} "
-        f"{'higher' if lost.value >= 0 else 'lower'}."
+        f"{points(Estimate(abs(excess.value), excess.error), sign=False)} "
+        f"{'higher' if excess.value >= 0 else 'lower'}."
     )
 
 
-def _verdict_on_difference(gap: Estimate, lost: Estimate | None) -> str:
-    """The second answer.
+def _verdict_on_difference(gap: Estimate, excess: Estimate | None) -> str:
+    """The verdict of the second answer.
 
     Args:
       gap: difference in TPA.
-      lost: neighbour overlap between seeds minus that between conditions; None for one seed.
+      excess: neighbour overlap between seeds minus that between conditions; None for one seed.
     """
     if not gap.clear:
         return "The TPA of these models does not differ clearly."
-    if lost is None:
+    if excess is None:
         return "Cannot be determined."
-    if lost.clear and lost.value > 0:
-        return "Yes: more than two seeds of one model do."
-    return "No: not more than two seeds of one model do."
+    if excess.clear and excess.value > 0:
+        return "Yes: they differ more than two seeds of one model."
+    return "No: they do not differ more than two seeds of one model."
 
 
 def _overlap(pairs: Sequence[PairMeasures]) -> Estimate:
@@ -210,11 +210,9 @@ def _overlap_difference(first: Sequence[PairMeasures], second: Sequence[PairMeas
 
 def _joins(pair: PairMeasures, first: ConditionMeasures, second: ConditionMeasures) -> bool:
     """Whether a pair has one run of each condition."""
-    sides = [{id(run) for run in condition.runs} for condition in (first, second)]
-    ends = id(pair.first), id(pair.second)
-    return (ends[0] in sides[0] and ends[1] in sides[1]) or (
-        ends[0] in sides[1] and ends[1] in sides[0]
-    )
+    first_ids, second_ids = ({id(run) for run in side.runs} for side in (first, second))
+    a, b = id(pair.first), id(pair.second)
+    return (a in first_ids and b in second_ids) or (a in second_ids and b in first_ids)
 
 
 def _effect_of_weight(contrast: Contrast) -> str:

@@ -1,4 +1,4 @@
-"""From runs to the files of a report: the order of the work; each part has a file of its own."""
+"""Makes the files of a report from runs: the order of the steps; each is in another file."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ def make_report(
       data_dir: see `imagefec.data.store.datasets.load_triplets`.
       dataset: likewise.
       split: likewise.
-      out: folder to write to, made if missing.
+      out: folder to write to, created if missing.
       progress: called with 1 after each run.
 
     Returns:
@@ -58,28 +58,31 @@ def make_report(
     from imagefec.analysis.split import SplitLoader
 
     loader = SplitLoader(data_dir, dataset, split)
-    on = EvaluationSet.of(loader.load(max(TILE_PX, runs[0].image_size)))
-    faces_digest = digest_of(on.data.face_ids)
+    evaluation_set = EvaluationSet.of(loader.load(max(TILE_PX, runs[0].image_size)))
+    faces_digest = digest_of(evaluation_set.data.face_ids)
     ranges, augmentation = _augmentation(runs)
     conditions = group_by_condition(runs)
     measured = []
     for condition in conditions:
-        of_runs = []
+        run_measures = []
         for run in condition.runs:
             embedded = embed_split(run, loader, faces_digest, ranges, out / CACHE)
-            of_runs.append(measure_run(run, embedded, on))
+            run_measures.append(measure_run(run, embedded, evaluation_set))
             if progress:
                 progress(1)
-        measured.append(measure_condition(condition, of_runs, on))
-    measures = measure_all(measured, uda_series(conditions), on)
+        measured.append(measure_condition(condition, run_measures, evaluation_set))
+    measures = measure_all(measured, uda_series(conditions), evaluation_set)
     request = Request(tuple(map(str, run_dirs)), str(data_dir), dataset, split, str(out))
     answers = answer_all(measures, split)
-    _write(out, all_sections(measures, answers, request, augmentation, _gallery(measures, on)))
+    _write(
+        out,
+        all_sections(measures, answers, request, augmentation, _gallery(measures, evaluation_set)),
+    )
     return out / MARKDOWN
 
 
 def _augmentation(runs: Sequence[Run]) -> tuple[dict[str, float], str]:
-    """Ranges to measure invariance with, and how to say it: the runs' own if they agree."""
+    """Ranges for measuring invariance, the runs' own if they agree, and their description."""
     ranges = runs[0].augment_ranges
     if any(run.augment_ranges != ranges for run in runs):
         logging.warning(
@@ -93,16 +96,18 @@ def _augmentation(runs: Sequence[Run]) -> tuple[dict[str, float], str]:
     return ranges, f"the runs' own augmentation: {text}"
 
 
-def _gallery(measures: Measures, on: EvaluationSet) -> Picture | None:
+def _gallery(measures: Measures, evaluation_set: EvaluationSet) -> Picture | None:
     from imagefec.analysis.report.side_by_side import N_QUERIES, side_by_side
 
     best, worst = measures.best.runs[0], measures.worst.runs[0]
     if best is worst or best.ordering is None or worst.ordering is None:
         return None
-    places = np.linspace(0, len(on.queries) - 1, min(N_QUERIES, len(on.queries))).astype(int)
+    places = np.linspace(
+        0, len(evaluation_set.queries) - 1, min(N_QUERIES, len(evaluation_set.queries))
+    ).astype(int)
     data = side_by_side(
-        on.data.faces,
-        on.queries[places].tolist(),
+        evaluation_set.data.faces,
+        evaluation_set.queries[places].tolist(),
         best.ordering.neighbours[places],
         worst.ordering.neighbours[places],
         (
@@ -120,7 +125,7 @@ def _gallery(measures: Measures, on: EvaluationSet) -> Picture | None:
 
 
 def _make_folders(out: Path) -> None:
-    """Makes the folders before any work, and raises UserError if they are unwritable."""
+    """Creates the folders before any work; raises UserError if they are unwritable."""
     output.make_folder(out)
     output.make_folder(out / CACHE)
     try:

@@ -12,7 +12,7 @@ from imagefec.errors import UserError
 from imagefec.model.run import INIT_CHECKPOINT, SEED, Run
 
 UDA = "uda_consistency."
-_WITHOUT_EFFECT = (SEED, "training.cores_as_devices")  # the second one is in old runs only
+_WITHOUT_EFFECT = (SEED, "training.cores_as_devices")  # the second is only in old runs
 _MAX_SETTINGS_IN_NAME, _MAX_NAME_LENGTH = 2, 40
 _UDA_TERM = ("distance", "stop_gradient", "ramp_steps", "dataset", "batch_faces")
 _BOOKKEEPING = ("training.steps_per_eval", "training.steps_per_checkpoint", "training.eval_split")
@@ -37,7 +37,7 @@ class Condition:
 
     @property
     def uda_term(self) -> str:
-        """Settings of the UDA term without its weight: "distance squared_l2, ramp steps 2000"."""
+        """Settings of the UDA term except its weight, such as "distance l2, ramp steps 2000"."""
         return _uda_term(self.runs[0])
 
 
@@ -73,7 +73,7 @@ def read_runs(run_dirs: Sequence[str | os.PathLike[str]]) -> list[Run]:
 def group_by_condition(runs: Sequence[Run]) -> list[Condition]:
     """Groups runs whose settings are equal except for the seed and the path of init_checkpoint.
 
-    A run without settings is a condition of its own. The conditions are in the order of their first
+    A run without settings is a separate condition. The conditions are in the order of their first
     runs.
     """
     groups: dict[str, list[Run]] = {}
@@ -128,7 +128,7 @@ def uda_series(conditions: Sequence[Condition]) -> list[list[Condition]]:
 
 def _opened(path: str | os.PathLike[str]) -> Run:
     run = Run.open(path)
-    _ = run.checkpoint, run.settings, run.history  # damaged ones are refused before any work
+    _ = run.checkpoint, run.settings, run.history  # raise UserError before any work
     return run
 
 
@@ -165,10 +165,12 @@ def _floats(value: Any) -> Any:
 def _names(members: Sequence[Sequence[Run]]) -> list[str]:
     """Names of conditions: the recipe and the settings that differ within it, or the folder."""
     recipes = [str(group[0].info.get("recipe") or "") for group in members]
-    one_recipe = len(members) > 1 and len(set(recipes)) == 1  # then it distinguishes nothing
+    one_recipe = len(members) > 1 and len(set(recipes)) == 1  # the recipe distinguishes nothing
     names = []
     for group, recipe in zip(members, recipes):
-        same_recipe = [other[0] for other, its in zip(members, recipes) if its == recipe]
+        same_recipe = [
+            other[0] for other, other_recipe in zip(members, recipes) if other_recipe == recipe
+        ]
         parts, n_settings = _name_parts(group[0], same_recipe)
         name = ", ".join([*([recipe] if recipe and not (one_recipe and parts) else []), *parts])
         short = n_settings <= _MAX_SETTINGS_IN_NAME and len(name) <= _MAX_NAME_LENGTH
@@ -177,7 +179,7 @@ def _names(members: Sequence[Sequence[Run]]) -> list[str]:
 
 
 def _name_parts(run: Run, same_recipe: Sequence[Run]) -> tuple[list[str], int]:
-    """What distinguishes a run from others, and how many settings without UDA's that takes."""
+    """What distinguishes a run from others, and in how many settings other than UDA's."""
     settings = [comparable_settings(other) for other in same_recipe]
     differing = _differing(settings)
     own = comparable_settings(run)
@@ -198,7 +200,7 @@ def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _without_repeats(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names without those that repeat another: training.steps and warmup_cosine.steps."""
+    """Leaves out repeated names, such as warmup_cosine.steps beside an equal training.steps."""
     first_of: dict[tuple[str, str], str] = {}
     for name in names:
         values = _key([each.get(name) for each in settings])

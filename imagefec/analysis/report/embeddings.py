@@ -40,7 +40,7 @@ def embed_split(
       run: the run.
       split: the faces.
       faces_digest: `digest_of` the split's face ids, which identifies the faces in the cache.
-      ranges: of the augmentation that invariance is measured with.
+      ranges: ranges of the augmentation that invariance is measured with.
       cache: existing folder for cached files; each is named by the digest of its inputs.
 
     Raises:
@@ -61,7 +61,7 @@ def embed_split(
     }
     path = cache / f"{hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:24]}.npz"
     if path.is_file():
-        with contextlib.suppress(UserError, KeyError):  # truncated or foreign: computed again
+        with contextlib.suppress(UserError, KeyError):  # a truncated or foreign file is replaced
             arrays, meta = checkpoint.load(path)
             return Embedded(arrays["vectors"], meta["invariance"], meta["step"])
     embedder = Embedder.load(run)

@@ -36,7 +36,7 @@ def mean_over_queries(values: Sequence[np.ndarray]) -> Estimate:
     """Mean over pairs of runs and queries, with its standard error over queries.
 
     Args:
-      values: for each pair float [q]; all pairs have the same queries.
+      values: float [q] for each pair, over the same queries.
     """
     return mean_over_seeds(np.mean(values, axis=0).tolist())
 
@@ -47,8 +47,8 @@ def difference_over_seeds(
     """Difference of the means of (seed, value) pairs, first minus second.
 
     Returns:
-      The difference; and the number of seeds it is paired by, 0 if unpaired. It is paired if both
-      sides have the same seeds, two or more.
+      (difference, number of seeds that it is paired by, 0 if unpaired). It is paired if both sides
+      have the same seeds, two or more.
     """
     seeds = sorted(seed for seed, _ in first)
     same = seeds == sorted(seed for seed, _ in second)
@@ -60,7 +60,7 @@ def difference_over_seeds(
 
 
 def combined_error(*errors: float) -> float:
-    """Standard error from independent sources; unknown ones count as 0."""
+    """Combines standard errors of independent sources; unknown ones count as 0."""
     return math.hypot(*(error for error in errors if math.isfinite(error)))
 
 
@@ -75,8 +75,8 @@ def percent(value: float | Estimate | None) -> str:
 
 def points(value: Estimate, sign: bool = True) -> str:
     """Prints a difference of fractions as "+1.2 ± 0.4 points"."""
-    number_ = f"{100 * value.value:+.1f}" if sign else f"{100 * value.value:.1f}"
-    return f"{number_}{_plus_minus(100 * value.error, 1)} points".replace("-", "−")
+    text = f"{100 * value.value:+.1f}" if sign else f"{100 * value.value:.1f}"
+    return f"{text}{_plus_minus(100 * value.error, 1)} points".replace("-", "−")
 
 
 def number(value: Estimate | None) -> str:

@@ -45,9 +45,9 @@ class RunMeasures:
       run: the run.
       step: training step of its checkpoint; None if unknown.
       scores: as returned by `evaluate.score_triplets`.
-      correct: bool [triplets], which it predicts correctly.
+      correct: bool [triplets], which triplets it predicts correctly.
       invariance: as in imagefec.analysis.invariance.
-      ordering: of the faces; None if an embedding is not finite or there are no queries.
+      ordering: ordering of the faces; None if an embedding is not finite or there are no queries.
     """
 
     run: Run
@@ -117,7 +117,7 @@ class PairMeasures:
       second: another run.
       same_condition: whether both are of one condition.
       overlap: neighbour overlap, float64 [q].
-      rank_correlation: of the distances, float64 [q].
+      rank_correlation: rank correlation of the distances, float64 [q].
     """
 
     first: RunMeasures
@@ -144,9 +144,9 @@ class Contrast:
     Attributes:
       first: a condition.
       second: another condition.
-      difference: of TPA; its error combines seeds and triplets.
-      seed_error: the part from seeds; NaN if either condition has one seed.
-      triplet_error: the part from triplets.
+      difference: difference of TPA; its error combines seeds and triplets.
+      seed_error: its standard error over seeds; NaN if either condition has one seed.
+      triplet_error: its standard error over triplets.
       paired: number of seeds that the difference is paired by; 0 if unpaired.
       view_distance: difference of the relative view distance over seeds; None if undefined.
     """
@@ -168,7 +168,7 @@ class RunComparison:
       condition: name of the run's condition.
       run: the run.
       best: the run of the best condition, of the same seed if possible.
-      result: as returned by `evaluate.compare_predictions`, run minus best.
+      result: as returned by `evaluate.compare_predictions`, the run minus the best.
     """
 
     condition: str
@@ -189,9 +189,9 @@ class Measures:
       uda: for each UDA series its conditions by weight, and each minus the one of weight 0.
       human_tpa: leave-one-out human accuracy; None if the split has no votes to compare.
       human_tpa_by_type: likewise by type of triplet.
-      n_triplets: of the split.
-      n_faces: of the split.
-      n_queries: faces whose neighbours are compared.
+      n_triplets: number of triplets of the split.
+      n_faces: number of faces of the split.
+      n_queries: number of faces whose neighbours are compared.
     """
 
     conditions: list[ConditionMeasures]

@@ -29,18 +29,20 @@ from imagefec.maths import uncertainty
 from imagefec.model.run import Run
 
 
-def measure_run(run: Run, embedded: Embedded, on: EvaluationSet) -> RunMeasures:
+def measure_run(run: Run, embedded: Embedded, evaluation_set: EvaluationSet) -> RunMeasures:
     """Measures one run on the evaluation set."""
     vectors, ordering = embedded.vectors, None
-    if np.isfinite(vectors).all() and len(on.queries):
-        ordering = orderings.order_faces(vectors, on.data.urls, on.queries, on.ranked)
-    correct = accuracy.correct_predictions(vectors, on.data)
-    scores = score_triplets(vectors, correct, on.data, on.photos)
+    if np.isfinite(vectors).all() and len(evaluation_set.queries):
+        ordering = orderings.order_faces(
+            vectors, evaluation_set.data.urls, evaluation_set.queries, evaluation_set.ranked
+        )
+    correct = accuracy.correct_predictions(vectors, evaluation_set.data)
+    scores = score_triplets(vectors, correct, evaluation_set.data, evaluation_set.photos)
     return RunMeasures(run, embedded.step, scores, correct, embedded.invariance, ordering)
 
 
 def measure_condition(
-    condition: Condition, runs: Sequence[RunMeasures], on: EvaluationSet
+    condition: Condition, runs: Sequence[RunMeasures], evaluation_set: EvaluationSet
 ) -> ConditionMeasures:
     """Averages the measures of a condition's runs over seeds."""
     speeds = [run.run.images_per_second for run in runs]
@@ -49,7 +51,7 @@ def measure_condition(
         condition,
         tuple(runs),
         mean_over_seeds([run.tpa for run in runs]),
-        uncertainty.clustered_standard_error(_mean_correct(runs), on.photos),
+        uncertainty.clustered_standard_error(_mean_correct(runs), evaluation_set.photos),
         {
             name: mean_over_known([run.scores["by_type"][name]["tpa"] for run in runs])
             for name in runs[0].scores["by_type"]
@@ -63,40 +65,44 @@ def measure_condition(
 def measure_all(
     conditions: Sequence[ConditionMeasures],
     series: Sequence[Sequence[Condition]],
-    on: EvaluationSet,
+    evaluation_set: EvaluationSet,
 ) -> Measures:
     """Compares conditions and runs.
 
     Args:
       conditions: their measures, in any order.
       series: as returned by `conditions.uda_series`.
-      on: the evaluation set of the measures.
+      evaluation_set: what they were measured on.
     """
     ordered = sorted(conditions, key=lambda condition: -condition.tpa.value)
     best, others = ordered[0], ordered[1:]
     measures_of = {id(measures.condition): measures for measures in conditions}
     uda = []
     for members in ([measures_of[id(condition)] for condition in each] for each in series):
-        uda.append((members, [contrast(member, members[0], on) for member in members[1:]]))
+        uda.append(
+            (members, [contrast(member, members[0], evaluation_set) for member in members[1:]])
+        )
     scores = best.runs[0].scores
     return Measures(
         ordered,
-        [contrast(other, best, on) for other in others],
-        _compare_with_best(best, others, on),
+        [contrast(other, best, evaluation_set) for other in others],
+        _compare_with_best(best, others, evaluation_set),
         _measure_pairs(ordered),
         uda,
         scores["human_tpa"],
         {name: part["human_tpa"] for name, part in scores["by_type"].items()},
-        len(on.data),
-        len(on.data.face_ids),
-        len(on.queries),
+        len(evaluation_set.data),
+        len(evaluation_set.data.face_ids),
+        len(evaluation_set.queries),
     )
 
 
-def contrast(first: ConditionMeasures, second: ConditionMeasures, on: EvaluationSet) -> Contrast:
+def contrast(
+    first: ConditionMeasures, second: ConditionMeasures, evaluation_set: EvaluationSet
+) -> Contrast:
     """The first condition minus the second, paired by triplet and, if possible, by seed."""
     gains = _mean_correct(first.runs) - _mean_correct(second.runs)
-    triplet_error = uncertainty.clustered_standard_error(gains, on.photos)
+    triplet_error = uncertainty.clustered_standard_error(gains, evaluation_set.photos)
     over_seeds, paired = difference_over_seeds(
         *([(run.run.seed, run.tpa) for run in side.runs] for side in (first, second))
     )
@@ -115,15 +121,15 @@ def contrast(first: ConditionMeasures, second: ConditionMeasures, on: Evaluation
 
 
 def _compare_with_best(
-    best: ConditionMeasures, others: Sequence[ConditionMeasures], on: EvaluationSet
+    best: ConditionMeasures, others: Sequence[ConditionMeasures], evaluation_set: EvaluationSet
 ) -> list[RunComparison]:
-    of_seed = {run.run.seed: run for run in reversed(best.runs)}
+    best_of_seed = {run.run.seed: run for run in reversed(best.runs)}
     comparisons = []
     for other in others:
         for run in other.runs:
-            bests = of_seed.get(run.run.seed, best.runs[0])
-            result = compare_predictions(bests.correct, run.correct, on.photos)
-            comparisons.append(RunComparison(other.name, run, bests, result))
+            reference = best_of_seed.get(run.run.seed, best.runs[0])
+            result = compare_predictions(reference.correct, run.correct, evaluation_set.photos)
+            comparisons.append(RunComparison(other.name, run, reference, result))
     return comparisons
 
 

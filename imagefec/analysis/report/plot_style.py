@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito 2008, distinguishable by the colour-blind; black is for human accuracy.
+# Okabe & Ito 2008, which colour-blind readers can distinguish; black is for human accuracy.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
 INK, FAINT, GRID = "#222222", "#6b6e76", "#e8e9ec"
 DPI = 150
-WIDTH = 7.2  # inches: a page of text
+WIDTH = 7.2  # inches, that of a page's text
 _MAX_NAME_LENGTH = 36
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",

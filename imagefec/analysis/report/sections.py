@@ -1,5 +1,6 @@
 """The sections of a report's page, in their order; the numbers come from measures."""
 
+import math
 import os
 import shlex
 from collections.abc import Iterable, Sequence
@@ -263,7 +264,7 @@ def neighbours(measures: Measures, request: Request, gallery: Picture | None) ->
             data,
             "Neighbour overlap and rank correlation of pairs of runs against their difference in "
             "TPA",
-            f"Each marker is a pair of runs. Left: neighbour overlap, the share of the "
+            "Each marker is a pair of runs. Left: neighbour overlap, the share of the "
             f"{N_NEIGHBOURS} nearest neighbours of a face that both find, without faces from its "
             "own photo. Right: Spearman's rank correlation of the distances from a face to the "
             f"others. Means over the same {measures.n_queries} faces.",
@@ -323,7 +324,7 @@ def _listed(values: Iterable[int | None]) -> str:
 
 
 def _error(value: float | None) -> str:
-    return _NONE if value is None or value != value else f"{100 * value:.1f}"
+    return _NONE if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
 def _signed(value: float) -> str:

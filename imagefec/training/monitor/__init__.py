@@ -1,1 +1,1 @@
-"""Watching a run: divergence, evaluation, progress, signals, augmented views."""
+"""Monitoring of a run: divergence, evaluation, progress, signals, augmented views."""

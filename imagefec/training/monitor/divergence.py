@@ -1,4 +1,4 @@
-"""Statistics of steps, without waiting for the devices; stops runs that diverge or collapse."""
+"""Statistics of steps, read without waiting for the devices; stops runs that have failed."""
 
 import collections
 import math
@@ -18,11 +18,11 @@ _ADVICE = "Lower the learning rate or lengthen its warm-up, and start a new run.
 
 
 class TrainingDiverged(UserError):
-    """Training has failed; the last checkpoint is from before."""
+    """Training has failed; the last checkpoint precedes the failure."""
 
 
 class TrainingMonitor:
-    """The statistics of unfinished steps, and their means since the last report.
+    """Averages the statistics of steps, and raises TrainingDiverged if they show a failure.
 
     Args:
       config: when training counts as failed.
@@ -50,7 +50,12 @@ class TrainingMonitor:
         self.steps, self._since = 0, time.monotonic()
 
     def push(self, step: int, statistics: dict[str, jax.Array]) -> None:
-        """Adds a step's scalars, finished or not; waits only if too many steps are unfinished.
+        """Adds a step's statistics, finished or not; waits only if too many steps are unfinished.
+
+        Args:
+          step: number of the step.
+          statistics: float32 scalars on a device: "loss", "gradients_l2", "triplet" (the loss
+            without UDA's term), "spread" (of the embeddings) and any others.
 
         Raises:
           TrainingDiverged: an earlier step shows that training has failed.
@@ -64,7 +69,7 @@ class TrainingMonitor:
             self._finish_step()
 
     def drain(self) -> None:
-        """Waits for all steps; call it before using the weights.
+        """Waits for all steps; call it before the weights are used.
 
         Raises:
           TrainingDiverged: as for `push`.
@@ -82,7 +87,7 @@ class TrainingMonitor:
         """Checks that arrays to be saved are finite.
 
         Raises:
-          TrainingDiverged: one is not.
+          TrainingDiverged: an array is not; the message names it.
         """
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -91,10 +96,10 @@ class TrainingMonitor:
                 )
 
     def check_spread(self, step: int, spread: float) -> None:
-        """Checks that embeddings are not all alike.
+        """Checks the RMS pairwise distance of embeddings.
 
         Raises:
-          TrainingDiverged: they are, or the spread is not finite.
+          TrainingDiverged: it is below spread_floor or not finite.
         """
         if not math.isfinite(spread):
             raise TrainingDiverged(

@@ -39,7 +39,8 @@ class SplitEvaluation:
         """Embeds the split with a Trax model in eval mode, its weights replicated.
 
         Returns:
-          name -> measure.
+          "tpa", "tpa_se", "tpa_<type>" for each type that has triplets, "embedding_spread", and
+          "loss" if the loss takes triplets.
         """
         if self._forward is None:
             self._forward = self._compile(model)

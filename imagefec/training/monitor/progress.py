@@ -13,7 +13,7 @@ class Reporter:
     Args:
       steps: length of the run.
       images_per_step: images in a batch.
-      silent: report nothing, for processes that are not the chief.
+      silent: report nothing; for all processes but the chief.
     """
 
     def __init__(self, steps: int, images_per_step: int, silent: bool = False) -> None:

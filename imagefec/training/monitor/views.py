@@ -1,4 +1,4 @@
-"""A picture of the augmentation: stored faces, and below each what the network may see."""
+"""An image of the augmentation: stored faces, and below each face augmented views of it."""
 
 import pathlib
 from typing import Any

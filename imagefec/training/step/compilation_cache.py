@@ -1,4 +1,4 @@
-"""JAX's on-disk cache of compiled programs: its folder, and removal of truncated entries."""
+"""JAX's on-disk cache of compiled programs: where it is, and removal of truncated entries."""
 
 import contextlib
 import importlib
@@ -64,7 +64,7 @@ def _remove_truncated_entries(folder: pathlib.Path) -> None:
 
 
 def _is_complete(entry: bytes) -> bool:
-    """Decompresses an entry: JAX uses Zstandard if it is installed, else zlib."""
+    """Whether an entry decompresses; JAX uses Zstandard if it is installed, else zlib."""
     if entry.startswith(_ZSTANDARD) and zstandard is None:
         return True  # cannot be checked without the package that compressed it
     try:

@@ -6,8 +6,8 @@ import os
 import jax
 import jax.numpy as jnp
 
-# XLA on CPU gives parts of a program to the library YNNPACK. By default these include convolutions;
-# ResNet-50 then trains at 32 images/s, with XLA's own convolutions at 35 (benchmarks/README.md).
+# XLA on CPU delegates parts of a program to the library YNNPACK, by default also convolutions.
+# ResNet-50 then trains at 32 images/s; with XLA's own convolutions at 35 (benchmarks/README.md).
 _YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
 _WITHOUT_CONVOLUTIONS = {_YNNPACK: "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 

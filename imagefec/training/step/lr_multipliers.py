@@ -1,4 +1,4 @@
-"""Learning-rate multipliers: slower bodies under faster heads, frozen stems."""
+"""Learning-rate multipliers by name of the weight: a slower body, a frozen stem."""
 
 import re
 from collections.abc import Mapping
@@ -16,14 +16,15 @@ def lr_multipliers(network: Any, factors: Mapping[str, float]) -> Any:
     Args:
       network: initialised ImageFEC.
       factors: regular expression -> factor, 0 or more. The first pattern found in a weight's name
-        in checkpoints, such as "weights/1.Stem/0.Conv", counts; the factor is 1 without one. 0
+        in checkpoints, such as "weights/1.Stem/0.Conv", counts; without one the factor is 1. 0
         freezes a weight; running statistics are still updated.
 
     Returns:
       Floats in the structure of network.weights.
 
     Raises:
-      UserError: a factor is negative, a pattern is no regular expression, or it matches no weight.
+      UserError: a factor is not a number of 0 or more, or a pattern is not a regular expression or
+        sets the factor of no weight.
     """
     names = [name for name in checkpoint.named_weights(network) if name.startswith("weights/")]
     for pattern, factor in factors.items():
@@ -41,9 +42,9 @@ def lr_multipliers(network: Any, factors: Mapping[str, float]) -> Any:
     for pattern in factors:
         if pattern not in used:
             raise UserError(
-                f"{_SETTING}: {pattern!r} is the first match of no weight. Weights are named "
-                f"{names[0]} … {names[-1]}. Change the pattern, or move it before those that match "
-                "more."
+                f"{_SETTING}: {pattern!r} sets the factor of no weight: it matches none, or "
+                "earlier patterns match the same ones. Change it, or move it before the others. "
+                f"Weights are named {names[0]} … {names[-1]}."
             )
     return checkpoint.filled_weights(network, by_name)
 
@@ -53,7 +54,7 @@ def _check(pattern: str, factor: Any) -> None:
         re.compile(pattern)
     except re.error as error:
         raise UserError(
-            f"{_SETTING}: {pattern!r} is no regular expression ({error}). Correct it."
+            f"{_SETTING}: {pattern!r} is not a regular expression ({error}). Correct it."
         ) from None
     if not isinstance(factor, int | float) or not 0 <= factor < float("inf"):
         raise UserError(

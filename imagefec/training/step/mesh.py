@@ -43,21 +43,22 @@ def all_devices() -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Every device holds the complete array."""
+    """The sharding by which every device holds the complete array."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def batch_sharded(mesh: Mesh, axis: int = 0) -> NamedSharding:
-    """Every device holds its part along an axis."""
+    """The sharding by which every device holds its part along an axis."""
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS))
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Copies every array of a tree to every device; copies share no memory: they may be donated."""
+    """Copies every array of a tree to every device; the copies may be donated."""
     sharding = replicated(mesh)
 
     def copied(array: Any) -> jax.Array:
         host = np.asarray(array)
+        # np.array copies: a donated buffer must not share memory with another.
         return jax.make_array_from_callback(
             host.shape, sharding, lambda index: np.array(host[index])
         )
@@ -73,10 +74,10 @@ def local_slice(length: int, mesh: Mesh) -> slice:
       mesh: all devices.
 
     Raises:
-      ValueError: the devices cannot share the axis evenly.
+      ValueError: the axis cannot be split evenly among the devices.
     """
     if length % mesh.size:
-        raise ValueError(f"{mesh.size} devices cannot share {length} rows evenly")
+        raise ValueError(f"{length} rows cannot be split evenly among {mesh.size} devices")
     indices = batch_sharded(mesh).addressable_devices_indices_map((length,)).values()
     parts = [index[0] for index in indices if index is not None]
     starts = [part.start or 0 for part in parts]

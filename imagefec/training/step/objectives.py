@@ -1,4 +1,4 @@
-"""The losses of imagefec.maths as Trax layers over a batch, alone or with UDA's term."""
+"""The losses of imagefec.maths as Trax layers over a batch, with or without UDA's term."""
 
 from typing import Any
 
@@ -19,18 +19,17 @@ def TripletLoss(
 
     Inputs: embeddings float32 [3 * batch, dim], each triplet's (alike, alike, odd) in turn; types
     int8 [batch], 0 one-class, 1 two-class, 2 three-class; vote_counts int32 [batch, 3], how many
-    raters found each face the odd one.
+    raters chose each face as the odd one out. Output: float32 scalar.
 
     Args:
-      margin: required gap between distances.
-      margins_by_type: one margin for each type of triplet instead, as in Vemulapalli & Agarwala
-        2019.
+      margin: required gap between distances, unitless, in (0, 2).
+      margins_by_type: a margin for each type of triplet instead, as in Vemulapalli & Agarwala 2019.
       distance: "l2" or "squared_l2".
 
     Raises:
       ValueError: the distance is unknown.
     """
-    _check(distance)
+    losses.check_distance(distance)
 
     def loss(embeddings: jnp.ndarray, types: jnp.ndarray, vote_counts: jnp.ndarray) -> jnp.ndarray:
         del vote_counts
@@ -43,17 +42,19 @@ def TripletLoss(
 def OddOneOutCrossEntropy(
     temperature: float = 0.05, distance: str = "squared_l2", from_votes: bool = False
 ) -> tl.Layer:
-    """Trax layer: mean over the batch of the odd-one-out cross-entropy; inputs as for TripletLoss.
+    """Trax layer: mean over the batch of the odd-one-out cross-entropy.
+
+    Inputs and output are those of TripletLoss.
 
     Args:
-      temperature: distance that makes a pair e times less likely to be found alike.
+      temperature: distance that makes a pair e times less likely to be the alike one, above 0.
       distance: "l2" or "squared_l2".
       from_votes: predict the votes of all raters instead of the majority's choice.
 
     Raises:
       ValueError: the distance is unknown.
     """
-    _check(distance)
+    losses.check_distance(distance)
 
     def loss(embeddings: jnp.ndarray, types: jnp.ndarray, vote_counts: jnp.ndarray) -> jnp.ndarray:
         del types
@@ -70,18 +71,19 @@ def IdentityLoss(select: str = "semi_hard", margin: float = 0.2, distance: str =
     """Trax layer: mean hinge over triplets mined in a batch of P identities with K faces each.
 
     Inputs: embeddings float32 [batch, dim]; labels int32 [batch], the identity of each face.
+    Output: float32 scalar.
 
     Args:
       select: "semi_hard": every pair of one identity's faces against the nearest face of another
         identity that is farther away than the pair's distance; "batch_hard": every face against its
         identity's farthest face and the nearest face of another.
-      margin: required gap between distances.
+      margin: required gap between distances, unitless, in (0, 2).
       distance: "l2" or "squared_l2".
 
     Raises:
       ValueError: select or the distance is unknown.
     """
-    _check(distance)
+    losses.check_distance(distance)
     if select not in ("semi_hard", "batch_hard"):
         raise ValueError(f"select must be semi_hard or batch_hard; found {select!r}")
 
@@ -98,17 +100,17 @@ class Objective(tl.Layer):
     """Trax layer: a loss over the first views, plus UDA's term if uda.weight is not 0.
 
     Inputs: embeddings float32 [views * n, dim], the first view of all n faces, then the second; the
-    loss's labels; with UDA a scalar weight. The first faces are those that the labels describe
-    (three per label for a loss over triplets); the rest are unlabelled and enter UDA's term alone.
+    loss's labels; with UDA a float32 scalar, the weight. The first faces are those that the labels
+    describe (three per label for a loss over triplets); the rest are unlabelled and enter UDA's
+    term alone. Output: float32 scalar.
 
-    The layer's state holds the terms: "triplet" (the loss), "uda" (not weighted) and "spread", the
-    embedding spread of the first views.
+    The layer's state has the terms as float32 scalars: "triplet" (the loss), "uda" (not weighted)
+    and "spread", the embedding spread of the first views.
 
     Args:
       loss: a layer such as TripletLoss (inputs embeddings, types, vote_counts) or IdentityLoss
         (inputs embeddings, labels).
-      uda: the consistency term; the batch contains its `weight_at(step)`. None for no
-        such term.
+      uda: the consistency term; the batch contains its `weight_at(step)`. None for no term.
     """
 
     def __init__(self, loss: tl.Layer, uda: UdaConfig | None = None) -> None:
@@ -117,7 +119,7 @@ class Objective(tl.Layer):
         self._loss, self._uda = loss, uda
 
     def init_weights_and_state(self, input_signature: Any) -> None:
-        """Gives every term a place in the state."""
+        """Sets every term to 0, since gradient accumulation scans over states of one structure."""
         del input_signature
         names = ("triplet", "spread", "uda") if self._uda.weight else ("triplet", "spread")
         self.state = {name: jnp.zeros((), jnp.float32) for name in names}
@@ -152,10 +154,3 @@ def faces_per_label(loss: tl.Layer) -> int:
 def as_triplets(embeddings: jnp.ndarray) -> jnp.ndarray:
     """[3 * batch, dim] -> [batch, 3, dim]."""
     return embeddings.reshape(-1, 3, embeddings.shape[-1])
-
-
-def _check(distance: str) -> None:
-    if distance not in losses.DISTANCES:
-        raise ValueError(
-            f"distance must be one of {', '.join(losses.DISTANCES)}; found {distance!r}"
-        )

@@ -1,4 +1,4 @@
-"""bfloat16 arithmetic with float32 weights, and rematerialisation of activations."""
+"""bfloat16 arithmetic with float32 weights, and recomputation of activations (remat)."""
 
 from typing import Any
 
@@ -19,6 +19,9 @@ def in_bfloat16(layer: Any, weights: Any) -> Any:
     Args:
       layer: Trax layer.
       weights: float32, in the layer's structure.
+
+    Returns:
+      The weights in the same structure, float32 or bfloat16.
     """
     if isinstance(layer, (tl.Conv, tl.Dense)):
         return jax.tree.map(lambda weight: weight.astype(jnp.bfloat16), weights)
@@ -35,7 +38,7 @@ def check_precision(precision: str, device: Any = None) -> None:
       device: JAX device; None for this process's first.
 
     Raises:
-      UserError: it cannot.
+      UserError: the device cannot.
     """
     if precision == "float32":
         return

@@ -1,8 +1,7 @@
-"""Trax's Trainer with its step as one program over the mesh, for any model, loss and data.
+"""Trax's Trainer whose step is one program over the mesh, for any model, loss and data.
 
-There is one global program: jit with shardings computes the same function on one device and on
-many. Norm statistics are those of the global batch, and the random augmentation of an image depends
-on its index in the batch.
+Jit with shardings computes the same function on one device and on many. Norm statistics are those
+of the global batch, and the random augmentation of an image depends on its index in the batch.
 """
 
 from typing import Any
@@ -34,7 +33,7 @@ class MeshTrainer(optimizers.Trainer):
       config: how a step is computed; None for StepConfig's defaults.
       device_faces: uint8 [faces, h, w, 3], replicated; batches then contain indices. None if
         batches contain images.
-      faces_per_label: 3 if labels describe triplets.
+      faces_per_label: 3 if labels describe triplets, 1 if they are identities.
       lr_multipliers: one factor per weight, in the model's structure, for the optimizer's change of
         the weight; weights with factor 0 are frozen. None for 1 everywhere.
     """
@@ -52,8 +51,6 @@ class MeshTrainer(optimizers.Trainer):
         super().__init__(model_with_loss, optimizer, n_devices=1)
         self._faces_per_label, self._lr_multipliers = faces_per_label, lr_multipliers
         self._mesh, self._config, self._device_faces = mesh, config or StepConfig(), device_faces
-        # The statistics of a loss layer appear after its first step only if its state had the same
-        # structure before.
         self._step = jax.jit(
             self._compute,
             donate_argnums=(0, 1, 2),
@@ -106,10 +103,6 @@ class MeshTrainer(optimizers.Trainer):
         # cannot be fetched.
         statistics = {name: value.addressable_data(0) for name, value in statistics.items()}
         return statistics["loss"], statistics
-
-    def lower(self, batch: Any, rng: Any) -> Any:
-        """The step as JAX lowers it, for inspection such as `.compile().memory_analysis()`."""
-        return self._step.lower(*self._arguments(batch, rng, 1, self._parameters))
 
     def _arguments(self, batch: Any, rng: Any, step: int, parameters: dict) -> tuple:
         model = self.accelerated_model_with_loss
@@ -194,7 +187,7 @@ class MeshTrainer(optimizers.Trainer):
         return jnp.mean(losses), state, jax.tree.map(lambda gradient: gradient / n_parts, total)
 
     def _split_batch(self, batch: Any, n_parts: int) -> tuple:
-        """Adds a leading axis of parts, each with its share of labelled and of unlabelled faces."""
+        """Adds a leading axis of parts; each has its share of labelled and of unlabelled faces."""
         images, *labels = batch
         n = self._faces_per_label * len(labels[0])
         shares = [
@@ -214,5 +207,5 @@ class MeshTrainer(optimizers.Trainer):
 
 
 def _frozen_if_zero(weight: jax.Array, factor: float) -> jax.Array:
-    """XLA computes no gradient for a weight that is frozen."""
+    """Stops the gradient of a weight with factor 0, so that XLA does not compute it."""
     return weight if factor else jax.lax.stop_gradient(weight)

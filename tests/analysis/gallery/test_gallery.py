@@ -59,9 +59,11 @@ def test_faces_beyond_the_maximum_distance_leave_their_places_empty(data, vector
     other_photo = np.array(data.urls)[:, None] != np.array(data.urls)[None]
     limit = float(np.median(table[other_photo]))
     strips = find_strips(data, vectors, rows, rows, k=4, max_distance=limit)
-    wanted = [min(4, int((other_photo[row] & (table[row] <= limit + 1e-12)).sum())) for row in rows]
-    assert [len(strip.neighbours) for strip in strips] == wanted and min(wanted) < 4
-    assert [strip.missing for strip in strips] == [4 - n for n in wanted]
+    expected = [
+        min(4, int((other_photo[row] & (table[row] <= limit + 1e-12)).sum())) for row in rows
+    ]
+    assert [len(strip.neighbours) for strip in strips] == expected and min(expected) < 4
+    assert [strip.missing for strip in strips] == [4 - n for n in expected]
     assert all(not strip.neighbours for strip in find_strips(data, vectors, rows, rows, 4, 0.0))
 
 
@@ -112,8 +114,8 @@ def test_the_page_requests_nothing_and_its_tags_are_closed(made):
 def test_the_accuracy_shown_equals_that_of_evaluate(made, run, data_dir):
     from imagefec.analysis.evaluate import evaluate_run
 
-    wanted = evaluate_run(run, data_dir, split="train")
-    assert f"TPA {100 * wanted['tpa']:.1f} ± {100 * wanted['tpa_se_clustered']:.1f} %" in made[
+    expected = evaluate_run(run, data_dir, split="train")
+    assert f"TPA {100 * expected['tpa']:.1f} ± {100 * expected['tpa_se_clustered']:.1f} %" in made[
         1
     ].read_text(encoding="utf-8")
 
@@ -130,7 +132,7 @@ def test_the_same_seed_gives_the_same_bytes(made, run, data_dir, tmp_path):
 
 def test_excluded_faces_and_photos_are_not_shown(run, data_dir, data, tmp_path):
     face_id, url = data.face_ids[0], data.urls[-1]
-    (tmp_path / "not.txt").write_text(
+    (tmp_path / "exclude.txt").write_text(
         f"# not these\n{face_id}\n\n  {url} \nhttps://elsewhere.example/x.jpg\n"
     )
     out = make_gallery(
@@ -139,15 +141,14 @@ def test_excluded_faces_and_photos_are_not_shown(run, data_dir, data, tmp_path):
         tmp_path,
         split="train",
         queries=99,
-        exclude=tmp_path / "not.txt",
+        exclude=tmp_path / "exclude.txt",
         max_distance=None,
     )
     shown = ids_shown(out[1])
     excluded = {face_id} | {i for i, u in zip(data.face_ids, data.urls) if u == url}
     assert all(excluded.isdisjoint(ids) for ids in shown) and len(excluded) > 1
-    assert {ids[0] for ids in shown} == set(
-        data.face_ids
-    ) - excluded  # all others, because there are fewer than 99
+    # All others are queries, because there are fewer than 99.
+    assert {ids[0] for ids in shown} == set(data.face_ids) - excluded
 
 
 def test_an_identity_is_excluded_by_the_name_of_its_folder(data):
@@ -163,7 +164,7 @@ def test_an_identity_is_excluded_by_the_name_of_its_folder(data):
     ]
 
 
-def test_queries_are_given_by_number_id_row_or_text(data):
+def test_queries_are_a_number_or_ids_and_rows_also_as_text(data):
     allowed = np.arange(len(data.faces))
     ids = data.face_ids
     assert choose_queries([ids[4], 2, "3"], ids, allowed, 0) == [4, 2, 3]
@@ -218,7 +219,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(data_dir, t
         ("out.pdf", r"\.png and a \.html"),
     ):
         with pytest.raises(UserError, match=text):
-            make_gallery(tmp_path / "no run is looked for", data_dir, tmp_path / out)
+            make_gallery(tmp_path / "not reached", data_dir, tmp_path / out)
     with pytest.raises(UserError, match="no such run directory"):
         make_gallery(tmp_path / "gone", data_dir, tmp_path / "out")
 

@@ -1,4 +1,4 @@
-"""Which runs are one condition, what conditions are called, and which make a UDA series."""
+"""Which runs form one condition, the names of conditions, and which form a UDA series."""
 
 import json
 
@@ -77,7 +77,7 @@ def test_init_checkpoint_matters_but_not_its_path(make):
         make("b", 1, training__init_checkpoint="/pre/1"),
         make("c", 0),
     )
-    assert [sorted(its) for its in named(*runs).values()] == [["a", "b"], ["c"]]
+    assert [sorted(names) for names in named(*runs).values()] == [["a", "b"], ["c"]]
 
 
 def test_the_settings_of_a_uda_term_without_weight_do_not_matter(make):
@@ -151,7 +151,7 @@ def test_runs_that_cannot_be_in_one_report_are_refused(make, tmp_path):
         read_runs([run])
 
 
-def test_uda_terms_of_another_kind_are_a_series_of_their_own_from_the_same_weight_0(make):
+def test_uda_terms_with_other_settings_form_separate_series_from_the_same_weight_0(make):
     runs = [
         make("w0"),
         make("a", uda_consistency__weight=1.0),
@@ -166,7 +166,10 @@ def test_uda_terms_of_another_kind_are_a_series_of_their_own_from_the_same_weigh
         "UDA 3 (distance squared_l2)",
     ]
     series = uda_series(conditions)
-    assert [[one.runs[0].name for one in its] for its in series] == [["w0", "a"], ["w0", "b", "c"]]
+    assert [[one.runs[0].name for one in conditions] for conditions in series] == [
+        ["w0", "a"],
+        ["w0", "b", "c"],
+    ]
     assert series[1][1].uda_term == "distance squared_l2"
 
 
@@ -203,7 +206,7 @@ def test_a_value_repeated_in_another_setting_is_named_once(make):
 
 def test_equal_numbers_of_two_types_are_equal_settings(make):
     runs = make("a", 0, TripletLoss__margin=1), make("b", 1, TripletLoss__margin=1.0)
-    assert [sorted(its) for its in named(*runs).values()] == [["a", "b"]]
+    assert [sorted(names) for names in named(*runs).values()] == [["a", "b"]]
 
 
 def test_an_old_and_a_new_run_of_equal_settings_are_one_condition(tmp_path):

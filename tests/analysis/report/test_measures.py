@@ -31,8 +31,8 @@ def truth():
 
 
 @pytest.fixture(scope="module")
-def on():
-    """Triplets whose odd one is correct in the true embedding."""
+def evaluation_set():
+    """Triplets whose odd face is that of the true embedding."""
     random, true = np.random.default_rng(1), truth()
     triplets = []
     for _ in range(T):
@@ -53,7 +53,7 @@ def on():
     return EvaluationSet.of(data)
 
 
-def measured(on, name, noise, seeds=(0, 1, 2), weight=0.0, view=0.3):
+def measured(evaluation_set, name, noise, seeds=(0, 1, 2), weight=0.0, view=0.3):
     """A condition whose runs are the true embedding with noise."""
     runs, measures = [], []
     for seed in seeds:
@@ -65,23 +65,23 @@ def measured(on, name, noise, seeds=(0, 1, 2), weight=0.0, view=0.3):
         vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
         runs.append(run)
         invariance = {"relative_view_distance": view + 0.01 * seed}
-        measures.append(measure_run(run, Embedded(vectors, invariance, 5), on))
-    return measure_condition(Condition(name, tuple(runs)), measures, on)
+        measures.append(measure_run(run, Embedded(vectors, invariance, 5), evaluation_set))
+    return measure_condition(Condition(name, tuple(runs)), measures, evaluation_set)
 
 
 @pytest.fixture(scope="module")
-def good(on):
-    return measured(on, "good", 0.1)
+def good(evaluation_set):
+    return measured(evaluation_set, "good", 0.1)
 
 
 @pytest.fixture(scope="module")
-def bad(on):
-    return measured(on, "poor", 1.0)
+def bad(evaluation_set):
+    return measured(evaluation_set, "poor", 1.0)
 
 
 @pytest.fixture(scope="module")
-def uda(on):
-    return measured(on, "augmented", 0.1, weight=1.0, view=0.1)
+def uda(evaluation_set):
+    return measured(evaluation_set, "augmented", 0.1, weight=1.0, view=0.1)
 
 
 def tpas(condition):
@@ -89,29 +89,31 @@ def tpas(condition):
 
 
 def pooled(*values):
-    return math.sqrt(sum(np.var(its, ddof=1) / len(its) for its in values))
+    return math.sqrt(sum(np.var(sample, ddof=1) / len(sample) for sample in values))
 
 
-def test_the_tpa_of_a_condition_is_the_mean_over_seeds_with_its_standard_error(good, on):
+def test_the_tpa_of_a_condition_is_the_mean_over_seeds_with_its_standard_error(
+    good, evaluation_set
+):
     assert good.tpa.value == pytest.approx(sum(tpas(good)) / 3)
     assert good.tpa.error == pytest.approx(pooled(tpas(good)))
     assert 0 < good.triplet_error < 0.05
     assert good.total_tpa.error == pytest.approx(math.hypot(good.tpa.error, good.triplet_error))
     assert good.view_distance == Estimate(pytest.approx(0.31), pytest.approx(0.01 / math.sqrt(3)))
     for code, name in enumerate(good.by_type):
-        own = on.data.types == code
+        own = evaluation_set.data.types == code
         assert good.by_type[name].value == pytest.approx(
             np.mean([run.correct[own].mean() for run in good.runs])
         )
 
 
-def test_the_total_error_of_one_seed_is_that_of_triplets(on):
-    one = measured(on, "one", 0.1, seeds=(4,))
+def test_the_total_error_of_one_seed_is_that_of_triplets(evaluation_set):
+    one = measured(evaluation_set, "one", 0.1, seeds=(4,))
     assert math.isnan(one.tpa.error) and one.total_tpa.error == one.triplet_error
 
 
-def test_conditions_of_the_same_seeds_are_paired_by_seed(good, bad, on):
-    found = contrast(bad, good, on)
+def test_conditions_of_the_same_seeds_are_paired_by_seed(good, bad, evaluation_set):
+    found = contrast(bad, good, evaluation_set)
     gains = [b - g for b, g in zip(tpas(bad), tpas(good))]
     assert found.difference.value == pytest.approx(np.mean(gains)) and found.paired == 3
     assert found.seed_error == pytest.approx(np.std(gains, ddof=1) / math.sqrt(3))
@@ -121,18 +123,18 @@ def test_conditions_of_the_same_seeds_are_paired_by_seed(good, bad, on):
     assert found.difference.clear and found.view_distance.value == pytest.approx(0)
 
 
-def test_conditions_of_different_seeds_are_compared_as_separate_samples(good, on):
-    other = measured(on, "other", 1.0, seeds=(5, 6))
-    found = contrast(other, good, on)
+def test_conditions_of_different_seeds_are_compared_as_separate_samples(good, evaluation_set):
+    other = measured(evaluation_set, "other", 1.0, seeds=(5, 6))
+    found = contrast(other, good, evaluation_set)
     assert found.paired == 0 and found.seed_error == pytest.approx(pooled(tpas(other), tpas(good)))
-    alone = contrast(measured(on, "alone", 1.0, seeds=(0,)), good, on)
+    alone = contrast(measured(evaluation_set, "alone", 1.0, seeds=(0,)), good, evaluation_set)
     assert math.isnan(alone.seed_error) and alone.difference.error == alone.triplet_error > 0
 
 
 def test_all_pairs_of_runs_are_measured_and_runs_compared_with_the_best_of_their_seed(
-    good, bad, on
+    good, bad, evaluation_set
 ):
-    measures = measure_all([bad, good], [], on)
+    measures = measure_all([bad, good], [], evaluation_set)
     assert measures.best is good and measures.worst is bad
     assert len(measures.pairs) == len(list(combinations(range(6), 2)))
     assert (
@@ -144,7 +146,7 @@ def test_all_pairs_of_runs_are_measured_and_runs_compared_with_the_best_of_their
     for found in measures.comparisons:
         assert found.condition == "poor" and found.run.run.seed == found.best.run.seed
         assert found.result["difference"] == pytest.approx(found.run.tpa - found.best.tpa)
-    assert measures.human_tpa == pytest.approx(_naive_human_tpa(on.data))
+    assert measures.human_tpa == pytest.approx(_naive_human_tpa(evaluation_set.data))
 
 
 def test_means_over_queries_have_the_standard_error_over_queries():
@@ -153,11 +155,13 @@ def test_means_over_queries_have_the_standard_error_over_queries():
     assert found == (pytest.approx(0.5), pytest.approx(np.std([0, 0.75, 1, 0.25], ddof=1) / 2))
 
 
-def test_the_first_answer_compares_the_best_with_human_accuracy_and_chance(good, bad, on):
-    measures = measure_all([bad, good], [], on)
+def test_the_first_answer_compares_the_best_with_human_accuracy_and_chance(
+    good, bad, evaluation_set
+):
+    measures = measure_all([bad, good], [], evaluation_set)
     answer = answers.how_well(measures, "test")
     assert answer.verdict == f"TPA {100 * good.tpa.value:.1f} ± {100 * good.total_tpa.error:.1f} %."
-    closed = (good.tpa.value - 1 / 3) / (_naive_human_tpa(on.data) - 1 / 3)
+    closed = (good.tpa.value - 1 / 3) / (_naive_human_tpa(evaluation_set.data) - 1 / 3)
     assert "the best of 2 conditions" in answer.text and "chance is 33.3 %" in answer.text
     assert (
         f"closes {100 * closed:.0f} % of the gap" in answer.text and "this split" not in answer.text
@@ -168,31 +172,38 @@ def test_the_first_answer_compares_the_best_with_human_accuracy_and_chance(good,
     )
 
 
-def test_models_with_clearly_different_tpa_are_found_to_differ(good, bad, on):
-    answer = answers.how_different(measure_all([bad, good], [], on))
+def test_models_with_clearly_different_tpa_are_found_to_differ(good, bad, evaluation_set):
+    answer = answers.how_different(measure_all([bad, good], [], evaluation_set))
     assert answer.verdict.startswith("Yes")
     assert "The TPA of “good” and “poor” differs by" in answer.text
     assert "Between two seeds of “good”, the overlap is" in answer.text
 
 
-def test_models_with_similar_tpa_leave_the_question_open(good, uda, on):
-    answer = answers.how_different(measure_all([good, uda], [], on))
+def test_models_with_similar_tpa_leave_the_question_open(good, uda, evaluation_set):
+    answer = answers.how_different(measure_all([good, uda], [], evaluation_set))
     assert answer.verdict == "The TPA of these models does not differ clearly."
     assert "remains open" in answer.text
 
 
-def test_how_models_differ_requires_two_conditions_and_two_seeds(good, on):
-    assert answers.how_different(measure_all([good], [], on)).verdict == "Not evaluated."
-    singles = [measured(on, "fine", 0.1, seeds=(0,)), measured(on, "coarse", 1.0, seeds=(1,))]
-    answer = answers.how_different(measure_all(singles, [], on))
+def test_how_models_differ_requires_two_conditions_and_two_seeds(good, evaluation_set):
+    assert (
+        answers.how_different(measure_all([good], [], evaluation_set)).verdict == "Not evaluated."
+    )
+    singles = [
+        measured(evaluation_set, "fine", 0.1, seeds=(0,)),
+        measured(evaluation_set, "coarse", 1.0, seeds=(1,)),
+    ]
+    answer = answers.how_different(measure_all(singles, [], evaluation_set))
     assert answer.verdict == "Cannot be determined." and "has one seed" in answer.text
 
 
-def test_runs_with_embeddings_that_are_not_finite_are_in_no_pair(good, on):
+def test_runs_with_embeddings_that_are_not_finite_are_in_no_pair(good, evaluation_set):
     run = Run(Path("broken"), {})
     embedded = Embedded(np.full((N, 4), np.nan, np.float32), {"relative_view_distance": None}, None)
-    broken = measure_condition(Condition("broken", (run,)), [measure_run(run, embedded, on)], on)
-    measures = measure_all([good, broken], [], on)
+    broken = measure_condition(
+        Condition("broken", (run,)), [measure_run(run, embedded, evaluation_set)], evaluation_set
+    )
+    measures = measure_all([good, broken], [], evaluation_set)
     assert (
         measures.worst is broken
         and broken.tpa.value == 0
@@ -202,26 +213,31 @@ def test_runs_with_embeddings_that_are_not_finite_are_in_no_pair(good, on):
     assert answers.how_different(measures).verdict == "Cannot be determined."
 
 
-def test_uda_is_compared_with_weight_0_of_its_series(good, bad, uda, on):
-    measures = measure_all([good, uda], [[good.condition, uda.condition]], on)
+def test_uda_is_compared_with_weight_0_of_its_series(good, bad, uda, evaluation_set):
+    measures = measure_all([good, uda], [[good.condition, uda.condition]], evaluation_set)
     answer = answers.how_useful_was_uda(measures)
     assert answer.verdict == "No clear gain in TPA." and "(paired over 3 seeds)" in answer.text
     assert "from 0.31 ± 0.01 to 0.11 ± 0.01" in answer.text
     helped = answers.how_useful_was_uda(
-        measure_all([bad, uda], [[bad.condition, uda.condition]], on)
+        measure_all([bad, uda], [[bad.condition, uda.condition]], evaluation_set)
     )
     assert helped.verdict == "It raised TPA."
     harmed = answers.how_useful_was_uda(
-        measure_all([bad, uda], [[uda.condition, bad.condition]], on)
+        measure_all([bad, uda], [[uda.condition, bad.condition]], evaluation_set)
     )
     assert harmed.verdict == "It lowered TPA."
-    assert answers.how_useful_was_uda(measure_all([good], [], on)).verdict == "Not evaluated."
+    assert (
+        answers.how_useful_was_uda(measure_all([good], [], evaluation_set)).verdict
+        == "Not evaluated."
+    )
 
 
-def test_a_split_without_types_and_votes_is_reported_without_them(on):
+def test_a_split_without_types_and_votes_is_reported_without_them(evaluation_set):
     bare = EvaluationSet.of(
         dataclasses.replace(
-            on.data, types=np.full(T, -1, np.int8), vote_counts=np.zeros((T, 3), np.int32)
+            evaluation_set.data,
+            types=np.full(T, -1, np.int8),
+            vote_counts=np.zeros((T, 3), np.int32),
         )
     )
     measures = measure_all([measured(bare, "good", 0.1), measured(bare, "poor", 1.0)], [], bare)
@@ -231,23 +247,23 @@ def test_a_split_without_types_and_votes_is_reported_without_them(on):
 
 
 @pytest.mark.parametrize("n", [1, 12])
-def test_plots_of_few_and_many_conditions_are_small(on, n, tmp_path):
+def test_plots_of_few_and_many_conditions_are_small(evaluation_set, n, tmp_path):
     many = [
         measured(
-            on,
+            evaluation_set,
             f"condition {place} with a name that is too long for a plot",
             0.1 * place,
             weight=float(place),
         )
         for place in range(n)
     ]
-    for one in (run for its in many for run in its.runs):
+    for one in (run for condition in many for run in condition.runs):
         one.run.history["eval"] = {
             "metrics/tpa": [
                 [step, one.scores["tpa"] * min(1, step / 500)] for step in (1, 300, 900)
             ]
         }
-    measures = measure_all(many, [[one.condition for one in many]] if n > 1 else [], on)
+    measures = measure_all(many, [[one.condition for one in many]] if n > 1 else [], evaluation_set)
     pngs = [
         plots.plot_curves(measures),
         plots.plot_types(measures),
@@ -273,12 +289,12 @@ def test_numbers_are_printed_with_their_errors_if_known():
 
 
 def _naive_human_tpa(data):
-    right = counted = 0
+    n_correct = n_counted = 0
     for votes in data.vote_counts:
         for face in range(3):
             others = votes.copy()
             others[face] -= 1
             if votes[face] and (others == others.max()).sum() == 1:
-                counted += votes[face]
-                right += votes[face] * (others.argmax() == face)
-    return right / counted
+                n_counted += votes[face]
+                n_correct += votes[face] * (others.argmax() == face)
+    return n_correct / n_counted

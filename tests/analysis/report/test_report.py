@@ -69,8 +69,8 @@ def table(text, first):
 def test_the_table_has_the_values_of_evaluate_averaged_over_seeds(made, runs, world):
     conditions = {row["condition"]: row for row in table(made.read_text(), "condition")}
     assert set(conditions) == {"UDA 0", "UDA 1", "human accuracy"}
-    for name, its in (("UDA 0", runs[:2]), ("UDA 1", runs[2:])):
-        results = [evaluate_run(run, world.data_dir, invariance=True) for run in its]
+    for name, runs_of_condition in (("UDA 0", runs[:2]), ("UDA 1", runs[2:])):
+        results = [evaluate_run(run, world.data_dir, invariance=True) for run in runs_of_condition]
         for column, values in (
             ("TPA, ± over seeds", [one["tpa"] for one in results]),
             ("one-class", [one["by_type"]["one_class"]["tpa"] for one in results]),
@@ -91,7 +91,7 @@ def test_the_table_has_the_values_of_evaluate_averaged_over_seeds(made, runs, wo
     )
 
 
-def test_single_runs_are_compared_as_by_evaluate(made, runs, world):
+def test_single_runs_are_compared_as_evaluate_compares_them(made, runs, world):
     rows = table(made.read_text(), "run")
     best = min(row["condition"] for row in table(made.read_text(), "condition")[:1])
     ours, others = (runs[:2], runs[2:]) if best == "UDA 0" else (runs[2:], runs[:2])
@@ -161,16 +161,16 @@ def test_a_second_report_embeds_nothing_and_is_equal(made, runs, world, monkeypa
 
 def test_a_truncated_or_foreign_cached_file_is_computed_again(made, runs, world, tmp_path):
     shutil.copytree(made.parent, tmp_path / "copy")
-    kept = sorted((tmp_path / "copy" / "embeddings").glob("*.npz"))
-    assert len(kept) == 4
-    kept[0].write_bytes(kept[0].read_bytes()[:100])
-    kept[1].write_bytes(b"")
+    cached = sorted((tmp_path / "copy" / "embeddings").glob("*.npz"))
+    assert len(cached) == 4
+    cached[0].write_bytes(cached[0].read_bytes()[:100])
+    cached[1].write_bytes(b"")
     make_report(runs, world.data_dir, tmp_path / "copy")
     here, there = (
         (folder / "report.md").read_text() for folder in (made.parent, tmp_path / "copy")
     )
     assert there.replace(str(tmp_path / "copy"), str(made.parent)) == here
-    assert all(path.stat().st_size > 1000 for path in kept)
+    assert all(path.stat().st_size > 1000 for path in cached)
 
 
 def test_a_report_of_one_run_leaves_the_other_questions_unanswered(runs, world, made, tmp_path):
@@ -215,7 +215,7 @@ def test_invalid_arguments_are_refused_before_any_work(runs, world, tmp_path):
     assert not (tmp_path / "out").exists()
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=r"file.* cannot be written"):
-        make_report(runs, tmp_path / "no data is looked for", tmp_path / "file")
+        make_report(runs, tmp_path / "not reached", tmp_path / "file")
     with pytest.raises(UserError, match="no split 'elsewhere'"):
         make_report(runs, world.data_dir, tmp_path / "out", split="elsewhere")
 

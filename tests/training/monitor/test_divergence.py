@@ -51,19 +51,17 @@ def test_a_loss_that_stays_many_times_above_its_start_has_diverged():
 def test_a_loss_that_stays_at_twice_the_margin_has_collapsed():
     config = DivergenceConfig(collapse_steps=200)
     feed(TrainingMonitor(config, 0.2), [0.3, *[0.2] * 190])
-    feed(
-        TrainingMonitor(config, 0.2), [*[0.2] * 150, *[0.18] * 50, *[0.2] * 150]
-    )  # it left the plateau in between
+    # The loss leaves the plateau in between.
+    feed(TrainingMonitor(config, 0.2), [*[0.2] * 150, *[0.18] * 50, *[0.2] * 150])
     with pytest.raises(TrainingDiverged, match="embeds all faces alike"):
         feed(TrainingMonitor(config, 0.2), [0.2] * 200)
 
 
-def test_that_loss_with_a_small_spread_has_collapsed_in_a_tenth_of_the_steps():
+def test_a_loss_at_twice_the_margin_with_a_small_spread_has_collapsed_after_a_tenth_of_the_steps():
     config = DivergenceConfig(collapse_steps=2000)
     feed(TrainingMonitor(config, 0.2), [0.2] * 1900, spread=0.05)
-    feed(
-        TrainingMonitor(config, 0.2), [0.15] * 1900, spread=0.005
-    )  # small spread, but the loss falls
+    # The spread is small, but the loss has fallen.
+    feed(TrainingMonitor(config, 0.2), [0.15] * 1900, spread=0.005)
     with pytest.raises(
         TrainingDiverged,
         match=r"for 200 steps with an embedding spread of 5\.0e-03\. .*uda_consistency\.weight",
@@ -75,8 +73,8 @@ def test_that_loss_with_a_small_spread_has_collapsed_in_a_tenth_of_the_steps():
 def test_spread_and_weights_are_checked_before_saving():
     monitor = TrainingMonitor(DivergenceConfig(spread_floor=1e-3), 0.2)
     monitor.check_spread(1, 0.01)
-    for spread, said in ((1e-4, "collapsed"), (np.nan, "diverged")):
-        with pytest.raises(TrainingDiverged, match=said):
+    for spread, message in ((1e-4, "collapsed"), (np.nan, "diverged")):
+        with pytest.raises(TrainingDiverged, match=message):
             monitor.check_spread(1, spread)
     monitor.check_arrays(1, {"weights/a": np.ones(3, np.float32), "step": np.array(7)})
     with pytest.raises(TrainingDiverged, match="weights/a is not finite"):

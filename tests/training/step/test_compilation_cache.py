@@ -1,4 +1,4 @@
-"""The cache of compiled programs: its folder, turning it off, truncated entries."""
+"""The cache of compiled programs: where it is, turning it off, truncated entries."""
 
 import os
 import subprocess

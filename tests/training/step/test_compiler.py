@@ -1,4 +1,4 @@
-"""Compiler options of a step: less YNNPACK on a CPU, nothing if unknown or set by a user."""
+"""Compiler options of a step: less YNNPACK on a CPU; none if unknown or set by a user."""
 
 import jax
 import jax.numpy as jnp

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="gl
 CHILD = """
 import os, sys
 from imagefec.training.step.huge_pages import use_huge_pages
-print("began", os.getpid(), flush=True)
+print("started", os.getpid(), flush=True)
 use_huge_pages()
 print(sys.argv[1:], os.environ["GLIBC_TUNABLES"], os.getpid())
 """
@@ -36,7 +36,7 @@ def test_the_process_restarts_once_with_its_id_and_arguments():
     assert last == f"['one', 'two words'] glibc.malloc.hugetlb=1 {first.split()[1]}"
 
 
-def test_other_tunables_stay():
+def test_other_tunables_are_preserved():
     assert (
         "glibc.malloc.tcache_count=7:glibc.malloc.hugetlb=1"
         in run(GLIBC_TUNABLES="glibc.malloc.tcache_count=7")[-1]

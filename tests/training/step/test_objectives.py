@@ -1,4 +1,4 @@
-"""The losses as layers, UDA's term, and the learning-rate schedule."""
+"""The losses as layers, UDA's term, and the learning-rate schedule, against hand-worked values."""
 
 import jax
 import numpy as np
@@ -35,7 +35,7 @@ def test_the_loss_is_the_sum_over_the_batch_divided_by_the_batch():
     assert value(TripletLoss(), embeddings, [0, 1]) == pytest.approx((0.2 + 2**0.5) / 2, rel=1e-6)
 
 
-def test_each_type_may_have_a_margin_of_its_own():
+def test_each_type_may_have_its_own_margin():
     embeddings = on_circle(*[0] * 9)  # three collapsed triplets: twice the margin each
     loss = value(TripletLoss(margins_by_type=(0.1, 0.2, 0.4)), embeddings, [0, 1, 2])
     assert loss == pytest.approx(2 * (0.1 + 0.2 + 0.4) / 3, rel=1e-6)
@@ -59,7 +59,7 @@ def test_the_raters_votes_are_target_probabilities():
     loss = value(
         OddOneOutCrossEntropy(temperature=2.0, from_votes=True), embeddings, [0], [[3, 1, 2]]
     )
-    # Three raters found the first face odd, so the pair of the other two alike; and so on.
+    # A rater who chose the first face as the odd one found the other two alike, and so on.
     assert loss == pytest.approx((3 * odd_pair + 1 * second_pair + 2 * first_pair) / 6, rel=1e-6)
     without = value(
         OddOneOutCrossEntropy(temperature=2.0, from_votes=True), embeddings, [0], [[0, 0, 0]]
@@ -71,7 +71,7 @@ def test_the_raters_votes_are_target_probabilities():
     )
 
 
-def test_an_identity_loss_mines_its_triplets_in_the_batch():
+def test_an_identity_loss_is_the_mean_over_triplets_mined_in_the_batch():
     embeddings, labels = on_circle(0, 60, 90, 180), np.array([0, 0, 1, 1], np.int32)
     for select in ("semi_hard", "batch_hard"):
         layer = IdentityLoss(select, margin=0.5)
@@ -79,7 +79,7 @@ def test_an_identity_loss_mines_its_triplets_in_the_batch():
         found = float(layer((embeddings, labels)))
         apart = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=2)
         if select == "batch_hard":
-            charged = [
+            expected = [
                 max(
                     0,
                     apart[a, p]
@@ -89,14 +89,14 @@ def test_an_identity_loss_mines_its_triplets_in_the_batch():
                 for a, p in ((0, 1), (1, 0), (2, 3), (3, 2))
             ]
         else:
-            charged = []
+            expected = []
             for a, p in ((0, 1), (1, 0), (2, 3), (3, 2)):
                 others = [apart[a, n] for n in range(4) if labels[n] != labels[a]]
                 farther = [d for d in others if d > apart[a, p]]
-                charged.append(
+                expected.append(
                     max(0, apart[a, p] - (min(farther) if farther else max(others)) + 0.5)
                 )
-        assert found == pytest.approx(np.mean(charged), rel=1e-5)
+        assert found == pytest.approx(np.mean(expected), rel=1e-5)
     with pytest.raises(ValueError, match="select must be"):
         IdentityLoss("easy")
 
@@ -126,10 +126,8 @@ def test_uda_is_the_mean_distance_between_views_and_the_loss_sees_the_first_view
 
 @pytest.mark.parametrize("stopped", [True, False])
 def test_stop_gradient_removes_the_gradient_of_the_first_view(stopped):
-    first, second = (
-        on_circle(0, 0, 180),
-        on_circle(30, 40, 150),
-    )  # the triplet's own loss is 0 and flat
+    # The triplet's own loss is 0 and so is its gradient.
+    first, second = on_circle(0, 0, 180), on_circle(30, 40, 150)
     layer, batch = objective(
         UdaConfig(weight=1.0, stop_gradient=stopped),
         np.concatenate([first, second]),

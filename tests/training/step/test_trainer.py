@@ -75,9 +75,9 @@ def test_a_step_subtracts_the_gradient_times_the_learning_rate():
 
 
 def test_gradient_accumulation_gives_the_step_of_the_complete_batch():
-    whole, parts = one_step(StepConfig()), one_step(StepConfig(accumulation_steps=2))
-    assert whole[4] == pytest.approx(parts[4], rel=1e-5)
-    for a, b in zip(*map(jax.tree.leaves, (whole[3], parts[3]))):
+    complete, parts = one_step(StepConfig()), one_step(StepConfig(accumulation_steps=2))
+    assert complete[4] == pytest.approx(parts[4], rel=1e-5)
+    for a, b in zip(*map(jax.tree.leaves, (complete[3], parts[3]))):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
@@ -128,9 +128,9 @@ def test_the_first_pattern_found_in_a_weights_name_sets_its_multiplier():
 @pytest.mark.parametrize(
     ("factors", "message"),
     [
-        ({"Nowhere": 1}, "is the first match of no weight"),
+        ({"Nowhere": 1}, "sets the factor of no weight"),
         ({"Stem": -1}, "0 or more"),
-        ({"(": 1}, "no regular expression"),
+        ({"(": 1}, "not a regular expression"),
         ({"Stem": "slow"}, "must be a number"),
     ],
 )
