@@ -115,12 +115,12 @@ def portraits(folder: pathlib.Path, detectors: Sequence[Detector]) -> None:
     Each photo is searched three times: complete, cropped to MIDDLE grown as `imagefec crop` grows
     boxes, and cropped to MIDDLE itself.
     """
-    pictures = [
+    photos = [
         read_photo(path)
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in PHOTO_SUFFIXES
     ]
-    if not pictures:
+    if not photos:
         sys.exit(f"{folder}: has neither boxes.csv nor photos ({', '.join(PHOTO_SUFFIXES)}).")
     _row(
         "detector",
@@ -133,14 +133,11 @@ def portraits(folder: pathlib.Path, detectors: Sequence[Detector]) -> None:
         head=True,
     )
     grown = [
-        crop.crop_patch(picture, crop.grown_box(MIDDLE, *picture.shape[1::-1]))
-        for picture in pictures
+        crop.crop_patch(photo, crop.grown_box(MIDDLE, *photo.shape[1::-1])) for photo in photos
     ]
-    tight = [
-        crop.crop_patch(picture, to_box(MIDDLE, *picture.shape[1::-1])) for picture in pictures
-    ]
+    tight = [crop.crop_patch(photo, to_box(MIDDLE, *photo.shape[1::-1])) for photo in photos]
     for detector in detectors:
-        in_complete, _ = _timed(lambda photo, detector=detector: detector.detect(photo), pictures)
+        in_complete, _ = _timed(lambda photo, detector=detector: detector.detect(photo), photos)
         (in_grown, ms), (in_tight, _) = (
             _timed(lambda photo, detector=detector: detector.detect(photo, smallest=0.5), crops)
             for crops in (grown, tight)
@@ -159,7 +156,7 @@ def portraits(folder: pathlib.Path, detectors: Sequence[Detector]) -> None:
                 _share(n > 0 for n in n_tight),
                 f"{ms:.1f}",
             )
-    print(f"\n{len(pictures)} photos.")
+    print(f"\n{len(photos)} photos.")
 
 
 def variants(photos: Sequence[Photo], least_iou: float) -> None:

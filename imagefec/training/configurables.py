@@ -54,7 +54,15 @@ GIN_NAMES = {
 }
 # What gin binds as training.*: the fields of these groups, and these fields of TrainConfig.
 _GROUPS = {"data": DataConfig, "schedule": ScheduleConfig, "step": StepConfig, "init": InitConfig}
-_OWN = ("model", "loss", "optimizer", "learning_rate", "augment", "lr_multipliers", "seed")
+_TRAIN_CONFIG_FIELDS = (
+    "model",
+    "loss",
+    "optimizer",
+    "learning_rate",
+    "augment",
+    "lr_multipliers",
+    "seed",
+)
 T = TypeVar("T")
 _UNSET = object()  # not a literal, so gin leaves it out of config.gin
 
@@ -105,7 +113,7 @@ def run(
     """
     files = parse(config_files, bindings)
     config = train_config(recipe=pathlib.Path(files[0]).stem if files else None)
-    mesh.join_hosts(_made(HostsConfig, _bound_hosts()))
+    mesh.join_hosts(_config_from(HostsConfig, _bound_hosts()))
     return trainer.train(output_dir, data_dir, config)
 
 
@@ -170,9 +178,9 @@ def train_config(recipe: str | None = None) -> TrainConfig:
         )
     return TrainConfig(
         **{"augment": Augment, **_fields(TrainConfig, bound)},
-        **{name: _made(config, bound) for name, config in _GROUPS.items()},
-        uda=_made(UdaConfig, _bound_uda()),
-        divergence=_made(DivergenceConfig, _bound_guards()),
+        **{name: _config_from(config, bound) for name, config in _GROUPS.items()},
+        uda=_config_from(UdaConfig, _bound_uda()),
+        divergence=_config_from(DivergenceConfig, _bound_guards()),
         model_settings=dict(gin.get_bindings("ImageFEC")),
         recipe=recipe,
         settings=settings_in_force,
@@ -210,8 +218,12 @@ def _as_json(value: Any) -> Any:
 
 
 def _gin_names(config: type) -> dict[str, str]:
-    """Field -> gin parameter, of a dataclass; of TrainConfig only those in _OWN."""
-    names = _OWN if config is TrainConfig else [field.name for field in dataclasses.fields(config)]
+    """Field -> gin parameter, of a dataclass; of TrainConfig only _TRAIN_CONFIG_FIELDS."""
+    names = (
+        _TRAIN_CONFIG_FIELDS
+        if config is TrainConfig
+        else [field.name for field in dataclasses.fields(config)]
+    )
     return {name: GIN_NAMES.get((config, name), name) for name in names}
 
 
@@ -246,7 +258,7 @@ def _configurable(
     return gin.external_configurable(bound, name)
 
 
-def _made(config: type[T], bound: dict[str, Any]) -> T:
+def _config_from(config: type[T], bound: dict[str, Any]) -> T:
     """The dataclass with the bound parameters; its own defaults for the others."""
     return config(**_fields(config, bound))
 

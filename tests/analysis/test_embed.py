@@ -14,9 +14,9 @@ from imagefec.faces import crop
 from imagefec.maths.geometry import Box
 
 
-def save(path, picture, **how):
+def save(path, image, **how):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path, **how)
+    Image.fromarray(image).save(path, **how)
     return path
 
 
@@ -29,8 +29,8 @@ def two_faces(faces_dir):
     # A cascade does not find all faces of the dummy data.
     from imagefec.faces.detectors import make_detector
 
-    pictures = [np.asarray(Image.open(path)) for path in sorted(faces_dir.glob("*/*.png"))]
-    found = [picture for picture in pictures if make_detector("auto").detect(picture, smallest=0.5)]
+    faces = [np.asarray(Image.open(path)) for path in sorted(faces_dir.glob("*/*.png"))]
+    found = [image for image in faces if make_detector("auto").detect(image, smallest=0.5)]
     photo = np.full((240, 400, 3), 128, np.uint8)
     photo[50:178, 30:158], photo[60:188, 230:358] = found[0], found[1]
     return photo
@@ -80,14 +80,14 @@ def test_a_photo_is_rotated_by_its_exif_orientation(run, faces_dir, tmp_path):
 
 
 def test_a_photo_without_a_face_is_letterboxed_and_embedded_complete(run, embedder, tmp_path):
-    picture = np.full((300, 200, 3), 90, np.uint8)
-    path = save(tmp_path / "wall.png", picture)
+    image = np.full((300, 200, 3), 90, np.uint8)
+    path = save(tmp_path / "wall.png", image)
     with np.load(embed_paths(run, path, tmp_path / "out.npz")) as found:
         assert found["ids"].tolist() == [str(path)] and found["boxes"].tolist() == [
             [0, 200, 0, 300]
         ]
         np.testing.assert_allclose(
-            found["vectors"], embedder.embed([crop.letterbox(picture)[0]]), atol=1e-6
+            found["vectors"], embedder.embed([crop.letterbox(image)[0]]), atol=1e-6
         )
 
 

@@ -24,10 +24,10 @@ def data_dir(tmp_path_factory):
             person, folder = sample_person(random), root / "manual" / split / f"{split}{number}"
             folder.mkdir(parents=True)
             for k in range(PHOTOS_PER_IDENTITY):
-                picture, _ = photo.render_photo(
+                image, _ = photo.render_photo(
                     random, [(person, sample_expression(random, random.integers(len(WORDS))))]
                 )
-                (folder / f"{k}.jpg").write_bytes(photo.encode_jpeg(random, picture))
+                (folder / f"{k}.jpg").write_bytes(photo.encode_jpeg(random, image))
     import tensorflow_datasets as tfds
 
     from tfds_builders.vggface2.vggface2_dataset_builder import Builder, Config

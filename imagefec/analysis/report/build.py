@@ -11,7 +11,7 @@ from imagefec import files
 from imagefec.analysis import output
 from imagefec.analysis.report.conditions import group_by_condition, read_runs, uda_series
 from imagefec.analysis.report.measures import EvaluationSet, Measures
-from imagefec.analysis.report.page import Block, Picture, as_html, as_markdown
+from imagefec.analysis.report.page import Block, Figure, as_html, as_markdown
 from imagefec.model.run import Run
 
 PAGE, MARKDOWN, CACHE = "report.html", "report.md", "embeddings"
@@ -96,7 +96,7 @@ def _augmentation(runs: Sequence[Run]) -> tuple[dict[str, float], str]:
     return ranges, f"the runs' own augmentation: {text}"
 
 
-def _gallery(measures: Measures, evaluation_set: EvaluationSet) -> Picture | None:
+def _gallery(measures: Measures, evaluation_set: EvaluationSet) -> Figure | None:
     from imagefec.analysis.report.side_by_side import N_QUERIES, side_by_side
 
     best, worst = measures.best.runs[0], measures.worst.runs[0]
@@ -115,7 +115,7 @@ def _gallery(measures: Measures, evaluation_set: EvaluationSet) -> Picture | Non
             f"{measures.worst.name} ({100 * worst.tpa:.1f} %)",
         ),
     )
-    return Picture(
+    return Figure(
         "side_by_side.jpg",
         data,
         "Query faces with their nearest neighbours in the best and the worst condition",
@@ -138,7 +138,7 @@ def _make_folders(out: Path) -> None:
 def _write(out: Path, blocks: Sequence[Block]) -> None:
     try:
         for block in blocks:
-            if isinstance(block, Picture):
+            if isinstance(block, Figure):
                 files.write_bytes(out / block.name, block.data)
         files.write_text(out / PAGE, as_html(TITLE, blocks))
         files.write_text(out / MARKDOWN, as_markdown(TITLE, blocks))

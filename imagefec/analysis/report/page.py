@@ -40,8 +40,8 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An image.
+class Figure:
+    """An image with a caption.
 
     Attributes:
       name: its file name beside the page.
@@ -56,7 +56,7 @@ class Picture:
     caption: str = ""
 
 
-Block = Heading | Text | Command | Table | Picture
+Block = Heading | Text | Command | Table | Figure
 
 
 def as_markdown(title: str, blocks: Sequence[Block]) -> str:
@@ -80,7 +80,7 @@ def _markdown(block: Block) -> str:
             return "\n".join(["```", *block.lines, "```"])
         case Table():
             return _markdown_table(block)
-        case Picture():
+        case Figure():
             caption = f"\n\n{block.caption}" if block.caption else ""
             return f"![{block.alt}]({block.name}){caption}"
 
@@ -104,7 +104,7 @@ def _html(block: Block) -> str:
             return f"<pre><code>{html.escape(chr(10).join(block.lines))}</code></pre>"
         case Table():
             return _html_table(block)
-        case Picture():
+        case Figure():
             kind = "jpeg" if block.name.endswith(".jpg") else "png"
             url = f"data:image/{kind};base64,{base64.b64encode(block.data).decode()}"
             caption = f"<figcaption>{_inline(block.caption)}</figcaption>" if block.caption else ""

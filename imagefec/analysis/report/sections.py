@@ -11,7 +11,7 @@ from imagefec.analysis.report import plots
 from imagefec.analysis.report.answers import Answer
 from imagefec.analysis.report.estimates import n_of, number, percent, points
 from imagefec.analysis.report.measures import ConditionMeasures, Contrast, Measures
-from imagefec.analysis.report.page import Block, Command, Heading, Picture, Table, Text
+from imagefec.analysis.report.page import Block, Command, Figure, Heading, Table, Text
 from imagefec.fec import TripletType
 
 _TYPES = {kind.key: kind.display_name for kind in TripletType}
@@ -52,7 +52,7 @@ def all_sections(
     answers: Sequence[Answer],
     request: Request,
     augmentation: str,
-    gallery: Picture | None,
+    gallery: Figure | None,
 ) -> list[Block]:
     """The complete page below its title.
 
@@ -150,7 +150,7 @@ def tpa_by_type(measures: Measures, request: Request) -> list[Block]:
     return [
         Heading("TPA by type of triplet"),
         Command((request.evaluate(measures.best.runs[0].run.path, "--json"),)),
-        Picture(
+        Figure(
             "types.png",
             plots.plot_types(measures),
             "TPA of each condition by type of triplet",
@@ -169,7 +169,7 @@ def training_curves(measures: Measures) -> list[Block]:
     return [
         Heading("Training curves"),
         _BY_THE_REPORT,
-        Picture(
+        Figure(
             "curves.png",
             data,
             "TPA against training step for each condition",
@@ -234,7 +234,7 @@ def uda(measures: Measures) -> list[Block]:
         term = series[1].condition.uda_term or "default settings"
         rows = [_uda_row(series[0], None), *(_uda_row(each.first, each) for each in contrasts)]
         blocks += [
-            Picture(
+            Figure(
                 name,
                 plots.plot_uda(series),
                 "TPA and view distance against the weight of UDA",
@@ -249,7 +249,7 @@ def uda(measures: Measures) -> list[Block]:
     return blocks
 
 
-def neighbours(measures: Measures, request: Request, gallery: Picture | None) -> list[Block]:
+def neighbours(measures: Measures, request: Request, gallery: Figure | None) -> list[Block]:
     """Neighbour overlap and rank correlation of pairs of runs, with an example."""
     heading = Heading("Neighbour overlap and rank correlation")
     data = plots.plot_pairs(measures)
@@ -259,7 +259,7 @@ def neighbours(measures: Measures, request: Request, gallery: Picture | None) ->
     blocks: list[Block] = [
         heading,
         _BY_THE_REPORT,
-        Picture(
+        Figure(
             "pairs.png",
             data,
             "Neighbour overlap and rank correlation of pairs of runs against their difference in "

@@ -20,7 +20,7 @@ from imagefec.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def made(run, data_dir, tmp_path_factory):
+def gallery(run, data_dir, tmp_path_factory):
     return make_gallery(
         run, data_dir, tmp_path_factory.mktemp("gallery"), split="train", queries=3, k=2
     )
@@ -67,14 +67,12 @@ def test_faces_beyond_the_maximum_distance_leave_their_places_empty(data, vector
     assert all(not strip.neighbours for strip in find_strips(data, vectors, rows, rows, 4, 0.0))
 
 
-def test_a_gallery_is_a_png_and_an_html_page(made, data):
-    png, page = made
+def test_a_gallery_is_a_png_and_an_html_page(gallery, data):
+    png, page = gallery
     assert (png.name, page.name) == ("gallery.png", "gallery.html")
-    with Image.open(png) as picture:
-        picture.load()
-        assert (
-            picture.format == "PNG" and picture.width > 3 * TILE_PX and picture.height > 3 * TILE_PX
-        )
+    with Image.open(png) as image:
+        image.load()
+        assert image.format == "PNG" and image.width > 3 * TILE_PX and image.height > 3 * TILE_PX
     shown = ids_shown(page)
     assert [len(ids) for ids in shown] == [3] * 3
     url_of = dict(zip(data.face_ids, data.urls))
@@ -82,8 +80,8 @@ def test_a_gallery_is_a_png_and_an_html_page(made, data):
         assert url_of[query] not in {url_of[face_id] for face_id in neighbours}
 
 
-def test_the_page_requests_nothing_and_its_tags_are_closed(made):
-    text = made[1].read_text(encoding="utf-8")
+def test_the_page_requests_nothing_and_its_tags_are_closed(gallery):
+    text = gallery[1].read_text(encoding="utf-8")
     seen = []
 
     class Reader(HTMLParser):
@@ -95,8 +93,8 @@ def test_the_page_requests_nothing_and_its_tags_are_closed(made):
                 assert attributes["alt"].startswith("Face, ")
                 with Image.open(
                     io.BytesIO(base64.b64decode(attributes["src"].split(",")[1]))
-                ) as picture:
-                    assert picture.size == (128, 128)
+                ) as image:
+                    assert image.size == (128, 128)
             if tag == "figure":
                 assert attributes["tabindex"] == "0"
             if tag not in ("img", "meta"):
@@ -111,23 +109,24 @@ def test_the_page_requests_nothing_and_its_tags_are_closed(made):
     assert "prefers-color-scheme: dark" in text and "TPA" in text and "0 means identical" in text
 
 
-def test_the_accuracy_shown_equals_that_of_evaluate(made, run, data_dir):
+def test_the_accuracy_shown_equals_that_of_evaluate(gallery, run, data_dir):
     from imagefec.analysis.evaluate import evaluate_run
 
     expected = evaluate_run(run, data_dir, split="train")
-    assert f"TPA {100 * expected['tpa']:.1f} ± {100 * expected['tpa_se_clustered']:.1f} %" in made[
-        1
-    ].read_text(encoding="utf-8")
+    assert (
+        f"TPA {100 * expected['tpa']:.1f} ± {100 * expected['tpa_se_clustered']:.1f} %"
+        in gallery[1].read_text(encoding="utf-8")
+    )
 
 
-def test_the_same_seed_gives_the_same_bytes(made, run, data_dir, tmp_path):
+def test_the_same_seed_gives_the_same_bytes(gallery, run, data_dir, tmp_path):
     again = make_gallery(run, data_dir, tmp_path / "again.html", split="train", queries=3, k=2)
     assert [path.name for path in again] == ["again.png", "again.html"]
-    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in made]
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in gallery]
     other = make_gallery(
         run, data_dir, tmp_path / "other.png", split="train", queries=3, k=2, seed=1
     )
-    assert ids_shown(other[1]) != ids_shown(made[1])
+    assert ids_shown(other[1]) != ids_shown(gallery[1])
 
 
 def test_excluded_faces_and_photos_are_not_shown(run, data_dir, data, tmp_path):

@@ -15,8 +15,8 @@ from imagefec.analysis.evaluate import evaluate_run
 from imagefec.analysis.report.build import make_report
 from imagefec.analysis.report.page import (
     Command,
+    Figure,
     Heading,
-    Picture,
     Table,
     Text,
     as_html,
@@ -31,7 +31,7 @@ def runs(world, tmp_path_factory):
     from imagefec.training import configurables
 
     root = tmp_path_factory.mktemp("runs")
-    made = []
+    run_dirs = []
     for weight in (0.0, 1.0):
         for seed in (0, 1):
             settings = [
@@ -40,20 +40,20 @@ def runs(world, tmp_path_factory):
                 "steps = 2",
                 "training.eval_split = 'test'",
             ]
-            made.append(
+            run_dirs.append(
                 configurables.run(
                     ["smoke.gin"], settings, root / f"uda{weight:g}_seed{seed}", world.data_dir
                 )
             )
     configurables.gin.clear_config()
-    return made
+    return run_dirs
 
 
 @pytest.fixture(scope="module")
-def made(runs, world, tmp_path_factory):
+def report(runs, world, tmp_path_factory):
     calls = []
     page = make_report(
-        runs, world.data_dir, tmp_path_factory.mktemp("report") / "made", progress=calls.append
+        runs, world.data_dir, tmp_path_factory.mktemp("report") / "report", progress=calls.append
     )
     assert calls == [1] * 4
     return page
@@ -66,8 +66,8 @@ def table(text, first):
     return [dict(zip(header, row)) for row in rows]
 
 
-def test_the_table_has_the_values_of_evaluate_averaged_over_seeds(made, runs, world):
-    conditions = {row["condition"]: row for row in table(made.read_text(), "condition")}
+def test_the_table_has_the_values_of_evaluate_averaged_over_seeds(report, runs, world):
+    conditions = {row["condition"]: row for row in table(report.read_text(), "condition")}
     assert set(conditions) == {"UDA 0", "UDA 1", "human accuracy"}
     for name, runs_of_condition in (("UDA 0", runs[:2]), ("UDA 1", runs[2:])):
         results = [evaluate_run(run, world.data_dir, invariance=True) for run in runs_of_condition]
@@ -91,9 +91,9 @@ def test_the_table_has_the_values_of_evaluate_averaged_over_seeds(made, runs, wo
     )
 
 
-def test_single_runs_are_compared_as_evaluate_compares_them(made, runs, world):
-    rows = table(made.read_text(), "run")
-    best = min(row["condition"] for row in table(made.read_text(), "condition")[:1])
+def test_single_runs_are_compared_as_evaluate_compares_them(report, runs, world):
+    rows = table(report.read_text(), "run")
+    best = min(row["condition"] for row in table(report.read_text(), "condition")[:1])
     ours, others = (runs[:2], runs[2:]) if best == "UDA 0" else (runs[2:], runs[:2])
     found = evaluate_run(others[1], world.data_dir, against=ours[1])["against"]
     row = next(row for row in rows if row["run"].endswith("seed 1"))
@@ -104,30 +104,30 @@ def test_single_runs_are_compared_as_evaluate_compares_them(made, runs, world):
     )
 
 
-def test_the_first_screen_answers_three_questions_and_has_the_command(made):
-    screen = made.read_text().split("\n## ")[0]
+def test_the_first_screen_answers_three_questions_and_has_the_command(report):
+    screen = report.read_text().split("\n## ")[0]
     assert re.findall(r"\*\*(\d)\. .*?\?\*\*\n\n\*\*.+?\*\*", screen) == ["1", "2", "3"]
     assert re.search(r"\*\*TPA \d+\.\d ± \d+\.\d %\.\*\*", screen)
     assert "imagefec report --runs " in screen and "Weight 1 changed TPA by" in screen
 
 
-def test_every_section_names_the_command_that_generates_it(made):
-    for section in made.read_text().split("\n## ")[1:]:
+def test_every_section_names_the_command_that_generates_it(report):
+    for section in report.read_text().split("\n## ")[1:]:
         assert "```\nimagefec " in section or "`imagefec report`" in section, section
 
 
-def test_the_images_are_beside_the_page_small_and_complete(made):
-    named = re.findall(r"!\[.+\]\((.+)\)", made.read_text())
+def test_the_images_are_beside_the_page_small_and_complete(report):
+    named = re.findall(r"!\[.+\]\((.+)\)", report.read_text())
     assert named == ["types.png", "curves.png", "uda.png", "pairs.png", "side_by_side.jpg"]
     for name in named:
-        assert (made.parent / name).stat().st_size < 100_000
-        with Image.open(made.parent / name) as picture:
-            picture.load()
-            assert picture.width > 700 and np.asarray(picture.convert("L")).std() > 5
+        assert (report.parent / name).stat().st_size < 100_000
+        with Image.open(report.parent / name) as image:
+            image.load()
+            assert image.width > 700 and np.asarray(image.convert("L")).std() > 5
 
 
-def test_the_html_page_has_the_same_images_and_loads_nothing(made):
-    page = (made.parent / "report.html").read_text()
+def test_the_html_page_has_the_same_images_and_loads_nothing(report):
+    page = (report.parent / "report.html").read_text()
     open_tags = []
 
     class Reader(HTMLParser):
@@ -148,33 +148,33 @@ def test_the_html_page_has_the_same_images_and_loads_nothing(made):
         Image.open(io.BytesIO(base64.b64decode(data))).load()
 
 
-def test_a_second_report_embeds_nothing_and_is_equal(made, runs, world, monkeypatch):
+def test_a_second_report_embeds_nothing_and_is_equal(report, runs, world, monkeypatch):
     from imagefec.model import Embedder
 
-    before = {path.name: path.read_bytes() for path in made.parent.iterdir() if path.is_file()}
+    before = {path.name: path.read_bytes() for path in report.parent.iterdir() if path.is_file()}
     monkeypatch.setattr(Embedder, "embed", lambda *_: pytest.fail("embedded again"))
-    assert make_report(runs, world.data_dir, made.parent) == made
+    assert make_report(runs, world.data_dir, report.parent) == report
     assert {
-        path.name: path.read_bytes() for path in made.parent.iterdir() if path.is_file()
+        path.name: path.read_bytes() for path in report.parent.iterdir() if path.is_file()
     } == before
 
 
-def test_a_truncated_or_foreign_cached_file_is_computed_again(made, runs, world, tmp_path):
-    shutil.copytree(made.parent, tmp_path / "copy")
+def test_a_truncated_or_foreign_cached_file_is_computed_again(report, runs, world, tmp_path):
+    shutil.copytree(report.parent, tmp_path / "copy")
     cached = sorted((tmp_path / "copy" / "embeddings").glob("*.npz"))
     assert len(cached) == 4
     cached[0].write_bytes(cached[0].read_bytes()[:100])
     cached[1].write_bytes(b"")
     make_report(runs, world.data_dir, tmp_path / "copy")
     here, there = (
-        (folder / "report.md").read_text() for folder in (made.parent, tmp_path / "copy")
+        (folder / "report.md").read_text() for folder in (report.parent, tmp_path / "copy")
     )
-    assert there.replace(str(tmp_path / "copy"), str(made.parent)) == here
+    assert there.replace(str(tmp_path / "copy"), str(report.parent)) == here
     assert all(path.stat().st_size > 1000 for path in cached)
 
 
-def test_a_report_of_one_run_leaves_the_other_questions_unanswered(runs, world, made, tmp_path):
-    shutil.copytree(made.parent / "embeddings", tmp_path / "embeddings")
+def test_a_report_of_one_run_leaves_the_other_questions_unanswered(runs, world, report, tmp_path):
+    shutil.copytree(report.parent / "embeddings", tmp_path / "embeddings")
     text = make_report(runs[:1], world.data_dir, tmp_path).read_text()
     assert text.count("**Not evaluated.**") == 2 and "One run of “smoke”" in text
     assert (
@@ -192,12 +192,12 @@ def test_a_split_of_few_triplets_is_reported_with_its_error_and_a_warning(run, d
     assert "No run has a history.json" in text and "types.png" in text
 
 
-def test_a_run_is_reproduced_by_the_command_on_the_page(made, runs, world, tmp_path):
+def test_a_run_is_reproduced_by_the_command_on_the_page(report, runs, world, tmp_path):
     from imagefec.model import checkpoint
     from imagefec.training import configurables
 
     [line] = re.findall(
-        r"^imagefec train --config_file=(\S+) .*--output_dir=NEW$", made.read_text(), re.M
+        r"^imagefec train --config_file=(\S+) .*--output_dir=NEW$", report.read_text(), re.M
     )
     again = configurables.run([line], [], tmp_path / "again", world.data_dir)
     configurables.gin.clear_config()
@@ -226,7 +226,7 @@ def test_markup_in_texts_is_escaped():
         Text("**1 < 2** and `x|y`\n\nnext"),
         Command(("run --a='<b>'",)),
         Table(("what", "n"), (("a|b", "<3>"),)),
-        Picture("p.png", b"", 'a "b"', "c & d"),
+        Figure("p.png", b"", 'a "b"', "c & d"),
     ]
     page, text = as_html("T & U", blocks), as_markdown("T & U", blocks)
     assert (
