@@ -217,11 +217,11 @@ def match(
     Returns:
       (matched boxes, number of detections without a match).
     """
-    free, matched = list(boxes), []
+    unmatched, matched = list(boxes), []
     for each in found:
-        best = max(free, key=lambda box: iou(box, each.box), default=None)
+        best = max(unmatched, key=lambda box: iou(box, each.box), default=None)
         if best is not None and iou(best, each.box) >= least_iou:
-            free.remove(best)
+            unmatched.remove(best)
             matched.append(best)
     return matched, len(found) - len(matched)
 

@@ -158,8 +158,11 @@ def pair_distance(a: jnp.ndarray, b: jnp.ndarray, distance: str = "l2") -> jnp.n
 def check_distance(distance: str) -> None:
     """Checks the name of a distance.
 
+    Args:
+      distance: "l2" or "squared_l2".
+
     Raises:
-      ValueError: it is not one of DISTANCES.
+      ValueError: the distance is unknown.
     """
     if distance not in DISTANCES:
         raise ValueError(f"distance must be one of {', '.join(DISTANCES)}; found {distance!r}")

@@ -47,7 +47,7 @@ def save(path: str | os.PathLike[str], arrays: dict[str, np.ndarray], meta: dict
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Reads what `save` wrote; a file with pickled objects is refused.
+    """Reads what `save` wrote; a file with pickled objects is refused without loading them.
 
     Returns:
       (arrays, meta).

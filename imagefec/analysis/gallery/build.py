@@ -87,7 +87,8 @@ def make_gallery(
     from imagefec.model import Embedder
 
     embedder = Embedder.load(run_dir)
-    # The embedder shrinks a face exactly as loading does, but does not enlarge one in the same way.
+    # Faces are shown at FACE_PX or more. The embedder shrinks them exactly as loading would; if the
+    # model sees larger ones, loading enlarges them.
     data = SplitLoader(data_dir, dataset, split).load(max(FACE_PX, embedder.image_size))
     allowed = allowed_rows(data, exclusion, exclude)
     check_k(k, len(allowed) - 1)

@@ -29,7 +29,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Strip:
-    """A query face and its neighbours, nearest first; `missing` fewer than were requested."""
+    """A query face and its neighbours, nearest first; `missing` is the number of absent ones."""
 
     query: Tile
     neighbours: tuple[Tile, ...]
