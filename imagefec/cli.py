@@ -1,4 +1,4 @@
-"""The command line: the verb table, exit codes, and what is printed where. Verbs are in verbs/."""
+"""The command line: the list of verbs, exit codes, stdout and stderr. The verbs are in verbs/."""
 
 import argparse
 import json
@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: the command line without the program's name; None for this process's own.
 
     Returns:
-      0: done. 2: user error, one sentence on stderr. 130: interrupted. An internal error raises,
-      with which Python exits with 1.
+      0: done. 2: user error, one sentence on stderr. 130: interrupted. An internal error is not
+      caught, so Python exits with 1.
     """
     arguments = _parser().parse_args(sys.argv[1:] if argv is None else list(argv))
     if argv is None and arguments.verb in ("train", "quickstart"):

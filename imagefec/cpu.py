@@ -1,8 +1,8 @@
-"""How many processors there are to work with."""
+"""The number of processors that this process may use."""
 
 import os
 
 
 def cpu_count() -> int:
-    """Number of cores that this process may use: 1 or more, as a container or `taskset` allows."""
+    """Number of cores that a container or `taskset` leaves to this process, 1 or more."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

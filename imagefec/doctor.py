@@ -1,4 +1,4 @@
-"""What Image FEC needs of this machine, what is missing, and how to get it. Nothing is changed.
+"""Reports what Image FEC requires, what this machine lacks and how to get it; changes nothing.
 
 TensorFlow and Trax are not imported, and JAX only in a subprocess, so the report also works where
 one of them is broken.
@@ -33,7 +33,7 @@ REINSTALL = "pip install -e . in the checkout"
 def examine(
     model_dir: str | os.PathLike | None = None, devices_timeout_s: float = DEVICES_TIMEOUT_S
 ) -> dict[str, Any]:
-    """Examines everything that Image FEC needs of a machine.
+    """Examines everything that Image FEC requires of a machine.
 
     Args:
       model_dir: folder of the detectors' model files; None for the default, as in
@@ -108,12 +108,12 @@ def _detector_line(name: str, found: dict[str, Any]) -> str:
 
 def _packages(problems: list[str]) -> dict[str, str | None]:
     try:
-        wanted = importlib.metadata.requires("imagefec") or []
+        requirements = importlib.metadata.requires("imagefec") or []
     except importlib.metadata.PackageNotFoundError:
         problems.append(f"imagefec is not installed, only found in a folder. Run {REINSTALL}.")
         return {}
     versions: dict[str, str | None] = {}
-    for requirement in (each for each in wanted if "extra ==" not in each):
+    for requirement in (each for each in requirements if "extra ==" not in each):
         name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
         versions[name] = version = _version(name)
         if version is None:
@@ -238,8 +238,8 @@ def _devices(timeout_s: float, problems: list[str]) -> dict[str, Any]:
             process.kill()
             problems.append(
                 f"JAX did not list its devices within {timeout_s:g} s: the accelerator's driver "
-                "hangs, or another process holds the device. Restart the machine or "
-                "end that process, or set JAX_PLATFORMS=cpu."
+                "hangs, or another process holds the device. Restart the machine, end that "
+                "process, or set JAX_PLATFORMS=cpu."
             )
             return unknown | {"error": "timeout"}
         out.seek(0)

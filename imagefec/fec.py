@@ -2,11 +2,11 @@
 
 import enum
 
-SPLITS = ("train", "test", "validation")  # FEC has the first two; synthetic faces come with a third
+SPLITS = ("train", "test", "validation")  # FEC has the first two, synthetic faces a third
 
 
 class TripletType(enum.IntEnum):
-    """How many of a triplet's three faces show the same expression, by FEC's own labels.
+    """Number of different emotion labels among a triplet's three faces, in FEC's search for photos.
 
     The value is the code in datasets and batches.
 
@@ -19,17 +19,17 @@ class TripletType(enum.IntEnum):
 
     @property
     def csv_name(self) -> str:
-        """As column 16 of FEC's csv files has it: "ONE_CLASS_TRIPLET"."""
+        """The name in column 16 of FEC's csv files: "ONE_CLASS_TRIPLET"."""
         return f"{self.name}_TRIPLET"
 
     @property
     def key(self) -> str:
-        """As JSON and TFDS features have it: "one_class"."""
+        """The name in JSON and TFDS features: "one_class"."""
         return self.name.lower()
 
     @property
     def display_name(self) -> str:
-        """As tables and plots have it: "one-class"."""
+        """The name in tables and plots: "one-class"."""
         return self.key.replace("_", "-")
 
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-TEMPORARY_SUFFIX = (
-    ".tmp"  # of every file that is not complete; a leftover belongs to a killed process
-)
+# Of every incomplete file. A file with this suffix that no process writes was left by a killed one.
+TEMPORARY_SUFFIX = ".tmp"
 
 
 @contextlib.contextmanager
@@ -24,7 +23,7 @@ def atomic_open(
       path: file to write. Its folder must exist; an older file is replaced.
       mode: "wb" or "w".
       durable: force the data to disk before the rename, so that even a power cut leaves the old
-        or the new file. False saves milliseconds per file where a lost one is noticed and remade.
+        or the new file. False saves milliseconds per file; use it if lost files are remade.
       options: of `open`, such as encoding and newline.
 
     Raises:
@@ -58,11 +57,11 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def remove_temporary_files(folder: Path, pattern: str = "") -> None:
-    """Deletes what killed processes left in a folder. Call it while no other process writes there.
+    """Deletes files that killed processes left; no other process may be writing to the folder.
 
     Args:
       folder: where `atomic_open` wrote.
-      pattern: glob of the subfolders to look in as well, such as "??".
+      pattern: glob of subfolders that are searched too, such as "??"; "" for none.
     """
     for place in (folder, *(folder.glob(pattern) if pattern else ())):
         for path in place.glob(f".*{TEMPORARY_SUFFIX}"):
@@ -106,5 +105,5 @@ def file_lock(path: Path, wait: bool = False) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
-            path.write_text("")  # a free lock names no owner, and is the same file for any process
+            path.write_text("")  # so that finished folders have the same bytes
         lock.release()

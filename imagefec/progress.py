@@ -30,7 +30,7 @@ def progress(label: str, total: int | None = None, unit: str = "it") -> Iterator
 
 
 class _Lines:
-    """A progress bar's stand-in where there is no terminal."""
+    """Stands in for a progress bar where stderr is not a terminal."""
 
     def __init__(self, label: str, total: int | None, unit: str) -> None:
         self.total = total
@@ -42,7 +42,7 @@ class _Lines:
         """Adds n finished units."""
         self._done += n
         if time.monotonic() - self._last > _LINE_EVERY_S:
-            self._say()
+            self._print()
 
     def set_postfix(self, **counts: Any) -> None:
         """Sets the counts shown behind the number of units."""
@@ -50,9 +50,9 @@ class _Lines:
 
     def close(self) -> None:
         """Prints the last line."""
-        self._say()
+        self._print()
 
-    def _say(self) -> None:
+    def _print(self) -> None:
         self._last = time.monotonic()
         of_all = f" of {self.total}" if self.total else ""
         counts = "".join(f", {name} {value}" for name, value in self._counts.items())

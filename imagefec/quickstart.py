@@ -42,7 +42,7 @@ def quickstart(
       output_dir: gets drawn/ (photos), fec/ (manual directory of the TFDS builder), cache/, data/
         (TFDS), run/, gallery/ (PNG and HTML) and summary.json. Completed stages are skipped.
       seed: seed of the synthetic faces and of the training.
-      config_file: gin file of the training.
+      config_file: gin file of the training run.
       bindings: gin bindings that override the file.
       faces: number of faces in all splits together.
       identities: number of identities in all splits together.
@@ -56,17 +56,17 @@ def quickstart(
       UserError: a stage failed, or output_dir holds a quickstart with other settings.
     """
     out = pathlib.Path(output_dir)
-    _same_settings(
+    _check_settings(
         out, {"seed": seed, "faces": faces, "identities": identities, "triplets": triplets}
     )
     stages = _Stages()
-    drawn, manual, data, run = out / "drawn", out / "fec", out / "data", out / "run"
+    synthetic, manual, data, run = out / "drawn", out / "fec", out / "data", out / "run"
     manual.mkdir(parents=True, exist_ok=True)
     csv_paths = [manual / csv_file_name(split) for split in SPLITS]
 
-    with _served(drawn) as url_root:
+    with _served(synthetic) as url_root:
         with stages("draw"), progress("draw", unit="photos") as bar:
-            _render_once(drawn, csv_paths, url_root, bar, faces, identities, triplets, seed)
+            _render_once(synthetic, csv_paths, url_root, bar, faces, identities, triplets, seed)
         with stages("fetch"), progress("fetch", unit="photos") as bar:
             fetched = fetch_photos(csv_paths, out / "cache", progress=bar)
     with stages("crop"), progress("crop", unit="faces") as bar:
@@ -154,7 +154,7 @@ class _Stages:
         self.seconds[name] = round(time.monotonic() - start, 1)
 
 
-def _same_settings(out: pathlib.Path, settings: dict) -> None:
+def _check_settings(out: pathlib.Path, settings: dict) -> None:
     """Refuses to resume a folder with other settings, which would mix two sets of faces."""
     path = out / "settings.json"
     try:
@@ -173,7 +173,7 @@ def _same_settings(out: pathlib.Path, settings: dict) -> None:
 
 
 def _render_once(
-    drawn: pathlib.Path,
+    out: pathlib.Path,
     csv_paths: list[pathlib.Path],
     url_root: str,
     bar: Any,
@@ -189,7 +189,7 @@ def _render_once(
     if all(path.is_file() for path in csv_paths):
         return
     render_dataset(
-        drawn,
+        out,
         faces,
         identities,
         triplets,
@@ -200,7 +200,7 @@ def _render_once(
         validation_fraction=VALIDATION_FRACTION,
     )
     for path in csv_paths:
-        (drawn / path.name).replace(path)
+        (out / path.name).replace(path)
 
 
 class _SilentHandler(http.server.SimpleHTTPRequestHandler):
@@ -217,7 +217,7 @@ class _SilentHandler(http.server.SimpleHTTPRequestHandler):
 def _served(folder: pathlib.Path) -> Iterator[str]:
     """Runs a real HTTP server on the loopback interface during the block; yields its URL."""
     folder.mkdir(parents=True, exist_ok=True)
-    port_file = folder / ".port"  # a resumed quickstart serves the URLs that its csv files name
+    port_file = folder / ".port"  # the csv files of a resumed quickstart name this port
     port = int(port_file.read_text()) if port_file.is_file() else 0
     handler = functools.partial(_SilentHandler, directory=str(folder))
     try:

@@ -1,4 +1,4 @@
-"""Keeps known notices that no user can act on off stderr; errors and all other lines pass."""
+"""Drops known notices that no user can act on from stderr; errors and all other lines pass."""
 
 import contextlib
 import os
@@ -21,22 +21,22 @@ def quiet_imports() -> Iterator[None]:
     """Drops known notices from what the block writes to file descriptor 2; passes on the rest.
 
     TensorFlow 2.21 writes its notices from C++ and ignores every environment variable there, so
-    they are caught at the file descriptor. Use it around imports only: all output, errors included,
-    appears when the block ends.
+    they are intercepted at the file descriptor. Use it around imports only: all output, errors
+    included, appears when the block ends.
     """
     if sys.stderr is None:  # a daemon that closed it
         yield
         return
     sys.stderr.flush()
-    kept_stderr = os.dup(2)
+    saved_stderr = os.dup(2)
     with tempfile.TemporaryFile() as caught:
         os.dup2(caught.fileno(), 2)
         try:
             yield
         finally:
             sys.stderr.flush()
-            os.dup2(kept_stderr, 2)
-            os.close(kept_stderr)
+            os.dup2(saved_stderr, 2)
+            os.close(saved_stderr)
             caught.seek(0)
             for line in caught.read().decode(errors="replace").splitlines(keepends=True):
                 if not _NOTICES.search(line):

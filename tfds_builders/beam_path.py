@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 _Mixin: Any = object  # typed as Any: the mixin calls methods of the builder class it is mixed into
 
 
-class BeamWhereAsked(_Mixin):
+class BeamOnRequest(_Mixin):
     """Mixin before tfds.core.GeneratorBasedBuilder that makes examples with Beam on request.
 
     Attributes:
@@ -38,12 +38,12 @@ class BeamWhereAsked(_Mixin):
         plan: Callable[[Any], Iterable[Any]],
         make: Callable[[Any], tuple],
     ) -> Any:
-        """The examples of a split as TFDS takes them: an iterator, or a Beam transform.
+        """Makes the examples of a split as TFDS takes them: an iterator, or a Beam transform.
 
         Args:
-          source: what is planned from; Beam sends it to one worker.
+          source: argument of `plan`; Beam sends it to one worker.
           plan: source -> work items, small and lazy.
-          make: a work item -> (key, example); Beam spreads the items over all workers.
+          make: work item -> (key, example); Beam distributes the items over all workers.
         """
         if not self.beam:
             return map(make, plan(source))
@@ -63,7 +63,7 @@ def run_each(
     """Calls a function for every item in a Beam pipeline; yields once per item when all are done.
 
     Args:
-      config: `BeamWhereAsked.beam`.
+      config: `BeamOnRequest.beam`.
       do: acts on files that all workers see; Beam may call it twice for an item.
       items: its arguments.
     """

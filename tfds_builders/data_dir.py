@@ -1,4 +1,4 @@
-"""Where builders write: deletes what killed builds left, explains a disk that cannot be written."""
+"""Deletes the partial datasets of killed builds, and reports a data_dir that cannot be written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TidyDataDir(_Mixin):
     """
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
-        """As TFDS's.
+        """As the method of TFDS.
 
         Raises:
           UserError: the disk is full, or data_dir cannot be written; or the builder's own.
@@ -51,10 +51,10 @@ class TidyDataDir(_Mixin):
             super()._download_and_prepare(*args, **kwargs)
             return
         with _locked(folder):
-            for left in folder.parent.glob(f"incomplete.*_{self.version}"):
-                with suppress(BlockingIOError), _locked(left):
-                    logging.info("Deleting what a killed build left: %s", left)
-                    shutil.rmtree(left)
+            for partial in folder.parent.glob(f"incomplete.*_{self.version}"):
+                with suppress(BlockingIOError), _locked(partial):  # a running build holds its lock
+                    logging.info("Deleting the partial dataset of a killed build: %s", partial)
+                    shutil.rmtree(partial)
             super()._download_and_prepare(*args, **kwargs)
 
 
@@ -71,7 +71,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _write_error(root: str, error: BaseException | None) -> str | None:
-    """The first error about a file in root, of an error and its causes; None if there is none."""
+    """Describes the first error about a file in root among an error and its causes, if any."""
     import tensorflow as tf
 
     while error is not None:

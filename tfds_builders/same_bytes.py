@@ -17,7 +17,7 @@ class SameBytesWriter(writer.ExampleWriter):
     """
 
     def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> Any:
-        """As ExampleWriter's."""
+        """As the method of ExampleWriter."""
         parse = tf_example_pb2.Example.FromString
         return super().write(
             path,

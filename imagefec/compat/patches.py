@@ -1,4 +1,4 @@
-"""Patches with which Trax 1.4.1 runs on current JAX and Python; no code of Trax is copied.
+"""Patches that let Trax 1.4.1 run on current JAX and Python; no code of Trax is copied.
 
 Each patch says why it exists and has its own test in tests/compat/test_patches.py.
 """
@@ -14,7 +14,7 @@ from imagefec.quiet import quiet_imports
 
 
 def import_trax() -> None:
-    """Imports trax with every patch in force."""
+    """Imports trax and applies every patch."""
     silence_known_warnings()
     with quiet_imports(), quick_stack():
         patch_host_count()

@@ -1,4 +1,4 @@
-"""Lists of what must not be used, to protect the people in the photos."""
+"""Exclusion lists: URLs, faces and identities that must not be used, to protect people."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Exclusion:
           path: of the list; None for an empty one.
 
         Raises:
-          UserError: the file is missing or is not UTF-8 text. Going on without the list would use
-            what it names.
+          UserError: the file is missing or is not UTF-8 text. Continuing without the list would
+            use what it excludes.
         """
         if path is None:
             return cls()
@@ -61,11 +61,11 @@ class Exclusion:
         return cls.load(path if path.exists() else None)
 
     def excludes(self, *names: str) -> bool:
-        """Whether the list has any of the names of one thing."""
+        """Whether the list contains any of the names of one photo, face or identity."""
         return bool(self._names) and not self._names.isdisjoint(map(_normalized, names))
 
     def without(self, names: Iterable[str]) -> list[str]:
-        """Listed names that are not among these, sorted: typing errors, or names of other data."""
+        """Listed names that are not among `names`, sorted: misspelt, or names of other data."""
         return sorted(self._names.difference(map(_normalized, names)))
 
     @property

@@ -1,8 +1,8 @@
-"""From FEC's csv rows and the cropped faces to the examples of the `fec` dataset; no TFDS here.
+"""Makes the examples of the `fec` dataset from FEC's csv rows and the cropped faces, without TFDS.
 
 `fec_csv` reads the csv files, `crop` makes the faces, the dataset builder writes the records.
-`plan_split` selects what becomes an example, `make_example` makes one, on any machine that sees
-the files.
+`plan_split` selects the examples; `make_example` makes one, on any machine that can read the
+files.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from imagefec.data.crop import face_folder
 from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.errors import UserError
 from imagefec.faces.crop import FACE_PX
+from imagefec.faces.photo_files import is_complete_png
 
 LAYOUTS = ("triplets", "faces", "index")
 # What one example is made of: a row or, for "faces", a face; and the PNG paths of its faces.
@@ -29,7 +30,7 @@ PlannedExample = tuple[fec_csv.Row | fec_csv.FaceRef, tuple[Path, ...]]
 
 @dataclasses.dataclass
 class FecSplitReport:
-    """How many csv rows of a split become triplets and why others do not, for any layout.
+    """How many csv rows of a split become triplets and why others do not, the same in any layout.
 
     Attributes:
       csv: name of the file.
@@ -69,11 +70,11 @@ def plan_split(
       layout: one of LAYOUTS. "triplets": complete triplets; "faces": each of their faces once, in
         the order of first mention; "index": triplets with the ids of their faces.
       csv_path: one of FEC's csv files.
-      faces: what became of each face, by face id.
+      faces: outcome of each face, by face id.
       exclusion: URLs and face ids that must not be used.
 
     Returns:
-      (what `make_example` takes, in the order of the csv file; the report).
+      (planned, report): the arguments of `make_example` in the order of the csv file, and counts.
 
     Raises:
       UserError: a face is not in `faces` (crop has not seen this csv file), or no row is usable.
@@ -95,13 +96,19 @@ def plan_split(
 def plan_from_files(
     layout: str, exclusion: Exclusion, files: tuple[Path, Path]
 ) -> list[PlannedExample]:
-    """`plan_split` from (csv file, folder of the faces), for a worker that gets nothing larger."""
+    """As `plan_split`, from paths only: small enough to be sent to a Beam worker.
+
+    Args:
+      layout: as for `plan_split`.
+      exclusion: as for `plan_split`.
+      files: (csv file, folder of the faces).
+    """
     csv_path, faces_dir = files
     return plan_split(layout, csv_path, face_folder.read_faces(faces_dir), exclusion)[0]
 
 
 def make_example(layout: str, planned: PlannedExample) -> tuple[int | str, dict[str, Any]]:
-    """Makes an example; all that takes time is done here.
+    """Makes an example; only this step reads PNG files.
 
     Args:
       layout: as for `plan_split`.
@@ -154,7 +161,7 @@ def index_example(row: fec_csv.Row) -> dict[str, Any]:
       odd: 0, 1 or 2, the face that most annotators found least like the others;
       votes: list of int, the choice of each annotator;
       annotators: list of str;
-      agreement: fraction of the votes for `odd`, in (1/3, 1];
+      agreement: fraction of the choices for `odd`, in (1/3, 1];
       face_ids: three str;
       line: of the csv file.
     """
@@ -202,7 +209,7 @@ def read_png(path: Path) -> bytes:
         raise UserError(
             f"{path}: {error.strerror}, although faces.csv lists it. Run `imagefec crop` again."
         ) from None
-    if not png.startswith(b"\x89PNG\r\n\x1a\n") or not png.endswith(b"IEND\xaeB`\x82"):
+    if not is_complete_png(png):
         raise UserError(
             f"{path}: not a complete PNG file ({len(png)} bytes). Delete it and run `imagefec "
             "crop` again."
@@ -223,7 +230,7 @@ def _usable_rows(
     report: FecSplitReport,
     exclusion: Exclusion,
 ) -> Iterator[tuple[fec_csv.Row, tuple[Path, ...]]]:
-    """Yields the rows with an odd face and three faces that were kept and are not excluded.
+    """Yields (row, PNG paths) of the rows with an odd face and three faces that may be used.
 
     Bad rows are counted and skipped: crop has already refused them, unless its user allowed them.
     """
@@ -247,8 +254,8 @@ def _usable_rows(
     if not report.examples:
         raise UserError(
             f"{csv_path}: none of its {report.rows} triplets can be built: {dict(report.dropped)}. "
-            "Each needs three faces that crop kept and annotators who agree. See report.json "
-            "beside faces.csv."
+            "Each requires three cropped faces and choices without a tie. See report.json beside "
+            "faces.csv."
         )
 
 

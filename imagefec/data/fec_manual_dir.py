@@ -28,9 +28,9 @@ Get the zip from https://ai.google/tools/datasets/google-facial-expression/, unp
   imagefec crop DIR/FEC_dataset/*.csv --cache CACHE --faces DIR/faces
   tfds build tfds_builders/fec --manual_dir=DIR --data_dir=DATA
 
-(Without photos: `imagefec draw DIR` makes csv files of the same format with synthetic faces.)
-If DIR has only one of the csv files, only its split is built. DIR/exclude.txt is optional: URLs and
-face ids, one per line, that are not built."""
+(Without FEC's photos: `imagefec draw DIR` makes csv files of the same format with synthetic faces.)
+If DIR has only one of the csv files, only its split is built. DIR/exclude.txt is optional: it lists
+URLs and face ids to leave out, one per line."""
 
 
 @dataclasses.dataclass(frozen=True)

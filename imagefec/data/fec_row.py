@@ -51,7 +51,7 @@ class Row:
 
     @property
     def odd(self) -> int | None:
-        """The index chosen more often than each other; None if choices tie or are missing."""
+        """The index chosen more often than either other; None if choices tie or are missing."""
         counts = [self.choices.count(index) for index in range(3)]
         most = max(counts)
         return counts.index(most) if most and counts.count(most) == 1 else None
@@ -207,7 +207,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _bad_box(sides: tuple[float, float, float, float], column: int) -> BadRow:
-    allowed = "boxes are fractions of the image, 0 <= left < right <= 1 and 0 <= top < bottom <= 1"
+    allowed = "boxes are fractions of the photo, 0 <= left < right <= 1 and 0 <= top < bottom <= 1"
     where = f"face box from column {column + 2} has"
     for name, side in zip(_SIDES, sides):
         if not 0.0 <= side <= 1.0:

@@ -1,4 +1,4 @@
-"""Which examples make up each batch of training, as indices; training/input.py reads the faces."""
+"""Samples the batches of training as indices; training/input.py reads the faces."""
 
 from __future__ import annotations
 
@@ -88,35 +88,11 @@ class IdentitySampler:
         )
 
 
-def triplet_batches(
-    data: Triplets, batch_triplets: int, seed: int, balanced: bool = False, skip: int = 0
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Samples batches of faces indefinitely, in the order of `triplet_indices`.
-
-    Args:
-      data: the triplets, as `load_triplets` returns them.
-      batch_triplets: triplets per batch, 1 or more.
-      seed: of the order; the same seed gives the same batches.
-      balanced: whether a batch holds equally many triplets of each type.
-      skip: how many batches to skip without reading their faces, to resume a run.
-
-    Returns:
-      An iterator over (faces, types): faces uint8 [3 * batch_triplets, size, size, 3], (alike,
-      alike, odd) of the first triplet, then of the second, ...; types int8 [batch_triplets].
-
-    Raises:
-      UserError: as `triplet_indices`.
-    """
-    batches = triplet_indices(data, batch_triplets, seed, balanced, skip)
-    return (
-        (data.faces[data.triplets[chosen].reshape(-1)], data.types[chosen]) for chosen in batches
-    )
-
 
 def triplet_indices(
     data: Triplets, batch_triplets: int, seed: int, balanced: bool = False, skip: int = 0
 ) -> Iterator[np.ndarray]:
-    """Samples batches of triplets indefinitely; each epoch has every triplet once, newly shuffled.
+    """Samples batches of triplets indefinitely; each epoch has every triplet once, reshuffled.
 
     If the batch size does not divide the number of triplets, a batch ends one epoch and begins the
     next, so that none is dropped.
@@ -164,8 +140,8 @@ def identity_batches(
 ) -> Iterator[np.ndarray]:
     """Samples P x K batches indefinitely: K different images of each of P different identities.
 
-    Each epoch has every identity once, newly shuffled. A batch may end one epoch and begin the
-    next, and even then holds no identity twice. Identities with fewer than K images are left out:
+    Each epoch has every identity once, reshuffled. A batch may end one epoch and begin the next,
+    and even then holds no identity twice. Identities with fewer than K images are left out:
     a repeated image would be its own nearest positive.
 
     Args:
@@ -203,7 +179,7 @@ def identity_batches(
 def shuffled_forever(
     pool: np.ndarray, share: int, random: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Samples `share` items at a time indefinitely; each epoch has all once, newly shuffled."""
+    """Samples `share` items at a time indefinitely; each epoch has all once, reshuffled."""
     waiting = np.empty(0, pool.dtype)
     while True:
         while len(waiting) < share:
@@ -219,8 +195,8 @@ def group_by_label(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
       labels: int [n].
 
     Returns:
-      (order, starts, counts): the n indices, label by label; where each label's begin in `order`;
-      how many each label has. Labels are sorted, indices of a label too.
+      (order, starts, counts): the n indices, label by label; where each label's indices begin in
+      `order`; how many each label has. Labels are sorted, and so are the indices of a label.
 
     Raises:
       ValueError: labels is not int [n].
@@ -270,7 +246,7 @@ def _identity_batches(
 def _shuffled_without_repeats(
     n: int, together: int, random: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """As `shuffled_forever` of range(n), but no share holds an item twice."""
+    """As `shuffled_forever` of range(n), `together` at a time, but never an item twice at a time."""
     waiting = np.empty(0, np.int64)
     while True:
         if len(waiting) < together:

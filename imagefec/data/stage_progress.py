@@ -18,7 +18,7 @@ class Progress(Protocol):
 
 
 class StageProgress:
-    """Passes on how much is done, and counts by kind.
+    """Reports to a progress bar how much is done, with counts by kind.
 
     Args:
       bar: None shows nothing.

@@ -1,4 +1,4 @@
-"""From a photo and a box to a 128 px face, the same for dataset and webcam; opens no files."""
+"""Crops a 128 px face from a photo, the same way for dataset and webcam; opens no files."""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ NO_FACE = "no face found"
 
 @dataclass(frozen=True)
 class FaceCrop:
-    """What became of one box: a face, or the reason why there is none.
+    """The outcome of one box: a face, or the reason why it was dropped.
 
     Attributes:
       face: uint8 [128, 128, 3] RGB; None if the box was dropped.
       reason: why it was dropped; "" if it was not.
-      score: the detector's; None if it found no face.
+      score: the detector's score; None if it found no face.
       upscaled: whether the patch's longer side was below 128 px.
     """
 
@@ -74,7 +74,7 @@ def crop_detection(photo: np.ndarray, detection: Detection) -> FaceCrop:
 
 
 def grown_box(box: Box, width: int, height: int) -> Box:
-    """The part of an image that becomes a face: grown by 15 %, clipped, squared if there is room.
+    """Grows a box by 15 %, clips it to the image, and makes it square if the image has room.
 
     Args:
       box: fractions of the image.
@@ -84,8 +84,8 @@ def grown_box(box: Box, width: int, height: int) -> Box:
     Returns:
       Box of integer pixels, inside the image.
     """
-    wanted = geometry.clip(geometry.to_pixels(geometry.grow(box), width, height), width, height)
-    return geometry.whole_pixels(geometry.square(wanted, width, height), width, height)
+    clipped = geometry.clip(geometry.to_pixels(geometry.grow(box), width, height), width, height)
+    return geometry.whole_pixels(geometry.square(clipped, width, height), width, height)
 
 
 def crop_patch(photo: np.ndarray, box: Box) -> np.ndarray:
@@ -105,7 +105,7 @@ def crop_patch(photo: np.ndarray, box: Box) -> np.ndarray:
 
 
 def find_face(detector: Detector, patch: np.ndarray) -> Detection | None:
-    """The highest-scoring face that spans at least half of a grown box; None if there is none."""
+    """Finds the highest-scoring face that spans at least half of a grown box; None if none does."""
     found = detector.detect(patch, smallest=0.5)
     return found[0] if found else None
 

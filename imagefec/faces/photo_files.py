@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import BinaryIO
 
-MAX_PIXELS = 100_000_000  # 300 MB decoded; a larger picture is a mistake or an attack
+MAX_PIXELS = 100_000_000  # 300 MB decoded; a larger image is a mistake or an attack
 BROKEN_HEADER = "not an image: broken header"
 TRUNCATED = "truncated image"
 
@@ -25,6 +25,11 @@ def starts_like_photo(head: bytes) -> bool:
     if head.startswith(b"RIFF"):
         return head[8:12] == b"WEBP"
     return head.startswith(b"BM") and head[6:10] == b"\0\0\0\0"  # a text may start with "BM"
+
+
+def is_complete_png(png: bytes) -> bool:
+    """Whether bytes begin and end as a PNG file does; nothing is decoded."""
+    return png.startswith(b"\x89PNG\r\n\x1a\n") and png.endswith(b"IEND\xaeB`\x82")
 
 
 def find_defect(path: str | os.PathLike[str], max_pixels: int | None = None) -> str | None:
@@ -76,7 +81,7 @@ def read_header(file: BinaryIO, max_pixels: int | None = None) -> str:
     except Image.DecompressionBombError:
         raise TooManyPixels(f"over {max_pixels:,} pixels") from None
     except Exception as error:  # Pillow's readers raise anything on a broken header
-        raise NotAPhoto(f"no picture: {type(error).__name__}") from None
+        raise NotAPhoto(f"not an image: {type(error).__name__}") from None
     if width * height > max_pixels:
         raise TooManyPixels(f"{width} x {height} pixels, over {max_pixels:,}")
     return kind or ""

@@ -14,7 +14,7 @@ __all__ = ["NotAPhoto", "encode_png", "read_photo", "write_png"]
 
 
 def read_photo(source: str | os.PathLike[str] | bytes, upright: bool = False) -> np.ndarray:
-    """Reads a photo of any format that OpenCV or Pillow knows; of an animation the first frame.
+    """Reads a photo of any format that OpenCV or Pillow knows, or an animation's first frame.
 
     Args:
       source: a path, or the file's bytes.
@@ -25,8 +25,7 @@ def read_photo(source: str | os.PathLike[str] | bytes, upright: bool = False) ->
       uint8 [height, width, 3] RGB; gray becomes RGB, transparency is dropped.
 
     Raises:
-      NotAPhoto: the file cannot be read, holds no picture, or one of over
-        photo_files.MAX_PIXELS.
+      NotAPhoto: the file cannot be read, is not an image, or has more than photo_files.MAX_PIXELS.
     """
     if isinstance(source, bytes):
         data = source
@@ -47,7 +46,7 @@ def read_photo(source: str | os.PathLike[str] | bytes, upright: bool = False) ->
 
 
 def encode_png(rgb: np.ndarray) -> bytes:
-    """Encodes a picture as the bytes of a PNG file.
+    """Encodes an image as the bytes of a PNG file.
 
     Args:
       rgb: uint8 [height, width, 3] RGB.
@@ -57,7 +56,7 @@ def encode_png(rgb: np.ndarray) -> bytes:
     """
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
         raise ValueError(
-            f"a picture must be uint8 [height, width, 3], found {rgb.dtype} {list(rgb.shape)}"
+            f"an image must be uint8 [height, width, 3], found {rgb.dtype} {list(rgb.shape)}"
         )
     # Level 1 with run-length encoding: real faces are as small as at level 6 (22 kB), in a fifth
     # of its time.
@@ -69,12 +68,12 @@ def encode_png(rgb: np.ndarray) -> bytes:
     )
     done, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
     if not done:
-        raise ValueError(f"OpenCV could not encode a picture of {list(rgb.shape)} as PNG")
+        raise ValueError(f"OpenCV could not encode an image of {list(rgb.shape)} as PNG")
     return data.tobytes()
 
 
 def write_png(path: str | os.PathLike[str], rgb: np.ndarray) -> None:
-    """Writes a picture as PNG; the file is complete or absent.
+    """Writes an image as PNG; the file is complete or absent.
 
     It is not forced to disk: a power cut may leave an empty file, which crop notices and replaces.
 
@@ -98,4 +97,4 @@ def _read_with_pillow(data: bytes, upright: bool) -> np.ndarray:
             image = ImageOps.exif_transpose(opened) if upright else opened
             return np.array(image.convert("RGB"))
     except Exception as error:
-        raise NotAPhoto(f"no picture: {type(error).__name__}") from None
+        raise NotAPhoto(f"not an image: {type(error).__name__}") from None

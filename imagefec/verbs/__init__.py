@@ -1,1 +1,1 @@
-"""The verbs of the command line: each adds its flags and calls one function, imported only then."""
+"""The verbs of the command line: each adds its flags, and imports and calls one function."""

@@ -1,4 +1,4 @@
-"""Verbs that make data: synthetic faces, downloads, crops."""
+"""Verbs that make data: `draw`, `fetch` and `crop`."""
 
 import argparse
 import sys
@@ -46,7 +46,7 @@ def draw(verbs: Any) -> None:
     flags.switch(
         verb,
         "--people_folders",
-        "also sort the photos by identity, people/{train,test}/PERSON/, for identity pre-training",
+        "also link the photos by identity, people/{train,test}/IDENTITY/, for identity pre-training",
     )
     flags.flag(verb, "--url_root", "prefix of the csv's URLs (default: file:// and the folder)")
 

@@ -22,7 +22,7 @@ def add_verb(
 
 
 def flag(verb: Any, name: str, what: str, default: Any = None, **options: Any) -> None:
-    """Adds a flag; its type is the default's unless given, and the help text states the default."""
+    """Adds a flag; its type is that of the default unless given, and its help states the default."""
     if isinstance(default, int | float) and "type" not in options:
         options["type"] = type(default)
     shown = " (default: %(default)s)" if default not in (None, []) else ""
@@ -62,14 +62,14 @@ def model_dir(verb: Any) -> None:
 
 
 def csv_and_cache(verb: Any) -> None:
-    """Adds what fetch and crop share."""
+    """Adds the arguments that fetch and crop share."""
     verb.add_argument("CSV", nargs="+", help="FEC's csv files")
     flag(verb, "--cache", "folder of downloaded photos", required=True)
     switch(verb, "--skip_bad_rows", "count and skip rows that cannot be read instead of stopping")
 
 
 def run_and_data(verb: Any) -> None:
-    """Adds what every verb that measures a run shares."""
+    """Adds the flags that evaluate and gallery share."""
     flag(verb, "--run", "run directory", required=True)
     data_dir(verb)
     dataset_and_split(verb)

@@ -1,4 +1,4 @@
-"""Verbs about the whole: the complete pipeline, and this machine."""
+"""Verbs that run the complete pipeline and examine this machine."""
 
 import argparse
 from typing import Any

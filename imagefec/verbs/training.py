@@ -55,7 +55,7 @@ def evaluate(verbs: Any) -> None:
         tpa = f"TPA {result['tpa']:.4f} ± {shown_error(result):.4f}"
         return f"{tpa} on {result['n_triplets']} triplets\n{arguments.run}"
 
-    what = "triplet prediction accuracy of a run on a complete split"
+    what = "measures the triplet prediction accuracy of a run on a complete split"
     example = "imagefec evaluate --run=runs/fec --data_dir=data --split=test --json"
     verb = flags.add_verb(verbs, "evaluate", run, what, example)
     flags.run_and_data(verb)

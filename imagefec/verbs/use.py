@@ -24,7 +24,7 @@ def embed(verbs: Any) -> None:
     flags.flag(
         verb,
         "--on_no_face",
-        "if no face is found in a photo: stop, skip the photo, or embed the whole photo",
+        "if no face is found in a photo: stop, skip the photo, or embed the complete photo",
         "whole",
         choices=("raise", "skip", "whole"),
     )

@@ -120,7 +120,7 @@ def test_the_number_of_skipped_images_is_logged(run, faces_dir, tmp_path, monkey
 
 def test_a_file_that_is_not_an_image_is_refused_by_name(run, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
-    with pytest.raises(UserError, match=r"broken\.jpg: no picture"):
+    with pytest.raises(UserError, match=r"broken\.jpg: not an image"):
         embed_paths(run, tmp_path / "broken.jpg", tmp_path / "out.npz")
 
 

@@ -17,15 +17,16 @@ from imagefec.data import fec_examples, fec_manual_dir
 from imagefec.data.crop import face_folder
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
+from imagefec.faces.crop import FACE_PX
 from imagefec.fec import TYPE_KEYS
-from tfds_builders.beam_path import BeamWhereAsked
+from tfds_builders.beam_path import BeamOnRequest
 from tfds_builders.data_dir import TidyDataDir
 from tfds_builders.same_bytes import SameBytesWriter
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class Config(tfds.core.BuilderConfig):
-    """What an example is.
+    """The contents of an example.
 
     Attributes:
       layout: one of fec_examples.LAYOUTS.
@@ -41,7 +42,7 @@ class Config(tfds.core.BuilderConfig):
             )
 
 
-class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
+class Builder(BeamOnRequest, TidyDataDir, tfds.core.GeneratorBasedBuilder):
     """Builds FEC's triplets from a manual directory: csv files, and faces from `imagefec crop`."""
 
     VERSION = tfds.core.Version("1.1.0")
@@ -93,7 +94,7 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
             planned, report = fec_examples.plan_split(layout, csv_path, faces, exclusion)
             self.info.metadata["splits"][split] = report.as_json()
             logging.info("fec, split %s: %s", split, report)
-            if self.beam:  # its workers get file names, which are small, and read the csv again
+            if self.beam:  # paths are small enough to be sent; a worker reads the csv again
                 source: Any = (csv_path, files.faces_dir)
                 plan: Any = functools.partial(fec_examples.plan_from_files, layout, exclusion)
             else:
@@ -140,5 +141,4 @@ def _index_features() -> dict[str, Any]:
 
 
 def _image() -> tfds.features.Image:
-    side = fec_examples.FACE_PX
-    return tfds.features.Image(shape=(side, side, 3), encoding_format="png")
+    return tfds.features.Image(shape=(FACE_PX, FACE_PX, 3), encoding_format="png")

@@ -15,18 +15,18 @@ from imagefec.data.identity import identity_examples
 from imagefec.errors import UserError
 from imagefec.faces.crop import FACE_PX
 from imagefec.progress import progress
-from tfds_builders.beam_path import BeamWhereAsked, run_each
+from tfds_builders.beam_path import BeamOnRequest, run_each
 from tfds_builders.data_dir import TidyDataDir
 from tfds_builders.same_bytes import SameBytesWriter
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class Config(tfds.core.BuilderConfig):
-    """What is built from the faces, and how they are detected.
+    """The contents of an example, and how faces are detected.
 
     Attributes:
       layout: "triplets" or "faces".
-      n_triplets: of each split; None for four per face, at most 500,000.
+      n_triplets: number of triplets in each split; None for four per face, at most 500,000.
       seed: of the triplets.
       detector: as for `imagefec crop`: "auto", "haar", "lbp", ...; "none" uses each photo as one
         face.
@@ -52,12 +52,12 @@ class Config(tfds.core.BuilderConfig):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < least):
                 raise UserError(
-                    f"config {self.name}: {name} is {value!r}; it must be a whole number of "
-                    f"{least} or more."
+                    f"config {self.name}: {name} is {value!r}; it must be an integer of {least} "
+                    "or more."
                 )
 
 
-class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
+class Builder(BeamOnRequest, TidyDataDir, tfds.core.GeneratorBasedBuilder):
     """Builds triplets of identity, or faces with identities, from folders of photos."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -85,10 +85,10 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         config = self.builder_config
-        settings = identity_examples.DetectionSettings.of(
+        settings = identity_examples.DetectionSettings.resolve(
             config.detector, config.min_score, config.boxes
         )
-        # Beside the output, so that the build after a killed one, and the other config, find it.
+        # Beside the output, so that a resumed build and the other config find it.
         cache = Path(self.data_dir_root) / "downloads" / "vggface2_faces"
         manual = identity_examples.ManualDir(dl_manager.manual_dir, cache, settings)
         self.info.metadata["faces"] = settings.as_json()
@@ -102,7 +102,7 @@ class Builder(BeamWhereAsked, TidyDataDir, tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(split, manual) for split in manual.splits}
 
     def _generate_examples(self, split: str, manual: identity_examples.ManualDir) -> Any:
-        """Crops the split's faces now and reports on them; TFDS has the examples made later."""
+        """Crops the split's faces and reports on them; the examples are made later, by TFDS."""
         config, report = self.builder_config, manual.report(split)
         n_identities = len(manual.splits[split].identities)
         with progress(f"crop {split} faces", total=n_identities, unit="identities") as bar:

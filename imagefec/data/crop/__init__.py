@@ -1,1 +1,1 @@
-"""From cached photos to 128 px faces; `stage.crop_faces` does it."""
+"""Crops 128 px faces from cached photos; the entry point is `stage.crop_faces`."""

@@ -1,6 +1,6 @@
 """The folder of cropped faces: paths of the PNGs, the manifest faces.csv, the settings, the lock.
 
-`stage` decides what is cropped.
+`stage` decides which faces are cropped.
 """
 
 import csv
@@ -28,15 +28,15 @@ FORMAT = 1  # increase if the same photo and settings would give another face fi
 
 @dataclass(frozen=True, slots=True)
 class FaceRecord:
-    """What became of one face.
+    """The outcome of one face.
 
     Attributes:
-      kept: it has a PNG.
-      reason: why it was dropped; "" if kept.
+      kept: whether the face has a PNG.
+      reason: why the face was dropped; "" if it was not.
       detector: name of the detector.
-      score: of the detector, None if it found nothing.
-      upscaled: the cropped patch was smaller than 128 px.
-      path: of the PNG; None if dropped.
+      score: the detector's score, in its own scale; None if it found no face.
+      upscaled: whether the cropped patch was smaller than 128 px.
+      path: of the PNG; None if the face was dropped.
     """
 
     kept: bool
@@ -48,10 +48,13 @@ class FaceRecord:
 
 
 def read_faces(faces_dir: str | os.PathLike[str]) -> dict[str, FaceRecord]:
-    """Reads what became of every face that was cropped to a folder, by face id.
+    """Reads the outcome of every face from a folder of cropped faces.
 
     Args:
       faces_dir: folder that `crop_faces` wrote.
+
+    Returns:
+      FaceRecord by face id.
 
     Raises:
       UserError: the folder has no faces.csv, or a damaged one.
@@ -85,10 +88,10 @@ def manifest_line(
       face_id: of the face.
       url: of the photo.
       box: in fractions of the photo.
-      reason: why it was dropped; "" if kept.
+      reason: why the face was dropped; "" if it was not.
       detector: name of the detector.
-      score: of the detector, None if it found nothing.
-      upscaled: the cropped patch was smaller than 128 px.
+      score: the detector's score; None if it found no face.
+      upscaled: whether the cropped patch was smaller than 128 px.
     """
     sides = (repr(float(side)) for side in box.sides)
     score_text = "" if score is None else f"{score:.4f}"
@@ -98,7 +101,7 @@ def manifest_line(
 
 
 def read_manifest(faces_dir: Path) -> Iterator[tuple[str, FaceRecord, str]]:
-    """Yields (face id, record, line) of faces.csv; of several lines of one face the last counts.
+    """Yields (face id, record, line) from faces.csv; a face's last line overrides earlier ones.
 
     A last line without a line end was left incomplete by a killed crop and is skipped.
 
@@ -259,7 +262,7 @@ def _parsed(faces_dir: Path, path: Path, number: int, line: str) -> tuple[str, F
             face_path(faces_dir, face_id) if kept == "1" else None,
         )
     except (ValueError, csv.Error):
-        raise _damaged(path, number, f"{line.strip()[:80]!r} is no line of {HEADER}") from None
+        raise _damaged(path, number, f"{line.strip()[:80]!r} is not a line of {HEADER}") from None
     return face_id, record
 
 
@@ -267,5 +270,5 @@ def _damaged(path: Path, number: int | None, found: str) -> UserError:
     where = path if number is None else f"{path}, line {number}"
     return UserError(
         f"{where}: {found}. Delete that line, or the file, and run `imagefec crop` again: it crops "
-        "what is not listed."
+        "the faces that are not listed."
     )

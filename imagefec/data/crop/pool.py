@@ -18,12 +18,12 @@ from imagefec.faces.detectors import Detector
 from imagefec.faces.opencv import single_thread
 
 Job = tuple[Path | str, list[CropTask]]  # a photo, or the reason why there is none; and its faces
-_BATCH_FACES = 32  # sent to a worker at once: few to lose, enough to hide the cost of sending
-_WORKER_FACES = 400  # fewer are cropped before another process has started
+_BATCH_FACES = 32  # sent to a worker at once: a crash loses few, the cost of sending is hidden
+_WORKER_FACES = 400  # cropped in about the time that another process takes to start
 
 
 def default_workers(n_faces: int) -> int:
-    """Number of processes for so many faces: one per core, fewer for little work."""
+    """Default number of processes: one per core, fewer if there are few faces."""
     return max(min(cpu_count(), n_faces // _WORKER_FACES), 1)
 
 

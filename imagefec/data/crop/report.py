@@ -1,4 +1,4 @@
-"""What the crop stage reports: faces kept and dropped, triplets complete and lost, and why."""
+"""The report of the crop stage: numbers of cropped and dropped faces, complete and lost triplets."""
 
 from array import array
 from collections import Counter
@@ -13,16 +13,16 @@ from imagefec.fec import TYPE_KEYS
 
 @dataclass(frozen=True)
 class CropReport:
-    """What became of the csv files' distinct faces and of their triplets.
+    """Counts of the csv files' distinct faces and of their triplets.
 
     Attributes:
       n_faces: n_kept + the sum of `dropped`.
       n_kept: faces with a PNG.
       n_upscaled: those of n_kept that had fewer than 128 px.
       dropped: counts by reason.
-      triplets: by split: n_triplets = "whole" + the sum of "lost", which counts by reason;
-        rows_refused; by_type. A lost triplet counts once: for its votes ("tie", "no votes"), else
-        for its first dropped face.
+      triplets: counts by split. "n_triplets" is "whole" (complete triplets) plus the sum of "lost"
+        (counts by reason); other keys are "rows_refused" and "by_type". A lost triplet is counted
+        once: under its missing label ("tie", "no votes"), else under its first dropped face.
     """
 
     n_faces: int
@@ -36,8 +36,8 @@ class CropReport:
         return asdict(self)
 
 
-class TripletIndex:
-    """The triplets of csv files, so that these are parsed once: 12 bytes per triplet.
+class CsvTriplets:
+    """The triplets of the csv files as face numbers, 12 bytes each: the files are parsed once.
 
     Attributes:
       rows_refused: number of bad rows by split; every split has an entry.
@@ -59,7 +59,7 @@ class TripletIndex:
         """Counts faces and triplets.
 
         Args:
-          records: what became of the faces, by face id; has all faces of the triplets.
+          records: outcomes by face id, of at least the faces of the triplets.
         """
         faces = [records[face_id] for face_id in self._numbers]
         reasons = [None if face.kept else face.reason for face in faces]

@@ -1,4 +1,4 @@
-"""The crop stage: from cached photos to 128 px faces, and why each dropped face was dropped."""
+"""The crop stage: crops 128 px faces from cached photos and records why others were dropped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import cv2
 import imagefec
 from imagefec.data.crop import face_folder, pool
 from imagefec.data.crop.face_folder import FaceRecord, read_faces
-from imagefec.data.crop.report import CropReport, TripletIndex
+from imagefec.data.crop.report import CropReport, CsvTriplets
 from imagefec.data.crop.worker import NOT_A_PHOTO, CropOutcome, CropTask
 from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.data.fec_csv import RowReport, read_rows, split_of
@@ -49,7 +49,7 @@ def crop_faces(
       csv_paths: one or more of FEC's csv files, with Google's names.
       cache_dir: photo cache that `fetch_photos` filled.
       faces_dir: made if missing; gets `ab/<face_id>.png`, faces.csv, settings.json and report.json.
-        Faces of other csv files that were cropped to it before stay.
+        It may already hold faces of other csv files, which are not changed.
       detector: as for `make_detector`. A folder takes faces of a single detector, version and
         minimum score.
       min_score: as for `make_detector`.
@@ -60,8 +60,8 @@ def crop_faces(
       model_dir: as for `make_detector`.
       exclude: list of URLs and face ids (see `Exclusion.load`). Their faces are dropped as
         "excluded": their photos are not opened, and faces that an earlier crop wrote are deleted,
-        in the whole folder. The list applies to this call: a later call crops what its own list
-        does not name.
+        those of other csv files too. The list applies to this call only: a later call crops the
+        faces that its own list does not name.
 
     Returns:
       CropReport, also written to faces_dir/report.json.
@@ -118,9 +118,9 @@ def _check_settings(faces_dir: Path, finder: Detector) -> None:
 
 def _read_csvs(
     csv_paths: Sequence[str | os.PathLike[str]], splits: Sequence[str], skip_bad_rows: bool
-) -> tuple[FacesByPhoto, TripletIndex]:
+) -> tuple[FacesByPhoto, CsvTriplets]:
     faces_by_photo: FacesByPhoto = {}
-    triplets = TripletIndex()
+    triplets = CsvTriplets()
     for path, split in zip(csv_paths, splits):
         rows = RowReport()
         for row in read_rows(path, rows, skip_bad_rows):
@@ -174,7 +174,7 @@ def _exclude(
 
 
 def _remove_done(pending: FacesByPhoto, faces_dir: Path, shown: StageProgress) -> None:
-    """Removes the faces that an earlier crop finished from the pending ones."""
+    """Removes from `pending` the faces that an earlier crop finished."""
     done = {
         face_id: record
         for face_id, record, _ in face_folder.read_manifest(faces_dir)

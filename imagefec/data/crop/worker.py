@@ -44,8 +44,8 @@ class CropOutcome:
     Attributes:
       task: the task.
       reason: why the face was dropped; "" if its PNG was written.
-      score: of the detector, None if it found nothing.
-      upscaled: the cropped patch was smaller than 128 px.
+      score: the detector's score; None if it found no face.
+      upscaled: whether the cropped patch was smaller than 128 px.
     """
 
     task: CropTask

@@ -1,1 +1,1 @@
-"""From the URLs of FEC's csv files to photos in a local cache; `stage.fetch_photos` does it."""
+"""Fetches FEC's photos into a local cache; the entry point is `stage.fetch_photos`."""

@@ -26,7 +26,7 @@ class Cache:
         path = self._cache_dir / ledger.FILE_NAME
         if not path.is_file():
             raise UserError(
-                f"{self._cache_dir}: no {ledger.FILE_NAME} in it, so it is no photo cache. Give "
+                f"{self._cache_dir}: no {ledger.FILE_NAME} in it, so it is not a photo cache. Give "
                 "the --cache that `imagefec fetch` wrote, or fetch first."
             )
         try:
@@ -49,7 +49,7 @@ class Cache:
         return path if path.is_file() else None
 
     def reason(self, url: str) -> str | None:
-        """Why a URL has no photo: "http 404", "timed out", "not fetched", ...; None if it has."""
+        """Why a URL has no photo: "http 404", "timed out", "not fetched", ...; None if it has one."""
         status, reason, _ = self._look_up(url)
         if status != "ok":
             return reason

@@ -9,14 +9,14 @@ from imagefec.faces.photo_files import MAX_PIXELS
 
 @dataclasses.dataclass(frozen=True)
 class FetchConfig:
-    """How `fetch_photos` works.
+    """Limits, timeouts and retries of `fetch_photos`.
 
     Attributes:
       workers: number of threads, each with one request in flight.
       retry_failed: also ask again for photos recorded as gone (HTTP 404, not an image, ...), not
         only for those that failed.
       timeout_s: longest silence of a server.
-      attempts: requests per URL in one fetch if a retry may help.
+      attempts: most requests per URL in one fetch, if a retry may help.
       backoff_s: wait before the second attempt; it doubles each time, with jitter. HTTP 429 and
         Retry-After do not count as attempts: the fetch waits as long as the host says, then asks
         it at a lower rate.
@@ -27,8 +27,8 @@ class FetchConfig:
       give_up_s: a host that has served nothing for this time, or requests a longer wait, is given
         up in this fetch. Its photos are recorded as failed and asked for by the next fetch.
       ignore_x_robots_tag: take photos whose server says noai or noimageai.
-      placeholder_urls: a picture that a host sends for this many URLs is no photo; 0 disables the
-        check.
+      placeholder_urls: an image that a host sends for this many URLs is a placeholder, not a
+        photo; 0 disables the check.
 
     Raises:
       ValueError: a number is out of range.

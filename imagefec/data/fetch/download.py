@@ -33,8 +33,8 @@ class Attempt(NamedTuple):
       sha256: digest of the photo, which is in the cache; None for no photo.
       final_url: its URL after redirects.
       reason: why there is no photo.
-      gone: the answer is final.
-      worth_retrying: another request may succeed.
+      gone: whether the answer is final.
+      worth_retrying: whether another request may succeed.
       retry_after_s: the wait that the host requests, 0 for none.
     """
 
@@ -54,7 +54,7 @@ class Downloader:
     Args:
       store: where the photos go.
       user_agent: sent with every request.
-      config: of the fetch. A whole body may take ten times its `timeout_s`.
+      config: of the fetch. A complete body may take ten times its `timeout_s`.
     """
 
     def __init__(self, store: PhotoStore, user_agent: str, config: FetchConfig) -> None:

@@ -48,7 +48,7 @@ class Outcome:
 class Ledger:
     """The outcomes known so far, and the URLs of the current fetch; for one fetch at a time.
 
-    A URL is `wanted` if the csv files name it, and `pending` if this fetch has to ask for it. All
+    A URL is `wanted` if the csv files name it, and `pending` if this fetch must request it. All
     are in SQLite, never in a Python set, so memory does not grow with the csv files.
 
     Args:
@@ -97,7 +97,7 @@ class Ledger:
         return self._db.execute("SELECT count(*) FROM wanted").fetchone()[0]
 
     def wanted(self, page_size: int = 1000) -> Iterator[tuple[str, Outcome | None]]:
-        """Yields each wanted URL with its outcome of an earlier fetch; `record` may run between."""
+        """Yields (URL, outcome of an earlier fetch or None); `record` may be called in between."""
         last = 0
         while rows := self._db.execute(_WANTED_PAGE, (last, page_size)).fetchall():
             last = rows[-1][0]
@@ -107,7 +107,7 @@ class Ledger:
     def add_pending(
         self, urls: Iterable[tuple[str, str, str, str]], obtained: bool = False
     ) -> None:
-        """Adds URLs that this fetch has to ask for, in order.
+        """Adds URLs that this fetch must request, in order.
 
         Args:
           urls: (URL, host, file name, folder/file name) of each.
@@ -123,13 +123,13 @@ class Ledger:
             yield host
 
     def pending_urls(self, host: str, after: int, page_size: int) -> list[tuple[int, str]]:
-        """The next (number, URL) of a host's pending URLs, those with numbers above `after`."""
+        """The next pending URLs of a host as (number, URL), with numbers above `after`."""
         return self._db.execute(_PENDING_PAGE, (host, after, page_size)).fetchall()
 
     def pending_names(
         self, page_size: int = 1000
     ) -> Iterator[tuple[str, tuple[str, int], tuple[str, int]]]:
-        """Yields the names of each pending URL; `mark_obtained` may run between.
+        """Yields the names of each pending URL; `mark_obtained` may be called in between.
 
         Yields:
           (URL, (file name, number of URLs with it), the same for folder/file name).
@@ -141,7 +141,7 @@ class Ledger:
                 yield url, (name, n_of_name), (tail, n_of_tail)
 
     def mark_obtained(self, urls: Iterable[str]) -> None:
-        """Marks pending URLs that need no request; they still count among those of their names."""
+        """Marks pending URLs that need no request; they still count as URLs with their names."""
         self._write_many("UPDATE pending SET obtained = 1 WHERE url = ?", ((url,) for url in urls))
 
     def remove_obtained(self) -> None:
@@ -163,7 +163,7 @@ class Ledger:
         return [os.fsdecode(path) for (path,) in found]
 
     def record(self, outcomes: Iterable[Outcome]) -> None:
-        """Writes outcomes in one transaction; the file of an "ok" must be in place already."""
+        """Writes outcomes in one transaction; the photo of an "ok" must already be stored."""
         now = time.time()
         self._write_many(
             _RECORD,
@@ -174,12 +174,12 @@ class Ledger:
         )
 
     def mark_placeholders(self, n_urls: int) -> int:
-        """Marks as gone every picture that a host sent for `n_urls` or more wanted URLs.
+        """Marks as gone every image that a host sent for `n_urls` or more wanted URLs.
 
-        Pictures that an earlier fetch marked are recognised again, for any number of URLs.
+        Images that an earlier fetch marked are recognised again, for any number of URLs.
 
         Args:
-          n_urls: number of URLs that makes a picture a placeholder.
+          n_urls: smallest number of URLs for which an image is taken for a placeholder.
 
         Returns:
           Number of URLs marked.
@@ -187,15 +187,15 @@ class Ledger:
         return self._db.execute(_MARK_PLACEHOLDERS, (time.time(), n_urls)).rowcount
 
     def count_by_reason(self) -> list[tuple[str, str | None, int, int]]:
-        """(status, reason, number of wanted URLs, their bytes)."""
+        """Counts wanted URLs: (status, reason, number of URLs, total bytes) per reason."""
         return self._db.execute(_COUNT_BY_REASON).fetchall()
 
     def count_by_host(self, max_hosts: int) -> list[tuple[str, str, int]]:
-        """(host, status, number of URLs) of the hosts with the most wanted URLs."""
+        """Counts URLs of the hosts with the most wanted URLs: (host, status, number of URLs)."""
         return self._db.execute(_COUNT_BY_HOST, (max_hosts,)).fetchall()
 
     def count_triplets(self) -> list[tuple[str, str, int, int]]:
-        """(split, type, number of triplets, number of those with all three photos)."""
+        """Counts triplets: (split, type, number, number of those with all three photos)."""
         return self._db.execute(_COUNT_TRIPLETS).fetchall()
 
     def close(self) -> None:
@@ -288,7 +288,7 @@ _COUNT_BY_REASON = """
 SELECT status, reason, count(*), sum(n_bytes) FROM wanted JOIN photos USING (url)
 GROUP BY status, reason ORDER BY 3 DESC, 2
 """
-# Hosts whose first URL has a higher number than the first of the last host.
+# Hosts are ordered by their first URL; the parameter is the number of the previous host's first URL.
 _NEXT_HOST = """
 SELECT a.n, a.host FROM pending a
 WHERE a.n > ? AND NOT EXISTS (SELECT 1 FROM pending b WHERE b.host = a.host AND b.n < a.n)

@@ -1,4 +1,4 @@
-"""Takes photos that the user already has into the cache, by their file names; no network here."""
+"""Imports photos that the user already has into the cache, by file name; no network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ _PAGE_SIZE = 1000
 
 
 def file_names(url: str) -> tuple[str, str]:
-    """Names under which most tools save a photo: the last part of the URL's path; the last two."""
+    """Names under which most tools save a photo: the last part of the URL's path.
+
+    Args:
+      url: of the photo.
+
+    Returns:
+      (file name, folder/file name); both "" for a URL that cannot be parsed.
+    """
     try:
         folder, _, name = unquote(urlsplit(url).path).rpartition("/")
     except ValueError:
@@ -28,7 +35,7 @@ def file_names(url: str) -> tuple[str, str]:
 def import_photos(
     ledger: Ledger, store: PhotoStore, folder: str | os.PathLike[str]
 ) -> Iterator[tuple[list[Outcome], int]]:
-    """Copies the photos of the pending URLs that a folder has; these URLs are then not pending.
+    """Copies a folder's photos of pending URLs to the cache; these URLs are then not pending.
 
     A file belongs to a URL if its name is the last part of the URL's path, the whole URL quoted, or
     the URL's SHA-256 in hexadecimal, with any suffix. If a name matches several URLs or several

@@ -16,12 +16,12 @@ from imagefec.faces import photo_files
 
 
 class FetchFailed(Exception):
-    """A request or a file brought no photo.
+    """A request or a file gave no photo.
 
     Attributes:
       reason: short text of few kinds, so that reasons can be counted.
-      gone: the answer is final.
-      worth_retrying: another request may succeed; by default if not gone.
+      gone: whether the answer is final.
+      worth_retrying: whether another request may succeed; by default, if not gone.
       response: what the request says about the host.
       retry_after_s: the wait that the host requests, 0 for none.
     """
@@ -71,7 +71,7 @@ class PhotoStore:
           (number of bytes, SHA-256 in hexadecimal).
 
         Raises:
-          FetchFailed: the bytes are no complete photo of an allowed size.
+          FetchFailed: the bytes are not a complete photo of an allowed size.
           OSError: the cache cannot be written (disk full, no permission).
         """
         chunks = iter(chunks)
@@ -134,7 +134,7 @@ class PhotoStore:
 
 
 def object_path(cache_dir: Path, sha256: str) -> Path:
-    """Where a photo with this digest is: the same bytes under several URLs are one file."""
+    """Path of the photo with this digest: the same bytes under several URLs are one file."""
     return cache_dir / _OBJECTS_DIR / sha256[:2] / sha256
 
 

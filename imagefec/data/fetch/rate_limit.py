@@ -17,9 +17,10 @@ from collections.abc import Callable
 INITIAL_CONCURRENCY = 4  # requests in flight
 MIN_RATE = 0.2  # requests/s
 DECREASE, MAX_DECREASE = 0.97, 0.9  # factors on the rate that the host served, after a refusal
-GROWTH_PER_S = 0.003  # of the rate since the last refusal: slow at first, faster later
-FIRST_DOUBLING_S = 10.0  # the first rate is a guess
-LATER_DOUBLINGS_S = 60.0  # the later ones are measured
+# t seconds after a refusal the rate has grown by the factor 1 + GROWTH_PER_S t + (t / doubling)**2.
+GROWTH_PER_S = 0.003
+FIRST_DOUBLING_S = 10.0  # after the first refusal: the rate is still a guess
+LATER_DOUBLINGS_S = 60.0  # after later refusals: the rate is measured
 FAILURES_TO_OPEN = 10  # consecutive failures that open the circuit breaker
 FIRST_BACKOFF_S = 1.0  # after a 429 without Retry-After
 FIRST_COOLDOWN_S = 5.0  # after FAILURES_TO_OPEN; both double
@@ -65,7 +66,7 @@ class HostLimiter:
         self._next_start = self._rate_set_at = now
         self._cooldown_until = 0.0
         self._last_refusal: float | None = None
-        self._n_served_since = 0  # the last refusal
+        self._n_served_since = 0  # since the last refusal
         self._n_cooldowns = self._n_failures = 0  # since a request was last served
         self._in_trouble_since: float | None = None
         self.n_throttled = 0

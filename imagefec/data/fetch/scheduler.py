@@ -107,7 +107,7 @@ class FetchRun:
         self._queues.put(Task(url, host) for _, url in rows)
 
     def _give_up(self, host: str) -> None:
-        """Ends the queued URLs of a host; the next calls read the others, page by page."""
+        """Records a host's queued URLs as failed; later calls do so for the next pages."""
         reason = GIVEN_UP[self._last_trouble.get(host, HostResponse.UNREACHABLE)]
         for task in self._queues.drain(host):
             self._done.put(Outcome(task.url, "failed", reason, task.attempts))
@@ -295,8 +295,8 @@ class HostQueues:
             self._changed.notify_all()
 
 
-# At the end of a fetch, for threads in a request. They are daemons, and the next fetch deletes
-# their unfinished files.
+# Longest wait at the end of a fetch for threads that are in a request. They are daemons, and the
+# next fetch deletes their unfinished files.
 _GRACE_S = 1.0
 _POLL_S = 0.2
 _MAX_BACKOFF_S = 60.0

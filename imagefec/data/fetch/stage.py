@@ -42,7 +42,7 @@ def fetch_photos(
     """Downloads the photos of FEC's csv files into a cache; run it again to resume.
 
     Args:
-      csv_paths: files that `read_rows` reads. Each distinct URL (http, https, file) is asked once.
+      csv_paths: files that `read_rows` reads. Each distinct URL (http, https, file) is requested once.
       cache_dir: made if missing; contains objects/, ledger.sqlite3 and stats.json.
       config: limits, timeouts and retries.
       from_dir: folder of photos that the user already has; see `local_import`.
@@ -114,7 +114,7 @@ def _split_name(path: str | os.PathLike[str]) -> str:
 def _find_pending(
     ledger: Ledger, cache_dir: Path, retry_failed: bool, by_name: bool, shown: StageProgress
 ) -> None:
-    """Adds to the ledger what this fetch has to ask for."""
+    """Adds the URLs that this fetch must request to the ledger."""
     wanted = ledger.wanted()
     while page := list(itertools.islice(wanted, _PAGE_SIZE)):
         done = [known for _, known in page if known and _is_done(known, cache_dir, retry_failed)]

@@ -1,4 +1,4 @@
-"""From a photo of an identity to its face; folders.py lists photos, face_cache.py stores faces."""
+"""Crops the face of an identity's photo; folders.py lists photos, face_cache.py stores faces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from imagefec.faces.photos import NotAPhoto, encode_png, read_photo
 from imagefec.maths import geometry
 from imagefec.maths.geometry import Box
 
-FORMAT = 1  # raise it when the same photo and settings would give another face
+FORMAT = 1  # increase if the same photo and settings would give another face
 # Side of the smallest face detected, as a share of the photo's shorter side. Each photo shows one
 # person: smaller faces are bystanders or false detections.
 SMALLEST_FACE = 0.25
@@ -55,11 +55,11 @@ class IdentityFace:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PhotoOutcome:
-    """What became of one photo.
+    """The outcome of one photo.
 
     Attributes:
-      png: the face, a 128 px PNG file; None if there is none.
-      reason: why there is none; "" if there is one.
+      png: the face, a 128 px PNG file; None if the photo was dropped.
+      reason: why the photo was dropped; "" if it was not.
       box: of the face, as in IdentityFace.
       score: the detector's.
       upscaled: whether the face was smaller than 128 px.
@@ -89,10 +89,15 @@ class DetectionSettings:
     boxes: str = "detector"
 
     @classmethod
-    def of(
+    def resolve(
         cls, detector: str = "auto", min_score: float | None = None, boxes: str = "detector"
     ) -> DetectionSettings:
-        """Resolves "auto" and the default score.
+        """Makes settings in which "auto" and the default score are resolved.
+
+        Args:
+          detector: as for `faces.detectors.make_detector`.
+          min_score: as for `make_detector`.
+          boxes: "detector" or "loose_bb".
 
         Raises:
           UserError: the detector is not available, or its score or `boxes` is not allowed.
@@ -106,11 +111,11 @@ class DetectionSettings:
         return cls(found.name, found.version, found.min_score, boxes)
 
     def make_detector(self) -> Detector:
-        """A new detector; each thread needs its own."""
+        """Makes a detector; each thread requires its own."""
         return make_detector(self.detector, self.min_score)
 
     def as_json(self) -> dict[str, Any]:
-        """For the dataset's metadata: the settings, and the versions of the code that crops."""
+        """The settings and the versions of the code that crops, for the dataset's metadata."""
         return {
             **dataclasses.asdict(self),
             "format": FORMAT,
@@ -126,9 +131,10 @@ def crop_best_face(
 
     Args:
       source: path or bytes of the photo.
-      detector: its highest-scoring face is used, in the photo turned upright as its EXIF asks.
-      loose_box: a face's box in pixels of the photo as stored. It is then treated as FEC's boxes
-        are: grown by 15 %, and the detector must find a face in it.
+      detector: its highest-scoring face is used. The photo is first rotated upright as its EXIF
+        orientation says.
+      loose_box: a face's box in pixels of the photo as stored; None to search all of the photo. It
+        is treated as FEC's boxes are: grown by 15 %, and the detector must find a face in it.
     """
     try:
         photo = read_photo(source, upright=loose_box is None)
@@ -171,6 +177,7 @@ def crop_identity_photos(
             yield PhotoOutcome(None, NO_BOX)
             continue
         try:
+            # A size of -1 marks what is not a regular file: opening a pipe would block.
             data = photo.path.read_bytes() if photo.size >= 0 else b""
         except OSError:
             data = b""
@@ -185,7 +192,14 @@ def crop_identity_photos(
 
 
 def identity_face(identity: Identity, file_name: str, box: Sides, png: bytes) -> IdentityFace:
-    """The face that was cropped from an identity's photo."""
+    """Describes the face that was cropped from an identity's photo.
+
+    Args:
+      identity: of the photo.
+      file_name: of the photo.
+      box: (left, right, top, bottom) as detected, fractions of the photo.
+      png: the face, a 128 px PNG file.
+    """
     return IdentityFace(
         face_id(identity.split, identity.name, file_name),
         f"{identity.url}/{file_name}",

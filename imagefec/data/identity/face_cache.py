@@ -1,9 +1,9 @@
-"""The faces of an identity dataset, cropped once into a resumable cache folder and read by index.
+"""Crops the faces of an identity dataset once, into a resumable cache folder, and reads them.
 
 Each identity has two files: NAME.pngs, PNG files one after the other, and NAME.json, the manifest
-with the outcome of each photo. The manifest is written last, so where it exists the identity is
-complete. Identities are independent of each other: threads share them, or the workers of a cluster
-that see the same folder. Cropping one photo is detection.py's.
+with the outcome of each photo. The manifest is written last, so an identity that has one is
+complete. Identities are independent, so threads can divide them, and so can workers of a cluster
+that have access to the same folder. detection.py crops a single photo.
 """
 
 from __future__ import annotations
@@ -40,13 +40,14 @@ from imagefec.data.identity.loose_boxes import LooseBoxes
 from imagefec.errors import UserError
 from imagefec.faces import opencv
 from imagefec.faces.detectors import Detector
+from imagefec.faces.photo_files import is_complete_png
 
-# (crop one identity, identities) -> an iterator that yields once per identity that is done.
+# (crop one identity, identities) -> an iterator that yields once per finished identity.
 ForEach = Callable[[Callable[[Identity], None], Sequence[Identity]], Iterator[None]]
 
 
 class FaceReader:
-    """Reads faces by identity and number; pickled by its folder, because workers are sent it."""
+    """Reads faces by identity and number; only its folder is pickled when it is sent to workers."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -55,7 +56,7 @@ class FaceReader:
         )
 
     def __call__(self, identity: Identity, number: int) -> IdentityFace:
-        """Reads the identity's face of this number.
+        """Reads an identity's face by its number, from 0.
 
         Raises:
           UserError: it is missing, damaged, or was cropped again meanwhile.
@@ -73,11 +74,11 @@ class CachedFaces:
 
     Attributes:
       identities: of the split, including those without a face; `labels` are their labels.
-      labels: int32 [n].
-      photos: how many photos there were.
-      upscaled: how many faces were smaller than 128 px.
-      stray_files: how many other files there were.
-      dropped: how many photos were dropped for which reason.
+      labels: int32 [n], the identity label of each face.
+      photos: number of photos.
+      upscaled: number of faces that were smaller than 128 px.
+      stray_files: number of other files in the identity folders.
+      dropped: number of photos dropped, by reason.
       read: the FaceReader of the places that `place` returns.
     """
 
@@ -106,7 +107,7 @@ class CachedFaces:
         return self.read(*self.place(index))
 
     def place(self, index: int) -> tuple[Identity, int]:
-        """The identity of a face, and the face's number among the identity's."""
+        """The identity of a face, and the face's number within the identity, from 0."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         at = bisect.bisect_right(self._starts, index) - 1
@@ -114,7 +115,7 @@ class CachedFaces:
 
     @property
     def n_per_identity(self) -> np.ndarray:
-        """Int [identities], how many faces each has."""
+        """Int [identities], number of faces of each identity."""
         return np.diff(self._starts)
 
     def __reduce__(self) -> tuple:
@@ -138,7 +139,7 @@ def crop_split(
     for_each: ForEach | None = None,
     progress: Any = None,
 ) -> CachedFaces:
-    """Crops the faces of a split's identities, each once; a second call continues the first.
+    """Crops the faces of a split's identities; identities that an earlier call finished are reused.
 
     Args:
       identities: of one split, from `list_splits`.
@@ -146,8 +147,9 @@ def crop_split(
       settings: how faces are detected.
       cache: folder for the faces, about 20 kB each, from `cache_folder`. It may be deleted when no
         more datasets will be built.
-      boxes: of the split, if the settings say "loose_bb".
-      for_each: how to run; None for one thread per CPU core. The faces are the same for any.
+      boxes: loose boxes of the split, required if settings.boxes is "loose_bb"; else None.
+      for_each: runs the crop on every identity; None for threads, one per CPU core. The faces do
+        not depend on it.
       progress: updated by 1 per identity.
 
     Returns:
@@ -172,9 +174,14 @@ def crop_split(
 def for_each_in_threads(
     crop: Callable[[Identity], None], identities: Sequence[Identity], workers: int | None = None
 ) -> Iterator[None]:
-    """Crops identities in threads, which suffice: OpenCV releases the GIL.
+    """Crops identities in threads; yields once per finished identity.
 
-    Processes would each have to import all that `tfds build` has imported.
+    OpenCV releases the GIL. Processes would each have to import all that `tfds build` has imported.
+
+    Args:
+      crop: crops one identity.
+      identities: to crop.
+      workers: number of threads; None for one per CPU core.
     """
     workers = workers or cpu_count()
     with opencv.single_thread(), ThreadPoolExecutor(workers) as pool:
@@ -199,7 +206,7 @@ def _crop_identity(
 ) -> None:
     listed = list_photos(identity, exclusion)
     photos = listed.photos
-    found = None if boxes is None else [boxes.of(identity.name, photo.name) for photo in photos]
+    found = None if boxes is None else [boxes.find(identity.name, photo.name) for photo in photos]
     states = [(photo.name, photo.size, photo.mtime_ns) for photo in photos]
     made_from = hashlib.sha256(
         repr((states, found, sorted(listed.dropped.items()), listed.stray_files)).encode()
@@ -265,7 +272,7 @@ def _read_png(path: Path, offset: int, length: int) -> bytes:
             png = file.read(length)
     except OSError:
         raise _changed(path) from None
-    if len(png) != length or not png.startswith(b"\x89PNG") or not png.endswith(b"IEND\xaeB`\x82"):
+    if len(png) != length or not is_complete_png(png):
         raise _changed(path)
     return png
 
@@ -278,7 +285,7 @@ def _changed(path: Path) -> UserError:
 
 
 def _remove_others(folder: Path, identities: Sequence[Identity]) -> None:
-    """Deletes what killed builds left, and faces of identities that are not to be used any more."""
+    """Deletes temporary files of killed builds, and faces of identities that are no longer used."""
     files.remove_temporary_files(folder)
     stems = {_stem(folder, identity).name for identity in identities}
     for path in folder.iterdir():
@@ -307,5 +314,5 @@ def _folder_errors(folder: Path) -> Iterator[None]:
         raise UserError(
             f"{folder}: cannot write the cropped faces ({error.filename or 'disk'}: "
             f"{error.strerror or error}). Make room, about 20 kB per face, or give another "
-            "--data_dir. Finished identities are kept: the same command continues from there."
+            "--data_dir. Finished identities are not lost: the same command resumes."
         ) from error

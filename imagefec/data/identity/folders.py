@@ -38,7 +38,7 @@ a download, so nothing is fetched. Then:
   tfds build tfds_builders/vggface2 --manual_dir=DIR --data_dir=DATA"""
 
 _MAX_DEPTH = 3  # levels below the manual directory that are searched for split folders
-_MAX_SEARCHED = 50  # folders per level: archives nest in fewer
+_MAX_SEARCHED = 50  # folders searched per level; unpacked archives have fewer
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,7 +62,16 @@ class Identity:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Photo:
-    """One photo file of an identity; `size` and `mtime_ns` change if the file is replaced."""
+    """One photo file of an identity; `size` and `mtime_ns` change if the file is replaced.
+
+    Attributes:
+      name: of the file.
+      face_id: 20 hex digits, from `face_id`.
+      url: its path relative to the manual directory.
+      path: of the file.
+      size: bytes; -1 if it is not a regular file.
+      mtime_ns: time of the last modification, ns; 0 if it is not a regular file.
+    """
 
     name: str
     face_id: str
@@ -74,21 +83,34 @@ class Photo:
 
 @dataclasses.dataclass
 class SplitIdentities:
-    """The identities of a split, by name, and how many folders were left out for which reason."""
+    """The identities of a split, and counts of what else its folder holds.
+
+    Attributes:
+      identities: sorted by name.
+      left_out: number of folders left out, by reason.
+      stray_files: number of other files.
+      also_in_train: number of identities of test that are also in train, by name.
+    """
 
     identities: list[Identity]
     left_out: Counter[str] = dataclasses.field(default_factory=Counter)
     stray_files: int = 0
-    also_in_train: int = 0  # of test: identities that are in train too, by name
+    also_in_train: int = 0
 
 
 @dataclasses.dataclass
 class ListedPhotos:
-    """The photos of an identity, by name, and what else is in the folder."""
+    """The photos of an identity, and counts of what else its folder holds.
+
+    Attributes:
+      photos: sorted by name.
+      dropped: number of photos left out, by reason.
+      stray_files: number of other files and of folders.
+    """
 
     photos: list[Photo]
     dropped: Counter[str] = dataclasses.field(default_factory=Counter)
-    stray_files: int = 0  # other files, and folders
+    stray_files: int = 0
 
 
 def find_splits(manual_dir: str | os.PathLike[str]) -> dict[str, Path]:
@@ -129,12 +151,16 @@ def find_splits(manual_dir: str | os.PathLike[str]) -> dict[str, Path]:
 def list_splits(
     manual_dir: str | os.PathLike[str], exclusion: Exclusion
 ) -> dict[str, SplitIdentities]:
-    """Lists the identities of each split; of folders that may show the same person, only the first.
+    """Lists the identities of each split; uses one folder if several may show the same person.
 
-    Two folders of one person would make that person the odd one out of a triplet of their own. So
-    links to a folder that is already used, and names that differ only in case or in the encoding of
-    accents, are left out and counted. A name may be in both splits, though not in VGGFace2:
-    `SplitIdentities.also_in_train` counts those.
+    Two folders of one person would make that person the odd one out of their own triplets.
+    Therefore links to a folder that is already used, and names that differ only in case or in the
+    encoding of accents, are left out and counted. A name may be in both splits, though not in
+    VGGFace2: `SplitIdentities.also_in_train` counts such names.
+
+    Args:
+      manual_dir: as for `find_splits`.
+      exclusion: identities that must not be used.
 
     Returns:
       By split, train first; a split without any identity left is absent.
@@ -161,7 +187,15 @@ def list_splits(
 
 
 def list_photos(identity: Identity, exclusion: Exclusion) -> ListedPhotos:
-    """Lists an identity's photos and counts those left out; enters no subfolders, so no loops."""
+    """Lists an identity's photos and counts those left out; does not enter subfolders.
+
+    Args:
+      identity: whose folder is listed.
+      exclusion: photos that must not be used.
+
+    Returns:
+      ListedPhotos; empty if the folder cannot be read.
+    """
     found = ListedPhotos([])
     try:
         entries = _entries(identity.folder)
@@ -185,7 +219,7 @@ def list_photos(identity: Identity, exclusion: Exclusion) -> ListedPhotos:
 
 
 def face_id(split: str, identity: str, file_name: str) -> str:
-    """20 hex digits of split, identity and file name, the same wherever an archive is unpacked."""
+    """20 hex digits from split, identity and file name, the same wherever an archive is unpacked."""
     return hashlib.sha256(f"{split}/{identity}/{file_name}".encode()).hexdigest()[:20]
 
 
@@ -193,7 +227,7 @@ def names_of(url: str) -> tuple[str, ...]:
     """The names by which a photo may be excluded, beside its face id: its own and its identity's.
 
     Args:
-      url: the photo's path in the manual directory. Other URLs, such as FEC's, have no other name.
+      url: the photo's path in the manual directory. A web URL, such as FEC's, is its only name.
     """
     *above, identity, name = ("", *url.split("/"))
     if not identity or "://" in url:
@@ -291,7 +325,7 @@ def _why_left_out(
     used: set[tuple[int, int]],
     exclusion: Exclusion,
 ) -> str | None:
-    """Why a folder is left out, None if it is used; `names` and `used` are of those used before."""
+    """Why a folder is left out; None if it is used, which adds it to `names` and `used`."""
     if not _is_text(entry.name):
         return NOT_UTF8
     if exclusion.excludes(entry.name, url, f"{split}/{entry.name}"):
@@ -299,7 +333,7 @@ def _why_left_out(
     state = entry.stat()
     if (state.st_dev, state.st_ino) in used:
         return SAME_FOLDER
-    # Names that macOS's file system takes for one are compared without case, accents composed.
+    # Names are compared as macOS's file system compares them: case-folded, with composed accents.
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", entry.name).casefold())
     if plain in names:
         return SAME_NAME

@@ -1,9 +1,8 @@
-"""From identity folders to the examples of the `vggface2` dataset; knows nothing of TFDS.
+"""Makes the examples of the `vggface2` dataset from identity folders, without TFDS.
 
 folders.py lists photos, detection.py crops their faces, face_cache.py stores these, sampling.py
-samples triplets of their indices. Here the indices become examples: `plan_examples` lists the
-places of each example's faces, and `make_example` reads them, on any machine that sees the cache
-folder.
+samples triplets of their indices. Here `plan_examples` lists the places of each example's faces,
+and `make_example` reads them, on any machine that can read the cache folder.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ __all__ = [
 ]
 
 LAYOUTS = ("triplets", "faces")
-TRIPLETS_PER_FACE = 4  # by default, but no more than
+TRIPLETS_PER_FACE = 4  # by default, up to MAX_TRIPLETS
 MAX_TRIPLETS = 500_000  # about as many as FEC has; 30 to 40 GB
 NO_FACE_IN_ANY = "no usable photo"
 
@@ -48,21 +47,21 @@ Place = tuple[Identity, int]  # of a face in the cache folder
 
 @dataclasses.dataclass
 class IdentitySplitReport:
-    """What became of a split's folders and photos; the fields are keys of the dataset's metadata.
+    """Counts of a split's folders and photos; the fields are keys of the dataset's metadata.
 
     Attributes:
-      folder: the split's, relative to the manual directory.
-      people: identities with at least one face.
-      people_with_one_face: of these, identities that are never the alike pair of a triplet.
-      people_also_in_train: of test, identities that are in train too, by name.
-      photos: how many there were.
-      faces: how many were cropped.
-      upscaled: how many of these were smaller than 128 px.
-      stray_files: how many other files and folders were skipped.
-      left_out: how many identity folders were left out for which reason.
-      dropped: how many photos were dropped for which reason.
-      triplets_asked: how many triplets were requested; None for a dataset of faces.
-      examples: how many examples there are.
+      folder: the split's folder, relative to the manual directory.
+      people: number of identities with at least one face.
+      people_with_one_face: of these, identities that cannot be the alike pair of a triplet.
+      people_also_in_train: number of identities of test that are also in train, by name.
+      photos: number of photos.
+      faces: number of cropped faces.
+      upscaled: number of faces that were smaller than 128 px.
+      stray_files: number of other files and folders, which are skipped.
+      left_out: number of identity folders left out, by reason.
+      dropped: number of photos dropped, by reason.
+      triplets_asked: number of triplets requested; None for a dataset of faces.
+      examples: number of examples.
     """
 
     folder: str
@@ -98,7 +97,14 @@ class IdentitySplitReport:
 
 
 class ManualDir:
-    """A manual directory: the identities of its splits, its exclusion list and its face cache."""
+    """A manual directory: the identities of its splits, its exclusion list and its face cache.
+
+    Attributes:
+      path: of the directory.
+      settings: how faces are detected.
+      exclusion: the list in exclude.txt.
+      splits: SplitIdentities by split.
+    """
 
     def __init__(
         self,
@@ -122,7 +128,7 @@ class ManualDir:
         self.splits: dict[str, SplitIdentities] = list_splits(self.path, self.exclusion)
         self._cache = cache_folder(cache, self.path, settings)
         self._box_files: dict[str, Path] = {}
-        if settings.boxes == "loose_bb":  # found now, not after hours of cropping the other split
+        if settings.boxes == "loose_bb":  # fails now, not after hours of cropping the other split
             self._box_files = {
                 split: find_loose_boxes(split, self._folder(split), self.path)
                 for split in self.splits
@@ -189,13 +195,13 @@ def sample_examples(
         there are fewer.
       seed: of `identity_triplets`.
       faces: of a split.
-      report: its numbers of examples are filled in.
+      report: gets the numbers of requested triplets and of examples.
 
     Returns:
-      Indices into `faces`, by identity: int32 [n, 3] or, of "faces", [n, 1].
+      int32 [n, 3] or, for "faces", [n, 1]: indices into `faces`, sorted by identity.
 
     Raises:
-      UserError: fewer than two identities, or none with two faces; the text has the report.
+      UserError: fewer than two identities, or none with two faces; the text includes the report.
     """
     if layout == "faces":
         indices = np.arange(len(faces), dtype=np.int32)[:, None]
@@ -212,7 +218,14 @@ def sample_examples(
 def plan_examples(
     layout: str, n_triplets: int | None, seed: int, faces: CachedFaces
 ) -> Iterator[tuple[Place, ...]]:
-    """The places of each example's faces, as `sample_examples` chooses them; reads no face yet."""
+    """Yields the places of each example's faces, as `sample_examples` chooses them; reads no face.
+
+    Args:
+      layout: as for `sample_examples`.
+      n_triplets: as for `sample_examples`.
+      seed: as for `sample_examples`.
+      faces: of a split.
+    """
     for indices in sample_examples(layout, n_triplets, seed, faces, IdentitySplitReport("")):
         yield tuple(faces.place(index) for index in indices.tolist())
 
@@ -256,7 +269,8 @@ def face_example(face: IdentityFace) -> dict[str, Any]:
     """Makes an example of one face.
 
     Returns:
-      image: PNG bytes; face_id, url, identity: str; label: int; box: float32 [4].
+      image: PNG bytes; face_id, url, identity: str; label: int; box: float32 [4], (left, right,
+        top, bottom) in fractions of the photo.
     """
     return {
         "image": face.png,

@@ -1,4 +1,4 @@
-"""VGGFace2's own boxes: loose_bb_train.csv and loose_bb_test.csv, held in 24 bytes per photo."""
+"""VGGFace2's own boxes, from loose_bb_train.csv and loose_bb_test.csv: 24 bytes per photo."""
 
 from __future__ import annotations
 
@@ -22,14 +22,19 @@ _FOLDERS = (".", "bb_landmark", "meta", "meta/bb_landmark")
 class LooseBoxes:
     """Boxes by identity and file name, in pixels of the photo as stored.
 
-    Pickled by its path: each process reads the file once.
+    Only the path is pickled: each process reads the file once.
+
+    Args:
+      path: of the csv file.
+      keys: uint64 [n], digests of identity/name.
+      boxes: float32 [n, 4], (x, y, width, height) in pixels.
     """
 
     def __init__(self, path: str | os.PathLike[str], keys: np.ndarray, boxes: np.ndarray) -> None:
         order = np.argsort(keys, kind="stable")
         self._path, self._keys, self._boxes = path, keys[order], boxes[order]
 
-    def of(self, identity: str, file_name: str) -> Box | None:
+    def find(self, identity: str, file_name: str) -> Box | None:
         """The box of a photo; None if the csv file has none, or an empty one."""
         key = _key(f"{identity}/{Path(file_name).stem}")
         at = np.searchsorted(self._keys, key)
@@ -63,8 +68,8 @@ def find_loose_boxes(split: str, folder: Path, manual_dir: str | os.PathLike[str
                 return parent / inside / name
     raise UserError(
         f"{root}: boxes='loose_bb' requires {name}; found none in it, in its "
-        f"{' or '.join(_FOLDERS[1:])}, or beside {folder}. Put VGGFace2's file there, or leave "
-        "boxes out to have faces detected."
+        f"{' or '.join(_FOLDERS[1:])}, or beside {folder}. Put VGGFace2's file there, or omit "
+        "boxes, so that faces are searched for in all of the photo."
     )
 
 
@@ -93,7 +98,7 @@ def read_loose_boxes(path: str | os.PathLike[str]) -> LooseBoxes:
     except (ValueError, csv.Error):  # UnicodeDecodeError is a ValueError
         raise UserError(
             f"{path}, line {rows.line_num}: not a name and four numbers ({','.join(HEADER)}). Get "
-            "the file again, or leave boxes out to have faces detected."
+            "the file again, or omit boxes, so that faces are searched for in all of the photo."
         ) from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from None

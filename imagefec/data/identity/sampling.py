@@ -9,16 +9,18 @@ import numpy as np
 from imagefec.data.samplers import group_by_label
 from imagefec.errors import UserError
 
-_EVEN_ROUNDS = 8  # of replacing repeated triplets before the odd identity is sampled by its photos
+# Rounds that replace repeated triplets by samples with a uniform odd identity. Later rounds sample
+# a uniform odd photo, which cannot run out of triplets.
+_EVEN_ROUNDS = 8
 
 
 def identity_triplets(labels: np.ndarray, n_triplets: int, seed: int) -> np.ndarray:
     """Samples distinct triplets of two photos of one identity and a photo of another.
 
-    Identities are sampled evenly: each with two photos or more is the alike one equally often, give
-    or take one, as far as its possible triplets go. The odd identity is any other with equal
-    probability, and the photo any of its photos. If an identity needs more than half of its
-    possible triplets, they are sampled uniformly from all of these instead.
+    Identities are sampled evenly: each one with two photos or more is the alike one equally often
+    (to within one), unless it has fewer possible triplets. The odd identity is uniform among the
+    others, and its photo is uniform among its photos. If an identity requires more than half of
+    its possible triplets, they are sampled uniformly from all of these instead.
 
     Args:
       labels: int [n], the identity of each face.
@@ -65,7 +67,7 @@ def identity_triplets(labels: np.ndarray, n_triplets: int, seed: int) -> np.ndar
 
 
 def _even_quotas(most: np.ndarray, n: int, random: np.random.Generator) -> np.ndarray:
-    """Divides n evenly, none above its `most`; the remainder goes to random identities."""
+    """Divides n into even quotas, none above its `most`; random identities get the remainder."""
     low, high = 0, int(most.max())
     while low < high:  # the highest level up to which all can be filled
         level = (low + high + 1) // 2
@@ -89,7 +91,7 @@ class _Layout:
         return first, first + gap, odd
 
     def sample_distinct(self, quotas: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """Keys of as many triplets as each quota; repeated triplets are replaced by new samples."""
+        """Samples keys of distinct triplets, as many of each identity as its quota."""
         keys, missing, turn = np.empty(0, np.int64), quotas, itertools.count()
         while True:
             alike = np.repeat(np.arange(len(quotas)), missing)
@@ -101,7 +103,7 @@ class _Layout:
                 return keys
 
     def sample_uniformly(self, quotas: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """Keys of triplets chosen among all possible ones of each identity with a quota."""
+        """Samples keys uniformly among all possible triplets of each identity with a quota."""
         chosen = np.flatnonzero(quotas)
         counts = self.counts[chosen]
         possible = counts * (counts - 1) // 2 * (self.n - counts)

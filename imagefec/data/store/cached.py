@@ -42,7 +42,7 @@ def build_cached(
     Args:
       folder: holds the cached folders; made if missing. If it cannot be written or locked, the
         result is built in a temporary folder, which is deleted at once, and a warning is logged.
-      name: of a file, without its ending.
+      name: first part of the cached folder's name; a digest of `made_from` follows it.
       made_from: the source, as plain JSON values; a cached folder is read only if these are equal.
       build: writes files into the empty folder that it is given.
       read: reads them back; raises OSError, ValueError or KeyError if they are damaged. Files may
@@ -70,7 +70,7 @@ def build_cached(
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """A digest of files' names, sizes and contents, of large files at start, middle and end."""
+    """A digest of files' names, sizes and contents; large files are read at three places only."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
@@ -85,7 +85,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
 
 
 class _NotCached(Exception):
-    """The folder is missing or, if there is an argument that says so, damaged."""
+    """The folder is missing or, if the exception has an argument that says why, damaged."""
 
 
 def _read(path: Path, about: str, read: Callable[[Path], T]) -> T:
@@ -113,7 +113,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _remove_others(folder: Path, name: str) -> None:
-    """Deletes folders from other sources, damaged ones, and what killed processes left."""
+    """Deletes folders from other sources, damaged folders, and those of killed processes."""
     for old in folder.iterdir():
         if old.name.startswith(f"{name}-"):
             shutil.rmtree(old)

@@ -23,8 +23,8 @@ from imagefec.errors import UserError
 __all__ = ["LabelledFaces", "Triplets", "load_faces", "load_triplets"]
 
 IMAGES = ("image_a", "image_b", "image_c")
-_OF_INDEX, _OF_RATERS = ("face_ids", "odd"), ("type", "votes", "agreement")
-_OF_FACES, _OF_IDENTITIES = ("face_id", "url"), ("identity",)
+_INDEX_FEATURES, _RATER_FEATURES = ("face_ids", "odd"), ("type", "votes", "agreement")
+_FACE_FEATURES, _IDENTITY_FEATURES = ("face_id", "url"), ("identity",)
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,8 @@ def load_triplets(
     Args:
       data_dir: where datasets are built (`--data_dir` of `tfds build`). Face stores are cached
         there too, if it is writable.
-      dataset: name in it, with a version if a certain one is meant: "fec", "fec:1.1.0". Triplets
-        that refer to faces by id, as in "fec/index", take them from the config "faces" beside it;
-        the result is the same.
+      dataset: name in data_dir, optionally with a config and a version: "fec", "fec:1.1.0". The
+        triplets of "fec/index" refer to the faces of "fec/faces" by id; the result is the same.
       split: a split or, as in TFDS, a part of one: "train", "test", "train[:10%]".
       image_size: side of the faces, pixels; larger faces are averaged by area, smaller ones
         interpolated.
@@ -72,22 +71,22 @@ def load_triplets(
     """
     _check_size(image_size)
     source = open_source(Path(data_dir).expanduser(), dataset, split)
-    if not source.has(_OF_INDEX) or (source.has(IMAGES) and not source.has(("urls",))):
+    if not source.has(_INDEX_FEATURES) or (source.has(IMAGES) and not source.has(("urls",))):
         raise source.refusal(
-            "triplets", (*IMAGES, *_OF_INDEX, "urls"), "a dataset of triplets, such as fec"
+            "triplets", (*IMAGES, *_INDEX_FEATURES, "urls"), "a dataset of triplets, such as fec"
         )
     if source.has(IMAGES):
         store, index = source.build_cached(
             f"{image_size}px",
             {"image_size": image_size},
             lambda folder: triplets.write_triplets(
-                source.batches((*_OF_INDEX, "urls"), IMAGES, _OF_RATERS), image_size, folder
+                source.batches((*_INDEX_FEATURES, "urls"), IMAGES, _RATER_FEATURES), image_size, folder
             ),
             partial(triplets.read_triplets, size=image_size),
         )
     else:
         store, index = _index_with_store(source, image_size)
-    return index.of(store, source.chosen)
+    return index.select(store, source.chosen)
 
 
 def load_faces(
@@ -113,7 +112,7 @@ def load_faces(
     """
     _check_size(image_size)
     source = open_source(Path(data_dir).expanduser(), dataset, split)
-    required = ("image", *_OF_FACES, *_OF_IDENTITIES)
+    required = ("image", *_FACE_FEATURES, *_IDENTITY_FEATURES)
     if not source.has(required):
         raise source.refusal(
             "faces with identities", required, "a dataset of such faces, such as vggface2/faces"
@@ -127,14 +126,14 @@ def _store_of_faces(source: TfdsSource, size: int) -> FaceStore:
         f"{size}px",
         {"image_size": size},
         lambda folder: face_store.write_faces(
-            source.batches(_OF_FACES, ("image",), _OF_IDENTITIES), size, folder
+            source.batches(_FACE_FEATURES, ("image",), _IDENTITY_FEATURES), size, folder
         ),
         partial(FaceStore.open, size=size),
     )
 
 
 def _index_with_store(source: TfdsSource, size: int) -> tuple[FaceStore, TripletIndex]:
-    """For triplets that refer to faces by id: the store of config `faces`, and an index into it."""
+    """Loads triplets that refer to faces by id: the store of config `faces`, and an index into it."""
     name, version = source.builder.name, source.builder.version
     faces = open_source(
         source.data_dir,
@@ -142,13 +141,13 @@ def _index_with_store(source: TfdsSource, size: int) -> tuple[FaceStore, Triplet
         "+".join(source.splits),
         f"; {source.full_name} takes its faces from there",
     )
-    required = ("image", *_OF_FACES)
+    required = ("image", *_FACE_FEATURES)
     if not faces.has(required):
         raise faces.refusal("faces", required, f"triplets with their faces, such as {name}")
     face_ids, index = source.build_cached(
         "index",
         {},
-        lambda folder: triplets.write_index(source.batches(_OF_INDEX, optional=_OF_RATERS), folder),
+        lambda folder: triplets.write_index(source.batches(_INDEX_FEATURES, optional=_RATER_FEATURES), folder),
         triplets.read_index,
     )
     store = _store_of_faces(faces, size)

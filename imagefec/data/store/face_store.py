@@ -1,4 +1,4 @@
-"""All faces of a dataset's split as one memory-mapped array; knows neither TFDS nor triplets.
+"""All faces of a dataset's split as one memory-mapped array; without TFDS and triplets.
 
 A store is a folder of plain files, read with `np.load(…, mmap_mode="r")` and `json.loads`:
 
@@ -119,7 +119,7 @@ class IndexedFaces:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
-            raise ValueError("faces in another order than the store's are an array only as a copy")
+            raise ValueError("IndexedFaces becomes an array only as a copy; found copy=False")
         return np.asarray(self._faces[self._indices], dtype)
 
 
@@ -176,7 +176,13 @@ class FaceStoreWriter:
 
 
 def write_faces(batches: Batches, size: int, folder: Path) -> None:
-    """Writes a store from examples of single faces: image, face_id, url and, if any, identity."""
+    """Writes a store from examples of single faces.
+
+    Args:
+      batches: with the features image, face_id, url and, if the dataset has it, identity.
+      size: as for FaceStoreWriter.
+      folder: as for FaceStoreWriter.
+    """
     with FaceStoreWriter(folder, size) as store:
         for batch in batches:
             columns = [batch[name] for name in ("face_id", "url", "identity") if name in batch]
@@ -190,7 +196,12 @@ def write_names(file: IO[str], names: Iterable[Sequence[str]]) -> None:
 
 
 def read_names(path: Path) -> list[list[str]]:
-    """Reads what write_names wrote; ValueError if it is truncated."""
+    """Reads what write_names wrote.
+
+    Raises:
+      OSError: the file cannot be read.
+      ValueError: the file is damaged.
+    """
     text = path.read_text(encoding="utf-8")
     if text and not text.endswith("\n"):
         raise ValueError(f"{path.name} ends within a line")

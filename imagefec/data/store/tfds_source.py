@@ -1,4 +1,4 @@
-"""Examples of a built dataset's split, in the order of its files: the one file that reads TFDS."""
+"""Reads the examples of a built dataset's split in order; no other file of the package reads TFDS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imagefec.quiet import quiet_imports
 
 STORES = "face_stores"  # in the data_dir
 BATCH_EXAMPLES = 128  # read at once while loading: about 10 MB of PNG files
-FORMAT = 2  # of the cached folders: raise it when their meaning changes, so that they are rebuilt
+FORMAT = 2  # of the cached folders: increase if their meaning changes, so that they are rebuilt
 
 T = TypeVar("T")
 
@@ -26,10 +26,10 @@ class TfdsSource:
     """A split of a built dataset, or parts of one or more; `open_source` makes one.
 
     Attributes:
-      data_dir: where it is.
-      builder: TFDS's, read-only.
-      splits: the full splits of which all or parts were asked for.
-      chosen: int64, which examples of these, one split after the other.
+      data_dir: folder of the built datasets.
+      builder: TFDS's read-only builder.
+      splits: names of the splits of which all or part was requested.
+      chosen: int64 [n], indices of the requested examples; `splits` are numbered consecutively.
     """
 
     data_dir: Path
@@ -47,10 +47,10 @@ class TfdsSource:
         return not self._missing(features)
 
     def refusal(self, what: str, features: Sequence[str], instead: str) -> UserError:
-        """The error of a dataset that lacks some of the features that `what` requires."""
+        """Makes the error for a dataset that lacks features that `what` requires."""
         return UserError(
             f"{self.full_name} in {self.data_dir} holds no {what}: it lacks "
-            f"{', '.join(self._missing(features))}. Name {instead}."
+            f"{', '.join(self._missing(features))}. Give {instead}."
         )
 
     def build_cached(
@@ -60,7 +60,13 @@ class TfdsSource:
         build: Callable[[Path], None],
         read: Callable[[Path], T],
     ) -> T:
-        """What is built from these full splits, as cached.build_cached returns it.
+        """Reads a cached folder that is built from these splits; see cached.build_cached.
+
+        Args:
+          name: second part of the folder's name, after the splits.
+          made_from: the source apart from the dataset and the splits, as JSON values.
+          build: as for cached.build_cached.
+          read: as for cached.build_cached.
 
         Raises:
           UserError: a file of the dataset cannot be read, or as cached.build_cached.
@@ -92,12 +98,12 @@ class TfdsSource:
     def batches(
         self, features: Sequence[str], images: Sequence[str] = (), optional: Sequence[str] = ()
     ) -> Iterator[dict[str, np.ndarray]]:
-        """All examples of the full splits, BATCH_EXAMPLES at a time.
+        """Reads all examples of the complete splits, BATCH_EXAMPLES at a time.
 
         Args:
           features: names of features.
-          images: more of them, which stay encoded.
-          optional: more of them; left out unless the dataset has all.
+          images: names of image features, which stay encoded.
+          optional: names of further features, left out unless the dataset has all of them.
 
         Returns:
           An iterator over feature -> array [b, ...]; "votes" are counted, int32 [b, 3].
@@ -139,7 +145,7 @@ def open_source(data_dir: Path, dataset: str, split: str, why: str = "") -> Tfds
       data_dir: where datasets are built.
       dataset: name in it, with or without a version.
       split: a split or, as in TFDS, a part of one.
-      why: the dataset is needed, for the message.
+      why: continues an error text: why the dataset is required.
 
     Raises:
       UserError: the dataset, version or split does not exist, or the split is empty.
@@ -148,8 +154,8 @@ def open_source(data_dir: Path, dataset: str, split: str, why: str = "") -> Tfds
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
-    # TensorFlow would take all of the memory that JAX trains in. It raises RuntimeError if it
-    # already uses the GPU: then its user has decided.
+    # TensorFlow would reserve the GPU memory that JAX requires. It raises RuntimeError if it
+    # already uses the GPU, which is then the caller's choice.
     with quiet_imports(), contextlib.suppress(RuntimeError):
         tf.config.set_visible_devices([], "GPU")
     try:
@@ -178,14 +184,14 @@ def open_source(data_dir: Path, dataset: str, split: str, why: str = "") -> Tfds
 
 
 def _count_votes(votes: Any) -> np.ndarray:
-    """Each rater's choice, a ragged tensor [n, None] of 0..2, -> int32 [n, 3] votes per image."""
+    """Counts raters' choices, a ragged tensor [n, None] of 0..2, per image: int32 [n, 3]."""
     n, rows = votes.shape[0], votes.value_rowids().numpy()
     counts = np.bincount(rows * 3 + votes.values.numpy(), minlength=3 * n)
     return counts.reshape(n, 3).astype(np.int32)
 
 
 def _read_in_order() -> Any:
-    """Reads one file after the other, little ahead: by default, tf.data holds much of a dataset."""
+    """Makes a ReadConfig with little read-ahead: tf.data's default buffers much of a dataset."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 

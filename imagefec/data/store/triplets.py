@@ -1,4 +1,4 @@
-"""Triplets of a dataset's split as indices into a face store; knows neither TFDS nor sampling."""
+"""Triplets of a dataset's split as indices into a face store; without TFDS and sampling."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Triplets:
         a read-only array, or a face_store.IndexedFaces.
       face_ids: n ids, in the order of `faces`.
       urls: the photo of each face, n of them; several faces may share one.
-      triplets: int32 [t, 3], indices into `faces`; the ODD ONE LAST, the alike pair in the
+      triplets: int32 [t, 3], indices into `faces`; the odd face is LAST, the alike pair is in the
         dataset's order.
       types: int8 [t], a fec.TripletType each; -1 if the dataset has no types.
       vote_counts: int32 [t, 3], how many raters chose the face of that column of `triplets` as the
-        odd one; 0 if nobody was asked.
-      agreement: float32 [t], share of the votes that the odd one got, in (0, 1]; 1 if nobody was
-        asked.
+        odd one; 0 if the dataset has no raters.
+      agreement: float32 [t], share of the choices for the odd face, in (0, 1]; 1 if the dataset has
+        no raters.
     """
 
     faces: np.ndarray
@@ -71,7 +71,7 @@ class TripletIndex:
 
     @classmethod
     def joined(cls, parts: list[TripletIndex]) -> TripletIndex:
-        """Concatenates several, in their order."""
+        """Concatenates indices, in order."""
         return cls(
             *(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls))
         )
@@ -103,12 +103,12 @@ class TripletIndex:
         """The same triplets with the face indices of another store."""
         return replace(self, rows=rows)
 
-    def of(self, store: FaceStore, chosen: np.ndarray) -> Triplets:
-        """The chosen triplets with the faces that they refer to.
+    def select(self, store: FaceStore, chosen: np.ndarray) -> Triplets:
+        """Selects triplets, with the faces that they refer to.
 
         Args:
-          store: the store whose indices `rows` are.
-          chosen: int [m], which triplets, in which order.
+          store: the store into which `rows` are indices.
+          chosen: int [m], indices of the triplets, in the order of the result.
         """
         used, rows = _first_occurrences(self.rows[chosen])
         faces, order = store.part(used), ODD_LAST[self.odd[chosen]]
@@ -124,7 +124,7 @@ class TripletIndex:
 
 
 def write_triplets(batches: Batches, size: int, folder: Path) -> None:
-    """Writes a store of self-contained triplets, faces in order of occurrence, and their index."""
+    """Writes the face store and the index of self-contained triplets; faces in order of occurrence."""
     index_of: dict[bytes, int] = {}
     parts = []
     with FaceStoreWriter(folder, size) as store:
@@ -142,13 +142,17 @@ def write_triplets(batches: Batches, size: int, folder: Path) -> None:
 
 
 def read_triplets(folder: Path, size: int) -> tuple[FaceStore, TripletIndex]:
-    """Reads what write_triplets wrote; OSError, ValueError or KeyError if it is damaged."""
+    """Reads what write_triplets wrote.
+
+    Raises:
+      OSError, ValueError, KeyError: a file is damaged, as for FaceStore.open and TripletIndex.open.
+    """
     store = FaceStore.open(folder, size)
     return store, TripletIndex.open(folder, len(store))
 
 
 def write_index(batches: Batches, folder: Path) -> None:
-    """Writes the index of triplets that refer to faces by id, and the ids in its order."""
+    """Writes the index of triplets that refer to faces by id, and the ids that its indices mean."""
     index_of: dict[bytes, int] = {}
     parts = []
     for batch in batches:
@@ -160,13 +164,17 @@ def write_index(batches: Batches, folder: Path) -> None:
 
 
 def read_index(folder: Path) -> tuple[list[str], TripletIndex]:
-    """Reads what write_index wrote: (ids, index); OSError, ValueError or KeyError if damaged."""
+    """Reads what write_index wrote, as (ids, index).
+
+    Raises:
+      OSError, ValueError, KeyError: a file is damaged, as for TripletIndex.open.
+    """
     face_ids = [face_id for (face_id,) in read_names(folder / NAMES)]
     return face_ids, TripletIndex.open(folder, len(face_ids))
 
 
 def _first_occurrences(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(distinct numbers in `rows` by first occurrence, `rows` as places among these, int32)."""
+    """Returns the distinct indices in `rows` by first occurrence, and `rows` as int32 among them."""
     distinct, first, places = np.unique(rows.reshape(-1), return_index=True, return_inverse=True)
     order = np.argsort(first)
     place_of = np.empty(len(order), np.int32)
@@ -175,7 +183,7 @@ def _first_occurrences(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _number_new(face_ids: np.ndarray, index_of: dict[bytes, int]) -> list[tuple[int, ...]]:
-    """Numbers the ids of [b, 3] that have no index yet; returns where each occurs first."""
+    """Adds the ids of [b, 3] that `index_of` lacks; returns where each occurs first."""
     new = []
     for place, face_id in np.ndenumerate(face_ids):
         if face_id not in index_of:

@@ -1,7 +1,7 @@
-"""Face detectors, a file each behind the protocol in protocol.py; crop.py crops what they find.
+"""Face detectors, one per file, with the interface in protocol.py; crop.py crops what they find.
 
-`haar`, `lbp` and `none` work with what pip installs. `yunet` and `faced` need model files that the
-user downloads: nothing is fetched here, and `imagefec doctor` says where to get them.
+`haar`, `lbp` and `none` require only pip packages. `yunet` and `faced` require model files that
+the user downloads: nothing is fetched here, and `imagefec doctor` says where to get them.
 """
 
 from imagefec.faces.detectors.haar import HaarDetector, haar_file

@@ -1,4 +1,4 @@
-"""What the cascades of haar.py and lbp.py share: size and border of the photo that they search."""
+"""Prepares photos for the cascades of haar.py and lbp.py: gray, shrunk and with a border."""
 
 from collections.abc import Callable
 
@@ -6,15 +6,15 @@ import cv2
 import numpy as np
 
 from imagefec.faces import opencv
-from imagefec.faces.detectors.protocol import Detection, check_photo, inside_photo
+from imagefec.faces.detectors.protocol import Detection, check_photo, clip_to_photo
 from imagefec.maths.geometry import Box
 
 # The photo is shrunk until the smallest face searched for has this side; the cascades' windows are
 # 20 and 24 px.
 _SMALLEST_FACE_PX = 28
 # Width of the repeated edge pixels around the photo, as a share of the smallest face's side. A
-# tight box cuts off chin and brow, and a cascade needs a little of both: of tight crops of real
-# faces haar found 65 % without a border and 97 % with it.
+# tight box excludes chin and brow, and a cascade requires a little of both: haar found the face in
+# 65 % of tight crops of real faces without a border and in 97 % with it.
 _BORDER = 0.5
 
 
@@ -50,4 +50,4 @@ def detect_in_gray(
         for box, score in find(gray, face_px)
         if score >= min_score
     ]
-    return inside_photo(found, width, height)
+    return clip_to_photo(found, width, height)

@@ -28,8 +28,8 @@ from imagefec.faces.detectors.protocol import (
     Detection,
     check_photo,
     checked_min_score,
-    inside_photo,
-    of_wanted_size,
+    clip_to_photo,
+    drop_small_or_invalid,
 )
 from imagefec.maths.geometry import Box, iou
 from imagefec.quiet import quiet_imports
@@ -41,10 +41,10 @@ FILES = tuple(ModelFile(name, _PAGE, "MIT") for name in ("face_yolo.pb", "face_c
 class FacedDetector:
     """faced's two networks; the score is the first network's probability of a face, from 0 to 1.
 
-    As in faced, the first axis of the grid counts columns, and a proposal is widened by half of its
-    size on every side before it is corrected. Unlike faced, both graphs get RGB (its later versions
-    give the second one BGR), boxes are not rounded to integer pixels on the way, and the
-    highest-scoring of overlapping faces is reported.
+    As in the original, the first axis of the grid counts columns, and a proposal is widened by half
+    of its size on every side before it is corrected. Unlike the original, both graphs get RGB (its
+    later versions give the second one BGR), intermediate boxes are not rounded to integer pixels,
+    and the highest-scoring of overlapping faces is reported.
 
     Source: github.com/iitzco/faced, by Ivan Itzcovich.
     """
@@ -82,11 +82,11 @@ class FacedDetector:
             )
             if box is not None:
                 found.append(Detection(box, float(prob[at])))
-        found = _without_overlaps(of_wanted_size(found, smallest, width, height))
-        return inside_photo(found, width, height)
+        found = _without_overlaps(drop_small_or_invalid(found, smallest, width, height))
+        return clip_to_photo(found, width, height)
 
     def _corrected(self, photo: np.ndarray, x: float, y: float, w: float, h: float) -> Box | None:
-        """The second network's correction of a proposal of centre x, y and size w, h, in pixels."""
+        """Corrects a proposal of centre x, y and size w, h, in pixels, with the second network."""
         if not math.isfinite(x + y + w + h):
             return None
         height, width = photo.shape[:2]
@@ -111,11 +111,22 @@ def find_files(model_dir: str | os.PathLike[str] | None = None) -> tuple[Path, .
 
 
 def how_to_get(model_dir: str | os.PathLike[str] | None = None) -> str:
-    """A sentence: where to get the files and where to put them."""
+    """A sentence that says where to get the files and where to put them."""
     return (
         f"Get {' and '.join(file.name for file in FILES)} ({FILES[0].licence}) from the folder "
         f"faced/models of {_PAGE} and put them in {model_folder(model_dir)}, or name their folder "
         f"with --model_dir or ${VARIABLE}."
+    )
+
+
+def missing_files(model_dir: str | os.PathLike[str] | None) -> str:
+    """Part of a sentence that names the graphs that are not installed."""
+    folder = model_folder(model_dir)
+    missing = [file.name for file in FILES if not (folder / file.name).is_file()]
+    return (
+        f"{folder} has no {' and no '.join(missing)}"
+        if folder.is_dir()
+        else f"there is no folder {folder}"
     )
 
 
@@ -187,16 +198,6 @@ class _Graph:
             f"{self._path}: not a graph of detector faced: {found}. {how_to_get(self._path.parent)}"
         )
 
-
-def missing_files(model_dir: str | os.PathLike[str] | None) -> str:
-    """Which graphs are not installed, as part of a sentence."""
-    folder = model_folder(model_dir)
-    missing = [file.name for file in FILES if not (folder / file.name).is_file()]
-    return (
-        f"{folder} has no {' and no '.join(missing)}"
-        if folder.is_dir()
-        else f"there is no folder {folder}"
-    )
 
 
 def _without_overlaps(found: list[Detection]) -> list[Detection]:

@@ -15,8 +15,9 @@ from imagefec.maths.geometry import Box
 class HaarDetector:
     """Frontal faces by a boosted cascade of Haar features.
 
-    The score is the sum of votes in the cascade's last stage, OpenCV's "level weight": 54 to 58 for
-    all that pass it, 56.6 the median of real faces. The default is to report all that pass.
+    The score is the sum of the weak classifiers in the cascade's last stage, OpenCV's "level
+    weight": 54 to 58 for all windows that pass it, 56.6 the median of real faces. By default, all
+    windows that pass are reported.
 
     The cascade "alt2" finds more real faces at crop size than "default" (94.3 % instead of 92.5 %)
     in less time, with fewer false detections in full photos: docs/detectors.md.

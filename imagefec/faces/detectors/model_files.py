@@ -1,4 +1,4 @@
-"""The detectors' model files, which users download: where they are searched for, and checks."""
+"""The detectors' model files, which users download: their folder, and what a wrong file is."""
 
 import hashlib
 import os
@@ -28,10 +28,15 @@ class ModelFile:
 
 
 def model_folder(model_dir: str | os.PathLike[str] | None = None) -> Path:
-    """The one folder that is searched.
+    """The folder of the model files: `model_dir`, else $IMAGEFEC_MODELS, else the cache folder.
 
-    `model_dir`, else $IMAGEFEC_MODELS, else ~/.cache/imagefec/models. Only one, so that the file
-    used does not depend on what other folders hold.
+    Only one folder is searched, so that the file used does not depend on what others hold.
+
+    Args:
+      model_dir: folder that the user gave, if any.
+
+    Returns:
+      The first that is set; the cache folder is ~/.cache/imagefec/models.
     """
     if model_dir is not None:
         return Path(model_dir).expanduser()
@@ -47,7 +52,7 @@ def sha256_of(path: Path) -> str:
 
 
 def describe_file(path: Path) -> str:
-    """What a wrong file seems to be, in words; recognises the two usual failed downloads."""
+    """Describes a wrong file in words; recognises the two usual failed downloads."""
     with path.open("rb") as file:
         head = file.read(64)
     size = f"{path.stat().st_size:,} bytes"

@@ -1,4 +1,4 @@
-"""The protocol of face detectors: what they report, how they are called, and checks of both."""
+"""The interface of face detectors, and checks of their arguments and results."""
 
 import math
 from collections.abc import Iterable
@@ -73,7 +73,7 @@ def check_photo(photo: np.ndarray, smallest: float) -> None:
 def checked_min_score(
     name: str, min_score: float | None, least: float, most: float, default: float | None = None
 ) -> float:
-    """The lowest score to report: `min_score`, else the detector's default, else its lowest score.
+    """Returns the lowest score to report: `min_score`, else the default, else the scale's lowest.
 
     Args:
       name: of the detector, for the message.
@@ -95,7 +95,7 @@ def checked_min_score(
     return float(min_score)
 
 
-def inside_photo(found: Iterable[Detection], width: int, height: int) -> list[Detection]:
+def clip_to_photo(found: Iterable[Detection], width: int, height: int) -> list[Detection]:
     """Clips boxes to the photo, drops those outside, and sorts by score, highest first."""
     clipped = (Detection(clip(each.box, width, height), each.score) for each in found)
     inside = [each for each in clipped if each.box.width > 0 and each.box.height > 0]
@@ -103,12 +103,18 @@ def inside_photo(found: Iterable[Detection], width: int, height: int) -> list[De
     return sorted(inside, key=lambda d: (-d.score, -d.box.width, d.box.left, d.box.top))
 
 
-def of_wanted_size(
+def drop_small_or_invalid(
     found: Iterable[Detection], smallest: float, width: int, height: int
 ) -> list[Detection]:
     """Drops faces below the size searched for, and boxes or scores that are not finite.
 
-    For networks, which report every size that they know; cascades search only for the given sizes.
+    Networks report faces of every size; cascades search only for the requested sizes.
+
+    Args:
+      found: what a network reports.
+      smallest: as for `Detector.detect`.
+      width: of the photo, pixels.
+      height: of the photo, pixels.
     """
     least = smallest * min(width, height)
     return [

@@ -22,8 +22,8 @@ from imagefec.faces.detectors.protocol import (
     Detection,
     check_photo,
     checked_min_score,
-    inside_photo,
-    of_wanted_size,
+    clip_to_photo,
+    drop_small_or_invalid,
 )
 from imagefec.maths.geometry import Box
 
@@ -39,9 +39,9 @@ FILE = ModelFile(
 class YunetDetector:
     """OpenCV's FaceDetectorYN: faces of any pose.
 
-    The score, from 0 to 1, is the geometric mean of two: how certain the face is, and its box. The
-    default min_score, 0.7, is below OpenCV's 0.9: in a box that a person marked as a face, a miss
-    costs all triplets of that face.
+    The score, from 0 to 1, is the geometric mean of the network's confidence in the face and in its
+    box. The default min_score, 0.7, is below OpenCV's 0.9: in a box that a person marked as a face,
+    a miss costs all triplets of that face.
 
     Source: Wu, Peng & Yu 2023, "YuNet: a tiny millisecond-level face detector", Machine
     Intelligence Research 20.
@@ -86,7 +86,7 @@ class YunetDetector:
             Detection(Box(*(float(side) / scale for side in (x, x + w, y, y + h))), float(score))
             for x, y, w, h, *_, score in (() if rows is None else rows)
         ]
-        return inside_photo(of_wanted_size(found, smallest, width, height), width, height)
+        return clip_to_photo(drop_small_or_invalid(found, smallest, width, height), width, height)
 
 
 def runs_here() -> bool:
@@ -101,7 +101,7 @@ def find_file(model_dir: str | os.PathLike[str] | None = None) -> Path | None:
 
 
 def how_to_get(model_dir: str | os.PathLike[str] | None = None) -> str:
-    """A sentence: where to get the file, how to recognise it, and where to put it."""
+    """A sentence that says where to get the file, how to recognise it and where to put it."""
     return (
         f"Get {FILE.name} ({FILE.n_bytes:,} bytes, sha256 {FILE.sha256}, {FILE.licence}) from "
         f"{FILE.page} and put it in {model_folder(model_dir)}, or name its folder with --model_dir "
@@ -112,7 +112,7 @@ def how_to_get(model_dir: str | os.PathLike[str] | None = None) -> str:
 # YuNet finds faces of 10 to 300 px: if the smallest face has 32 px, it also finds those almost ten
 # times as large.
 _SMALLEST_FACE_PX = 32
-_LEAST_SIDE_PX = 160  # photos are not shrunk below this: in crops, the smallest face is half of it
+_LEAST_SIDE_PX = 160  # photos are not shrunk below this; the smallest face of a crop has half of it
 _NMS_IOU = 0.3  # OpenCV's own
 _TOP_K = 5000
 

@@ -1,4 +1,4 @@
-"""Shapes in head units, drawn on a canvas of pixels with OpenCV; what they depict is head.py's."""
+"""Renders shapes in head units on a canvas of pixels with OpenCV; head.py says which shapes."""
 
 from collections.abc import Sequence
 
@@ -15,10 +15,10 @@ Colour = Sequence[float] | np.ndarray  # RGB, or gray; 0 to 255, clipped
 
 
 class Brush:
-    """Draws shapes given in head units on a canvas.
+    """Renders shapes, given in head units, on a canvas.
 
     Args:
-      canvas: uint8 [h, w, 3] or [h, w], drawn on in place.
+      canvas: uint8 [h, w, 3] or [h, w], changed in place.
       centre: pixel of the head's (0, 0).
       unit_px: pixels per head unit.
     """
@@ -27,7 +27,7 @@ class Brush:
         self.canvas, self._centre, self._unit = canvas, np.array(centre), unit_px
 
     def points(self, xy: npt.ArrayLike) -> np.ndarray:
-        """Head units -> int32 sub-pixels, as OpenCV takes them with SHIFT."""
+        """Converts head units to int32 sub-pixels, as OpenCV takes them with SHIFT."""
         return np.round((np.asarray(xy) * self._unit + self._centre) * 2**SHIFT).astype(np.int32)
 
     def fill(self, xy: npt.ArrayLike, colour: Colour) -> None:
@@ -35,7 +35,7 @@ class Brush:
         cv2.fillPoly(self.canvas, [self.points(xy)], _scalar(colour), cv2.LINE_AA, SHIFT)
 
     def line(self, xy: npt.ArrayLike, colour: Colour, width: float) -> None:
-        """Draws an open line through points [n, 2]."""
+        """Renders an open line through points [n, 2]; the width is in head units."""
         thickness = max(1, round(width * self._unit))
         cv2.polylines(
             self.canvas, [self.points(xy)], False, _scalar(colour), thickness, cv2.LINE_AA, SHIFT
@@ -49,7 +49,15 @@ class Brush:
         arc: tuple[int, int] = (0, 360),
         width: float | None = None,
     ) -> None:
-        """Fills an upright ellipse or, given a width, draws its arc between angles in degrees."""
+        """Fills an upright ellipse or, given a width, renders its outline.
+
+        Args:
+          centre: (x, y) in head units.
+          radii: (horizontal, vertical) in head units.
+          colour: of the ellipse.
+          arc: first and last angle of the outline, degrees.
+          width: of the outline, head units; None to fill.
+        """
         x, y = (int(v) for v in self.points(centre))
         rx, ry = (int(r * self._unit * 2**SHIFT) for r in radii)
         thickness = -1 if width is None else max(1, round(width * self._unit))
@@ -68,7 +76,7 @@ class Brush:
 
 
 def darker(colour: np.ndarray, strength: float) -> np.ndarray:
-    """The colour of a crease in skin: `strength` 0 leaves the skin, 1 gives deep shadow."""
+    """The colour of a crease in skin of a colour: `strength` 0 is the skin's own, 1 deep shadow."""
     return colour * (1 - np.clip(strength, 0, 1) * np.array([0.45, 0.55, 0.55]))
 
 

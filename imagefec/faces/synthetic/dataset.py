@@ -34,17 +34,17 @@ Task = tuple[Path, list[int], list[str], list[Heads]]  # folder, seed, names and
 
 @dataclass(frozen=True)
 class _SplitPlan:
-    """Who shows what in which photo of a split.
+    """The identities, expressions and photos of a split, before they are rendered.
 
     Attributes:
       split: its name.
       stream: of random numbers.
-      people: of the split.
+      people: the split's identities.
       words: int [faces], index into WORDS of each face.
       expressions: float32 [faces, controls].
-      who: int [faces], index into `people` of each face.
+      person_of_face: int [faces], index into `people` of each face.
       groups: the faces of each photo.
-      names: the path of each photo.
+      names: the path of each photo, relative to the dataset's folder.
     """
 
     split: str
@@ -52,7 +52,7 @@ class _SplitPlan:
     people: list[SyntheticPerson]
     words: np.ndarray
     expressions: np.ndarray
-    who: np.ndarray
+    person_of_face: np.ndarray
     groups: list[list[int]]
     names: list[str]
 
@@ -70,21 +70,21 @@ def render_dataset(
     validation_fraction: float = 0.0,
     people_folders: bool = False,
 ) -> Path:
-    """Renders faces and simulates raters; no two splits share people or photos.
+    """Renders faces and simulates raters; no two splits share identities or photos.
 
     Args:
       out: folder for `images/`, the csv files, `identities.csv` and `controls.csv`.
-      faces: how many faces, over all splits.
-      identities: how many people.
-      triplets: how many csv rows, over all splits.
-      test_fraction: share of people, faces and triplets in test, in (0, 1).
+      faces: number of faces in all splits together.
+      identities: number of identities in all splits together.
+      triplets: number of csv rows in all splits together.
+      test_fraction: share of identities, faces and triplets in test, in (0, 1).
       url_root: prefix of the URLs in the csv files; file:// URLs of `out` by default.
       seed: the same seed and numbers give the same bytes.
       workers: processes; one per core by default.
       progress: called with the number of photos just rendered.
-      validation_fraction: share in a third split, for choosing settings; FEC has none, so 0 by
-        default.
-      people_folders: whether to link the photos by person under `people/`, in VGGFace2's layout.
+      validation_fraction: share of a third split, to choose settings on; 0 by default, because FEC
+        has none.
+      people_folders: whether to link the photos by identity under `people/`, in VGGFace2's layout.
 
     Returns:
       `out` as a path.
@@ -151,7 +151,7 @@ def _check_sizes(counts: dict[str, int], shares: dict[str, float]) -> None:
 
 
 def _n_of(split: str, total: int, shares: dict[str, float]) -> int:
-    """How many of the total are in a split; train gets what the others leave."""
+    """Number of the total that is in a split; train gets the remainder."""
     if split == "train":
         return total - sum(_n_of(other, total, shares) for other in shares if other != "train")
     return max(1, round(total * shares[split]))
@@ -163,7 +163,7 @@ def _plan(seed: int, split: str, n_faces: int, n_people: int) -> _SplitPlan:
     people = [sample_person(rng) for _ in range(n_people)]
     words = rng.permutation(np.arange(n_faces) % len(WORDS))
     expressions = np.stack([sample_expression(rng, word) for word in words])
-    who = rng.integers(n_people, size=n_faces)
+    person_of_face = rng.integers(n_people, size=n_faces)
     groups, at = [], 0
     while at < n_faces:
         size = int(rng.integers(2, 4)) if rng.random() < _GROUP_PHOTOS else 1
@@ -174,7 +174,7 @@ def _plan(seed: int, split: str, n_faces: int, n_people: int) -> _SplitPlan:
         f"images/{split}/{i:06d}{',_b' if rng.random() < 0.05 else ''}.jpg"
         for i in range(len(groups))
     ]
-    return _SplitPlan(split, stream, people, words, expressions, who, groups, names)
+    return _SplitPlan(split, stream, people, words, expressions, person_of_face, groups, names)
 
 
 def _render_all(
@@ -191,18 +191,18 @@ def _render_all(
         folder.mkdir(parents=True, exist_ok=True)
         files.remove_temporary_files(folder)
         heads = [
-            [(plan.people[plan.who[i]], plan.expressions[i]) for i in group]
+            [(plan.people[plan.person_of_face[i]], plan.expressions[i]) for i in group]
             for group in plan.groups
         ]
         for start in range(0, len(heads), _TASK_PHOTOS):
-            some = slice(start, start + _TASK_PHOTOS)
-            tasks.append((out, [seed, 10 + plan.stream, start], plan.names[some], heads[some]))
+            chunk = slice(start, start + _TASK_PHOTOS)
+            tasks.append((out, [seed, 10 + plan.stream, start], plan.names[chunk], heads[chunk]))
     if workers == 1:
-        return _merged(map(_render_some, tasks), progress)
+        return _merged(map(_render_photos, tasks), progress)
     with concurrent.futures.ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn")
     ) as pool:
-        return _merged(pool.map(_render_some, tasks), progress)
+        return _merged(pool.map(_render_photos, tasks), progress)
 
 
 def _merged(
@@ -216,7 +216,7 @@ def _merged(
     return boxes
 
 
-def _render_some(task: Task) -> dict[str, list[Box]]:
+def _render_photos(task: Task) -> dict[str, list[Box]]:
     out, seed, names, photo_heads = task
     rng = np.random.default_rng(seed)
     boxes = {}
@@ -255,13 +255,13 @@ def _face_cells(root: str, plan: _SplitPlan, boxes: dict[str, list[Box]]) -> lis
 
 
 def _write_truth(out: Path, plans: list[_SplitPlan]) -> None:
-    """Side files that training does not read: who is in which photo, and what each face shows."""
+    """Writes the identities and the expressions of all faces; training does not read them."""
     identities: list[list[object]] = [["image", "position", "split", "identity"]]
     controls: list[list[object]] = [["image", "position", "word", *CONTROLS]]
     for plan in sorted(plans, key=lambda plan: plan.split):
         for name, group in zip(plan.names, plan.groups):
             for position, i in enumerate(group):
-                identity = f"{plan.split}{plan.who[i]:05d}"
+                identity = f"{plan.split}{plan.person_of_face[i]:05d}"
                 identities.append([name, position, plan.split, identity])
                 values = (f"{value:.4f}" for value in plan.expressions[i])
                 controls.append([name, position, WORDS[plan.words[i]], *values])

@@ -1,4 +1,4 @@
-"""What a synthetic face does: controls named after facial action units, and thirty prototypes."""
+"""Expressions of synthetic faces: controls named after facial action units, thirty prototypes."""
 
 import numpy as np
 

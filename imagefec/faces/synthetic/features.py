@@ -1,4 +1,4 @@
-"""The features of a synthetic face, which its expression moves; head.py renders the rest."""
+"""Renders the features of a synthetic face, which its expression moves; head.py has the rest."""
 
 import cv2
 import numpy as np
@@ -9,14 +9,14 @@ from imagefec.faces.synthetic.people import SyntheticPerson
 Controls = dict[str, float]  # by name, see expressions.CONTROLS
 
 
-def draw_features(brush: Brush, person: SyntheticPerson, controls: Controls, chin: float) -> None:
-    """Draws all features, what is in front last.
+def render_features(brush: Brush, person: SyntheticPerson, controls: Controls, chin: float) -> None:
+    """Renders all features from back to front.
 
     Args:
       brush: on the head's canvas.
-      person: who.
-      controls: what the face does.
-      chin: row of the chin.
+      person: identity of the face.
+      controls: expression of the face.
+      chin: row of the chin, head units.
     """
     if person.beard == 2:
         _beard(brush, person, chin)
@@ -194,7 +194,7 @@ def _eye(brush: Brush, person: SyntheticPerson, c: Controls, side: int) -> None:
 def _iris(
     brush: Brush, person: SyntheticPerson, c: Controls, x: float, y: float, opening: np.ndarray
 ) -> None:
-    """Draws iris, pupil and glint, then restores what lies outside of the lids."""
+    """Renders iris, pupil and glint, then restores the pixels outside of the lids."""
     corners = brush.points(opening) >> SHIFT
     left, top = corners.min(0) - 2
     right, bottom = corners.max(0) + 3

@@ -1,11 +1,11 @@
-"""A head with one expression as an RGB image and a mask; no background, light or camera."""
+"""Renders a head with one expression as an RGB image and a mask; photo.py adds the rest."""
 
 import cv2
 import numpy as np
 
 from imagefec.faces.synthetic.brush import CANVAS_PX, CENTRE, UNIT_PX, Brush
 from imagefec.faces.synthetic.expressions import CONTROLS
-from imagefec.faces.synthetic.features import Controls, draw_features
+from imagefec.faces.synthetic.features import Controls, render_features
 from imagefec.faces.synthetic.people import SyntheticPerson
 
 _SHADE_PX = 52  # shading is soft, so a quarter of the resolution is enough
@@ -18,10 +18,9 @@ def render_head(
     """Renders one head.
 
     Args:
-      person: who.
+      person: identity of the head.
       expression: float32 [controls], see expressions.CONTROLS.
-      turn: a small turn: how far the features lie to the right of and below the head's middle, in
-        head units.
+      turn: how far a small turn of the head moves the features to the right and down, head units.
 
     Returns:
       uint8 RGB [CANVAS_PX, CANVAS_PX, 3] and its uint8 mask [CANVAS_PX, CANVAS_PX], 255 inside the
@@ -41,7 +40,7 @@ def render_head(
     _shade(image, person, controls, chin, turn)
 
     features = Brush(image, (CENTRE[0] + turn[0] * UNIT_PX, CENTRE[1] + turn[1] * UNIT_PX), UNIT_PX)
-    draw_features(features, person, controls, chin)
+    render_features(features, person, controls, chin)
     _front_hair(head, silhouette, person)
     return image, mask
 

@@ -1,4 +1,4 @@
-"""Who a synthetic face is: colours and measures of a head, the same in all of a person's photos."""
+"""Synthetic identities: colours and measures of a head, the same in all photos of a person."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Synthetic people as folders in VGGFace2's layout, for identity pre-training; photos are links."""
+"""Links synthetic photos into identity folders in VGGFace2's layout, for identity pre-training."""
 
 import csv
 import os
@@ -9,11 +9,11 @@ PEOPLE = "people"
 
 
 def link_people(out: pathlib.Path, splits: tuple[str, ...] = ("train", "test")) -> pathlib.Path:
-    """Links each photo of a single person as `out/people/<split>/<identity>/<photo>.jpg`.
+    """Hard-links each photo of a single face as `out/people/<split>/<identity>/<photo>.jpg`.
 
     Args:
-      out: what `render_dataset` wrote: images/ and identities.csv.
-      splits: VGGFace2 has these two. Pre-training must not see the people of a third.
+      out: folder that `render_dataset` wrote, with images/ and identities.csv.
+      splits: splits to link. Pre-training must not see the identities of a validation split.
 
     Returns:
       out/people.

@@ -1,4 +1,4 @@
-"""A photo of synthetic heads: background, pose, light, occlusion, lens, sensor, and FEC's boxes."""
+"""Renders a photo of synthetic heads: background, pose, light, occlusion, camera, face boxes."""
 
 import cv2
 import numpy as np

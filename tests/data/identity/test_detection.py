@@ -89,8 +89,8 @@ def test_a_loose_box_is_grown_and_the_detector_must_find_a_face_in_it():
 
 
 def test_settings_name_the_detector_that_auto_chose_and_are_plain_json():
-    auto = DetectionSettings.of()
-    assert auto.detector != "auto" and auto == DetectionSettings.of(auto.detector)
+    auto = DetectionSettings.resolve()
+    assert auto.detector != "auto" and auto == DetectionSettings.resolve(auto.detector)
     assert json.loads(json.dumps(auto.as_json())) == auto.as_json()
     with pytest.raises(UserError, match="'whole'; allowed are 'detector' and 'loose_bb'"):
-        DetectionSettings.of(boxes="whole")
+        DetectionSettings.resolve(boxes="whole")

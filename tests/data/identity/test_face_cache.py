@@ -22,7 +22,7 @@ from imagefec.errors import UserError
 from imagefec.faces.crop import letterbox
 
 NOBODY = Exclusion()
-ANY_PHOTO = DetectionSettings.of("none")  # every photo is a face: no detector is tested here
+ANY_PHOTO = DetectionSettings.resolve("none")  # every photo is a face: no detector is tested here
 
 
 def picture(seed=0, height=40, width=30):
@@ -230,9 +230,9 @@ def test_each_pair_of_settings_and_manual_directory_has_its_own_cache_folder(tmp
     pairs = [
         (tmp_path / "a", ANY_PHOTO),
         (tmp_path / "b", ANY_PHOTO),
-        (tmp_path / "a", DetectionSettings.of("haar")),
-        (tmp_path / "a", DetectionSettings.of("none", 0.5)),
-        (tmp_path / "a", DetectionSettings.of("none", boxes="loose_bb")),
+        (tmp_path / "a", DetectionSettings.resolve("haar")),
+        (tmp_path / "a", DetectionSettings.resolve("none", 0.5)),
+        (tmp_path / "a", DetectionSettings.resolve("none", boxes="loose_bb")),
     ]
     assert len({cache_folder("base", *each) for each in pairs}) == 5
     assert cache_folder("base", tmp_path / "a" / ".." / "a", ANY_PHOTO) == cache_folder(

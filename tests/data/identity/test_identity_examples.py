@@ -34,7 +34,7 @@ def root(tmp_path):
 
 def manual_dir(root, detector="haar", boxes="detector"):
     return identity_examples.ManualDir(
-        root, root.parent / "cache", identity_examples.DetectionSettings.of(detector, boxes=boxes)
+        root, root.parent / "cache", identity_examples.DetectionSettings.resolve(detector, boxes=boxes)
     )
 
 

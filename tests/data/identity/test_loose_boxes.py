@@ -22,11 +22,11 @@ def test_loose_boxes_are_read_as_the_authors_wrote_them(tmp_path):
         '"n1/0004_01",nan,1,9,9',
     )
     boxes = read_loose_boxes(loose_csv(tmp_path, *rows))
-    assert boxes.of("n2", "0001_01.jpg") == Box(161, 385, 140, 464)
-    assert boxes.of("n1", "0002_01.JPEG") == Box(-3, 7, 5, 25)
+    assert boxes.find("n2", "0001_01.jpg") == Box(161, 385, 140, 464)
+    assert boxes.find("n1", "0002_01.JPEG") == Box(-3, 7, 5, 25)
     assert len(boxes) == 4
-    assert [boxes.of("n1", f"000{n}_01.jpg") for n in (1, 3, 4)] == [None] * 3
-    assert read_loose_boxes(loose_csv(tmp_path)).of("n1", "1.jpg") is None
+    assert [boxes.find("n1", f"000{n}_01.jpg") for n in (1, 3, 4)] == [None] * 3
+    assert read_loose_boxes(loose_csv(tmp_path)).find("n1", "1.jpg") is None
 
 
 @pytest.mark.parametrize(
