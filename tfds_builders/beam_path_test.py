@@ -1,4 +1,4 @@
-"""Examples made with Beam in this process; command_line_test tests it from a shell."""
+"""Examples made with Beam in this process; command_line_test runs `tfds build` from a shell."""
 
 import shutil
 from pathlib import Path
@@ -50,8 +50,8 @@ def test_every_file_is_the_same_with_and_without_beam(builder_class, config, tmp
 @pytest.mark.parametrize(
     "options", [{"beam_options": PipelineOptions([])}, {"beam_runner": "DirectRunner"}]
 )
-def test_in_several_shards_the_records_and_their_order_are_the_same(options, tmp_path):
-    """Shards end elsewhere: TFDS splits by number in one process, by hash of the key in Beam."""
+def test_several_shards_hold_the_same_records_in_the_same_order_with_beam(options, tmp_path):
+    """Shard limits differ: TFDS splits by number in one process, by hash of the key in Beam."""
     builds = [
         build(tmp_path / "here", num_shards=3),
         build(tmp_path / "beam", num_shards=3, **options),
@@ -74,7 +74,7 @@ def records(shard):
     return list(tf.data.TFRecordDataset(str(shard)).as_numpy_iterator())
 
 
-def test_the_error_of_a_worker_reaches_the_user(tmp_path):
+def test_an_error_in_a_worker_reaches_the_user(tmp_path):
     shutil.copytree(DUMMY, tmp_path / "manual")
     path = next((tmp_path / "manual" / "faces").glob("*/*.png"))
     path.write_bytes(path.read_bytes()[:-20])

@@ -1,4 +1,4 @@
-"""`tfds build` from a shell, with Beam and after kill -9: the files are the same, byte for byte."""
+"""`tfds build` from a shell, with Beam and after kill -9, writes the same files byte for byte."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def no_model_files(tmp_path_factory):
 
 
 def tfds_build(name, manual_dir, data_dir, *flags):
-    """Starts the command line as a process group of its own."""
+    """Starts `tfds build` in its own process group."""
     launch = "from tensorflow_datasets.scripts.cli.main import launch_cli; launch_cli()"
     return subprocess.Popen(
         [
@@ -55,12 +55,12 @@ def wait_for(process):
 
 
 def kill_when(process, data_dir, pattern):
-    """Kills the process group as soon as a file of that pattern exists."""
+    """Kills the process group as soon as a file matches the pattern."""
     while not list(data_dir.glob(pattern)) and process.poll() is None:
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGKILL)
     output, _ = process.communicate()
-    assert process.returncode == -signal.SIGKILL, f"ended before it could be killed: {output}"
+    assert process.returncode == -signal.SIGKILL, f"ended before it was killed: {output}"
 
 
 def build_here(name, manual_dir, data_dir, config):
@@ -86,7 +86,7 @@ def files_of(data_dir, name):
 
 
 @pytest.mark.parametrize(("name", "config"), [("fec", "index"), ("vggface2", "triplets")])
-def test_files_built_with_beam_are_those_built_in_one_process(name, config, tmp_path):
+def test_beam_and_one_process_build_the_same_files(name, config, tmp_path):
     manual = FOLDER / name / "dummy_data"
     beam = tfds_build(
         name,
@@ -102,7 +102,7 @@ def test_files_built_with_beam_are_those_built_in_one_process(name, config, tmp_
     assert first == second
 
 
-def test_a_build_of_fec_killed_twice_ends_as_one_that_was_not(tmp_path):
+def test_a_build_of_fec_after_two_killed_ones_writes_the_same_files(tmp_path):
     manual, data = tmp_path / "manual", tmp_path / "killed"
     shutil.copytree(FOLDER / "fec" / "dummy_data" / "faces", manual / "faces")
     rows = (FOLDER / "fec" / "dummy_data" / TRAIN).read_text()
@@ -127,7 +127,7 @@ def test_a_build_of_fec_killed_twice_ends_as_one_that_was_not(tmp_path):
 
 @pytest.fixture
 def many(tmp_path):
-    """80 identities of 4 photos each, dummy_data's at other brightness: takes a second or two."""
+    """80 identities of 4 photos each, from dummy_data at other brightness: seconds to crop."""
     photos = [
         cv2.imread(str(path))
         for path in sorted((FOLDER / "vggface2" / "dummy_data").glob("t*/*/0001_01.jpg"))
@@ -143,7 +143,7 @@ def many(tmp_path):
     return tmp_path / "many"
 
 
-def test_a_killed_build_of_vggface2_resumes_and_ends_as_one_that_was_not(many, tmp_path):
+def test_a_killed_build_of_vggface2_resumes_and_writes_the_same_files(many, tmp_path):
     config = '--config={"name": "few", "n_triplets": 50, "seed": 3}'
     data = tmp_path / "killed"
     kill_when(

@@ -1,4 +1,4 @@
-"""Builders on a disk that cannot be written, and beside killed and running builds."""
+"""Builds on a disk that cannot be written, and beside killed and running builds."""
 
 import fcntl
 import os
@@ -37,7 +37,7 @@ def test_a_full_disk_is_a_user_error_and_leaves_no_partial_dataset(tmp_path):
     build(tmp_path)
 
 
-def test_an_impossible_data_dir_is_a_user_error(tmp_path):
+def test_a_data_dir_that_is_a_file_is_a_user_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(
         UserError,
@@ -56,7 +56,7 @@ def test_errors_of_other_files_are_not_changed(tmp_path):
         build(tmp_path / "data", tmp_path / "manual")
 
 
-def test_a_killed_build_s_folder_is_deleted_and_a_running_one_s_is_not(tmp_path):
+def test_the_folder_of_a_killed_build_is_deleted_and_that_of_a_running_one_is_not(tmp_path):
     names = "incomplete.KILLED_1.1.0", "incomplete.OTHERS_9.9.9", "incomplete.RUNNER_1.1.0"
     for name in names:
         (tmp_path / "fec" / "triplets" / name).mkdir(parents=True)

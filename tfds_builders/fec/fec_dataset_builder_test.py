@@ -16,8 +16,6 @@ from tfds_builders.fec import fec_dataset_builder
 
 CHECKOUT = Path(__file__).parents[2]
 DUMMY = Path(__file__).parent / "dummy_data"
-
-
 N_TRIPLETS = {"train": 8, "test": 3}
 N_FACES = {"train": 9, "test": 9}
 
@@ -40,7 +38,7 @@ class FacesTest(tfds.testing.DatasetBuilderTestCase):
 
 
 class IndexTest(tfds.testing.DatasetBuilderTestCase):
-    """The same for triplets by ids."""
+    """The same for triplets that refer to faces by id."""
 
     DATASET_CLASS = fec_dataset_builder.Builder
     BUILDER_CONFIG_NAMES_TO_TEST = ["index"]
@@ -64,7 +62,7 @@ def files_of(builder_dir: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(builder_dir).glob("*.tfrecord*")}
 
 
-def test_another_process_builds_the_same_files_byte_for_byte_and_without_beam(builder, tmp_path):
+def test_another_process_builds_the_same_bytes_and_does_not_import_beam(builder, tmp_path):
     code = (
         "import tensorflow_datasets as tfds\n"
         "from tfds_builders.fec.fec_dataset_builder import Builder\n"
@@ -93,7 +91,7 @@ def test_the_dataset_loads_without_the_builder(builder):
     assert done.stdout.strip() == "3 (128, 128, 3) False"
 
 
-def test_metadata_state_what_was_dropped_and_the_detector(builder):
+def test_metadata_report_dropped_rows_and_the_detector(builder):
     read_back = tfds.builder_from_directory(builder.data_dir).info.metadata
     settings = json.loads((DUMMY / "faces" / "settings.json").read_text())
     assert read_back["faces"] == settings
@@ -170,9 +168,10 @@ def test_faces_and_index_together_are_the_triplets(builder, tmp_path):
 @pytest.mark.parametrize("config", ["triplets", "faces", "index"])
 def test_exclude_txt_is_honoured_and_counted_but_not_copied_to_the_dataset(config, tmp_path):
     url, face_id = "https://photos.example/3,large.jpg", "56679fd8900a9c5c946a"  # 0,large.jpg
+    # Without the test split, all of which is excluded.
     shutil.copytree(
         DUMMY, tmp_path / "Kürzel 李", ignore=shutil.ignore_patterns("*test-public.csv")
-    )  # all of it is excluded
+    )
     (tmp_path / "Kürzel 李" / "exclude.txt").write_text(f"# requested\n{url}\n{face_id}\n")
     built = build(tmp_path / "Kürzel 李", tmp_path / "data", config)
     ids = {face.face_id for face in faces_of(url)} | {face_id}

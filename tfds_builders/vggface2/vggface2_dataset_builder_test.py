@@ -1,4 +1,4 @@
-"""TFDS's own test of a builder, on dummy_data, and what this project promises beyond it.
+"""TFDS's own test of a builder, on dummy_data, and what this builder guarantees beyond it.
 
 dummy_data has synthetic faces only:
 
@@ -41,8 +41,8 @@ from tfds_builders.vggface2.vggface2_dataset_builder import Config
 
 FOLDER = Path(__file__).parent
 DUMMY = FOLDER / "dummy_data"
-# Fewer are possible than 4 per face: n000002 and n000003 make 3 pairs x 4 others each, test's two
-# 1 x 2 each.
+# All possible triplets, fewer than 4 per face. Train: n000002 and n000003 each have 3 pairs x 4
+# others. Test: both identities have 1 pair x 2 others.
 N_TRIPLETS = {"train": 24, "test": 4}
 N_FACES = {"train": 7, "test": 4}
 
@@ -106,9 +106,8 @@ def test_triplets_are_two_photos_of_one_identity_and_one_of_another_from_the_fac
         one, two, other = (faces[face_id] for face_id in example["face_ids"])
         assert one["label"] == two["label"] != other["label"] and one["url"] != two["url"]
         assert example["odd"] == 2
-        assert [example[f"image_{x}"] for x in "abc"] == [
-            face["image"] for face in (one, two, other)
-        ]
+        images = [example[f"image_{x}"] for x in "abc"]
+        assert images == [face["image"] for face in (one, two, other)]
         assert list(example["urls"]) == [face["url"] for face in (one, two, other)]
         assert list(example["identities"]) == [face["identity"] for face in (one, two, other)]
         seen.add(tuple(example["face_ids"]))
@@ -166,7 +165,7 @@ def test_both_configs_load_without_importing_the_builder(data_dir):
     assert done.stdout.strip() == "[4, 4, 4] (128, 128, 3) False"
 
 
-def test_an_empty_manual_directory_is_an_error_that_says_what_to_put_there(tmp_path):
+def test_an_empty_manual_directory_is_an_error_with_instructions(tmp_path):
     (tmp_path / "manual").mkdir()
     with pytest.raises(Exception, match=r"(?s)DIR/train/<identity>/\*\.jpg.*tfds build"):
         build(tmp_path / "manual", tmp_path / "data", "triplets")
@@ -179,11 +178,11 @@ def test_an_empty_manual_directory_is_an_error_that_says_what_to_put_there(tmp_p
     ("wrong", "message"),
     [
         ({"layout": "pairs"}, "layout is 'pairs'; allowed are triplets, faces"),
-        ({"n_triplets": 0}, "n_triplets is 0; it must be a whole number of 1 or more"),
+        ({"n_triplets": 0}, "n_triplets is 0; it must be an integer of 1 or more"),
         ({"n_triplets": 1.5}, r"n_triplets is 1\.5"),
-        ({"seed": -1}, "seed is -1; it must be a whole number of 0 or more"),
+        ({"seed": -1}, "seed is -1; it must be an integer of 0 or more"),
     ],
 )
-def test_a_custom_config_is_checked_at_once(wrong, message):
+def test_a_custom_config_with_a_wrong_field_is_refused(wrong, message):
     with pytest.raises(UserError, match=f"config mine: {message}"):
         Config(name="mine", **wrong)
