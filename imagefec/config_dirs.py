@@ -1,4 +1,4 @@
-"""Where the project's gin files are: in a checkout, or where pip installed them."""
+"""The folders of the project's gin files: in a checkout, or where pip installed them."""
 
 import pathlib
 import sys

@@ -1,4 +1,4 @@
-"""The verbs as a shell sees them: exit codes, stdout, and one sentence for a user error."""
+"""The verbs as called from a shell: exit codes, stdout, and one sentence for a user error."""
 
 import json
 import re
@@ -40,7 +40,7 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
 
 
 @pytest.mark.parametrize("verb", ["serve", "export"])
-def test_a_planned_verb_says_so_and_exits_2(verb, capsys):
+def test_a_planned_verb_is_refused_with_exit_code_2(verb, capsys):
     assert cli.main([verb]) == 2
     assert "not available yet" in capsys.readouterr().err
 
@@ -79,11 +79,11 @@ def test_an_unknown_verb_or_flag_exits_2():
     ],
 )
 @pytest.mark.parametrize("verb", ["fetch", "crop"])
-def test_a_csv_that_cannot_be_read_is_one_sentence_and_exit_2(
+def test_a_csv_that_cannot_be_read_gives_one_sentence_and_exit_code_2(
     verb, content, said, tmp_path, capsys
 ):
     path = tmp_path / TRAIN
-    if verb == "crop":  # it looks for the cache first
+    if verb == "crop":  # requires a cache before it reads the csv file
         path.write_text(ROW.format(url="file:///nowhere/a.jpg"))
         assert cli.main(["fetch", str(path), f"--cache={tmp_path / 'cache'}"]) == 0
         path.unlink()
@@ -98,37 +98,16 @@ def test_a_csv_that_cannot_be_read_is_one_sentence_and_exit_2(
     assert last.startswith(f"imagefec {verb}: ") and TRAIN in last and re.search(said, last), last
 
 
-def test_draw_prints_the_folder_it_wrote_and_fetch_one_json_object(tmp_path, capsys):
-    assert (
-        cli.main(
-            [
-                "draw",
-                str(tmp_path / "d"),
-                "--faces=200",
-                "--identities=8",
-                "--triplets=12",
-                "--test_fraction=0.5",
-            ]
-        )
-        == 0
-    )
+def test_draw_prints_its_folder_and_fetch_and_crop_print_one_json_object(tmp_path, capsys):
+    sizes = ["--faces=200", "--identities=8", "--triplets=12", "--test_fraction=0.5"]
+    assert cli.main(["draw", str(tmp_path / "d"), *sizes]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "d")
     csv_paths = [str(path) for path in sorted((tmp_path / "d").glob("faceexp*.csv"))]
-    assert cli.main(["fetch", *csv_paths, f"--cache={tmp_path / 'cache'}", "--json"]) == 0
+    cache, faces = f"--cache={tmp_path / 'cache'}", f"--faces={tmp_path / 'd' / 'faces'}"
+    assert cli.main(["fetch", *csv_paths, cache, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["n_ok"] == report["n_urls"] > 0
-    assert (
-        cli.main(
-            [
-                "crop",
-                *csv_paths,
-                f"--cache={tmp_path / 'cache'}",
-                f"--faces={tmp_path / 'd' / 'faces'}",
-                "--json",
-            ]
-        )
-        == 0
-    )
+    assert cli.main(["crop", *csv_paths, cache, faces, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["n_kept"] > 0
 
 
@@ -159,7 +138,7 @@ def test_draw_prints_the_folder_it_wrote_and_fetch_one_json_object(tmp_path, cap
         (["quickstart", "--output_dir=/proc/nowhere"], "/proc/nowhere"),
     ],
 )
-def test_a_user_error_is_one_sentence_without_a_traceback(argv, said, tmp_path, capsys):
+def test_a_user_error_gives_one_sentence_without_a_traceback(argv, said, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes(b"whatever")
     assert cli.main([word.format(tmp=tmp_path) for word in argv]) == 2
     printed = capsys.readouterr()

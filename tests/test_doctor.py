@@ -1,4 +1,4 @@
-"""The doctor on this machine, in subprocesses where something is heavy or broken."""
+"""The doctor's report on this machine; cases with a broken package run in a subprocess."""
 
 import importlib.metadata
 import json
@@ -17,7 +17,7 @@ import imagefec
 from imagefec import doctor
 
 CHECKOUT = str(pathlib.Path(imagefec.__file__).parents[1])
-TELL = "import json, sys\nfrom imagefec import doctor\n"
+PRELUDE = "import json, sys\nfrom imagefec import doctor\n"
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def no_models(tmp_path, monkeypatch):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Without the process that asks JAX."""
+    """Replaces the process that lists JAX's devices."""
     monkeypatch.setattr(
         doctor,
         "_devices",
@@ -39,7 +39,7 @@ def in_a_process(code, folder, *more_paths):
     """Runs code in a fresh interpreter in `folder`; it imports from `more_paths` first."""
     path = os.pathsep.join([*map(str, more_paths), CHECKOUT])
     return subprocess.run(
-        [sys.executable, "-c", TELL + code],
+        [sys.executable, "-c", PRELUDE + code],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
@@ -48,7 +48,7 @@ def in_a_process(code, folder, *more_paths):
     )
 
 
-def test_it_answers_for_this_machine_and_imports_nothing_heavy(tmp_path):
+def test_the_report_describes_this_machine_and_imports_nothing_heavy(tmp_path):
     done = in_a_process(
         "report = doctor.examine()\n"
         "heavy = {'tensorflow', 'tensorflow_datasets', 'trax', 'jax'} & sys.modules.keys()\n"
@@ -81,7 +81,7 @@ def test_it_answers_for_this_machine_and_imports_nothing_heavy(tmp_path):
         assert part in text
 
 
-def test_a_driver_that_hangs_does_not_hang_it(tmp_path):
+def test_a_hanging_driver_does_not_hang_the_report(tmp_path):
     (tmp_path / "jax.py").write_text("import time\ntime.sleep(60)\n")
     start = time.monotonic()
     done = in_a_process(
@@ -97,14 +97,14 @@ def test_a_driver_that_hangs_does_not_hang_it(tmp_path):
     )
 
 
-def test_a_jax_that_fails_is_a_problem_with_its_own_words(tmp_path):
+def test_a_failing_jax_is_a_problem_with_its_error_text(tmp_path):
     (tmp_path / "jax.py").write_text("raise RuntimeError('the driver is of last year')\n")
     done = in_a_process("print(doctor.describe(doctor.examine()))", tmp_path, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "JAX cannot be used: RuntimeError: the driver is of last year" in done.stdout
 
 
-def test_an_opencv_that_cannot_be_imported_is_a_problem_and_not_the_end(tmp_path):
+def test_an_opencv_that_cannot_be_imported_is_a_problem_and_the_report_continues(tmp_path):
     (tmp_path / "cv2.py").write_text(
         "raise ImportError('libGL.so.1: cannot open shared object file')\n"
     )
@@ -117,7 +117,7 @@ def test_an_opencv_that_cannot_be_imported_is_a_problem_and_not_the_end(tmp_path
     )
 
 
-def test_a_missing_package_and_a_wrong_version_are_told_with_the_command(quick, monkeypatch):
+def test_a_missing_package_and_a_wrong_version_are_reported_with_the_command(quick, monkeypatch):
     monkeypatch.setattr(
         importlib.metadata,
         "requires",
@@ -125,13 +125,11 @@ def test_a_missing_package_and_a_wrong_version_are_told_with_the_command(quick, 
             "no-such-package>=2",
             "numpy<1",
             "pytest>=1",
-            'not-asked-for; extra == "test"',
+            'of-an-extra; extra == "test"',
         ],
     )
     report = doctor.examine()
-    assert (
-        report["packages"]["no-such-package"] is None and "not-asked-for" not in report["packages"]
-    )
+    assert report["packages"]["no-such-package"] is None and "of-an-extra" not in report["packages"]
     missing, wrong = report["problems"][:2]
     assert missing.startswith(
         "package no-such-package is missing. Run pip install 'no-such-package>=2'"
@@ -141,7 +139,7 @@ def test_a_missing_package_and_a_wrong_version_are_told_with_the_command(quick, 
     )
 
 
-def test_two_opencvs_are_told_to_overwrite_each_other(quick, monkeypatch):
+def test_two_opencv_packages_are_reported_as_overwriting_each_other(quick, monkeypatch):
     version = doctor._version
     monkeypatch.setattr(
         doctor, "_version", lambda name: "4.1" if name == "opencv-contrib-python" else version(name)
@@ -164,7 +162,7 @@ def test_a_wrong_model_file_is_a_problem_and_a_missing_one_is_not(quick, tmp_pat
     )
 
 
-def test_detectors_whose_files_are_there_are_told_with_their_folder(quick, tmp_path):
+def test_installed_graphs_are_reported_with_their_folder(quick, tmp_path):
     for name in ("face_yolo.pb", "face_corrector.pb"):
         (tmp_path / name).touch()
     report = doctor.examine(tmp_path)
@@ -177,7 +175,7 @@ def test_detectors_whose_files_are_there_are_told_with_their_folder(quick, tmp_p
     assert f"detector     faced: available, {tmp_path}\n" in doctor.describe(report)
 
 
-def test_an_opencv_5_has_no_haar_and_says_what_to_do(quick, monkeypatch):
+def test_opencv_5_has_no_haar_and_the_report_says_what_to_do(quick, monkeypatch):
     monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
     report = doctor.examine()
     assert not report["opencv"]["CascadeClassifier"] and report["auto"] == "lbp"

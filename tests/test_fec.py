@@ -1,4 +1,4 @@
-"""FEC's names against those in its own files and in the paper."""
+"""FEC's names of types and files, compared with those in its csv files and in the paper."""
 
 from imagefec.fec import SPLITS, TYPE_KEYS, TYPE_OF_CSV_NAME, TripletType, csv_file_name
 

@@ -1,4 +1,4 @@
-"""Atomic writes and locks, against real kills and real processes."""
+"""Atomic writes and locks, tested with processes that are really killed."""
 
 import os
 import pathlib
@@ -15,7 +15,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(pathlib.Path(imagefec.__file__).p
 
 
 def python(code, *arguments):
-    """A running interpreter."""
+    """Starts an interpreter."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, env=ENVIRONMENT, stdin=pipe, stdout=pipe, text=True)
@@ -34,7 +34,7 @@ def test_a_file_is_replaced_by_what_was_written(tmp_path):
     assert path.read_bytes() == b"\x00" and names(tmp_path) == ["a.json"]
 
 
-def test_an_error_in_the_block_leaves_the_old_file_alone(tmp_path):
+def test_an_error_in_the_block_leaves_the_old_file_unchanged(tmp_path):
     path = tmp_path / "a"
     path.write_text("old")
     with pytest.raises(UnicodeEncodeError), files.atomic_open(path, "w", encoding="ascii") as file:
@@ -42,7 +42,7 @@ def test_an_error_in_the_block_leaves_the_old_file_alone(tmp_path):
     assert path.read_text() == "old" and names(tmp_path) == ["a"]
 
 
-def test_a_killed_writer_leaves_the_old_file_and_a_temporary_one_that_is_cleared(tmp_path):
+def test_a_killed_writer_leaves_the_old_file_and_a_temporary_one_that_can_be_deleted(tmp_path):
     path = tmp_path / "a"
     path.write_text("old")
     code = (
@@ -56,7 +56,7 @@ def test_a_killed_writer_leaves_the_old_file_and_a_temporary_one_that_is_cleared
     assert names(tmp_path) == ["a"]
 
 
-def test_temporary_files_of_subfolders_are_cleared_where_asked(tmp_path):
+def test_temporary_files_of_subfolders_are_deleted_on_request(tmp_path):
     for folder in (tmp_path, tmp_path / "ab", tmp_path / "other"):
         folder.mkdir(exist_ok=True)
         (folder / ".x.png.17.tmp").touch()

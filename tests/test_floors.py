@@ -28,8 +28,8 @@ NEVER = {
     ("serving", "training"),
     ("export", "training"),
 }  # refused although the floor would allow it
-GIN_HOMES = {"training/configurables.py"}
-TFDS_HOMES = {"data/store/tfds_source.py"}
+GIN_FILES = {"training/configurables.py"}
+TFDS_FILES = {"data/store/tfds_source.py"}
 
 
 def violations(package):
@@ -41,7 +41,7 @@ def _breaches(path, package):
     name = path.relative_to(package).as_posix()
     imported = sorted(set(_imports(path, package)))
     for line, module in imported:
-        for wrong in (_wrong_floor(name, module, package), _wrong_outsider(name, module)):
+        for wrong in (_wrong_floor(name, module, package), _wrong_library(name, module)):
             if wrong:
                 yield f"{name}, line {line}: {wrong}"
 
@@ -61,24 +61,24 @@ def _wrong_floor(name, module, package):
     else:
         for room in (own, other):
             if room not in FLOORS and (package / room).is_dir():
-                return f"{room}/ has no floor yet; give it one in tests/test_layers.py"
+                return f"{room}/ has no floor yet; give it one in tests/test_floors.py"
         floor, other_floor = (FLOORS.get(room, TOP) for room in (own, other))
         allowed = own == other or other_floor < floor or floor == other_floor == TOP
         allowed = allowed and (own, other) not in NEVER
     return None if allowed else f"imports {module}, which is not on a floor below"
 
 
-def _wrong_outsider(name, module):
+def _wrong_library(name, module):
     if _is_of(module, "tfds_builders"):
         return "imports tfds_builders, which lies above imagefec"
-    if _is_of(module, "gin") and name not in GIN_HOMES:
-        return "imports gin, whose homes are " + " and ".join(sorted(GIN_HOMES))
+    if _is_of(module, "gin") and name not in GIN_FILES:
+        return "imports gin; allowed only in " + " and ".join(sorted(GIN_FILES))
     if _is_of(module, "trax") and not name.startswith("compat/"):
         return "imports trax; take its names from imagefec.compat, which patches it"
     if (
         _is_of(module, "tensorflow_datasets") or _is_of(module, "tensorflow.data")
-    ) and name not in TFDS_HOMES:
-        return f"uses {module}, whose home is data/store/tfds_source.py"
+    ) and name not in TFDS_FILES:
+        return f"uses {module}; allowed only in " + " and ".join(sorted(TFDS_FILES))
     return None
 
 
@@ -87,7 +87,7 @@ def _is_of(module, package):
 
 
 def _room(name):
-    """The folder of a file or module, or its own name where it lies at the package's top."""
+    """The top-level folder of a file or module, or its own name if it is at the package's top."""
     return re.split(r"[/.]", name)[0]
 
 
@@ -107,11 +107,14 @@ def _imports(path, package):
             base = here[: len(here) - node.level + 1] if node.level else []
             base = ".".join([*base, *([node.module] if node.module else [])])
             for alias in node.names:
-                yield node.lineno, _home(f"{base}.{alias.name}")
+                yield node.lineno, _defining_module(f"{base}.{alias.name}")
         elif isinstance(node, ast.Constant) and re.fullmatch(
             r"imagefec(\.[a-z_]\w*)+", str(node.value)
         ):
-            yield node.lineno, node.value  # of importlib.import_module, or of a table of lazy names
+            yield (
+                node.lineno,
+                node.value,
+            )  # for importlib.import_module, or in a table of lazy names
     for node in ast.walk(tree):  # import tensorflow as tf; tf.data.Dataset
         if (
             isinstance(node, ast.Attribute)
@@ -120,18 +123,18 @@ def _imports(path, package):
         ):
             full = aliases[node.value.id]
             if full in ("tensorflow", "imagefec"):
-                yield node.lineno, _home(f"{full}.{node.attr}")
+                yield node.lineno, _defining_module(f"{full}.{node.attr}")
 
 
-def _home(name):
-    """Home of a name of the package itself: that of `imagefec.Embedder` is the model's file."""
+def _defining_module(name):
+    """The module that defines a name of the package, such as `imagefec.Embedder`."""
     if name == "imagefec.Embedder":
         return "imagefec.model.embedder"
     return "imagefec" if name.startswith("imagefec.__") and name != "imagefec.__main__" else name
 
 
 def planted(folder, name, text):
-    """A package folder of one file, beside which every room exists."""
+    """Writes a package folder with one file and a folder for every room."""
     for room in FLOORS:
         (folder / room).mkdir(exist_ok=True)
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -225,11 +228,11 @@ def test_a_room_without_a_floor_is_named(tmp_path):
 
 
 def cycle(package, unit):
-    """A circle of imports between the units of a package folder, [] if there is none.
+    """A circle of imports between the units of a package folder; [] if there is none.
 
     Args:
       package: folder.
-      unit: maps a file's path within the package to the name of what must not be in a circle.
+      unit: file's path within the package -> name of its unit: the file itself or its room.
     """
     files = {path.relative_to(package) for path in package.rglob("*.py")}
     graph = {}
@@ -247,7 +250,7 @@ def cycle(package, unit):
 
 
 def _file_of(module, files):
-    """The file of a module or of a name in one; None for what is not the package's."""
+    """The file of a module or of a name in one; None if it is not in the package."""
     parts = module.split(".")[1:] if module.startswith("imagefec.") else []
     while parts:
         for path in (pathlib.Path(*parts).with_suffix(".py"), pathlib.Path(*parts, "__init__.py")):
@@ -258,7 +261,7 @@ def _file_of(module, files):
 
 
 def _room_of(file):
-    """data/fetch/stage.py -> data/fetch; a file that lies beside sub-rooms counts alone."""
+    """data/fetch/stage.py -> data/fetch; a file beside sub-rooms is a unit of its own."""
     folder = file.parent.as_posix()
     return folder if folder.count("/") else file.as_posix()
 

@@ -12,7 +12,7 @@ RUNS = [path for path in sorted(GIN_CONFIGS.glob("*.gin")) if path.name != "base
 
 
 def name_of(path):
-    """As in --config_file and `include`: "smoke.gin", "models/small.gin"."""
+    """The name for --config_file and `include`: "smoke.gin", "models/small.gin"."""
     return path.relative_to(GIN_CONFIGS).as_posix()
 
 

@@ -1,4 +1,4 @@
-"""Modules that must start at once import no heavy library; each is tried in a subprocess."""
+"""Modules that must load fast import no heavy library; each is imported in a subprocess."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ LIGHT = (
     "imagefec.data.fetch.stage",
     "imagefec.data.crop.stage",
     "imagefec.doctor",
-    "imagefec.model",  # its names load when first asked for
+    "imagefec.model",  # its names load at first use
 )
 
 

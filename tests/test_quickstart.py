@@ -1,4 +1,4 @@
-"""The complete pipeline on synthetic faces: a short one in CI, the real one marked slow."""
+"""The complete pipeline on synthetic faces: a short one for CI, the full one marked slow."""
 
 import json
 import pathlib
@@ -34,7 +34,7 @@ def short(tmp_path_factory):
     return out, settings, quickstart.quickstart(out, 0, **settings)
 
 
-def test_quickstart_leaves_what_the_contract_names(short):
+def test_quickstart_writes_the_documented_summary_and_files(short):
     out, _, summary = short
     assert summary.keys() >= FIELDS
     assert json.loads((out / "summary.json").read_text()) == summary
@@ -52,7 +52,7 @@ def test_quickstart_leaves_what_the_contract_names(short):
     assert summary["n_faces"] > 700 and 0.7 < summary["human_tpa"] < 1
 
 
-def test_every_photo_comes_over_http_and_none_from_a_file(short):
+def test_every_photo_is_fetched_over_http(short):
     out, _, summary = short
     rows = (out / "fec" / csv_file_name("train")).read_text().splitlines()
     assert all(row.startswith('"http://127.0.0.1:') for row in rows)

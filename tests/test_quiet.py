@@ -1,4 +1,4 @@
-"""Known notices are dropped at file descriptor 2, where C++ writes them; other lines pass."""
+"""Known notices are dropped at file descriptor 2, to which C++ writes; other lines pass."""
 
 import os
 import pathlib
@@ -38,7 +38,7 @@ def test_a_known_notice_is_dropped_and_its_neighbours_are_not(capfd, notice):
     assert capfd.readouterr().err == "before\nafter\n"
 
 
-def test_what_python_writes_comes_through_in_order():
+def test_output_of_python_and_c_stays_in_order():
     # In a process of its own: pytest's sys.stderr does not write to file descriptor 2.
     done = python(
         "import os, sys\nfrom imagefec.quiet import quiet_imports\n"
@@ -50,7 +50,7 @@ def test_what_python_writes_comes_through_in_order():
     assert done.stderr == b"before\nfrom Python\nfrom C\nagain, later\n"
 
 
-def test_a_genuine_line_comes_through_when_the_block_raises(capfd):
+def test_a_genuine_line_is_not_dropped_when_the_block_raises(capfd):
     def fail():
         os.write(2, b"genuine\n" + NOTICES[0].encode() + b"\n")
         raise ImportError("libcuda")
@@ -61,13 +61,13 @@ def test_a_genuine_line_comes_through_when_the_block_raises(capfd):
     assert capfd.readouterr().err == "genuine\nand on\n"
 
 
-def test_a_last_line_without_its_end_and_broken_text_come_through(capfd):
+def test_a_last_line_without_its_end_and_broken_text_are_not_dropped(capfd):
     with quiet_imports():
         os.write(2, "größer \n".encode("latin-1") + b"no end")
     assert capfd.readouterr().err == "gr��er \nno end"
 
 
-def test_standard_output_is_left_alone(capfd):
+def test_standard_output_is_not_filtered(capfd):
     with quiet_imports():
         os.write(1, NOTICES[0].encode())
     assert capfd.readouterr().out == NOTICES[0]
@@ -97,7 +97,7 @@ def test_a_process_without_stderr_can_import_too():
 
 
 def python(code, redirected=""):
-    """What a fresh interpreter makes of the code."""
+    """Runs code in a fresh interpreter."""
     path = os.pathsep.join([CHECKOUT, os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         ["sh", "-c", f'exec "$0" -c "$1" {redirected}', sys.executable, code],

@@ -88,7 +88,6 @@ class IdentitySampler:
         )
 
 
-
 def triplet_indices(
     data: Triplets, batch_triplets: int, seed: int, balanced: bool = False, skip: int = 0
 ) -> Iterator[np.ndarray]:
@@ -246,7 +245,7 @@ def _identity_batches(
 def _shuffled_without_repeats(
     n: int, together: int, random: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """As `shuffled_forever` of range(n), `together` at a time, but never an item twice at a time."""
+    """As `shuffled_forever` of range(n), but the `together` items of one sample are distinct."""
     waiting = np.empty(0, np.int64)
     while True:
         if len(waiting) < together:

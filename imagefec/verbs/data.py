@@ -46,7 +46,7 @@ def draw(verbs: Any) -> None:
     flags.switch(
         verb,
         "--people_folders",
-        "also link the photos by identity, people/{train,test}/IDENTITY/, for identity pre-training",
+        "also link the photos by identity, people/SPLIT/IDENTITY/, for identity pre-training",
     )
     flags.flag(verb, "--url_root", "prefix of the csv's URLs (default: file:// and the folder)")
 

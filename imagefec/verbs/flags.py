@@ -22,7 +22,7 @@ def add_verb(
 
 
 def flag(verb: Any, name: str, what: str, default: Any = None, **options: Any) -> None:
-    """Adds a flag; its type is that of the default unless given, and its help states the default."""
+    """Adds a flag; its type is the default's type unless given, and its help states the default."""
     if isinstance(default, int | float) and "type" not in options:
         options["type"] = type(default)
     shown = " (default: %(default)s)" if default not in (None, []) else ""

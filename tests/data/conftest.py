@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that misbehaves on request, and csv files for it."""
+"""A real HTTP server on loopback that misbehaves on request, csv files for it, and a small disk."""
 
 import collections
 import contextlib
@@ -38,7 +38,7 @@ def gzip_bomb(name):
 
 
 class PhotoServer(http.server.ThreadingHTTPServer):
-    """Answers /WAY/NAME in the way named; `hits` counts and `times` dates requests by path."""
+    """Answers /WAY/NAME with the method way_WAY; `hits` and `times` record the requests by path."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -50,12 +50,9 @@ class PhotoServer(http.server.ThreadingHTTPServer):
         self.times = collections.defaultdict(list)
         self.agents = set()
         self.gate = threading.Event()  # /held/ waits for it
-        self.lock, self.limit, self.tokens, self.filled_at = (
-            threading.Lock(),
-            50.0,
-            50.0,
-            time.monotonic(),
-        )  # of /bucket/
+        # Of /bucket/.
+        self.lock, self.filled_at = threading.Lock(), time.monotonic()
+        self.limit = self.tokens = 50.0
 
     def url(self, path):
         return f"http://127.0.0.1:{self.server_port}/{path}"
@@ -120,7 +117,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.answer(503, Retry_After=1) if self.first_time() else self.way_ok(name)
 
     def way_dated(self, name):
-        """Refused until a date; dates are in whole seconds."""
+        """Refuses until a date, which has no fraction of a second."""
         self.server.retry_dates.setdefault(self.path, time.time() + 2)
         date = email.utils.formatdate(self.server.retry_dates[self.path], usegmt=True)
         self.answer(429, Retry_After=date) if self.first_time() else self.way_ok(name)
@@ -132,7 +129,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.way_ok(name) if self.server.gate.is_set() else self.answer(429, Retry_After=1)
 
     def way_bucket(self, name):
-        """A token bucket for all paths: `limit` requests at once and per second."""
+        """A token bucket for all paths, of capacity `limit`, filled at `limit` per second."""
         with self.server.lock:
             now = time.monotonic()
             self.server.tokens = min(
@@ -281,7 +278,7 @@ def running_server():
 
 @pytest.fixture
 def csv_of_urls(tmp_path):
-    """Writes a csv file with the URLs, three per row; the last one fills its row."""
+    """Writes a csv file with the URLs, three per row; the last URL is repeated to fill its row."""
 
     def write(urls, name="faceexp-comparison-data-train-public.csv"):
         urls = list(urls)
@@ -303,7 +300,7 @@ def photo_bytes_fixture():
 
 
 class SmallDisk:
-    """A file system in memory of 1 MB, until it is resized."""
+    """A file system in memory, of 1 MB until it is resized."""
 
     def __init__(self, path):
         self.path = path

@@ -1,4 +1,4 @@
-"""imagefec.data.exclusion: lists of what must not be used."""
+"""Exclusion lists: how they are read, and which names they match."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""FEC's csv files: what is read, what is refused and how the refusal reads."""
+"""FEC's csv files: what is read, what is refused, and the text of the refusal."""
 
 import math
 import re
@@ -27,9 +27,10 @@ def csv_of(tmp_path):
     return write
 
 
-def row_with(votes):
+def row_with(choices):
     face = FaceRef("http://a.example/x.jpg", Box(0.1, 0.2, 0.3, 0.4))
-    return Row(1, (face,) * 3, TripletType.ONE_CLASS, tuple("abcdefgh"[: len(votes)]), tuple(votes))
+    raters = tuple("abcdefghi"[: len(choices)])
+    return Row(1, (face,) * 3, TripletType.ONE_CLASS, raters, tuple(choices))
 
 
 def test_a_row_has_urls_with_commas_boxes_in_fec_order_and_choices_from_zero(csv_of):
@@ -53,7 +54,7 @@ def test_rows_of_every_length_are_read(csv_of):
     assert [len(row.choices) for row in read_rows(path)] == [0, 1, 6, 7, 30]
 
 
-def test_bom_crlf_blank_lines_and_a_missing_last_newline_are_fine(csv_of):
+def test_bom_crlf_blank_lines_and_a_missing_last_newline_are_accepted(csv_of):
     report = RowReport()
     path = csv_of(b"\xef\xbb\xbf" + f"{GOOD},a,1\r\n\r\n  \r\n{GOOD},b,2".encode())
     assert [row.line for row in read_rows(path, report)] == [1, 4]
@@ -69,19 +70,19 @@ def test_ties_and_missing_choices_give_no_odd_face(csv_of):
 
 
 @given(st.lists(st.integers(0, 2), max_size=9))
-def test_the_odd_one_is_the_one_with_strictly_more_votes_than_each_other(votes):
-    row = row_with(votes)
-    winners = [
-        a for a in range(3) if all(votes.count(a) > votes.count(b) for b in range(3) if b != a)
+def test_the_odd_face_is_chosen_strictly_more_often_than_either_other(choices):
+    row = row_with(choices)
+    most_chosen = [
+        a for a in range(3) if all(choices.count(a) > choices.count(b) for b in range(3) if b != a)
     ]
-    assert row.odd == (winners[0] if winners else None)
-    if winners:
-        assert row.agreement == sum(vote == winners[0] for vote in votes) / len(votes)
+    assert row.odd == (most_chosen[0] if most_chosen else None)
+    if most_chosen:
+        assert row.agreement == sum(c == most_chosen[0] for c in choices) / len(choices)
     else:
         assert math.isnan(row.agreement)
 
 
-def test_a_face_is_named_by_url_and_box():
+def test_a_face_id_depends_on_url_and_box():
     first, second = Box(0.1, 0.2, 0.3, 0.4), Box(0.1, 0.2, 0.3, 0.5)
     ids = {
         FaceRef(url, box).face_id for url in ("http://a/1", "http://a/2") for box in (first, second)
@@ -91,7 +92,7 @@ def test_a_face_is_named_by_url_and_box():
     assert FaceRef("http://a/1", first).face_id == FaceRef("http://a/1", nearly).face_id
 
 
-def test_minus_zero_names_the_same_face_as_zero(csv_of):
+def test_minus_zero_gives_the_same_face_id_as_zero(csv_of):
     other = GOOD.replace("0.1,0.5", "-0.0,0.5", 1).replace("0.1,0.5", "0,0.5", 1)
     (row,) = read_rows(csv_of(other))
     assert row.faces[0].face_id == row.faces[1].face_id
@@ -131,11 +132,11 @@ BAD_ROWS = {
         GOOD.replace("ONE_", "FOUR_"),
         "unknown type 'FOUR_CLASS_TRIPLET' in column 16",
     ),
-    "an unknown vote": (
+    "an unknown choice": (
         GOOD + ",a,1,b,4",
         "unknown annotation '4' in column 20; allowed are 1, 2, 3",
     ),
-    "a vote of zero": (GOOD + ",a,0", "unknown annotation '0' in column 18"),
+    "a choice of zero": (GOOD + ",a,0", "unknown annotation '0' in column 18"),
     "an open quote": (GOOD + ',"a,1', "broken csv"),
     "a NUL": (GOOD + ",a\0,1", "a NUL byte at column"),
     "latin-1": (GOOD.encode() + b",ren\xe9,1", "byte 0xe9 at byte"),
@@ -180,7 +181,9 @@ def test_a_skipped_row_is_reported_and_affects_no_other(csv_of, bad, reason):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 @pytest.mark.parametrize("skip_bad_rows", [False, True])
-def test_a_file_that_is_no_csv_is_refused_even_when_skipping(csv_of, content, found, skip_bad_rows):
+def test_a_file_that_is_not_csv_is_refused_even_if_bad_rows_are_skipped(
+    csv_of, content, found, skip_bad_rows
+):
     path = csv_of(content)
     with pytest.raises(UserError, match=re.escape(f"{path}: ")) as refusal:
         list(read_rows(path, skip_bad_rows=skip_bad_rows))
@@ -231,7 +234,7 @@ def test_the_work_per_row_is_constant_and_small(csv_of):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_the_split_is_in_the_file_name(split):
+def test_the_split_follows_from_the_file_name(split):
     assert split_of(f"/some/where/faceexp-comparison-data-{split}-public.csv") == split
 
 
@@ -258,13 +261,13 @@ faces = st.builds(
     sides,
 )
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n\r"), max_size=8)
-ballots = st.lists(st.tuples(names, st.integers(0, 2)), max_size=9)
+choices_of_raters = st.lists(st.tuples(names, st.integers(0, 2)), max_size=9)
 many_rows = st.lists(
     st.builds(
-        lambda three, kind, ballot: (three, kind, *(tuple(b[n] for b in ballot) for n in (0, 1))),
+        lambda three, kind, chosen: (three, kind, *(tuple(c[n] for c in chosen) for n in (0, 1))),
         st.tuples(faces, faces, faces),
         st.sampled_from(TripletType),
-        ballots,
+        choices_of_raters,
     ),
     min_size=1,
     max_size=6,

@@ -17,30 +17,30 @@ TRAIN = "faceexp-comparison-data-train-public.csv"
 
 
 def png(size=(128, 128, 3), seed=0) -> bytes:
-    return cv2.imencode(".png", np.random.default_rng(seed).integers(0, 256, size, np.uint8))[
-        1
-    ].tobytes()
+    pixels = np.random.default_rng(seed).integers(0, 256, size, np.uint8)
+    return cv2.imencode(".png", pixels)[1].tobytes()
 
 
 def face(number: int) -> fec_csv.FaceRef:
     return fec_csv.FaceRef(f"http://photos/{number},large.jpg", Box(0.125, 0.5, 0.25, 0.75))
 
 
-def row(numbers=(0, 1, 2), votes=(2, 2, 2, 0), kind=TripletType.TWO_CLASS, line=1) -> fec_csv.Row:
-    annotators = tuple(f"rater {i}" for i in range(len(votes)))
-    return fec_csv.Row(line, tuple(face(n) for n in numbers), kind, annotators, tuple(votes))
+def row(numbers=(0, 1, 2), choices=(2, 2, 2, 0)) -> fec_csv.Row:
+    annotators = tuple(f"rater {i}" for i in range(len(choices)))
+    faces = tuple(face(n) for n in numbers)
+    return fec_csv.Row(1, faces, TripletType.TWO_CLASS, annotators, tuple(choices))
 
 
 @pytest.fixture
 def make(tmp_path):
-    """Makes the examples of rows and the report; faces 0..8 are kept, 9 is not."""
+    """Makes the examples of rows and the report; faces 0 to 8 have a PNG, face 9 was dropped."""
 
-    def run(*rows, layout="triplets", exclude=(), extra_text="", faces=range(10), keep_files=False):
+    def run(*rows, layout="triplets", exclude=(), extra_text="", faces=range(10), rewrite=True):
         csv_path = tmp_path / TRAIN
         fec_csv.write_rows(csv_path, rows)
         with csv_path.open("a") as file:
             file.write(extra_text)
-        if not keep_files:
+        if rewrite:
             write_faces(tmp_path / "faces", faces)
         exclusion = Exclusion(exclude)
         planned, report = fec_examples.plan_split(
@@ -57,17 +57,17 @@ def write_faces(folder: Path, numbers) -> None:
     """Writes a folder as crop does."""
     lines = [face_folder.HEADER + "\n"]
     for n in numbers:
-        lost = n == 9
+        dropped = n == 9
         path = face_folder.face_path(folder, face(n).face_id)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not lost:
+        if not dropped:
             path.write_bytes(png(seed=n))
         lines.append(
             face_folder.manifest_line(
                 face(n).face_id,
                 face(n).url,
                 face(n).box,
-                "no face found" if lost else "",
+                "no face found" if dropped else "",
                 "none",
                 None,
                 False,
@@ -77,7 +77,7 @@ def write_faces(folder: Path, numbers) -> None:
 
 
 def test_an_example_holds_the_row_and_the_files_of_its_faces(make):
-    [(key, example)], _ = make(row(numbers=(4, 0, 8), votes=(2, 2, 0, 2)))
+    [(key, example)], _ = make(row(numbers=(4, 0, 8), choices=(2, 2, 0, 2)))
     boxes = example.pop("boxes")
     assert key == 1
     assert example == {
@@ -97,11 +97,11 @@ def test_an_example_holds_the_row_and_the_files_of_its_faces(make):
     np.testing.assert_array_equal(boxes, [[0.125, 0.5, 0.25, 0.75]] * 3)
 
 
-def test_only_labelled_triplets_with_three_kept_faces_become_examples(make):
+def test_only_labelled_triplets_with_three_cropped_faces_become_examples(make):
     examples, report = make(
         row(),
-        row(votes=(0, 0, 1, 1)),
-        row(votes=()),
+        row(choices=(0, 0, 1, 1)),
+        row(choices=()),
         row(numbers=(0, 9, 2)),
         row(numbers=(3, 1, 0)),
         extra_text="not,a,row\n",
@@ -116,8 +116,8 @@ def test_only_labelled_triplets_with_three_kept_faces_become_examples(make):
     }
 
 
-def test_a_row_without_a_label_counts_as_such_even_if_a_face_is_missing_too(make):
-    _, report = make(row(), row(numbers=(9, 1, 2), votes=()))
+def test_a_row_without_label_and_face_is_counted_under_its_missing_label(make):
+    _, report = make(row(), row(numbers=(9, 1, 2), choices=()))
     assert report.dropped == {"no votes": 1}
 
 
@@ -126,13 +126,13 @@ def test_a_face_that_crop_has_not_seen_is_an_error_that_names_row_and_verb(make)
         make(row(), row(numbers=(0, 1, 7)), faces=range(4))
 
 
-def test_a_csv_without_one_usable_triplet_is_an_error_with_the_reasons(make):
+def test_a_csv_file_without_a_usable_triplet_is_an_error_with_the_reasons(make):
     with pytest.raises(UserError, match=r"none of its 2 triplets.*'tie': 1.*'no face found': 1"):
-        make(row(votes=(0, 1)), row(numbers=(0, 1, 9)))
+        make(row(choices=(0, 1)), row(numbers=(0, 1, 9)))
 
 
 def test_the_index_holds_a_triplet_without_its_images(make):
-    rows = row(numbers=(4, 0, 8)), row(numbers=(1, 4, 2), votes=(0, 0))
+    rows = row(numbers=(4, 0, 8)), row(numbers=(1, 4, 2), choices=(0, 0))
     triplets, _ = make(*rows)
     index, _ = make(*rows, layout="index")
     left_out = {"image_a", "image_b", "image_c", "urls", "boxes"}
@@ -142,7 +142,7 @@ def test_the_index_holds_a_triplet_without_its_images(make):
     ]
 
 
-def test_each_face_of_a_usable_triplet_comes_once_in_the_order_of_first_mention(make):
+def test_each_face_of_a_usable_triplet_is_an_example_once_in_order_of_first_mention(make):
     faces, report = make(
         row(numbers=(4, 0, 8)), row(numbers=(1, 9, 2)), row(numbers=(8, 4, 3)), layout="faces"
     )
@@ -191,7 +191,7 @@ def test_a_face_file_that_was_damaged_since_the_crop_stops_the_build_by_name(
     with pytest.raises(
         UserError, match=rf"{face(1).face_id}\.png: not a complete PNG file .*imagefec crop"
     ):
-        make(row(), layout=layout, keep_files=True)
+        make(row(), layout=layout, rewrite=False)
 
 
 @pytest.mark.parametrize(

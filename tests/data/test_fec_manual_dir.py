@@ -1,4 +1,4 @@
-"""The manual directory of `fec`: what is found in it, and the errors if something is missing."""
+"""The manual directory of `fec`: where files are found, and the errors if some are missing."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Crops: from a photo and a box to a 128 px face."""
+"""Crops: grown boxes, patches and 128 px faces."""
 
 import numpy as np
 import pytest
@@ -18,13 +18,14 @@ def noise_patch(height, width, seed=0, low=0, high=256):
 
 
 def test_a_grown_box_is_the_box_and_fifteen_percent_squared():
-    # 100 x 100 at (450, 450) in 1000 x 1000 grows by 7.5 a side: 442.5 rounds up to 443, side 115
+    # 100 x 100 px at (450, 450) grow by 7.5 px on each side: 442.5 rounds up to 443, the side is 115.
     grown = crop.grown_box(Box(0.45, 0.55, 0.45, 0.55), 1000, 1000)
     assert grown == Box(443, 558, 443, 558)
 
 
 def test_a_tall_box_in_a_wide_photo_becomes_square():
-    # height 0.5 x 400 = 200, grown 230; width 100 grown 115, extended to 230 about column 500
+    # The height, 0.5 x 400 = 200, grows to 230. The width, 100, grows to 115 and is extended to 230
+    # about column 500.
     assert crop.grown_box(Box(0.45, 0.55, 0.25, 0.75), 1000, 400) == Box(385, 615, 85, 315)
 
 
@@ -72,7 +73,7 @@ def test_a_smaller_patch_is_upscaled_and_marked():
 
 
 def test_the_aspect_ratio_is_preserved_and_the_rest_is_noise():
-    # 256 x 64 scales to 128 x 32: 48 columns of padding on each side
+    # 256 x 64 scales to 128 x 32, with 48 columns of padding on each side.
     patch = np.full((256, 64, 3), (200, 100, 50), np.uint8)
     face, _ = crop.letterbox(patch)
     assert (face[:, 48:80] == (200, 100, 50)).all()
@@ -141,7 +142,7 @@ def test_a_small_detection_becomes_a_face_too():
 
 
 def test_a_tiny_box_is_dropped_without_detection():
-    # 13 px grow to 14.95
+    # 13 px grow to 14.95 px, 15 px to 17.25 px; the limit is 16 px.
     found = crop.crop_face(noise_patch(100, 100), Box(0.2, 0.33, 0.2, 0.33), make_detector("none"))
     assert found.reason == "box too small"
     enough = crop.crop_face(noise_patch(100, 100), Box(0.2, 0.35, 0.2, 0.35), make_detector("none"))

@@ -25,7 +25,7 @@ def test_enlarging_interpolates_between_pixels():
     assert enlarged.shape == (16, 16, 3) and len(np.unique(enlarged)) > 8
 
 
-def test_an_image_of_the_wanted_size_is_returned_as_it_is():
+def test_an_image_of_the_requested_size_is_returned_unchanged():
     image = checkerboard(8)
     assert opencv.resize(image, 8, 8) is image
 

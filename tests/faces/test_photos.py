@@ -69,6 +69,6 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["face.png"]
 
 
-def test_only_rgb_pictures_are_written(tmp_path):
+def test_only_rgb_images_are_written(tmp_path):
     with pytest.raises(ValueError, match="uint8"):
         write_png(tmp_path / "face.png", np.zeros((4, 4), np.uint8))

@@ -1,4 +1,4 @@
-"""The report of the crop stage: numbers of cropped and dropped faces, complete and lost triplets."""
+"""The report of the crop stage: counts of cropped and dropped faces, complete and lost triplets."""
 
 from array import array
 from collections import Counter

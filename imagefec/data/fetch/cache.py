@@ -49,7 +49,7 @@ class Cache:
         return path if path.is_file() else None
 
     def reason(self, url: str) -> str | None:
-        """Why a URL has no photo: "http 404", "timed out", "not fetched", ...; None if it has one."""
+        """Why a URL has no photo: "http 404", "timed out", ...; None if it has one."""
         status, reason, _ = self._look_up(url)
         if status != "ok":
             return reason

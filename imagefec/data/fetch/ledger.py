@@ -288,7 +288,7 @@ _COUNT_BY_REASON = """
 SELECT status, reason, count(*), sum(n_bytes) FROM wanted JOIN photos USING (url)
 GROUP BY status, reason ORDER BY 3 DESC, 2
 """
-# Hosts are ordered by their first URL; the parameter is the number of the previous host's first URL.
+# Hosts come in the order of their first URLs; the parameter is the number of the last host's first.
 _NEXT_HOST = """
 SELECT a.n, a.host FROM pending a
 WHERE a.n > ? AND NOT EXISTS (SELECT 1 FROM pending b WHERE b.host = a.host AND b.n < a.n)

@@ -42,7 +42,8 @@ def fetch_photos(
     """Downloads the photos of FEC's csv files into a cache; run it again to resume.
 
     Args:
-      csv_paths: files that `read_rows` reads. Each distinct URL (http, https, file) is requested once.
+      csv_paths: files that `read_rows` reads. Each distinct URL (http, https or file) is requested
+        once.
       cache_dir: made if missing; contains objects/, ledger.sqlite3 and stats.json.
       config: limits, timeouts and retries.
       from_dir: folder of photos that the user already has; see `local_import`.

@@ -219,7 +219,7 @@ def list_photos(identity: Identity, exclusion: Exclusion) -> ListedPhotos:
 
 
 def face_id(split: str, identity: str, file_name: str) -> str:
-    """20 hex digits from split, identity and file name, the same wherever an archive is unpacked."""
+    """20 hex digits from split, identity and file name, independent of the folder above them."""
     return hashlib.sha256(f"{split}/{identity}/{file_name}".encode()).hexdigest()[:20]
 
 

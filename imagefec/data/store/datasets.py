@@ -80,7 +80,9 @@ def load_triplets(
             f"{image_size}px",
             {"image_size": image_size},
             lambda folder: triplets.write_triplets(
-                source.batches((*_INDEX_FEATURES, "urls"), IMAGES, _RATER_FEATURES), image_size, folder
+                source.batches((*_INDEX_FEATURES, "urls"), IMAGES, _RATER_FEATURES),
+                image_size,
+                folder,
             ),
             partial(triplets.read_triplets, size=image_size),
         )
@@ -133,7 +135,7 @@ def _store_of_faces(source: TfdsSource, size: int) -> FaceStore:
 
 
 def _index_with_store(source: TfdsSource, size: int) -> tuple[FaceStore, TripletIndex]:
-    """Loads triplets that refer to faces by id: the store of config `faces`, and an index into it."""
+    """Loads triplets that refer to faces by id, and the store of config `faces`."""
     name, version = source.builder.name, source.builder.version
     faces = open_source(
         source.data_dir,
@@ -147,7 +149,9 @@ def _index_with_store(source: TfdsSource, size: int) -> tuple[FaceStore, Triplet
     face_ids, index = source.build_cached(
         "index",
         {},
-        lambda folder: triplets.write_index(source.batches(_INDEX_FEATURES, optional=_RATER_FEATURES), folder),
+        lambda folder: triplets.write_index(
+            source.batches(_INDEX_FEATURES, optional=_RATER_FEATURES), folder
+        ),
         triplets.read_index,
     )
     store = _store_of_faces(faces, size)

@@ -1,4 +1,4 @@
-"""Reads the examples of a built dataset's split in order; no other file of the package reads TFDS."""
+"""Reads the examples of a built dataset's split in order; no other file here uses TFDS."""
 
 from __future__ import annotations
 

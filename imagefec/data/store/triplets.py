@@ -124,7 +124,7 @@ class TripletIndex:
 
 
 def write_triplets(batches: Batches, size: int, folder: Path) -> None:
-    """Writes the face store and the index of self-contained triplets; faces in order of occurrence."""
+    """Writes the store and the index of self-contained triplets, faces in order of occurrence."""
     index_of: dict[bytes, int] = {}
     parts = []
     with FaceStoreWriter(folder, size) as store:
@@ -174,7 +174,7 @@ def read_index(folder: Path) -> tuple[list[str], TripletIndex]:
 
 
 def _first_occurrences(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the distinct indices in `rows` by first occurrence, and `rows` as int32 among them."""
+    """Returns the distinct values in `rows` by first occurrence, and `rows` as int32 into these."""
     distinct, first, places = np.unique(rows.reshape(-1), return_index=True, return_inverse=True)
     order = np.argsort(first)
     place_of = np.empty(len(order), np.int32)

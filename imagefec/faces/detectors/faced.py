@@ -199,7 +199,6 @@ class _Graph:
         )
 
 
-
 def _without_overlaps(found: list[Detection]) -> list[Detection]:
     """Non-maximum suppression."""
     selected: list[Detection] = []

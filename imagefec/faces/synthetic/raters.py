@@ -37,7 +37,9 @@ class Raters:
         weighted = expressions[None] * self._weights[chosen, None]  # [n, 3, controls]
         pairs = weighted[:, [1, 0, 0]] - weighted[:, [2, 2, 1]]  # the pair that leaves out 0, 1, 2
         distances = np.linalg.norm(pairs, axis=-1)
-        distances = distances + rng.normal(0, _ERROR_SPREAD, (n, 3)) * distances.mean(1, keepdims=True)
+        distances = distances + rng.normal(0, _ERROR_SPREAD, (n, 3)) * distances.mean(
+            1, keepdims=True
+        )
         return [(self.names[rater], int(odd)) for rater, odd in zip(chosen, distances.argmin(1))]
 
 

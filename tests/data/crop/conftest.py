@@ -1,4 +1,4 @@
-"""Photos of one face to crop, csv files that name them, and their cache."""
+"""Photos to crop, csv files that name them, and their cache."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from imagefec.fec import TripletType
 from imagefec.maths.geometry import Box
 
 
-class World:
+class Workspace:
     """A folder with photos, csv files and a cache."""
 
     TRAIN = "faceexp-comparison-data-train-public.csv"
@@ -25,25 +25,23 @@ class World:
         self.root, self.cache, self.faces = root, root / "cache", root / "faces"
         (root / "photos").mkdir()
 
-    def photo(self, name: str, picture: np.ndarray | bytes) -> str:
+    def photo(self, name: str, rgb: np.ndarray) -> str:
+        """Writes a photo and returns its URL."""
         path = self.root / "photos" / name
-        if isinstance(picture, bytes):
-            path.write_bytes(picture)
-        else:
-            Image.fromarray(picture).save(path)
+        Image.fromarray(rgb).save(path)
         return path.as_uri()
 
     def astronauts(self, n: int) -> list[str]:
         """Photos of one face with different brightness, so that their bytes differ."""
         face = skimage.data.astronaut()[:256, 96:352]
         brighter = (np.clip(face.astype(int) + k, 0, 255).astype(np.uint8) for k in range(n))
-        return [self.photo(f"{k}.png", picture) for k, picture in enumerate(brighter)]
+        return [self.photo(f"{k}.png", rgb) for k, rgb in enumerate(brighter)]
 
     def csv(self, triplets: list, name: str = TRAIN) -> Path:
-        """Writes triplets of (three FaceRefs, votes) and fetches their photos."""
+        """Writes triplets of (three FaceRefs, choices) and fetches their photos."""
         rows = [
-            Row(k, tuple(faces), TripletType(k % 3), ("a", "b", "c")[: len(votes)], votes)
-            for k, (faces, votes) in enumerate(triplets)
+            Row(k, tuple(faces), TripletType(k % 3), ("a", "b", "c")[: len(choices)], choices)
+            for k, (faces, choices) in enumerate(triplets)
         ]
         write_rows(self.root / name, rows)
         fetch_photos([self.root / name], self.cache)
@@ -60,12 +58,12 @@ class World:
         return self.root / path
 
     def astronaut_triplet(
-        self, votes=(2, 2), third: FaceRef | None = None
+        self, choices=(2, 2), third: FaceRef | None = None
     ) -> tuple[tuple[FaceRef, ...], tuple[int, ...]]:
         url = self.photo("astronaut.png", skimage.data.astronaut())
         boxes = self.FACE, Box(0.335, 0.54, 0.12, 0.36), Box(0.33, 0.53, 0.11, 0.35)
         first, second, last = (FaceRef(url, box) for box in boxes)
-        return (first, second, third or last), votes
+        return (first, second, third or last), choices
 
     def contents_after(self, name: str, **options) -> dict[str, bytes]:
         """Contents of a folder after one crop to it; each name is cropped once."""
@@ -80,17 +78,17 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
+def workspace(tmp_path, monkeypatch):
     monkeypatch.setenv("IMAGEFEC_MODELS", str(tmp_path / "no_models"))
-    return World(tmp_path)
+    return Workspace(tmp_path)
 
 
 @pytest.fixture
-def many(world):
-    """60 faces on 30 photos, a few of them dropped."""
-    urls = world.astronauts(30)
+def many(workspace):
+    """60 boxes on 30 photos; half of them contain a face."""
+    urls = workspace.astronauts(30)
     boxes = [Box(0.29, 0.70, 0.24, 0.70), Box(0.05, 0.15, 0.05, 0.4)]
     faces = [FaceRef(url, box) for url in urls for box in boxes]
-    world.path = world.csv([(faces[k : k + 3], (0, 0, 1)) for k in range(0, 60, 3)])
-    world.refs = faces
-    return world
+    workspace.path = workspace.csv([(faces[k : k + 3], (0, 0, 1)) for k in range(0, 60, 3)])
+    workspace.refs = faces
+    return workspace

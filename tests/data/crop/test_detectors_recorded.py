@@ -17,7 +17,7 @@ def test_a_detector_with_model_files_crops_and_is_recorded(many, write_faced):
 
 
 @pytest.mark.slow
-def test_a_detectors_files_are_found_in_the_worker_processes_too(many, write_faced):
+def test_worker_processes_find_the_detectors_model_files(many, write_faced):
     models = write_faced(many.root / "models")
     many.crop(many.path, detector="faced", model_dir=models)
     many.crop(
@@ -26,25 +26,27 @@ def test_a_detectors_files_are_found_in_the_worker_processes_too(many, write_fac
     assert many.contents(many.root / "spawned") == many.contents(many.faces)
 
 
-def test_another_model_file_on_the_same_folder_is_refused(world, write_faced):
-    path = world.csv([world.astronaut_triplet()])
-    world.crop(path, detector="faced", model_dir=write_faced(world.root / "models"))
+def test_another_model_file_for_the_same_folder_is_refused(workspace, write_faced):
+    path = workspace.csv([workspace.astronaut_triplet()])
+    workspace.crop(path, detector="faced", model_dir=write_faced(workspace.root / "models"))
     with pytest.raises(
         UserError,
         match=r"cropped with detector_version \w+\+\w+-1, this crop uses detector_version",
     ):
-        world.crop(path, detector="faced", model_dir=write_faced(world.root / "others", prob=0.9))
+        workspace.crop(
+            path, detector="faced", model_dir=write_faced(workspace.root / "others", prob=0.9)
+        )
 
 
-def test_another_detector_on_the_same_folder_is_refused(world):
-    path = world.csv([world.astronaut_triplet()])
-    world.crop(path, detector="none")
+def test_another_detector_for_the_same_folder_is_refused(workspace):
+    path = workspace.csv([workspace.astronaut_triplet()])
+    workspace.crop(path, detector="none")
     with pytest.raises(
         UserError, match=r"cropped with detector none.*uses detector lbp.*another --faces"
     ):
-        world.crop(path, detector="lbp")
+        workspace.crop(path, detector="lbp")
     with pytest.raises(UserError, match=r"min_score 0\.0.*min_score 0\.5"):
-        world.crop(path, detector="none", min_score=0.5)
+        workspace.crop(path, detector="none", min_score=0.5)
 
 
 @pytest.fixture

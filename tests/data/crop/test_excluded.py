@@ -16,10 +16,8 @@ def test_excluded_faces_are_dropped_with_their_reason_and_their_photos_are_not_o
 ):
     reads = []
     monkeypatch.setattr(worker, "read_photo", lambda path: reads.append(path) or read_photo(path))
-    by_url, by_id = (
-        many.refs[0],
-        many.refs[2],
-    )  # the first photo with its two faces; one kept face of the second
+    # The first photo with its two faces, and the face that is found in the second.
+    by_url, by_id = many.refs[0], many.refs[2]
     report = many.crop(many.path, exclude=many.exclude(by_url.url, by_id.face_id))
     assert len(reads) == 29
     assert report.dropped["excluded"] == 3 and report.n_kept == 28 and report.n_faces == 60
@@ -32,13 +30,11 @@ def test_excluded_faces_are_dropped_with_their_reason_and_their_photos_are_not_o
     assert json.loads((many.faces / "report.json").read_text())["dropped"]["excluded"] == 3
 
 
-def test_a_longer_list_deletes_faces_and_without_a_list_all_are_cropped_again(many):
+def test_a_longer_list_deletes_faces_and_an_empty_one_crops_them_again(many):
     everything = many.contents_after("everything")
     first, second, third = (many.refs[k] for k in (0, 4, 8))
-    few, more = (
-        many.exclude(first.face_id),
-        many.exclude(first.face_id, second.url, third.face_id, path="more.txt"),
-    )
+    few = many.exclude(first.face_id)
+    more = many.exclude(first.face_id, second.url, third.face_id, path="more.txt")
     assert many.crop(many.path).n_kept == 30
     assert many.crop(many.path, exclude=few).n_kept == 29
     assert many.contents(many.faces) == many.contents_after("few", exclude=few)
@@ -54,44 +50,49 @@ def test_a_longer_list_deletes_faces_and_without_a_list_all_are_cropped_again(ma
 def test_excluded_faces_are_the_same_for_any_number_of_processes(many):
     listed = many.exclude(many.refs[0].url, *(ref.face_id for ref in many.refs[4:40:6]))
     report = many.crop(many.path, exclude=listed)
-    assert (
-        many.crop(many.path, exclude=listed, faces_dir=many.root / "spawned", workers=2) == report
-    )
+    spawned = many.crop(many.path, exclude=listed, faces_dir=many.root / "spawned", workers=2)
+    assert spawned == report
     assert many.contents(many.root / "spawned") == many.contents(many.faces)
 
 
-def test_faces_of_another_csv_in_the_folder_are_excluded_too(world):
+def test_faces_of_another_csv_in_the_folder_are_excluded_too(workspace):
     train, other = (
-        world.csv([world.astronaut_triplet()]),
-        world.photo("other.png", skimage.data.astronaut()[:, ::-1]),
+        workspace.csv([workspace.astronaut_triplet()]),
+        workspace.photo("other.png", skimage.data.astronaut()[:, ::-1]),
     )
     mirrored = FaceRef(
-        other, Box(1 - world.FACE.right, 1 - world.FACE.left, world.FACE.top, world.FACE.bottom)
+        other,
+        Box(
+            1 - workspace.FACE.right,
+            1 - workspace.FACE.left,
+            workspace.FACE.top,
+            workspace.FACE.bottom,
+        ),
     )
-    test = world.csv([world.astronaut_triplet(third=mirrored)], world.TEST)
-    assert world.crop(test).n_kept == 3
-    report = world.crop(train, exclude=world.exclude(other))
+    test = workspace.csv([workspace.astronaut_triplet(third=mirrored)], workspace.TEST)
+    assert workspace.crop(test).n_kept == 3
+    report = workspace.crop(train, exclude=workspace.exclude(other))
     assert "excluded" not in report.dropped  # the report is about the csv files given
-    assert read_faces(world.faces)[mirrored.face_id].reason == "excluded"
-    assert not list(world.faces.rglob(f"{mirrored.face_id}*"))
-    assert world.crop(train, test).n_kept == 4
+    assert read_faces(workspace.faces)[mirrored.face_id].reason == "excluded"
+    assert not list(workspace.faces.rglob(f"{mirrored.face_id}*"))
+    assert workspace.crop(train, test).n_kept == 4
 
 
-def test_a_png_that_a_killed_crop_had_not_listed_is_deleted_if_excluded(world):
-    path = world.csv([world.astronaut_triplet()])
-    world.crop(path)
-    manifest = world.faces / "faces.csv"
+def test_an_excluded_png_is_deleted_even_if_a_killed_crop_did_not_list_it(workspace):
+    path = workspace.csv([workspace.astronaut_triplet()])
+    workspace.crop(path)
+    manifest = workspace.faces / "faces.csv"
     face_id = manifest.read_text().splitlines()[-1].split(",")[0]
     manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:-1]))
-    report = world.crop(path, exclude=world.exclude(face_id))
+    report = workspace.crop(path, exclude=workspace.exclude(face_id))
     assert (
         report.dropped == {"excluded": 1}
-        and not face_folder.face_path(world.faces, face_id).exists()
+        and not face_folder.face_path(workspace.faces, face_id).exists()
     )
 
 
-def test_a_list_that_cannot_be_read_is_an_error_before_any_work(world):
-    path = world.csv([world.astronaut_triplet()])
+def test_a_list_that_cannot_be_read_is_an_error_before_any_work(workspace):
+    path = workspace.csv([workspace.astronaut_triplet()])
     with pytest.raises(UserError, match=r"gone\.txt.*nothing was done"):
-        world.crop(path, exclude=world.root / "gone.txt")
-    assert not world.faces.exists()
+        workspace.crop(path, exclude=workspace.root / "gone.txt")
+    assert not workspace.faces.exists()

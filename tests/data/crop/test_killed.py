@@ -44,7 +44,7 @@ def test_a_killed_crop_resumes_and_leaves_no_process(many):
     assert many.contents(many.faces) == many.contents(many.root / "complete")
 
 
-def test_a_crop_killed_again_and_again_ends_with_the_same_bytes(many):
+def test_a_crop_killed_several_times_ends_with_the_same_bytes(many):
     listed = many.exclude(many.refs[4].url, many.refs[9].face_id, many.refs[20].face_id)
     script = many.root / "crop_it.py"
     script.write_text(

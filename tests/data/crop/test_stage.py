@@ -22,44 +22,44 @@ NO_FACE = Box(0.6, 0.9, 0.65, 0.95)
 TINY = Box(0.4, 0.41, 0.2, 0.21)
 
 
-def test_faces_are_cropped_as_rgb_from_the_grown_box(world):
+def test_faces_are_cropped_as_rgb_from_the_grown_box(workspace):
     colours = np.zeros((200, 200, 3), np.uint8)
     colours[50:150, 50:150] = (255, 0, 0)  # a red box in a black photo
-    url = world.photo("red.png", colours)
+    url = workspace.photo("red.png", colours)
     inner = FaceRef(url, Box(0.35, 0.65, 0.35, 0.65))  # 60 px grow to 69, all red
-    path = world.csv(
+    path = workspace.csv(
         [((inner, FaceRef(url, Box(0, 0.5, 0, 0.5)), FaceRef(url, Box(0, 1, 0, 1))), (0,))]
     )
-    report = world.crop(path, detector="none")
+    report = workspace.crop(path, detector="none")
     assert (report.n_faces, report.n_kept, report.n_upscaled) == (3, 3, 2)
-    record = read_faces(world.faces)[inner.face_id]
+    record = read_faces(workspace.faces)[inner.face_id]
     assert record.kept and record.upscaled and record.score == 1 and record.detector == "none"
-    assert record.path == world.faces / inner.face_id[:2] / f"{inner.face_id}.png"
+    assert record.path == workspace.faces / inner.face_id[:2] / f"{inner.face_id}.png"
     face = read_photo(record.path)
     assert face.shape == (128, 128, 3) and (face == (255, 0, 0)).all()
 
 
-def test_one_photo_is_decoded_once_for_all_its_faces(world, monkeypatch):
+def test_one_photo_is_decoded_once_for_all_its_faces(workspace, monkeypatch):
     reads = []
     monkeypatch.setattr(worker, "read_photo", lambda path: reads.append(path) or read_photo(path))
-    report = world.crop(world.csv([world.astronaut_triplet()] * 3))
+    report = workspace.crop(workspace.csv([workspace.astronaut_triplet()] * 3))
     assert len(reads) == 1 and report.n_faces == 3
 
 
-def test_every_drop_is_counted_with_its_reason(world):
-    gone = FaceRef((world.root / "photos/none.jpg").as_uri(), world.FACE)
-    astronaut = FaceRef(world.photo("astronaut.png", skimage.data.astronaut()), world.FACE)
-    path = world.csv(
+def test_every_drop_is_counted_with_its_reason(workspace):
+    gone = FaceRef((workspace.root / "photos/none.jpg").as_uri(), workspace.FACE)
+    astronaut = FaceRef(workspace.photo("astronaut.png", skimage.data.astronaut()), workspace.FACE)
+    path = workspace.csv(
         [
-            world.astronaut_triplet(),
-            world.astronaut_triplet(votes=(0, 1)),
-            world.astronaut_triplet(votes=()),
-            world.astronaut_triplet(third=gone),
-            world.astronaut_triplet(third=FaceRef(astronaut.url, TINY)),
-            world.astronaut_triplet(third=FaceRef(astronaut.url, NO_FACE)),
+            workspace.astronaut_triplet(),
+            workspace.astronaut_triplet(choices=(0, 1)),
+            workspace.astronaut_triplet(choices=()),
+            workspace.astronaut_triplet(third=gone),
+            workspace.astronaut_triplet(third=FaceRef(astronaut.url, TINY)),
+            workspace.astronaut_triplet(third=FaceRef(astronaut.url, NO_FACE)),
         ]
     )
-    report = world.crop(path)
+    report = workspace.crop(path)
     (not_fetched,) = [
         reason for reason in report.dropped if reason.startswith("photo not fetched: ")
     ]
@@ -79,39 +79,39 @@ def test_every_drop_is_counted_with_its_reason(world):
         "two_class": {"n_triplets": 2, "whole": 0},
         "three_class": {"n_triplets": 2, "whole": 0},
     }
-    assert json.loads((world.faces / "report.json").read_text()) == report.as_json()
+    assert json.loads((workspace.faces / "report.json").read_text()) == report.as_json()
 
 
-def test_a_cached_file_that_is_no_photo_is_counted_and_not_fatal(world):
-    path = world.csv([world.astronaut_triplet()])
-    for cached in (world.cache / "objects").rglob("*"):
+def test_a_cached_file_that_is_not_a_photo_is_counted_and_not_fatal(workspace):
+    path = workspace.csv([workspace.astronaut_triplet()])
+    for cached in (workspace.cache / "objects").rglob("*"):
         if cached.is_file():
             cached.write_bytes(_jpeg_head_only().ljust(cached.stat().st_size, b"\0"))
-    report = world.crop(path)
+    report = workspace.crop(path)
     assert report.dropped == {"not a photo": 3} and report.triplets["train"]["lost"] == {
         "not a photo": 1
     }
 
 
-def test_faces_whose_photo_arrives_later_are_cropped_then(world):
-    late = world.root / "photos/late.png"
-    triplet = world.astronaut_triplet(third=FaceRef(late.as_uri(), world.FACE))
-    path = world.csv([triplet])
-    assert world.crop(path).n_kept == 2
+def test_faces_whose_photo_arrives_later_are_cropped_by_the_next_run(workspace):
+    late = workspace.root / "photos/late.png"
+    triplet = workspace.astronaut_triplet(third=FaceRef(late.as_uri(), workspace.FACE))
+    path = workspace.csv([triplet])
+    assert workspace.crop(path).n_kept == 2
     Image.fromarray(skimage.data.astronaut()).save(late)
-    fetch_photos([path], world.cache, FetchConfig(retry_failed=True))
-    assert world.crop(path).n_kept == 3
-    assert len((world.faces / "faces.csv").read_text().splitlines()) == 4
+    fetch_photos([path], workspace.cache, FetchConfig(retry_failed=True))
+    assert workspace.crop(path).n_kept == 3
+    assert len((workspace.faces / "faces.csv").read_text().splitlines()) == 4
 
 
-def test_two_splits_share_a_folder_and_are_counted_separately(world):
+def test_two_splits_share_a_folder_and_are_counted_separately(workspace):
     train, test = (
-        world.csv([world.astronaut_triplet()]),
-        world.csv([world.astronaut_triplet()] * 2, world.TEST),
+        workspace.csv([workspace.astronaut_triplet()]),
+        workspace.csv([workspace.astronaut_triplet()] * 2, workspace.TEST),
     )
-    report = world.crop(test, train)
+    report = workspace.crop(test, train)
     assert report.triplets["train"]["whole"] == 1 and report.triplets["test"]["whole"] == 2
-    assert world.crop(test).triplets.keys() == {"test"}
+    assert workspace.crop(test).triplets.keys() == {"test"}
 
 
 def test_the_folder_has_the_same_bytes_for_any_order_of_work_and_number_of_processes(many):
@@ -164,20 +164,20 @@ def test_a_worker_imports_nothing_heavy():
     assert not heavy & set(done.stdout.split())
 
 
-def test_a_second_crop_at_once_is_refused(world):
-    path = world.csv([world.astronaut_triplet()])
+def test_a_concurrent_crop_is_refused(workspace):
+    path = workspace.csv([workspace.astronaut_triplet()])
     with (
-        face_folder.locked(world.faces),
+        face_folder.locked(workspace.faces),
         pytest.raises(UserError, match=rf"another crop \(process {os.getpid()}\)"),
     ):
-        world.crop(path)
+        workspace.crop(path)
 
 
-def test_a_folder_that_cannot_be_written_is_a_user_error(world):
-    path = world.csv([world.astronaut_triplet()])
-    (world.root / "file").write_text("")
+def test_a_folder_that_cannot_be_written_is_a_user_error(workspace):
+    path = workspace.csv([workspace.astronaut_triplet()])
+    (workspace.root / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write the faces.*--faces"):
-        world.crop(path, faces_dir=world.root / "file" / "faces")
+        workspace.crop(path, faces_dir=workspace.root / "file" / "faces")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -192,13 +192,13 @@ def test_a_full_disk_is_a_user_error_and_the_crop_resumes(many, small_disk, work
     assert many.contents(small_disk.path) == many.contents(many.faces)
 
 
-def test_bad_rows_are_refused_or_counted(world):
-    path = world.csv([world.astronaut_triplet()])
+def test_bad_rows_are_refused_or_counted(workspace):
+    path = workspace.csv([workspace.astronaut_triplet()])
     with path.open("a") as file:
         file.write("no,row\n")
     with pytest.raises(UserError, match="line 2"):
-        world.crop(path)
-    assert world.crop(path, skip_bad_rows=True).triplets["train"]["rows_refused"] == 1
+        workspace.crop(path)
+    assert workspace.crop(path, skip_bad_rows=True).triplets["train"]["rows_refused"] == 1
 
 
 def test_progress_gets_every_face(many):
@@ -211,7 +211,7 @@ def test_progress_gets_every_face(many):
         def set_postfix(self, **counts):
             self.counts = counts
 
-    for _ in range(2):  # the second time all are done
+    for _ in range(2):  # the second crop finds all faces done
         bar = Bar()
         many.crop(many.path, progress=bar)
         assert (bar.total, bar.n, bar.counts) == (60, 60, {"kept": 30, "dropped": 30})
@@ -229,24 +229,24 @@ def test_a_damaged_manifest_names_the_line(tmp_path, line, found):
         read_faces(tmp_path)
 
 
-def test_a_manifest_without_settings_is_refused(world):
-    path = world.csv([world.astronaut_triplet()])
-    world.crop(path)
-    (world.faces / "settings.json").unlink()
+def test_a_manifest_without_settings_is_refused(workspace):
+    path = workspace.csv([workspace.astronaut_triplet()])
+    workspace.crop(path)
+    (workspace.faces / "settings.json").unlink()
     with pytest.raises(UserError, match=r"no settings\.json"):
-        world.crop(path)
+        workspace.crop(path)
 
 
-def test_a_crop_without_workers_or_csv_files_is_the_callers_error(world):
-    path = world.csv([world.astronaut_triplet()])
+def test_a_crop_without_workers_or_csv_files_is_the_callers_error(workspace):
+    path = workspace.csv([workspace.astronaut_triplet()])
     for paths, workers in (((path,), 0), ((), 1)):
         with pytest.raises(ValueError, match="at least one csv file and workers"):
-            world.crop(*paths, workers=workers)
+            workspace.crop(*paths, workers=workers)
 
 
-def test_opencvs_threads_are_left_as_they_were(world):
+def test_the_number_of_opencv_threads_is_restored(workspace):
     n_threads = cv2.getNumThreads()
-    world.crop(world.csv([world.astronaut_triplet()]))
+    workspace.crop(workspace.csv([workspace.astronaut_triplet()]))
     assert cv2.getNumThreads() == n_threads
 
 

@@ -12,7 +12,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 
 import imagefec
 from imagefec.data.fetch import scheduler
@@ -25,18 +24,13 @@ from imagefec.data.fetch.stage import FetchConfig, fetch_photos
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(imagefec.__file__).parents[1])}
 QUICK = FetchConfig(workers=2, timeout_s=1.0, attempts=2, backoff_s=0.01)
-TRACES = "SELECT url, status, reason, n_bytes, sha256, final_url FROM photos ORDER BY url"
-
-
-@pytest.fixture
-def cache_dir(tmp_path):
-    return tmp_path / "cache"
+PHOTO_ROWS = "SELECT url, status, reason, n_bytes, sha256, final_url FROM photos ORDER BY url"
 
 
 def contents(cache_dir):
     """Contents of a cache without times and numbers of attempts."""
     with contextlib.closing(sqlite3.connect(cache_dir / "ledger.sqlite3")) as db:
-        rows = db.execute(TRACES).fetchall()
+        rows = db.execute(PHOTO_ROWS).fetchall()
     stats = json.loads((cache_dir / "stats.json").read_text())
     files = {
         str(path.relative_to(cache_dir)): path.read_bytes()
@@ -102,7 +96,7 @@ def test_a_fetch_killed_at_any_instant_ends_with_the_same_bytes(
         assert not list((tmp_path / str(n) / "parts").iterdir())
 
 
-def test_a_full_disk_is_an_error_and_the_fetch_resumes_when_it_has_space(
+def test_a_full_disk_is_an_error_and_the_fetch_resumes_after_space_is_freed(
     photo_server, csv_of_urls, tmp_path, small_disk
 ):
     csv = csv_of_urls(photo_server.url(f"ok/{n}") for n in range(900))
@@ -120,7 +114,7 @@ def test_a_full_disk_is_an_error_and_the_fetch_resumes_when_it_has_space(
     assert contents(small_disk.path) == contents(tmp_path / "complete")
 
 
-def test_a_ledger_that_may_not_grow_is_an_error_and_nothing_is_lost(
+def test_a_ledger_above_the_file_size_limit_is_an_error_and_nothing_is_lost(
     photo_server, csv_of_urls, cache_dir
 ):
     csv = csv_of_urls(photo_server.url(f"ok/{n}") for n in range(200))
@@ -144,7 +138,7 @@ def test_a_ledger_that_may_not_grow_is_an_error_and_nothing_is_lost(
         assert cache.photo_path(photo_server.url("ok/199"))
 
 
-def test_a_second_process_on_the_same_cache_says_so_and_exits_with_2(
+def test_a_second_process_on_the_same_cache_exits_with_2_and_one_sentence(
     photo_server, csv_of_urls, cache_dir
 ):
     csv = csv_of_urls([photo_server.url("held/x")])
@@ -188,9 +182,7 @@ def test_a_placeholder_of_an_earlier_fetch_is_recognised(photo_server, csv_of_ur
     assert (report.n_ok, report.reasons) == (1, {"placeholder picture": 1})
 
 
-def test_progress_shows_how_long_a_host_is_waited_for_while_nothing_else_arrives(
-    photo_server, csv_of_urls, cache_dir
-):
+def test_progress_shows_the_remaining_back_off_of_a_host(photo_server, csv_of_urls, cache_dir):
     shown = []
 
     class Bar:
@@ -208,7 +200,7 @@ def test_progress_shows_how_long_a_host_is_waited_for_while_nothing_else_arrives
     assert shown[-1] == {"ok": 1, "gone": 0, "failed": 0}
 
 
-def test_a_host_given_up_is_ended_page_by_page(cache_dir):
+def test_the_urls_of_a_host_given_up_fail_page_by_page(cache_dir):
     cache_dir.mkdir()
     urls = [f"http://a/{n}" for n in range(10 * scheduler.PAGE_SIZE)]
 

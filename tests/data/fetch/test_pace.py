@@ -21,11 +21,6 @@ QUICK = FetchConfig(timeout_s=0.5, attempts=2, backoff_s=0.01)
 TEST_CSV = "faceexp-comparison-data-test-public.csv"
 
 
-@pytest.fixture
-def cache_dir(tmp_path):
-    return tmp_path / "cache"
-
-
 def test_a_rate_limit_loses_no_photo_and_costs_no_attempt(photo_server, csv_of_urls, cache_dir):
     csv = csv_of_urls(photo_server.url(f"bucket/{n}") for n in range(150))  # 50 at once, 50/s
     report = fetch_photos([csv], cache_dir, replace(QUICK, attempts=1))
@@ -99,7 +94,7 @@ def test_the_users_rate_limit_holds(photo_server, csv_of_urls, cache_dir):
     assert times[-1] - times[0] > 28 / 20 - 0.1
 
 
-def test_one_picture_for_many_urls_is_a_placeholder_unless_the_check_is_off(
+def test_one_image_for_many_urls_is_a_placeholder_unless_the_check_is_off(
     photo_server, csv_of_urls, cache_dir, tmp_path
 ):
     csv = csv_of_urls(
@@ -202,7 +197,7 @@ def test_photos_that_the_user_has_are_imported_by_name_and_not_requested(
         assert cache.photo_path(quoted).read_bytes() == photo_bytes("q")
 
 
-def test_two_files_of_one_name_are_not_guessed_between(
+def test_a_name_shared_by_two_files_is_ambiguous(
     photo_server, csv_of_urls, cache_dir, tmp_path, photo_bytes
 ):
     for folder in ("one", "two"):
@@ -217,12 +212,11 @@ def test_two_files_of_one_name_are_not_guessed_between(
     assert (report.n_imported, report.n_ambiguous, report.n_fetched) == (0, 1, 1)
 
 
-def test_in_a_mirror_of_the_host_folders_distinguish_files_of_one_name(
+def test_folder_names_distinguish_files_of_one_name(
     photo_server, csv_of_urls, cache_dir, tmp_path, photo_bytes, monkeypatch
 ):
-    monkeypatch.setattr(
-        local_import, "_PAGE_SIZE", 1
-    )  # an import on one page must not make a name on the next seem unique
+    # An import on one page must not make a name on the next seem unique.
+    monkeypatch.setattr(local_import, "_PAGE_SIZE", 1)
     for name in ("mine/train/x.jpg", "mine/test/x.jpg", "mine/other/train/y.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(photo_bytes(name))
@@ -238,7 +232,7 @@ def test_in_a_mirror_of_the_host_folders_distinguish_files_of_one_name(
         assert cache.photo_path(urls[3]).read_bytes() == photo_bytes("test/y.jpg")
 
 
-def test_a_name_of_several_urls_is_not_used_later_for_the_last_of_them(
+def test_a_name_shared_by_several_urls_stays_ambiguous_in_later_runs(
     photo_server, csv_of_urls, cache_dir, tmp_path, photo_bytes
 ):
     (tmp_path / "mine").mkdir()
@@ -274,7 +268,7 @@ def test_a_missing_folder_is_an_error_before_any_request(
     assert not photo_server.hits
 
 
-def test_csv_files_that_change_between_runs_cost_only_what_is_new(
+def test_a_changed_csv_file_costs_requests_for_its_new_urls_only(
     photo_server, csv_of_urls, cache_dir
 ):
     first = csv_of_urls([photo_server.url(f"ok/{n}") for n in range(6)])

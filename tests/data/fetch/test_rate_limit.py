@@ -1,4 +1,4 @@
-"""The limits of one host, on a simulated clock, with a simulated token bucket and silent hosts."""
+"""The limits of one host, on a simulated clock, against a token bucket and hosts that fail."""
 
 import heapq
 import math
@@ -18,7 +18,7 @@ def make_limiter(**settings):
 
 
 def simulate(limiter, seconds, limit, capacity, latency_s=0.01, retry_after_s=1.0):
-    """Asks a token bucket as fast as the limiter allows; returns (times served, number refused)."""
+    """Requests from a token bucket as fast as allowed; returns (times served, number refused)."""
     now, tokens, filled_at, in_flight, served, refused = 0.0, float(capacity), 0.0, [], [], 0
     while now < seconds:
         at = limiter.ready_at()

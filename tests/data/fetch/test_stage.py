@@ -1,4 +1,4 @@
-"""Fetching from a real server that misbehaves: what is stored, retried, and survives a kill."""
+"""Fetching from a real server that misbehaves: what is stored, what is retried, and resumption."""
 
 import hashlib
 import json
@@ -24,11 +24,6 @@ from imagefec.faces import photo_files
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(imagefec.__file__).parents[1])}
 QUICK = FetchConfig(workers=4, timeout_s=0.5, attempts=2, backoff_s=0.01)
-
-
-@pytest.fixture
-def cache_dir(tmp_path):
-    return tmp_path / "cache"
 
 
 def objects_of(cache_dir):
@@ -84,13 +79,12 @@ def test_the_same_bytes_under_two_urls_are_one_file(photo_server, csv_of_urls, c
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
 def test_every_format_is_recognised_by_its_first_bytes(photo_server, csv_of_urls, cache_dir, kind):
-    assert (
-        fetch_photos([csv_of_urls([photo_server.url(f"kind/{kind}")])], cache_dir, QUICK).n_ok == 1
-    )
+    csv = csv_of_urls([photo_server.url(f"kind/{kind}")])
+    assert fetch_photos([csv], cache_dir, QUICK).n_ok == 1
 
 
 # way -> (status, reason, requests with attempts=2)
-FATES = {
+ENDINGS = {
     "status/404/x": ("gone", "http 404", 1),
     "status/410/x": ("gone", "http 410", 1),
     "status/403/x": ("gone", "http 403", 1),
@@ -125,18 +119,18 @@ FATES = {
 }
 
 
-def test_every_misbehaviour_ends_with_its_status_and_reason(photo_server, csv_of_urls, cache_dir):
-    csv = csv_of_urls(photo_server.url(way) for way in FATES)
+def test_every_fault_of_a_server_gives_its_status_and_reason(photo_server, csv_of_urls, cache_dir):
+    csv = csv_of_urls(photo_server.url(way) for way in ENDINGS)
     report = fetch_photos([csv], cache_dir, replace(QUICK, max_bytes=30_000))
     with Cache(cache_dir) as cache:
-        reasons = {way: cache.reason(photo_server.url(way)) for way in FATES}
-        stored = {way for way in FATES if cache.photo_path(photo_server.url(way))}
-    assert reasons == {way: reason for way, (_, reason, _) in FATES.items()}
-    assert stored == {way for way, (status, _, _) in FATES.items() if status == "ok"}
-    assert {way: photo_server.hits[f"/{way}".replace(" ", "%20")] for way in FATES} == {
-        way: n_requests for way, (_, _, n_requests) in FATES.items()
+        reasons = {way: cache.reason(photo_server.url(way)) for way in ENDINGS}
+        stored = {way for way in ENDINGS if cache.photo_path(photo_server.url(way))}
+    assert reasons == {way: reason for way, (_, reason, _) in ENDINGS.items()}
+    assert stored == {way for way, (status, _, _) in ENDINGS.items() if status == "ok"}
+    assert {way: photo_server.hits[f"/{way}".replace(" ", "%20")] for way in ENDINGS} == {
+        way: n_requests for way, (_, _, n_requests) in ENDINGS.items()
     }
-    statuses = [status for status, _, _ in FATES.values()]
+    statuses = [status for status, _, _ in ENDINGS.values()]
     assert (report.n_ok, report.n_gone, report.n_failed) == tuple(
         statuses.count(status) for status in ("ok", "gone", "failed")
     )
@@ -183,7 +177,7 @@ def test_the_wait_between_attempts_doubles(photo_server, csv_of_urls, cache_dir,
 
 
 def test_a_server_that_sends_byte_by_byte_times_out(photo_server, csv_of_urls, cache_dir):
-    # The whole body would take a minute and end as "truncated body".
+    # The complete body would take a minute and end as "truncated body".
     csv = csv_of_urls([photo_server.url("drip/x")])
     report = fetch_photos([csv], cache_dir, replace(QUICK, attempts=1, timeout_s=0.1))
     assert report.reasons == {"timed out": 1}
@@ -197,7 +191,7 @@ def test_redirects_are_followed_and_the_final_url_is_recorded(photo_server, csv_
         ]
 
 
-def test_hosts_that_do_not_exist_have_reasons(csv_of_urls, cache_dir):
+def test_urls_of_missing_hosts_fail_with_reasons(csv_of_urls, cache_dir):
     urls = [
         "http://127.0.0.1:1/x.jpg",
         "http://nowhere.invalid/x.jpg",
@@ -244,11 +238,11 @@ def test_a_killed_fetch_resumes(photo_server, csv_of_urls, cache_dir):
         time.sleep(0.005)
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
-    time.sleep(0.1)  # for the server to finish the dead client's requests
+    time.sleep(0.1)  # until the server has finished the killed client's requests
     n_before = sum(photo_server.hits.values())
     with sqlite3.connect(cache_dir / "ledger.sqlite3") as db:
         done = [url for (url,) in db.execute("SELECT url FROM photos WHERE status = 'ok'")]
-    assert 80 <= len(done) < 300  # killed during its work; what was done is in the ledger
+    assert 80 <= len(done) < 300  # killed before its end; finished photos are in the ledger
     (cache_dir / "parts" / "1.part").write_bytes(b"half a photo")
 
     report = fetch_photos([csv], cache_dir, FetchConfig(workers=4))
@@ -276,7 +270,9 @@ def test_a_second_fetch_on_the_same_cache_is_refused(photo_server, csv_of_urls, 
     assert fetch_photos([csv], cache_dir).n_ok == 1
 
 
-def test_a_file_that_the_kernel_refuses_is_an_error(csv_of_urls, cache_dir, tmp_path, photo_bytes):
+def test_a_photo_above_the_file_size_limit_is_an_error(
+    csv_of_urls, cache_dir, tmp_path, photo_bytes
+):
     (tmp_path / "big.jpg").write_bytes(photo_bytes("big") + bytes(2_000_000))
     csv = csv_of_urls([(tmp_path / "big.jpg").as_uri()])
     program = (
@@ -316,12 +312,12 @@ def test_a_damaged_or_foreign_ledger_is_an_error(csv_of_urls, cache_dir):
             use()
 
 
-def test_a_folder_without_a_ledger_is_no_cache(tmp_path):
-    with pytest.raises(UserError, match="is no photo cache"):
+def test_a_folder_without_a_ledger_is_not_a_cache(tmp_path):
+    with pytest.raises(UserError, match="is not a photo cache"):
         Cache(tmp_path)
 
 
-def test_the_cache_says_what_it_does_not_know(photo_server, csv_of_urls, cache_dir):
+def test_the_cache_reports_unknown_urls_and_missing_files(photo_server, csv_of_urls, cache_dir):
     fetch_photos([csv_of_urls([photo_server.url("ok/x")])], cache_dir)
     with Cache(cache_dir) as cache:
         assert (

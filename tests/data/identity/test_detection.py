@@ -1,9 +1,8 @@
-"""From a photo to a face: the detector's or a loose box, and the reasons why there is none."""
+"""The face of one photo, from the detector or a loose box, and the reasons why there is none."""
 
 import dataclasses
 import json
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,34 +12,23 @@ from imagefec.errors import UserError
 from imagefec.faces.crop import letterbox
 from imagefec.faces.detectors import Detection, NoDetector
 from imagefec.maths.geometry import Box
+from tests.data.identity.photos import decoded, png, random_photo
 
 
 @dataclasses.dataclass
-class Finds:
+class FakeDetector:
     """A detector that finds the same boxes in every photo, or nothing."""
 
     boxes: tuple[Box, ...] = ()
-    name, version, min_score = "finds", "1", 0.0
+    name, version, min_score = "fake", "1", 0.0
 
     def detect(self, photo, smallest=0.1):
         return [Detection(box, score) for box, score in zip(self.boxes, (9.0, 5.0))]
 
 
-def picture(seed=0, height=40, width=30):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def png(rgb):
-    return cv2.imencode(".png", rgb[..., ::-1])[1].tobytes()
-
-
-def decoded(data):
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-
-
 def test_the_best_face_is_grown_by_15_percent_and_becomes_a_128_px_png():
-    photo = picture(height=220, width=200)
-    made = crop_best_face(png(photo), Finds((Box(50, 146, 60, 156), Box(0, 30, 0, 30))))
+    photo = random_photo(height=220, width=200)
+    made = crop_best_face(png(photo), FakeDetector((Box(50, 146, 60, 156), Box(0, 30, 0, 30))))
     # 96 px grow to 110.4: 42.8 .. 153.2 and 52.8 .. 163.2.
     expected, upscaled = letterbox(photo[53:163, 43:153])
     np.testing.assert_array_equal(decoded(made.png), expected)
@@ -55,17 +43,17 @@ def test_the_best_face_is_grown_by_15_percent_and_becomes_a_128_px_png():
     [
         (b"not an image", (Box(0, 9, 0, 9),), "not a photo"),
         (b"", (Box(0, 9, 0, 9),), "not a photo"),
-        (png(picture())[:-900], (), "not a photo"),
-        (png(picture()), (), "no face found"),
-        (png(picture()), (Box(5, 16, 5, 16),), "box too small"),
+        (png(random_photo())[:-900], (), "not a photo"),
+        (png(random_photo()), (), "no face found"),
+        (png(random_photo()), (Box(5, 16, 5, 16),), "box too small"),
     ],
 )
 def test_a_photo_without_a_face_has_a_reason(data, boxes, reason):
-    assert crop_best_face(data, Finds(boxes)) == PhotoOutcome(None, reason)
+    assert crop_best_face(data, FakeDetector(boxes)) == PhotoOutcome(None, reason)
 
 
 def test_a_photo_is_turned_upright_for_the_detector_but_not_for_a_loose_box(tmp_path):
-    photo = picture(height=64, width=48)
+    photo = random_photo(height=64, width=48)
     exif = Image.Exif()
     exif[0x0112] = 6  # rotate a quarter turn clockwise
     Image.fromarray(photo).save(tmp_path / "1.png", exif=exif)
@@ -78,11 +66,11 @@ def test_a_photo_is_turned_upright_for_the_detector_but_not_for_a_loose_box(tmp_
 
 
 def test_a_loose_box_is_grown_and_the_detector_must_find_a_face_in_it():
-    photo, box = picture(height=220, width=200), Box(50, 146, 60, 156)
+    photo, box = random_photo(height=220, width=200), Box(50, 146, 60, 156)
     made = crop_best_face(png(photo), NoDetector(), box)
     np.testing.assert_array_equal(decoded(made.png), letterbox(photo[53:163, 43:153])[0])
     assert made.box == (0.25, 0.73, 60 / 220, 156 / 220)
-    assert crop_best_face(png(photo), Finds(), box).reason == "no face found"
+    assert crop_best_face(png(photo), FakeDetector(), box).reason == "no face found"
     assert (
         crop_best_face(png(photo), NoDetector(), Box(400, 500, 400, 500)).reason == "box too small"
     )

@@ -8,7 +8,6 @@ import pickle
 import resource
 import shutil
 
-import cv2
 import numpy as np
 import pytest
 
@@ -20,27 +19,16 @@ from imagefec.data.identity.folders import face_id, list_splits
 from imagefec.data.identity.loose_boxes import read_loose_boxes
 from imagefec.errors import UserError
 from imagefec.faces.crop import letterbox
+from tests.data.identity.photos import decoded, loose_csv, png, random_photo
 
-NOBODY = Exclusion()
+NO_EXCLUSION = Exclusion()
 ANY_PHOTO = DetectionSettings.resolve("none")  # every photo is a face: no detector is tested here
-
-
-def picture(seed=0, height=40, width=30):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def png(rgb):
-    return cv2.imencode(".png", rgb[..., ::-1])[1].tobytes()
-
-
-def decoded(data):
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
 
 
 def write(root, *paths):
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(png(picture(seed_of(path))))
+        (root / path).write_bytes(png(random_photo(seed_of(path))))
     return root
 
 
@@ -56,17 +44,17 @@ def manual(tmp_path):
     )
 
 
-def identities_of(manual, exclusion=NOBODY):
+def identities_of(manual, exclusion=NO_EXCLUSION):
     return list_splits(manual, exclusion)["train"].identities
 
 
-def crop(manual, cache, exclusion=NOBODY, **more):
+def crop(manual, cache, exclusion=NO_EXCLUSION, **more):
     return crop_split(identities_of(manual, exclusion), exclusion, ANY_PHOTO, cache, **more)
 
 
 def test_a_second_file_with_the_same_content_is_dropped(manual, tmp_path):
     shutil.copy(manual / "train/n1/1.png", manual / "train/n1/9.png")
-    # Under another identity it stays: nobody can tell whose it is.
+    # Under another identity it is used: the wrong one of the two is not known.
     shutil.copy(manual / "train/n1/1.png", manual / "train/n2/9.png")
     faces = crop(manual, tmp_path / "cache")
     assert [face.url for face in faces if face.identity == "n1"] == [
@@ -91,7 +79,7 @@ def test_unreadable_photos_are_counted_and_the_others_are_cropped(manual, tmp_pa
     assert (faces.dropped, faces.photos, faces.stray_files) == ({"not a photo": 4}, 8, 1)
 
 
-def test_faces_are_sorted_by_identity_and_described_completely(manual, tmp_path):
+def test_faces_are_sorted_by_identity_and_have_all_their_fields(manual, tmp_path):
     faces = crop(manual, tmp_path / "cache")
     assert len(faces) == faces.photos == faces.upscaled == 6
     assert faces.labels.tolist() == [0, 0, 0, 1, 1, 2] and faces.labels.dtype == np.int32
@@ -105,7 +93,7 @@ def test_faces_are_sorted_by_identity_and_described_completely(manual, tmp_path)
     )
     assert face.face_id == face_id("train", "n2", "1.png")
     np.testing.assert_array_equal(
-        decoded(face.png), letterbox(picture(seed_of("train/n2/1.png")))[0]
+        decoded(face.png), letterbox(random_photo(seed_of("train/n2/1.png")))[0]
     )
     with pytest.raises(IndexError):
         faces[6]
@@ -149,7 +137,7 @@ def files_of(cache):
 
 @pytest.fixture
 def opened(monkeypatch):
-    """The photos that are cropped."""
+    """Collects the photos that are cropped."""
     names, original = [], detection.crop_best_face
 
     def recording(photo, *rest):
@@ -165,11 +153,11 @@ def test_only_identities_that_changed_are_cropped_again(manual, tmp_path, opened
     opened.clear()
     crop(manual, tmp_path / "cache")
     assert opened == []
-    (manual / "train/n2/1.png").write_bytes(png(picture(99, 50, 50)))
-    (manual / "train/n3/1.png").write_bytes(png(picture(98)))
+    (manual / "train/n2/1.png").write_bytes(png(random_photo(99, 50, 50)))
+    (manual / "train/n3/1.png").write_bytes(png(random_photo(98)))
     faces = crop(manual, tmp_path / "cache")
     assert len(opened) == 4  # n2's and n3's
-    np.testing.assert_array_equal(decoded(faces[4].png), letterbox(picture(99, 50, 50))[0])
+    np.testing.assert_array_equal(decoded(faces[4].png), letterbox(random_photo(99, 50, 50))[0])
     assert len(faces) == 7
 
 
@@ -218,7 +206,7 @@ def test_a_full_disk_is_a_user_error_and_leaves_no_partial_identity(manual, tmp_
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
     try:
         with pytest.raises(
-            UserError, match=r"(?s)cannot write the cropped faces.*Finished identities are kept"
+            UserError, match=r"(?s)cannot write the cropped faces.*Finished identities are not lost"
         ):
             crop(manual, tmp_path / "cache")
     finally:
@@ -240,13 +228,6 @@ def test_each_pair_of_settings_and_manual_directory_has_its_own_cache_folder(tmp
     )
 
 
-def loose_csv(folder, *rows, split="train", header="NAME_ID,X,Y,W,H"):
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"loose_bb_{split}.csv"
-    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    return path
-
-
 def test_photos_without_a_loose_box_are_dropped_and_new_boxes_are_cropped_again(manual, tmp_path):
     def boxes(*names, side=20):
         return read_loose_boxes(
@@ -258,15 +239,13 @@ def test_photos_without_a_loose_box_are_dropped_and_new_boxes_are_cropped_again(
     assert faces.dropped == {detection.NO_BOX: 3}
     assert faces[0].box == pytest.approx((4 / 30, 24 / 30, 4 / 40, 24 / 40))
     before = faces[0].png
-    assert (
-        crop(manual, tmp_path / "cache", boxes=boxes("n1/0", "n1/2", "n2/1", side=22))[0].png
-        != before
-    )
+    larger = boxes("n1/0", "n1/2", "n2/1", side=22)
+    assert crop(manual, tmp_path / "cache", boxes=larger)[0].png != before
 
 
 def test_a_split_without_identities_is_a_callers_bug(tmp_path):
     with pytest.raises(ValueError, match="at least one identity"):
-        crop_split([], NOBODY, ANY_PHOTO, tmp_path)
+        crop_split([], NO_EXCLUSION, ANY_PHOTO, tmp_path)
 
 
 def test_an_impossible_cache_folder_is_an_error_that_names_it(manual, tmp_path):

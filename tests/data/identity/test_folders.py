@@ -1,4 +1,4 @@
-"""Which folders become identities, which files photos, and errors of a wrong manual directory."""
+"""Which folders are identities, which files are photos, and errors of a wrong manual directory."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from imagefec.data.exclusion import Exclusion
 from imagefec.data.identity import folders
 from imagefec.errors import UserError
 
-NOBODY = Exclusion()
+NO_EXCLUSION = Exclusion()
 
 
 def fill(root, *paths):
@@ -30,7 +30,7 @@ def names(found):
     return [thing.name for thing in found]
 
 
-def photos(root, exclusion=NOBODY, split="train", identity=0):
+def photos(root, exclusion=NO_EXCLUSION, split="train", identity=0):
     return folders.list_photos(
         folders.list_splits(root, exclusion)[split].identities[identity], exclusion
     )
@@ -68,7 +68,7 @@ def test_one_split_alone_is_enough(tmp_path, split):
 @pytest.mark.parametrize("nesting", ["", "lfw/"])
 def test_identity_folders_without_a_split_are_train(tmp_path, nesting):
     fill(tmp_path, f"{nesting}n1/1.jpg", f"{nesting}n2/1.PNG", "labels.csv")
-    splits = folders.list_splits(tmp_path, NOBODY)
+    splits = folders.list_splits(tmp_path, NO_EXCLUSION)
     assert names(splits["train"].identities) == ["n1", "n2"]
     assert splits["train"].identities[1].url == f"{nesting}n2"
     assert list(splits) == ["train"]
@@ -114,7 +114,7 @@ def test_identities_are_sorted_and_labelled_by_name_and_stray_files_counted(tmp_
         "train/.cache/1.jpg",
         "train/empty/",
     )
-    found = folders.list_splits(tmp_path, NOBODY)["train"]
+    found = folders.list_splits(tmp_path, NO_EXCLUSION)["train"]
     assert [(p.name, p.label, p.url, p.split) for p in found.identities] == [
         (f"n{i}", i - 1, f"train/n{i}", "train") for i in (1, 2, 3)
     ]
@@ -122,7 +122,7 @@ def test_identities_are_sorted_and_labelled_by_name_and_stray_files_counted(tmp_
     assert found.left_out == {folders.NO_PHOTOS: 1}
 
 
-def test_of_names_that_differ_in_case_or_encoding_of_accents_the_first_is_used(tmp_path):
+def test_the_first_of_names_that_differ_in_case_or_encoding_of_accents_is_used(tmp_path):
     composed, decomposed = (unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD"))
     fill(
         tmp_path,
@@ -135,15 +135,15 @@ def test_of_names_that_differ_in_case_or_encoding_of_accents_the_first_is_used(t
         "Ольга/1.jpg",
     )
     if len(list(tmp_path.iterdir())) < 7:
-        pytest.skip("this file system takes such names for one")
-    found = folders.list_splits(tmp_path, NOBODY)["train"]
+        pytest.skip("this file system does not distinguish such names")
+    found = folders.list_splits(tmp_path, NO_EXCLUSION)["train"]
     assert names(found.identities) == ["ANNA", decomposed, "Ольга", "李"]
     assert found.left_out == {folders.SAME_NAME: 3}
 
 
 def test_an_identity_in_both_splits_is_used_and_counted(tmp_path):
     fill(tmp_path, "train/n1/1.jpg", "train/n2/1.jpg", "test/n2/2.jpg", "test/n3/1.jpg")
-    splits = folders.list_splits(tmp_path, NOBODY)
+    splits = folders.list_splits(tmp_path, NO_EXCLUSION)
     assert names(splits["test"].identities) == ["n2", "n3"]
     assert splits["test"].also_in_train == 1
 
@@ -156,7 +156,7 @@ def test_loops_and_second_links_to_a_folder_make_no_second_identity(tmp_path):
     (tmp_path / "train" / "a_link_first_by_name").symlink_to("n2")
     (tmp_path / "train" / "n1" / "round.jpg").symlink_to("..")
     (tmp_path / "test").symlink_to("train")
-    splits = folders.list_splits(tmp_path, NOBODY)
+    splits = folders.list_splits(tmp_path, NO_EXCLUSION)
     assert names(splits["train"].identities) == ["n1", "n2"]
     assert splits["train"].left_out == {folders.SAME_FOLDER: 1, folders.NO_PHOTOS: 1}
     assert splits["train"].stray_files == 2
@@ -184,10 +184,10 @@ def test_names_that_are_not_text_are_left_out_and_counted(tmp_path):
     try:
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/train/caf\xe9")).mkdir()
     except OSError:
-        pytest.skip("this file system takes UTF-8 names only")
+        pytest.skip("this file system allows UTF-8 names only")
     for folder in (b"caf\xe9", b"n1"):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/train/" + folder + b"/\xff.jpg")).touch()
-    found = folders.list_splits(tmp_path, NOBODY)["train"]
+    found = folders.list_splits(tmp_path, NO_EXCLUSION)["train"]
     assert names(found.identities) == ["n1"] and found.left_out == {folders.NOT_UTF8: 1}
     listed = photos(tmp_path)
     assert names(listed.photos) == ["1.jpg"] and listed.dropped == {folders.NOT_UTF8: 1}
@@ -260,7 +260,7 @@ def test_an_excluded_photo_is_left_out_and_counted_under_each_of_its_names(tmp_p
         ("1.jpg", {"1.jpg"}),
     ],
 )
-def test_a_photo_goes_by_its_own_names_and_its_person_s(url, names):
+def test_a_photo_can_be_excluded_by_its_own_names_and_its_identitys(url, names):
     assert set(folders.names_of(url)) == names
 
 
@@ -273,7 +273,7 @@ def test_an_excluded_identity_is_left_out_however_the_list_encodes_accents(tmp_p
     assert names(found.identities) == ["n1"] and found.left_out == {"excluded": 1}
 
 
-def test_a_directory_of_excluded_identities_is_an_error_with_the_reasons(tmp_path):
+def test_a_directory_of_excluded_identities_only_is_an_error_with_the_reasons(tmp_path):
     fill(tmp_path, "train/n1/1.jpg", "test/n2/1.jpg")
     assert list(folders.list_splits(tmp_path, Exclusion(["n2"]))) == ["train"]
     with pytest.raises(UserError, match=r"no identity folder is left.*'train': \{'excluded': 1\}"):

@@ -1,4 +1,4 @@
-"""From a manual directory of synthetic people to examples, and the report of what was dropped."""
+"""Examples of a manual directory of synthetic identities, and the report of dropped photos."""
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from imagefec.faces.synthetic.photo import encode_jpeg, render_photo
 def render_identities(split_dir, photos_of):
     """Renders each identity's photos: 1.jpg, 2.jpg, ..."""
     for number, (name, n) in enumerate(photos_of.items()):
-        rng = np.random.default_rng(20 + number)  # people whose face haar and lbp both find
+        rng = np.random.default_rng(20 + number)  # identities whose face haar and lbp both find
         person = sample_person(rng)
         (split_dir / name).mkdir(parents=True)
         for i in range(n):
@@ -34,7 +34,9 @@ def root(tmp_path):
 
 def manual_dir(root, detector="haar", boxes="detector"):
     return identity_examples.ManualDir(
-        root, root.parent / "cache", identity_examples.DetectionSettings.resolve(detector, boxes=boxes)
+        root,
+        root.parent / "cache",
+        identity_examples.DetectionSettings.resolve(detector, boxes=boxes),
     )
 
 
@@ -55,7 +57,7 @@ def make(layout, faces, n_triplets=None):
 
 def test_triplets_are_two_photos_of_one_identity_and_one_of_another(root):
     made, report = examples(root)
-    # n1 has 3 pairs and 3 others, n2 1 pair and 4 others: 13, of the 4 * 6 requested.
+    # 4 * 6 are requested and 13 possible: n1 has 3 pairs x 3 others, n2 has 1 pair x 4 others.
     assert len({key for key, _ in made}) == len(made) == 13
     for key, example in made:
         one, two, other = example["identities"]
@@ -137,7 +139,7 @@ def test_photos_and_folders_without_a_face_are_counted_under_their_reasons(root)
     (train / "n3" / "1.jpg").write_bytes(b"")
     (train / "n4").mkdir()
     render_identities(train, {"n5": 1})
-    (root / "exclude.txt").write_text("# asked us to\nn5\nn2/2.jpg\n")
+    (root / "exclude.txt").write_text("# on request\nn5\nn2/2.jpg\n")
     (root / "labels.csv").touch()
     manual = manual_dir(root)
     report = manual.report("train")

@@ -1,17 +1,11 @@
-"""VGGFace2's csv files of boxes: read as they are, found where the archives unpack them."""
+"""VGGFace2's csv files of boxes: how they are read and where they are found."""
 
 import pytest
 
 from imagefec.data.identity.loose_boxes import find_loose_boxes, read_loose_boxes
 from imagefec.errors import UserError
 from imagefec.maths.geometry import Box
-
-
-def loose_csv(folder, *rows, split="train", header="NAME_ID,X,Y,W,H"):
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"loose_bb_{split}.csv"
-    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    return path
+from tests.data.identity.photos import loose_csv
 
 
 def test_loose_boxes_are_read_as_the_authors_wrote_them(tmp_path):
@@ -30,12 +24,12 @@ def test_loose_boxes_are_read_as_the_authors_wrote_them(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("row", "line"),
-    [("n1/1,1,2,3", "line 3"), ("n1/1,1,2,3,x", "line 3"), ("n1/1,1,2,3,4,5", "line 3")],
+    "row",
+    ["n1/1,1,2,3", "n1/1,1,2,3,x", "n1/1,1,2,3,4,5"],
 )
-def test_a_bad_row_of_loose_boxes_is_an_error_that_names_its_line(tmp_path, row, line):
+def test_a_bad_row_of_loose_boxes_is_an_error_that_names_its_line(tmp_path, row):
     with pytest.raises(
-        UserError, match=rf"loose_bb_train\.csv, {line}: not a name and four numbers"
+        UserError, match=r"loose_bb_train\.csv, line 3: not a name and four numbers"
     ):
         read_loose_boxes(loose_csv(tmp_path, "n1/0,1,2,3,4", row))
 

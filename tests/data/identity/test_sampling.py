@@ -40,7 +40,7 @@ def test_triplets_are_distinct_possible_and_as_many_as_requested(labels, n, seed
 
 @settings(deadline=None, max_examples=100)
 @given(labels=labels_of_some, n=st.integers(1, 400), seed=st.integers(0, 99))
-def test_identities_are_alike_equally_often_as_far_as_their_triplets_go(labels, n, seed):
+def test_identities_are_the_alike_one_equally_often_unless_their_triplets_run_out(labels, n, seed):
     labels = np.array(labels)
     alike = labels[identity_triplets(labels, n, seed)[:, 0]].tolist()
     possible = [labels[a] for a, _, _ in all_triplets(labels.tolist())]
@@ -54,13 +54,13 @@ def test_the_odd_identity_is_uniform_however_many_photos_it_has():
     triplets = identity_triplets(labels, 40_000, seed=1)
     others = labels[triplets[labels[triplets[:, 0]] == 0, 2]]
     assert len(others) == 10_000
-    # A third each; the standard deviation of such a share is 47 of 10,000.
+    # A third each; the standard deviation of each count is sqrt(10,000 x 1/3 x 2/3) = 47.
     assert np.abs(np.bincount(others)[1:] - 10_000 / 3).max() < 5 * 47
 
 
-def test_triplets_do_not_repeat_even_if_most_samples_hit_the_same_few():
-    # Identity 0's two photos with any of 900 single ones, or one of 100,000 of identity 9: even
-    # sampling runs out of triplets.
+def test_triplets_are_distinct_even_if_most_samples_repeat_a_few():
+    # Identity 0 has one pair. A uniform odd identity is one of 901, of which 900 have one photo
+    # each and identity 9 has 100,000: such samples repeat the 900 triplets again and again.
     labels = np.concatenate([[0, 0], np.arange(10, 910), np.full(100_000, 9)])
     triplets = identity_triplets(labels, 60_000, seed=0)
     assert len(np.unique(triplets, axis=0)) == 60_000
@@ -79,7 +79,7 @@ def test_other_seeds_give_other_triplets():
 
 
 @pytest.mark.parametrize("labels", [[], [1, 1, 1], [1, 2, 3]])
-def test_without_two_identities_or_two_photos_of_one_there_are_no_triplets(labels):
+def test_labels_without_two_identities_or_two_photos_of_one_are_an_error(labels):
     with pytest.raises(UserError, match="at least two identities, and two photos of one"):
         identity_triplets(np.array(labels, int), 5, 0)
 

@@ -22,7 +22,7 @@ ABOUT_FACES = {"dataset": "faces", "n": 5}
 
 
 def write(folder: Path, n: int = 5) -> None:
-    """A face store; the pixels of face i are (10 i, 10 i + 1, 10 i + 2)."""
+    """Writes a face store; the pixels of face i are (10 i, 10 i + 1, 10 i + 2)."""
     bgr = [np.full((8, 8, 3), [10 * i + 2, 10 * i + 1, 10 * i], np.uint8) for i in range(n)]
     with FaceStoreWriter(folder, 8) as store:
         store.add(
@@ -54,15 +54,11 @@ def test_a_folder_from_another_source_is_rebuilt_and_the_old_one_deleted(tmp_pat
     new = cached(tmp_path, {"dataset": "faces", "n": 3}, lambda folder: write(folder, 3))
     assert (len(old), len(new)) == (5, 3)
     assert json.loads((folder_of(tmp_path) / ABOUT).read_text())["n"] == 3
-    assert old.faces[4, 0, 0].tolist() == [40, 41, 42]  # still open: still readable
+    assert old.faces[4, 0, 0].tolist() == [40, 41, 42]  # a mapped file stays readable
 
 
 def damage_in(name, change):
-    def damage(folder):
-        path = folder / name
-        change(path)
-
-    return damage
+    return lambda folder: change(folder / name)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +102,7 @@ def test_a_damaged_folder_is_rebuilt(tmp_path, damage, caplog):
     cached(tmp_path, build=None)
 
 
-def test_an_error_while_building_leaves_nothing(tmp_path):
+def test_an_error_in_a_build_leaves_nothing(tmp_path):
     def fail(folder):
         write(folder)
         raise UserError("the dataset is damaged")
@@ -128,7 +124,7 @@ t.cached(Path(sys.argv[1]), build=slow)
 """
 
 
-def test_a_killed_process_leaves_nothing_that_is_read(tmp_path):
+def test_the_partial_folder_of_a_killed_process_is_not_read(tmp_path):
     builder = subprocess.Popen(
         [sys.executable, "-c", SLOW_BUILDER, str(tmp_path)],
         cwd=CHECKOUT,
@@ -154,7 +150,7 @@ def _build_and_count(folder, started, queue):
     queue.put(int(store.faces.sum()))
 
 
-def test_of_processes_that_need_the_same_folder_one_builds_it(tmp_path):
+def test_one_of_several_processes_builds_the_folder_that_all_require(tmp_path):
     context = multiprocessing.get_context("spawn")
     started, queue = context.Barrier(4), context.Queue()
     builders = [
@@ -170,7 +166,7 @@ def test_of_processes_that_need_the_same_folder_one_builds_it(tmp_path):
     assert [text for text in messages if text != "built"] == [expected] * 4
 
 
-def test_without_a_writable_folder_it_is_built_for_this_run_with_one_warning(
+def test_a_store_that_cannot_be_cached_is_built_for_one_run_with_a_warning(
     tmp_path, monkeypatch, caplog
 ):
     (tmp_path / "tmp").mkdir()
@@ -183,7 +179,7 @@ def test_without_a_writable_folder_it_is_built_for_this_run_with_one_warning(
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_no_room_anywhere_is_an_error_that_says_what_to_do(tmp_path, monkeypatch):
+def test_two_folders_without_room_are_an_error_that_says_what_to_do(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
     with pytest.raises(

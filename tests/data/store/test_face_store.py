@@ -1,4 +1,4 @@
-"""Face stores: what is written is what is read, in any order."""
+"""Face stores: written faces are read back, in any order."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Detectors by name, the cascades, and what all detectors share."""
+"""Detectors by name, the cascades, and the checks that all detectors share."""
 
 import cv2
 import numpy as np
@@ -11,12 +11,6 @@ from imagefec.faces.detectors import Detection, make_detector
 from imagefec.maths.geometry import Box, iou
 
 ASTRONAUT_FACE = Box(170, 275, 60, 180)  # measured by eye: brow to chin, ear to ear
-
-
-@pytest.fixture(autouse=True)
-def no_models(tmp_path, monkeypatch):
-    """The tests must not depend on the user's model files."""
-    monkeypatch.setenv("IMAGEFEC_MODELS", str(tmp_path / "no_models"))
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +118,6 @@ def test_another_shape_or_dtype_is_a_callers_bug(photo):
             detector.detect(photo)
 
 
-def test_the_smallest_face_is_a_share():
+def test_a_smallest_face_above_one_is_a_callers_bug():
     with pytest.raises(ValueError, match="smallest"):
         make_detector("none").detect(np.zeros((9, 9, 3), np.uint8), smallest=20)

@@ -1,4 +1,4 @@
-"""faced's adapter on small frozen graphs of its signature; boxes are worked out by hand."""
+"""faced's adapter, on small frozen graphs with faced's signature; boxes are worked out by hand."""
 
 import os
 
@@ -12,7 +12,7 @@ from imagefec.faces.detectors.faced import FILES
 from imagefec.maths.geometry import Box, iou
 
 YOLO, CORRECTOR = (file.name for file in FILES)
-SAME = (0.5, 0.5, 0.5, 0.5)  # of a crop of twice the proposal's size: the proposal itself
+SAME = (0.5, 0.5, 0.5, 0.5)  # the crop has twice the proposal's size: the proposal itself
 
 
 def write_graph(path, side, outputs):
@@ -35,12 +35,12 @@ def write_yolo(folder, faces, seen=lambda tf, image: 1.0):
         grid[:, 0, column, row] = values
 
     def outputs(tf, image, training):
-        awake = tf.cast(tf.logical_not(training), tf.float32)
+        is_inference = tf.cast(tf.logical_not(training), tf.float32)
         made = {
             name: tf.constant(each)
             for name, each in zip(("x_center", "y_center", "w", "h"), grid[1:])
         }
-        return made | {"prob": grid[0] * awake * seen(tf, image)}
+        return made | {"prob": grid[0] * is_inference * seen(tf, image)}
 
     write_graph(folder / YOLO, 288, outputs)
 
@@ -50,8 +50,8 @@ def write_corrector(folder, box=SAME, seen=None):
 
     def outputs(tf, image, training):
         values = seen(tf, image) if seen else [tf.constant([value], tf.float32) for value in box]
-        awake = tf.cast(tf.logical_not(training), tf.float32)
-        return {name: value * awake for name, value in zip("XYWH", values)}
+        is_inference = tf.cast(tf.logical_not(training), tf.float32)
+        return {name: value * is_inference for name, value in zip("XYWH", values)}
 
     write_graph(folder / CORRECTOR, 50, outputs)
 
@@ -71,9 +71,9 @@ def black(width, height):
 
 
 def test_a_proposal_is_widened_and_corrected_in_a_photo_that_is_not_square(tmp_path):
-    # cells are 64 x 32 px: the middle of column 4, row 2 is 288, 80; .125 and .25 of the photo are
-    # 72 x 72; widened by 36 px a side the crop is 216..360, 8..152; in it .5, .625, .375, .5 is
-    # centre 288, 98, size 54 x 72
+    # Cells are 64 x 32 px, so the middle of column 4, row 2 is (288, 80). .125 and .25 of the photo
+    # are 72 x 72 px. Widened by 36 px on each side, the crop is 216..360, 8..152. In it, (.5, .625,
+    # .375, .5) is centre (288, 98), size 54 x 72.
     detector = detector_of(
         tmp_path, {(4, 2): (0.875, 0.5, 0.5, 0.125, 0.25)}, (0.5, 0.625, 0.375, 0.5)
     )
@@ -82,8 +82,8 @@ def test_a_proposal_is_widened_and_corrected_in_a_photo_that_is_not_square(tmp_p
 
 
 def test_at_the_photos_corner_the_crop_and_the_box_are_clipped(tmp_path):
-    # centre 16, 16, size 72 x 72: the crop is 0..88 both ways; .125 and .25 of it are 11 and 22, .5
-    # is 44
+    # Centre (16, 16), size 72 x 72: the crop is 0..88 on both axes. In it, .125 is 11, .25 is 22
+    # and .5 is 44.
     detector = detector_of(
         tmp_path, {(0, 0): (0.875, 0.5, 0.5, 0.25, 0.25)}, (0.125, 0.25, 0.5, 0.5)
     )
@@ -91,8 +91,8 @@ def test_at_the_photos_corner_the_crop_and_the_box_are_clipped(tmp_path):
     assert sides(found) == (0, 33, 0, 44)
 
 
-def test_of_overlapping_faces_the_highest_scoring_is_reported(tmp_path):
-    # two boxes of 72 px, 32 px apart: IoU 40 / 104; of 36 px, 32 apart: 4 / 68, below .2
+def test_the_highest_scoring_of_overlapping_faces_is_reported(tmp_path):
+    # Two boxes of 72 px, 32 px apart, have IoU 40 / 104; two of 36 px, 32 px apart, 4 / 68 < .2.
     large, small = (0.5, 0.5, 0.25, 0.25), (0.5, 0.5, 0.125, 0.125)
     detector = detector_of(
         tmp_path,
@@ -108,8 +108,8 @@ def test_of_overlapping_faces_the_highest_scoring_is_reported(tmp_path):
     assert sides(found[1]) == (140, 212, 108, 180)  # centre 5.5 * 32 = 176 and 144
 
 
-def test_a_chain_of_overlaps_leaves_its_ends(tmp_path):
-    # boxes of 72 px at 32 px: each overlaps the next by 40 / 104 and the one after by 8 / 136
+def test_a_chain_of_overlapping_faces_is_reduced_by_score(tmp_path):
+    # Boxes of 72 px every 32 px: IoU with the next is 40 / 104, with the one after it 8 / 136.
     large = (0.5, 0.5, 0.25, 0.25)
     detector = detector_of(
         tmp_path, {(3, 4): (0.75, *large), (4, 4): (0.875, *large), (5, 4): (0.75, *large)}
@@ -133,9 +133,8 @@ def test_the_default_minimum_is_seven_tenths_and_can_be_set(tmp_path):
 
 
 def test_faces_below_the_smallest_size_are_left_out(tmp_path):
-    detector = detector_of(
-        tmp_path, {(4, 2): (0.875, 0.5, 0.5, 0.125, 0.25)}
-    )  # 72 x 72 of 576 x 288
+    # 72 x 72 px of 576 x 288.
+    detector = detector_of(tmp_path, {(4, 2): (0.875, 0.5, 0.5, 0.125, 0.25)})
     assert len(detector.detect(black(576, 288), smallest=0.25)) == 1
     assert detector.detect(black(576, 288), smallest=0.26) == []
 
@@ -166,7 +165,7 @@ def test_corrections_that_are_not_boxes_of_the_photo_are_left_out(tmp_path, box)
 
 
 def test_both_networks_see_rgb_from_0_to_1(tmp_path):
-    # the first's score is the middle's red; the second reports its red and blue as the centre
+    # The first network's score is the red of the middle; the second reports red and blue as centre.
     write_yolo(
         tmp_path, {(4, 4): (1, 0.5, 0.5, 0.25, 0.25)}, lambda tf, image: image[0, 144, 144, 0]
     )
@@ -180,15 +179,15 @@ def test_both_networks_see_rgb_from_0_to_1(tmp_path):
         ],
     )
     detector = make_detector("faced", 0.1, tmp_path)
-    photo = np.full((288, 288, 3), (51, 0, 153), np.uint8)  # .2 red, .6 blue; the crop is 72..216
+    photo = np.full((288, 288, 3), (51, 0, 153), np.uint8)  # red .2, blue .6; the crop is 72..216
     [found] = detector.detect(photo)
     assert found.score == pytest.approx(0.2)
     np.testing.assert_allclose(found.box.centre, (72 + 0.2 * 144, 72 + 0.6 * 144), rtol=1e-5)
 
 
 def test_the_first_network_sees_the_complete_photo_and_the_second_the_crop(tmp_path):
-    # white where the face is (its middle at 432, 72 of 576 x 288), black elsewhere: the second sees
-    # its share of white
+    # The face is white, with its middle at (432, 72) of 576 x 288, the rest black. The second
+    # network reports the crop's share of white as width and height.
     write_yolo(
         tmp_path, {(6, 2): (1, 0.75, 0.25, 0.125, 0.25)}, lambda tf, image: image[0, 72, 216, 0]
     )
@@ -214,14 +213,14 @@ def test_the_version_names_both_files(tmp_path):
     assert first == again and len({first, other_yolo, other_corrector}) == 3
 
 
-def test_auto_chooses_it_if_both_graphs_are_installed(tmp_path):
+def test_auto_chooses_faced_if_both_graphs_are_installed(tmp_path):
     write_yolo(tmp_path, {})
     assert auto_choice(tmp_path) in ("haar", "lbp")
     write_corrector(tmp_path)
     assert auto_choice(tmp_path) == "faced" == make_detector("auto", model_dir=tmp_path).name
 
 
-def test_missing_graphs_are_named_with_where_to_get_them(tmp_path):
+def test_missing_graphs_are_an_error_that_says_where_to_get_them(tmp_path):
     with pytest.raises(UserError) as caught:
         make_detector("faced", model_dir=tmp_path / "none")
     for part in (

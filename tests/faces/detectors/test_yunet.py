@@ -1,4 +1,4 @@
-"""YuNet's adapter on small ONNX files of YuNet's signature, which this file writes byte by byte."""
+"""YuNet's adapter, on small ONNX files with YuNet's signature, which this file writes itself."""
 
 import hashlib
 import os
@@ -29,7 +29,7 @@ def varint(n):
 
 
 def message(*fields):
-    """Protobuf's bytes of (number, value) fields: ints, texts, or bytes of an inner message."""
+    """Encodes (number, value) fields as protobuf: ints, texts, or bytes of an inner message."""
     out = b""
     for number, value in fields:
         if isinstance(value, int):
@@ -62,8 +62,9 @@ def value_info(name, shape):
 def onnx(weights):
     """A model with YuNet's outputs, each one convolution of kernel and stride `stride`.
 
-    weights: (head, stride) -> (weight of each input channel, bias of each output); zeros by
-      default.
+    Args:
+      weights: (head, stride) -> (weight of each input channel, bias of each output); zeros by
+        default.
     """
     nodes, tensors, outputs = [], [], []
     for head, n in HEADS.items():
@@ -112,7 +113,7 @@ RED_CELLS = onnx(
 
 
 def write_model(folder, monkeypatch, data=RED_CELLS):
-    """Puts a model in place of the real one, and expects its digest."""
+    """Writes a model in place of the real one, and expects its digest."""
     folder.mkdir(exist_ok=True)
     (folder / yunet.FILE.name).write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
@@ -140,8 +141,8 @@ def test_the_real_file_is_recognised_by_its_sha256():
     assert yunet.FILE.sha256 == "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
 
-def test_a_face_is_found_where_the_network_says(models):
-    # cell (10, 6): centre 84, 52; 6 x 8 cells are 48 x 64 px; the score is sqrt(1 * 1)
+def test_a_face_is_reported_where_the_network_finds_it(models):
+    # Cell (10, 6) has centre (84, 52); 6 x 8 cells are 48 x 64 px; the score is sqrt(1 * 1).
     [found] = make_detector("yunet", model_dir=models).detect(cells(160, 120, {(10, 6): 255}))
     box = found.box
     np.testing.assert_allclose(
@@ -150,7 +151,7 @@ def test_a_face_is_found_where_the_network_says(models):
     assert found.score == pytest.approx(1, abs=1e-6)
 
 
-def test_other_colours_are_not_red(models):
+def test_the_network_sees_red_and_blue_in_their_own_channels(models):
     photo = cells(160, 120, {(10, 6): 255})
     detector = make_detector("yunet", model_dir=models)
     assert detector.detect(np.ascontiguousarray(photo[:, :, ::-1])) == []
@@ -166,9 +167,9 @@ def test_the_score_is_a_geometric_mean_and_the_default_minimum_is_seven_tenths(m
     assert [round(each.score, 3) for each in found] == [0.767, 0.686]
 
 
-def test_overlapping_faces_are_one_and_a_box_over_the_edge_is_clipped(models):
-    # cells 10 and 12 of a row: 48 px wide, 16 px apart: IoU 32 / 64 = .5; cell (0, 0): centre 4, 4,
-    # left of the photo
+def test_overlapping_faces_are_reported_once_and_boxes_are_clipped(models):
+    # Columns 20 and 22 of a row: 48 px wide and 16 px apart, IoU 32 / 64 = .5. Cell (0, 0) has
+    # centre (4, 4), so its box of 48 x 64 px begins outside of the photo.
     detector = make_detector("yunet", model_dir=models)
     found = detector.detect(cells(320, 160, {(20, 10): 255, (22, 10): 250, (0, 0): 240}))
     assert len(found) == 2
@@ -180,8 +181,8 @@ def test_overlapping_faces_are_one_and_a_box_over_the_edge_is_clipped(models):
 
 
 def test_a_large_photo_is_shrunk_and_boxes_are_in_its_own_pixels(models):
-    # the shorter side of 640 shrinks to 32 / .1 = 320: blocks of 16 px become cells of 8; (10, 6)
-    # gives 48 x 64, doubled
+    # The shorter side of 640 px shrinks to 32 / .1 = 320, so blocks of 16 px become cells of 8 px.
+    # Cell (10, 6) gives the box of 48 x 64 px of the small photo, doubled.
     photo = np.kron(cells(640, 320, {(10, 6): 255}), np.ones((2, 2, 1), np.uint8))
     [found] = make_detector("yunet", model_dir=models).detect(photo)
     box = found.box
@@ -253,7 +254,7 @@ def test_a_missing_file_is_an_error_that_says_where_to_get_it_and_put_it(tmp_pat
         (RED_CELLS, "sha256 " + hashlib.sha256(RED_CELLS).hexdigest()),
     ],
 )
-def test_a_wrong_file_is_refused_with_what_it_is_and_auto_falls_back_to_no_other(
+def test_a_wrong_file_is_described_and_auto_does_not_fall_back_to_another_detector(
     tmp_path, data, what
 ):
     (tmp_path / yunet.FILE.name).write_bytes(data)
@@ -263,7 +264,7 @@ def test_a_wrong_file_is_refused_with_what_it_is_and_auto_falls_back_to_no_other
         assert what in str(caught.value) and yunet.FILE.page in str(caught.value)
 
 
-def test_an_opencv_that_cannot_run_it_says_so(models, monkeypatch):
+def test_an_opencv_without_facedetectoryn_is_an_error(models, monkeypatch):
     monkeypatch.delattr(cv2, "FaceDetectorYN")
     with pytest.raises(UserError, match=r"no FaceDetectorYN.*--detector haar or lbp"):
         make_detector("yunet", model_dir=models)

@@ -40,7 +40,7 @@ def rows(folder):
 
 @pytest.fixture(scope="module")
 def truth(folder, rows):
-    """(word, controls) of each face in the csv files, except in photos that show others too."""
+    """(word, controls) of each (url, box), for photos all of whose faces the csv files name."""
     boxes, shown = {}, {}
     for row in rows["train"] + rows["test"]:
         for ref in row.faces:
@@ -96,11 +96,11 @@ def test_another_seed_gives_other_bytes(folder):
     assert all(first[name] != other[name] for name in first.keys() & other.keys())
 
 
-def test_there_are_as_many_faces_rows_and_people_as_requested(folder, rows):
-    people = table(folder, "identities.csv")
-    assert len(people) == 500 and sum(person["split"] == "test" for person in people) == 100
+def test_there_are_as_many_faces_rows_and_identities_as_requested(folder, rows):
+    faces = table(folder, "identities.csv")
+    assert len(faces) == 500 and sum(face["split"] == "test" for face in faces) == 100
     assert len(rows["train"]) == 720 and len(rows["test"]) == 180
-    assert 12 < len({person["identity"] for person in people}) <= 24
+    assert 12 < len({face["identity"] for face in faces}) <= 24
 
 
 def test_identities_and_controls_list_the_same_faces(folder):
@@ -112,22 +112,21 @@ def test_identities_and_controls_list_the_same_faces(folder):
     assert {row["word"] for row in table(folder, "controls.csv")} == set(WORDS)
 
 
-def test_train_and_test_share_neither_people_nor_photos(folder, rows):
-    people = table(folder, "identities.csv")
+def test_train_and_test_share_neither_identities_nor_photos(folder, rows):
+    faces = table(folder, "identities.csv")
     photos = {
-        split: {f"{ROOT}/{person['image']}" for person in people if person["split"] == split}
+        split: {f"{ROOT}/{face['image']}" for face in faces if face["split"] == split}
         for split in SPLITS
     }
     identities = {
-        split: {person["identity"] for person in people if person["split"] == split}
-        for split in SPLITS
+        split: {face["identity"] for face in faces if face["split"] == split} for split in SPLITS
     }
     assert not identities["train"] & identities["test"] and not photos["train"] & photos["test"]
     for split in SPLITS:
         assert urls_of(rows[split]) <= photos[split]
 
 
-def test_a_validation_split_has_its_own_people_and_does_not_change_the_test_split(tmp_path):
+def test_a_validation_split_has_its_own_identities_and_does_not_change_the_test_split(tmp_path):
     plain = render_dataset(
         tmp_path / "two",
         faces=300,
@@ -154,17 +153,16 @@ def test_a_validation_split_has_its_own_people_and_does_not_change_the_test_spli
     assert [len(rows[split]) for split in rows] == [4, 4, 4]
     name = "faceexp-comparison-data-test-public.csv"
     assert (plain / name).read_bytes() == (three / name).read_bytes()
-    with (three / "identities.csv").open() as file:
-        people = {(row["split"], row["identity"]) for row in csv.DictReader(file)}
-    assert {split: sum(of == split for of, _ in people) for split in rows} == {
+    identities = {(face["split"], face["identity"]) for face in table(three, "identities.csv")}
+    assert {split: sum(of == split for of, _ in identities) for split in rows} == {
         "train": 4,
         "test": 3,
         "validation": 3,
     }
-    assert len({identity for _, identity in people}) == 10
+    assert len({identity for _, identity in identities}) == 10
 
 
-def test_no_person_is_in_both_splits_under_two_names(tmp_path, monkeypatch):
+def test_no_identity_is_in_both_splits_under_two_names(tmp_path, monkeypatch):
     people = []
     monkeypatch.setattr(
         dataset, "sample_person", lambda rng: people.append(sample_person(rng)) or people[-1]
@@ -179,7 +177,7 @@ def test_every_url_has_a_photo_and_no_temporary_file_is_left(folder, rows):
     assert not list(folder.rglob(".*"))
 
 
-def test_without_a_root_the_urls_are_files_that_open(tmp_path):
+def test_urls_are_file_urls_by_default(tmp_path):
     rendered = render_dataset(
         tmp_path / "a b", faces=200, identities=4, triplets=6, test_fraction=0.5, workers=1
     )
@@ -188,14 +186,14 @@ def test_without_a_root_the_urls_are_files_that_open(tmp_path):
             assert photo.read(2) == b"\xff\xd8"  # a JPEG
 
 
-def test_some_urls_have_commas_and_some_photos_several_faces(folder, rows):
+def test_some_urls_contain_commas_and_some_photos_several_faces(folder, rows):
     with_comma = [url for url in urls_of(rows["train"]) if "," in url]
     assert 0 < len(with_comma) < len(urls_of(rows["train"])) / 4
-    assert any(person["position"] != "0" for person in table(folder, "identities.csv"))
+    assert any(face["position"] != "0" for face in table(folder, "identities.csv"))
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_the_three_types_come_about_equally_often(rows, split):
+def test_the_three_types_are_about_equally_frequent(rows, split):
     shares = [np.mean([row.type == kind for row in rows[split]]) for kind in TripletType]
     np.testing.assert_allclose(shares, 1 / 3, atol=0.05)
 
@@ -238,9 +236,8 @@ def test_raters_agree_with_the_truth_far_above_chance(rows, truth):
             correct.append(row.odd == odd)
             choices += [choice == odd for choice in row.choices]
     assert len(correct) > 400
-    assert (
-        np.mean(correct) > 0.75 and 0.6 < np.mean(choices) < 0.98
-    )  # chance is 1/3; raters are not unanimous
+    # Chance is 1/3, and raters are not unanimous.
+    assert np.mean(correct) > 0.75 and 0.6 < np.mean(choices) < 0.98
 
 
 def test_the_odd_face_is_at_each_position_equally_often(rows):
@@ -260,7 +257,7 @@ def test_raters_agree_on_a_clear_case():
         for i in range(20)
         for _, choice in Raters(0).judge(np.random.default_rng(i), expressions)
     ]
-    assert np.mean(np.array(choices) == 1) == 1
+    assert set(choices) == {1}
 
 
 @pytest.mark.skipif(haar_file() is None, reason="this OpenCV has no Haar cascade")

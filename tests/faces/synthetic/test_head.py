@@ -1,4 +1,4 @@
-"""One rendered head: expression, person, and that each control moves what its name says."""
+"""One rendered head: its identity, its expression, and the effect of each control."""
 
 import dataclasses
 import functools
@@ -120,7 +120,7 @@ def test_no_two_prototypes_look_alike():
         render_head(people()[0], expression)[0].astype(int) for expression in PROTOTYPES.values()
     ]
     least = min(np.abs(a - b).mean() for i, a in enumerate(images) for b in images[:i])
-    # Mean over the canvas, in levels of 255; the faintest single control changes about as much.
+    # Mean over the canvas, in levels of 255; the weakest single control changes about as much.
     assert least > 0.4
 
 
@@ -181,7 +181,7 @@ def test_each_control_is_visible_at_the_size_of_training(control, extreme):
         ("jaw_drop", 1, "bottom", 1),
     ],
 )
-def test_lips_go_where_the_controls_name_says(control, extreme, measure, sign):
+def test_lips_move_as_the_controls_name_says(control, extreme, measure, sign):
     for person in people():
         rest, moved = (lips(pose(**{control: value}), person)[measure] for value in (0, extreme))
         assert sign * (moved - rest) > 0
@@ -197,7 +197,7 @@ def test_lips_go_where_the_controls_name_says(control, extreme, measure, sign):
         ("lid_opening", 1, "area", 1),
     ],
 )
-def test_irises_go_where_the_controls_name_says(control, extreme, measure, sign):
+def test_irises_move_as_the_controls_name_says(control, extreme, measure, sign):
     for person in people():
         rest, moved = (irises(pose(**{control: value}), person)[measure] for value in (0, extreme))
         assert sign * (moved - rest) > 0
@@ -207,13 +207,13 @@ def test_closed_lids_hide_the_irises():
     assert all(irises(pose(lid_opening=-1), person)["area"] == 0 for person in people())
 
 
-def test_a_turn_carries_the_features_along():
+def test_a_turn_moves_the_features():
     for person in people():
         ahead, aside = (lips(pose(), person, turn)["middle"] for turn in ((0, 0), (0.08, 0)))
         assert aside - ahead == pytest.approx(0.08, abs=0.02)
 
 
-def test_a_person_looks_the_same_each_time_and_unlike_the_next():
+def test_an_identity_looks_the_same_each_time_and_different_from_others():
     first, again, other = (
         render_head(sample_person(np.random.default_rng(seed)), pose())[0] for seed in (5, 5, 6)
     )
