@@ -12,7 +12,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-
 import imagefec
 from imagefec.data.fetch import scheduler
 from imagefec.data.fetch.cache import Cache

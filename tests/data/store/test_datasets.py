@@ -1,7 +1,6 @@
 """Triplets and faces as loaded from built datasets."""
 
 import csv
-
 import json
 import shutil
 import sys
