@@ -6,7 +6,7 @@ SPLITS = ("train", "test", "validation")  # FEC has the first two, synthetic fac
 
 
 class TripletType(enum.IntEnum):
-    """Number of different emotion labels among a triplet's three faces, in FEC's search for photos.
+    """How many different emotion labels a triplet's three faces have, by FEC's own labels.
 
     The value is the code in datasets and batches.
 

@@ -29,7 +29,7 @@ def draw(verbs: Any) -> None:
             )
 
     what = "renders synthetic faces and simulates raters' judgements, in FEC's own file format"
-    example = "imagefec draw drawn --faces=9000 --identities=300 --triplets=24000 --seed=0"
+    example = "imagefec draw synthetic --faces=9000 --identities=300 --triplets=24000 --seed=0"
     verb = flags.add_verb(verbs, "draw", run, what, example)
     verb.add_argument("OUT", help="folder to write to")
     flags.flag(verb, "--faces", "number of faces in all splits together", 9000)

@@ -1,3 +1,5 @@
+"""Photos of all formats are read as RGB, faces are written as PNG, other files are refused."""
+
 import cv2
 import numpy as np
 import pytest

@@ -13,19 +13,19 @@ class FetchConfig:
 
     Attributes:
       workers: number of threads, each with one request in flight.
-      retry_failed: also ask again for photos recorded as gone (HTTP 404, not an image, ...), not
-        only for those that failed.
+      retry_failed: request photos again that are recorded as gone (HTTP 404, not an image, ...),
+        not only those that failed.
       timeout_s: longest silence of a server.
       attempts: most requests per URL in one fetch, if a retry may help.
       backoff_s: wait before the second attempt; it doubles each time, with jitter. HTTP 429 and
-        Retry-After do not count as attempts: the fetch waits as long as the host says, then asks
-        it at a lower rate.
+        Retry-After do not count as attempts: the fetch waits as long as the host says, then
+        continues at a lower rate.
       skip_bad_rows: skip bad rows of the csv files instead of stopping at the first.
       max_bytes: larger photos are refused.
       max_pixels: photos that declare more pixels are refused; crop reads up to MAX_PIXELS.
       max_rate_per_host: upper limit in requests/s; None for what the host allows.
       give_up_s: a host that has served nothing for this time, or requests a longer wait, is given
-        up in this fetch. Its photos are recorded as failed and asked for by the next fetch.
+        up in this fetch. Its photos are recorded as failed and requested by the next fetch.
       ignore_x_robots_tag: take photos whose server says noai or noimageai.
       placeholder_urls: an image that a host sends for this many URLs is a placeholder, not a
         photo; 0 disables the check.

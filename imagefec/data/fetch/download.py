@@ -1,6 +1,6 @@
 """One HTTP request for one photo: redirects, timeouts, refusals and the reasons of failures.
 
-`scheduler` decides which URL is asked and when, `photo_store` checks and stores the bytes.
+`scheduler` decides which URL is requested and when, `photo_store` checks and stores the bytes.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ class Outcome:
 
     Attributes:
       url: of the photo.
-      status: "ok", "gone" (the answer is final; asked again only on request) or "failed" (asked
-        again by the next fetch).
+      status: "ok", "gone" (the answer is final; only retry_failed requests the URL again) or
+        "failed" (the next fetch requests it again).
       reason: short text of few kinds, so that reasons can be counted; None if ok.
       attempts: number of requests in this fetch.
       n_bytes: size of the photo.

@@ -37,8 +37,8 @@ def import_photos(
 ) -> Iterator[tuple[list[Outcome], int]]:
     """Copies a folder's photos of pending URLs to the cache; these URLs are then not pending.
 
-    A file belongs to a URL if its name is the last part of the URL's path, the whole URL quoted, or
-    the URL's SHA-256 in hexadecimal, with any suffix. If a name matches several URLs or several
+    A file belongs to a URL if its name is the last part of the URL's path, the complete URL quoted,
+    or the URL's SHA-256 in hexadecimal, with any suffix. If a name matches several URLs or several
     files, the name of its folder must match as well, as in a mirror of the host. A URL that then
     still has several candidates is ambiguous: it is counted, not guessed.
 
@@ -109,6 +109,6 @@ def _file_of(ledger: Ledger, url: str, names: Sequence[tuple[str, int]]) -> str 
 def _imported(store: PhotoStore, url: str, path: str) -> list[Outcome]:
     try:
         n_bytes, sha256 = store.add_file(path)
-    except FetchFailed:  # not a photo: the network is asked as if the file did not exist
+    except FetchFailed:  # not a photo: the URL is requested as if the file did not exist
         return []
     return [Outcome(url, "ok", None, 0, n_bytes, sha256, url)]

@@ -1,4 +1,4 @@
-"""What a fetch reports: photos by status, reason and host, and triplets with all three photos."""
+"""The report of a fetch: counts of photos by status, reason and host, and of complete triplets."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ MAX_HOSTS_REPORTED = 50
 
 @dataclasses.dataclass(frozen=True)
 class FetchReport:
-    """What the cache holds of the csv files' photos.
+    """Counts of the csv files' photos and triplets after a fetch.
 
     Attributes:
       n_urls: number of distinct URLs, n_ok + n_gone + n_failed.
       n_ok: photos in the cache.
       n_gone: URLs whose answer is final.
-      n_failed: URLs that the next fetch asks again.
+      n_failed: URLs that the next fetch requests again.
       n_fetched: photos of n_ok that this run downloaded, or copied from file URLs.
       n_imported: photos of n_ok that this run took from the user's folder.
       n_ambiguous: URLs whose name in that folder matches several files or URLs.
       n_bytes: size of all n_ok.
       n_rows_refused: bad rows of the csv files, skipped.
-      reasons: counts of the gone and failed.
+      reasons: counts of the gone and failed URLs by reason.
       hosts: by host the counts by status, for the 50 hosts with the most photos; for hosts that
         throttled also n_throttled, given_up and the final rate_per_s.
       triplets: by split n_triplets, "whole" (those with all three photos), and both by type.

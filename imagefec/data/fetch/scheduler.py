@@ -1,6 +1,6 @@
 """Order and threads of a fetch: one queue per host, so that a slow host does not delay another.
 
-`rate_limit` decides when a host may be asked, `download` makes the request.
+`rate_limit` decides when a host may get a request, `download` makes it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from imagefec.data.fetch.download import Attempt
 from imagefec.data.fetch.ledger import Ledger, Outcome
 from imagefec.data.fetch.rate_limit import HostLimiter, HostResponse
 
-MAX_HOSTS = 256  # asked concurrently
+MAX_HOSTS = 256  # open at the same time
 PAGE_SIZE = 256  # URLs of one host read ahead
 MAX_REFUSALS = 10  # of one URL by a host that serves others in between
 GIVEN_UP = {
@@ -224,7 +224,7 @@ class HostQueues:
             self._changed.notify_all()
 
     def take(self) -> Task | None:
-        """Waits for the next task whose host may be asked, hosts in turn; None once closed."""
+        """Waits for the next task whose host may get a request, in turn; None once closed."""
         with self._changed:
             while not self._closed:
                 now, wake_at = self._clock(), math.inf

@@ -25,7 +25,8 @@ from imagefec.faces import opencv
 
 FACES, NAMES = "faces.npy", "names.jsonl"
 
-# Examples of a dataset: feature -> [b, ...]. Texts and encoded images are bytes, votes are counts.
+# Examples of a dataset: feature -> [b, ...]. Texts and encoded images are bytes; "votes" are counts
+# per image.
 Batches = Iterable[Mapping[str, np.ndarray]]
 
 

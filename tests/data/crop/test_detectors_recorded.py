@@ -1,3 +1,5 @@
+"""Crops with several detectors: the folder records the detector and accepts no other."""
+
 import json
 
 import numpy as np

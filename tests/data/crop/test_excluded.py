@@ -1,3 +1,5 @@
+"""Crops with an exclusion list: which faces are dropped, deleted and cropped again."""
+
 import json
 
 import pytest

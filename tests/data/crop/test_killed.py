@@ -1,3 +1,5 @@
+"""Crops that are killed: they resume and end with the same bytes."""
+
 import os
 import signal
 import subprocess

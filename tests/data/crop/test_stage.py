@@ -1,3 +1,5 @@
+"""The crop stage: faces, counts, resumption, and errors of folders and csv files."""
+
 import json
 import os
 import subprocess

@@ -1,3 +1,5 @@
+"""The cache folder of a fetch."""
+
 import pytest
 
 

@@ -1,4 +1,4 @@
-"""Fetching while the machine fails: killed at any instant, a full disk, two fetches at once."""
+"""Fetches on a failing machine: killed at any instant, a full disk, two concurrent fetches."""
 
 import contextlib
 import json

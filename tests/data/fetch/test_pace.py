@@ -1,4 +1,4 @@
-"""Fetching from hosts that limit, refuse or do not answer: no photo is lost."""
+"""Fetches from hosts that limit the rate, refuse or do not answer; imports; the report."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ def test_a_rate_limit_loses_no_photo_and_costs_no_attempt(photo_server, csv_of_u
     assert not facts["given_up"]
 
 
-def test_a_host_that_always_refuses_is_given_up_and_asked_again_by_the_next_run(
+def test_a_host_that_always_refuses_is_given_up_until_the_next_run(
     photo_server, csv_of_urls, cache_dir
 ):
     csv = csv_of_urls([photo_server.url(f"tomorrow/{n}") for n in range(30)])
