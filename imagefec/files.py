@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-# Of every incomplete file. A file with this suffix that no process writes was left by a killed one.
-TEMPORARY_SUFFIX = ".tmp"
+TEMPORARY_SUFFIX = ".tmp"  # of files that are still written, or were when their process was killed
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ def crop_faces(
       csv_paths: one or more of FEC's csv files, with Google's names.
       cache_dir: photo cache that `fetch_photos` filled.
       faces_dir: made if missing; gets `ab/<face_id>.png`, faces.csv, settings.json and report.json.
-        It may already hold faces of other csv files, which are not changed.
+        It may already hold faces of other csv files, which remain unless they are excluded.
       detector: as for `make_detector`. A folder takes faces of a single detector, version and
         minimum score.
       min_score: as for `make_detector`.

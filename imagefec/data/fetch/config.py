@@ -16,7 +16,7 @@ class FetchConfig:
       retry_failed: request photos again that are recorded as gone (HTTP 404, not an image, ...),
         not only those that failed.
       timeout_s: longest silence of a server.
-      attempts: most requests per URL in one fetch, if a retry may help.
+      attempts: largest number of requests per URL in one fetch, if a retry may help.
       backoff_s: wait before the second attempt; it doubles each time, with jitter. HTTP 429 and
         Retry-After do not count as attempts: the fetch waits as long as the host says, then
         continues at a lower rate.

@@ -2,9 +2,9 @@
 
 No network and no threads: the caller passes in the times, seconds of one monotonic clock.
 
-A host that answers 429 or 503 gets no requests during the back-off for which it asks; then it gets
-them at the rate at which it has served others. If a host does not answer at all, the circuit
-breaker opens: the host gets cool-downs that double.
+A host that answers 429 or 503 gets no requests during the back-off that it demands, and then gets
+them at the rate at which it has served requests before. If a host does not answer at all, the
+circuit breaker opens: the host gets cool-downs that double.
 """
 
 from __future__ import annotations

@@ -133,8 +133,8 @@ def crop_best_face(
       source: path or bytes of the photo.
       detector: its highest-scoring face is used. The photo is first rotated upright as its EXIF
         orientation says.
-      loose_box: a face's box in pixels of the photo as stored; None to search all of the photo. It
-        is treated as FEC's boxes are: grown by 15 %, and the detector must find a face in it.
+      loose_box: a face's box in pixels of the photo as stored; None to search the complete photo.
+        It is treated as FEC's boxes are: grown by 15 %, and the detector must find a face in it.
     """
     try:
         photo = read_photo(source, upright=loose_box is None)

@@ -227,7 +227,8 @@ def names_of(url: str) -> tuple[str, ...]:
     """The names by which a photo may be excluded, beside its face id: its own and its identity's.
 
     Args:
-      url: the photo's path in the manual directory. A web URL, such as FEC's, is its only name.
+      url: the photo's path in the manual directory. A web URL, such as FEC's, is the only name of
+        its photo.
     """
     *above, identity, name = ("", *url.split("/"))
     if not identity or "://" in url:

@@ -69,7 +69,7 @@ def find_loose_boxes(split: str, folder: Path, manual_dir: str | os.PathLike[str
     raise UserError(
         f"{root}: boxes='loose_bb' requires {name}; found none in it, in its "
         f"{' or '.join(_FOLDERS[1:])}, or beside {folder}. Put VGGFace2's file there, or omit "
-        "boxes, so that faces are searched for in all of the photo."
+        "boxes, so that the detector searches complete photos."
     )
 
 
@@ -98,7 +98,7 @@ def read_loose_boxes(path: str | os.PathLike[str]) -> LooseBoxes:
     except (ValueError, csv.Error):  # UnicodeDecodeError is a ValueError
         raise UserError(
             f"{path}, line {rows.line_num}: not a name and four numbers ({','.join(HEADER)}). Get "
-            "the file again, or omit boxes, so that faces are searched for in all of the photo."
+            "the file again, or omit boxes, so that the detector searches complete photos."
         ) from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from None

@@ -1,4 +1,4 @@
-"""The detectors' model files, which users download: their folder, and what a wrong file is."""
+"""The detectors' model files, which users download: their folder, digests and descriptions."""
 
 import hashlib
 import os

@@ -58,10 +58,8 @@ def test_excluded_faces_are_the_same_for_any_number_of_processes(many):
 
 
 def test_faces_of_another_csv_in_the_folder_are_excluded_too(workspace):
-    train, other = (
-        workspace.csv([workspace.astronaut_triplet()]),
-        workspace.photo("other.png", skimage.data.astronaut()[:, ::-1]),
-    )
+    train = workspace.csv([workspace.astronaut_triplet()])
+    other = workspace.photo("other.png", skimage.data.astronaut()[:, ::-1])
     mirrored = FaceRef(
         other,
         Box(

@@ -107,10 +107,8 @@ def test_faces_whose_photo_arrives_later_are_cropped_by_the_next_run(workspace):
 
 
 def test_two_splits_share_a_folder_and_are_counted_separately(workspace):
-    train, test = (
-        workspace.csv([workspace.astronaut_triplet()]),
-        workspace.csv([workspace.astronaut_triplet()] * 2, workspace.TEST),
-    )
+    train = workspace.csv([workspace.astronaut_triplet()])
+    test = workspace.csv([workspace.astronaut_triplet()] * 2, workspace.TEST)
     report = workspace.crop(test, train)
     assert report.triplets["train"]["whole"] == 1 and report.triplets["test"]["whole"] == 2
     assert workspace.crop(test).triplets.keys() == {"test"}
