@@ -145,7 +145,7 @@ def test_a_user_error_gives_one_sentence_without_a_traceback(argv, said, tmp_pat
     assert said in printed.err and "Traceback" not in printed.err and printed.out == ""
 
 
-def test_python_m_imagefec_is_imagefec(tmp_path):
+def test_python_m_imagefec_runs_the_command_line(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "imagefec", "--version"], capture_output=True, text=True
     )

@@ -182,7 +182,7 @@ def test_opencv_5_has_no_haar_and_the_report_says_what_to_do(quick, monkeypatch)
     assert "'opencv-python-headless<5'" in report["detectors"]["haar"]["problem"]
 
 
-def test_little_room_missing_configs_and_missing_builders_are_problems(
+def test_little_disk_space_missing_configs_and_missing_builders_are_problems(
     quick, monkeypatch, tmp_path
 ):
     usage = namedtuple("usage", "total used free")

@@ -52,6 +52,6 @@ def test_help_loads_no_heavy_library():
     assert heavy_after(f"from imagefec import cli\n{quiet}    cli.main(['train', '--help'])") == []
 
 
-def test_a_heavy_library_would_be_noticed(tmp_path):
+def test_a_heavy_library_is_noticed(tmp_path):
     (tmp_path / "trax.py").write_text("")
     assert heavy_after("import trax", tmp_path) == ["trax"]

@@ -64,7 +64,7 @@ class Exclusion:
         """Whether the list contains any of the names of one photo, face or identity."""
         return bool(self._names) and not self._names.isdisjoint(map(_normalized, names))
 
-    def without(self, names: Iterable[str]) -> list[str]:
+    def names_not_in(self, names: Iterable[str]) -> list[str]:
         """Listed names that are not among `names`, sorted: misspelt, or names of other data."""
         return sorted(self._names.difference(map(_normalized, names)))
 

@@ -283,7 +283,7 @@ def test_written_rows_are_read_back(tmp_path_factory, contents):
     assert list(read_rows(path)) == rows
 
 
-def test_a_line_end_inside_a_row_is_the_callers_error(tmp_path):
+def test_a_line_end_inside_a_row_is_a_callers_bug(tmp_path):
     face = FaceRef("http://a/\nb", Box(0.1, 0.2, 0.3, 0.4))
     with pytest.raises(ValueError, match="one line"):
         write_rows(tmp_path / "x.csv", [Row(1, (face,) * 3, TripletType.ONE_CLASS, (), ())])

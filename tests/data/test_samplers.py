@@ -82,7 +82,7 @@ batches_of_some = st.fixed_dictionaries(
 
 @settings(deadline=None, max_examples=100)
 @given(case=batches_of_some)
-def test_a_batch_has_distinct_identities_and_images_and_an_epoch_every_identity_with_enough(
+def test_a_batch_has_distinct_identities_and_images_and_an_epoch_has_all_identities(
     case,
 ):
     identities, images = case["identities"], case["images"]

@@ -17,7 +17,7 @@ def noise_patch(height, width, seed=0, low=0, high=256):
     return np.random.default_rng(seed).integers(low, high, (height, width, 3), np.uint8)
 
 
-def test_a_grown_box_is_the_box_and_fifteen_percent_squared():
+def test_a_grown_box_is_fifteen_percent_larger_and_square():
     # 100 x 100 px at (450, 450) grow by 7.5 px on each side: 442.5 rounds to 443, the side is 115.
     grown = crop.grown_box(Box(0.45, 0.55, 0.45, 0.55), 1000, 1000)
     assert grown == Box(443, 558, 443, 558)

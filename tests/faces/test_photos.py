@@ -12,7 +12,7 @@ from imagefec.faces.photos import NotAPhoto, read_photo, write_png
 RED = (255, 0, 0)
 
 
-def test_a_red_face_is_red_in_the_file_and_back(tmp_path):
+def test_a_red_face_is_red_in_the_file_and_when_read_back(tmp_path):
     face, _ = letterbox(np.full((200, 200, 3), RED, np.uint8))
     write_png(tmp_path / "red.png", face)
     assert Image.open(tmp_path / "red.png").getpixel((64, 64)) == RED  # read by another library
@@ -46,7 +46,7 @@ def test_stored_pixels_are_rotated_only_if_upright(tmp_path):
 @pytest.mark.parametrize(
     "data", [b"", b"<html>gone</html>", b"\xff\xd8\xff\xe0 no", b"\x89PNG\r\n\x1a\n"]
 )
-def test_bytes_that_are_no_photo_are_an_error(data):
+def test_bytes_that_are_not_a_photo_are_an_error(data):
     with pytest.raises(NotAPhoto):
         read_photo(data)
 

@@ -74,7 +74,7 @@ def allowed_rows(
     """
     names = [(face_id, *names_of(url)) for face_id, url in zip(data.face_ids, data.urls)]
     rows = [row for row, of_face in enumerate(names) if not exclusion.excludes(*of_face)]
-    unknown = exclusion.without(name for of_face in names for name in of_face)
+    unknown = exclusion.names_not_in(name for of_face in names for name in of_face)
     if unknown:
         logging.warning(
             "%s: %d of %d entries match nothing in this split, such as %s",

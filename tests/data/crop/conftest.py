@@ -78,8 +78,7 @@ class Workspace:
 
 
 @pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    monkeypatch.setenv("IMAGEFEC_MODELS", str(tmp_path / "no_models"))
+def workspace(tmp_path):
     return Workspace(tmp_path)
 
 

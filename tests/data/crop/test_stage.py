@@ -217,7 +217,7 @@ def test_progress_gets_every_face(many):
         assert (bar.total, bar.n, bar.counts) == (60, 60, {"kept": 30, "dropped": 30})
 
 
-def test_a_folder_without_faces_says_what_to_do(tmp_path):
+def test_a_folder_without_faces_is_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match="run `imagefec crop` first"):
         read_faces(tmp_path)
 
@@ -237,7 +237,7 @@ def test_a_manifest_without_settings_is_refused(workspace):
         workspace.crop(path)
 
 
-def test_a_crop_without_workers_or_csv_files_is_the_callers_error(workspace):
+def test_a_crop_without_workers_or_csv_files_is_a_callers_bug(workspace):
     path = workspace.csv([workspace.astronaut_triplet()])
     for paths, workers in (((path,), 0), ((), 1)):
         with pytest.raises(ValueError, match="at least one csv file and workers"):

@@ -372,11 +372,11 @@ def test_progress_gets_every_url_once(photo_server, csv_of_urls, cache_dir):
         {"max_rate_per_host": 0},
     ],
 )
-def test_numbers_out_of_range_are_the_callers_error(wrong):
+def test_numbers_out_of_range_are_a_callers_bug(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         FetchConfig(**wrong)
 
 
-def test_a_fetch_of_no_csv_file_is_the_callers_error(cache_dir):
+def test_a_fetch_without_csv_files_is_a_callers_bug(cache_dir):
     with pytest.raises(ValueError, match="at least one csv file"):
         fetch_photos([], cache_dir)

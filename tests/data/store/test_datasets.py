@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -276,14 +277,12 @@ def test_a_data_dir_without_datasets_is_an_error_with_the_build_command(tmp_path
         datasets.load_triplets(tmp_path / "nowhere")
 
 
-def test_a_size_below_one_is_a_bug_of_the_caller(data_dir):
+def test_a_size_below_one_is_a_callers_bug(data_dir):
     with pytest.raises(ValueError, match="image_size"):
         datasets.load_triplets(data_dir, image_size=0)
 
 
 def test_importing_the_module_does_not_import_tensorflow():
-    import subprocess
-
     code = "import sys, imagefec.data.store.datasets; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=MANUAL.parents[2], check=True)
 

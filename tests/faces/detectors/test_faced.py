@@ -81,7 +81,7 @@ def test_a_proposal_is_widened_and_corrected_in_a_photo_that_is_not_square(tmp_p
     assert sides(found) == (261, 315, 62, 134) and found.score == 0.875
 
 
-def test_at_the_photos_corner_the_crop_and_the_box_are_clipped(tmp_path):
+def test_the_crop_and_the_box_are_clipped_at_the_photos_corner(tmp_path):
     # Centre (16, 16), size 72 x 72: the crop is 0..88 on both axes. In it, .125 is 11, .25 is 22
     # and .5 is 44.
     detector = detector_of(

@@ -309,7 +309,7 @@ def test_numbers_that_leave_a_split_empty_are_refused_by_name(tmp_path, bad, fla
     assert not (tmp_path / "never").exists()
 
 
-def test_a_file_in_place_of_the_folder_is_named(tmp_path):
+def test_a_file_in_place_of_the_folder_is_an_error_that_names_it(tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(UserError, match=r"taken.*Choose a writable folder"):
         render_dataset(tmp_path / "taken" / "faces", **SIZE, workers=1)
