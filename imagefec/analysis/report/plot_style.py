@@ -66,7 +66,7 @@ def make_figure(height: float, columns: int = 1, **shared: Any) -> tuple["Figure
     return fig, fig.subplots(1, columns, **shared)
 
 
-def encode_png(fig: "Figure", bottom: float = 0.0) -> bytes:
+def figure_png(fig: "Figure", bottom: float = 0.0) -> bytes:
     """The figure as a PNG of 128 colours: a third of the size without visible difference.
 
     Args:

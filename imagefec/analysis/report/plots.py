@@ -21,7 +21,7 @@ from imagefec.analysis.report.plot_style import (
     INK,
     PALETTE,
     color_of,
-    encode_png,
+    figure_png,
     label_ends,
     label_level,
     make_figure,
@@ -69,7 +69,7 @@ def plot_curves(measures: Measures) -> bytes | None:
     axes.set_xlabel("training step")
     axes.set_ylabel("TPA (%)")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    return encode_png(fig)
+    return figure_png(fig)
 
 
 @styled
@@ -104,7 +104,7 @@ def plot_types(measures: Measures) -> bytes:
                 fontsize=7,
                 color=color,
             )
-    return encode_png(fig)
+    return figure_png(fig)
 
 
 @styled
@@ -126,7 +126,7 @@ def plot_uda(series: Sequence[ConditionMeasures]) -> bytes:
         lambda condition: condition.view_distance,
     )
     right.set_ylim(0, right.get_ylim()[1] * 1.05)
-    return encode_png(fig)
+    return figure_png(fig)
 
 
 @styled
@@ -156,7 +156,7 @@ def plot_pairs(measures: Measures) -> bytes | None:
         axes.set_xlim(left=-0.03 * max(1e-3, axes.get_xlim()[1]))
         axes.set_ylim(bottom=min(0, axes.get_ylim()[0]), top=axes.get_ylim()[1] * 1.08)
     _add_legend(fig, kinds)
-    return encode_png(fig, bottom=0.09)
+    return figure_png(fig, bottom=0.09)
 
 
 _KINDS = (  # kind, marker, colour, label

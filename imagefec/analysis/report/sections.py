@@ -66,7 +66,7 @@ def all_sections(
     return [
         *first_screen(measures, answers, request),
         *table_of_conditions(measures, request, augmentation),
-        *tpa_by_type(measures, request),
+        *plot_by_type(measures, request),
         *training_curves(measures),
         *comparison_with_best(measures, request),
         *uda(measures),
@@ -145,7 +145,7 @@ def table_of_conditions(measures: Measures, request: Request, augmentation: str)
     ]
 
 
-def tpa_by_type(measures: Measures, request: Request) -> list[Block]:
+def plot_by_type(measures: Measures, request: Request) -> list[Block]:
     """TPA by type of triplet, with human accuracy."""
     return [
         Heading("TPA by type of triplet"),
