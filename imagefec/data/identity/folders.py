@@ -1,5 +1,6 @@
 """The folders of an identity dataset: splits, identities and photos; opens no photo."""
 
+# Over 350 lines: splits, identities and photos are found by one walk with one set of rules.
 from __future__ import annotations
 
 import dataclasses
