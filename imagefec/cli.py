@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +11,12 @@ from absl.flags import argparse_flags
 
 import imagefec
 from imagefec.errors import UserError
+from imagefec.process import (
+    Stopped,
+    close_stdout,
+    open_standard_streams,
+    stop_signals_as_exceptions,
+)
 from imagefec.verbs import data, flags, pipeline, training, use
 
 _VERBS = (
@@ -36,11 +44,26 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: the command line without the program's name; None for this process's own.
 
     Returns:
-      0: done. 2: user error, one sentence on stderr. 130: interrupted. An internal error is not
-      caught, so Python exits with 1.
+      0: done. 2: user error, one sentence on stderr. 130, 143 or 129: stopped by ctrl-C, SIGTERM
+      or SIGHUP. 141: the reader of stdout is gone. An internal error is not caught, so Python exits
+      with 1.
     """
-    arguments = _parser().parse_args(sys.argv[1:] if argv is None else list(argv))
-    if argv is None and arguments.verb in ("train", "quickstart"):
+    if argv is None:
+        open_standard_streams()
+    try:
+        with stop_signals_as_exceptions():
+            try:
+                return _run(sys.argv[1:] if argv is None else list(argv), is_process=argv is None)
+            finally:
+                sys.stdout.flush()  # here, because Python would report a broken pipe as it ends
+    except BrokenPipeError:
+        close_stdout()
+        return 141
+
+
+def _run(argv: Sequence[str], is_process: bool) -> int:
+    arguments = _parser().parse_args(argv)
+    if is_process and arguments.verb in ("train", "quickstart"):
         from imagefec.training.step.huge_pages import use_huge_pages
 
         use_huge_pages()
@@ -49,22 +72,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"imagefec {arguments.verb}: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         print(
             f"\nimagefec {arguments.verb}: stopped; rerun the same command to resume.",
             file=sys.stderr,
         )
-        return 130
+        return 128 + (stopped.number if isinstance(stopped, Stopped) else signal.SIGINT)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        if error.errno is None or error.filename is None:
+        if error.errno is None:
             raise
+        where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
         print(
-            f"imagefec {arguments.verb}: {error.filename}: {error.strerror}. Fix this and "
-            "rerun the command.",
+            f"imagefec {arguments.verb}: {where}{error.strerror}. Fix this and rerun the command.",
             file=sys.stderr,
         )
         return 2
-    print(json.dumps(result) if isinstance(result, dict) else result)
+    print(json.dumps(result) if isinstance(result, dict) else result, flush=True)
     return 0
 
 

@@ -1,11 +1,14 @@
 """Atomic writes and locks between processes: the only file that implements either."""
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from imagefec.errors import UserError
 
 TEMPORARY_SUFFIX = ".tmp"  # of files that are still written, or were when their process was killed
 
@@ -77,7 +80,10 @@ class LockedError(Exception):
 
 @contextlib.contextmanager
 def file_lock(path: Path, wait: bool = False) -> Iterator[None]:
-    """Holds a lock between processes during the block; the system frees it if the process dies.
+    """Holds a lock between processes during the block; it is free again if the process dies.
+
+    On a file system without locks (some NFS and FUSE mounts), the lock is a file PATH.soft with the
+    process id; that of a process which died on this machine is ignored.
 
     Args:
       path: the lock file, made if missing; while locked it holds the owner's process id. Its folder
@@ -90,19 +96,67 @@ def file_lock(path: Path, wait: bool = False) -> Iterator[None]:
     """
     import filelock
 
-    lock = filelock.FileLock(path, timeout=-1 if wait else 0)
+    timeout_s = -1 if wait else 0
+    lock: filelock.BaseFileLock = filelock.FileLock(path, timeout_s, fallback_to_soft=False)
+    soft = False
     try:
-        lock.acquire()
+        try:
+            lock.acquire()
+        except (NotImplementedError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _WITHOUT_LOCKS:
+                raise
+            soft, lock = True, filelock.SoftFileLock(f"{path}.soft", timeout_s)
+            lock.acquire()
     except filelock.Timeout:
-        with contextlib.suppress(OSError):
-            raise LockedError(path.read_text().strip() or "unknown") from None
-        raise LockedError("unknown") from None
-    except NotImplementedError as error:  # filelock's answer where the file system has no locks
-        raise OSError(f"{path}: {error}") from error
+        holder = lock.pid if isinstance(lock, filelock.SoftFileLock) else _text_of(path)
+        raise LockedError(str(holder or "unknown")) from None
     try:
-        path.write_text(str(os.getpid()))
+        if not soft:
+            path.write_text(str(os.getpid()))
         yield
     finally:
-        with contextlib.suppress(OSError):
-            path.write_text("")  # so that finished folders have the same bytes
+        if not soft:
+            with contextlib.suppress(OSError):
+                path.write_text("")  # so that finished folders have the same bytes
         lock.release()
+
+
+# What flock says on file systems without locks.
+_WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+def _text_of(path: Path) -> str:
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return path.read_text().strip()
+    return ""
+
+
+@contextlib.contextmanager
+def folder_lock(
+    folder: Path, work: str, flag: str, name: str = ".lock", temporary: str = ""
+) -> Iterator[None]:
+    """Makes a folder and holds its lock, so that no two processes write to it at the same time.
+
+    Also deletes the temporary files that killed processes left in it.
+
+    Args:
+      folder: made if missing.
+      work: what the command does, for the message: "crop".
+      flag: the flag that names the folder, for the message: "--faces".
+      name: of the lock file, which stays in the folder, empty.
+      temporary: as `pattern` of `remove_temporary_files`.
+
+    Raises:
+      UserError: another process holds the lock.
+      OSError: the folder cannot be made or written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with file_lock(folder / name):
+            remove_temporary_files(folder, temporary)
+            yield
+    except LockedError as error:
+        raise UserError(
+            f"{folder}: another {work} (process {error.holder}) is writing to this folder; only "
+            f"one at a time is allowed. Wait for it, stop it, or give another {flag}."
+        ) from None

@@ -11,7 +11,18 @@ import imagefec
 
 PACKAGE = pathlib.Path(imagefec.__file__).parent
 # Any floor may use these; each of them may use those before it.
-BASE = ("errors", "fec", "cpu", "config_dirs", "quiet", "progress", "files", "compat")
+BASE = (
+    "errors",
+    "fec",
+    "cpu",
+    "config_dirs",
+    "paths",
+    "quiet",
+    "progress",
+    "process",
+    "files",
+    "compat",
+)
 FLOORS = {
     "maths": 0,
     "faces": 1,

@@ -91,7 +91,7 @@ def _choice_loss(
 
 
 def run(
-    config_files: Sequence[str],
+    config_files: Sequence[str | os.PathLike[str]],
     bindings: Sequence[str],
     output_dir: str | os.PathLike[str],
     data_dir: str | os.PathLike[str],
@@ -117,7 +117,9 @@ def run(
     return trainer.train(output_dir, data_dir, config)
 
 
-def parse(config_files: Sequence[str], bindings: Sequence[str] = ()) -> list[str]:
+def parse(
+    config_files: Sequence[str | os.PathLike[str]], bindings: Sequence[str] = ()
+) -> list[str]:
     """Clears gin and reads files and bindings.
 
     Args:
@@ -134,7 +136,7 @@ def parse(config_files: Sequence[str], bindings: Sequence[str] = ()) -> list[str
     gin.clear_config()
     for folder in CONFIG_DIRS:
         gin.add_config_file_search_path(str(folder))
-    files = [_find(name) for name in config_files]
+    files = [_find(os.fspath(name)) for name in config_files]
     try:
         with _quiet_gin_search():
             gin.parse_config_files_and_bindings(files, list(bindings))

@@ -31,7 +31,7 @@ def draw(verbs: Any) -> None:
     what = "renders synthetic faces and simulates raters' judgements, in FEC's own file format"
     example = "imagefec draw synthetic --faces=9000 --identities=300 --triplets=24000 --seed=0"
     verb = flags.add_verb(verbs, "draw", run, what, example)
-    verb.add_argument("OUT", help="folder to write to")
+    flags.path(verb, "OUT", "folder to write to")
     flags.flag(verb, "--faces", "number of faces in all splits together", 9000)
     flags.flag(verb, "--identities", "number of identities in all splits together", 300)
     flags.flag(verb, "--triplets", "number of rows in all csv files together", 24000)
@@ -86,7 +86,7 @@ def fetch(verbs: Any) -> None:
         type=flags.above_zero,
         metavar="REQUESTS_PER_SECOND",
     )
-    flags.flag(
+    flags.path(
         verb,
         "--from_dir",
         "folder of photos that you have already; matched by file name before any download",
@@ -128,7 +128,7 @@ def crop(verbs: Any) -> None:
     )
     verb = flags.add_verb(verbs, "crop", run, what, example)
     flags.csv_and_cache(verb)
-    flags.flag(
+    flags.path(
         verb,
         "--faces",
         "folder to write to; the TFDS builder expects faces/ beside the csv files",
@@ -149,7 +149,7 @@ def crop(verbs: Any) -> None:
         type=float,
     )
     flags.model_dir(verb)
-    flags.flag(
+    flags.path(
         verb,
         "--exclude",
         "file of URLs and face ids to leave out, one per line; their faces are deleted",

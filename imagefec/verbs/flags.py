@@ -2,7 +2,11 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from imagefec.errors import UserError
+from imagefec.paths import user_path
 
 
 def add_verb(
@@ -29,6 +33,21 @@ def flag(verb: Any, name: str, what: str, default: Any = None, **options: Any) -
     verb.add_argument(name, default=default, help=what + shown, **options)
 
 
+def path(verb: Any, name: str, what: str, default: Any = None, **options: Any) -> None:
+    """Adds a flag, or an argument if the name has no dashes, whose values are paths."""
+
+    def parsed(text: str) -> Path:
+        try:
+            return user_path(text, name)
+        except UserError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    if name.startswith("-"):
+        flag(verb, name, what, default, type=parsed, **options)
+    else:
+        verb.add_argument(name, help=what, type=parsed, **options)
+
+
 def switch(verb: Any, name: str, what: str) -> None:
     """Adds a flag that is on or off."""
     verb.add_argument(name, action="store_true", help=what)
@@ -53,7 +72,7 @@ def binding(verb: Any) -> None:
 
 def model_dir(verb: Any) -> None:
     """Adds --model_dir."""
-    flag(
+    path(
         verb,
         "--model_dir",
         "folder of the model files of yunet or faced (default: $IMAGEFEC_MODELS, else "
@@ -63,21 +82,21 @@ def model_dir(verb: Any) -> None:
 
 def csv_and_cache(verb: Any) -> None:
     """Adds the arguments that fetch and crop share."""
-    verb.add_argument("CSV", nargs="+", help="FEC's csv files")
-    flag(verb, "--cache", "folder of downloaded photos", required=True)
+    path(verb, "CSV", "FEC's csv files", nargs="+")
+    path(verb, "--cache", "folder of downloaded photos", required=True)
     switch(verb, "--skip_bad_rows", "count and skip rows that cannot be read instead of stopping")
 
 
 def run_and_data(verb: Any) -> None:
     """Adds the flags that evaluate and gallery share."""
-    flag(verb, "--run", "run directory", required=True)
+    path(verb, "--run", "run directory", required=True)
     data_dir(verb)
     dataset_and_split(verb)
 
 
 def data_dir(verb: Any) -> None:
     """Adds --data_dir."""
-    flag(verb, "--data_dir", "folder of the built TFDS datasets", required=True)
+    path(verb, "--data_dir", "folder of the built TFDS datasets", required=True)
 
 
 def dataset_and_split(verb: Any) -> None:

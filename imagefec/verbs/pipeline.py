@@ -24,9 +24,9 @@ def quickstart(verbs: Any) -> None:
     verb = flags.add_verb(
         verbs, "quickstart", run, what, "imagefec quickstart --output_dir=quickstart --seed=0"
     )
-    flags.flag(verb, "--output_dir", "folder for all output", "quickstart")
+    flags.path(verb, "--output_dir", "folder for all output", "quickstart")
     flags.flag(verb, "--seed", "seed of the synthetic faces and of the training", 0)
-    flags.flag(verb, "--config_file", "gin file of the training", "quickstart.gin")
+    flags.path(verb, "--config_file", "gin file of the training", "quickstart.gin")
     flags.binding(verb)
     flags.json_flag(verb)
 

@@ -22,7 +22,7 @@ def train(verbs: Any) -> None:
         "--data_dir=data --output_dir=runs/fec"
     )
     verb = flags.add_verb(verbs, "train", run, what, example)
-    flags.flag(
+    flags.path(
         verb,
         "--config_file",
         "gin file, repeatable: a path, or a name in gin_configs",
@@ -30,7 +30,7 @@ def train(verbs: Any) -> None:
         action="append",
     )
     flags.binding(verb)
-    flags.flag(verb, "--output_dir", "run directory", required=True)
+    flags.path(verb, "--output_dir", "run directory", required=True)
     flags.data_dir(verb)
 
 
@@ -59,7 +59,7 @@ def evaluate(verbs: Any) -> None:
     example = "imagefec evaluate --run=runs/fec --data_dir=data --split=test --json"
     verb = flags.add_verb(verbs, "evaluate", run, what, example)
     flags.run_and_data(verb)
-    flags.flag(
+    flags.path(
         verb,
         "--against",
         "another run to compare with on the same triplets, by paired bootstrap",
@@ -98,7 +98,7 @@ def report(verbs: Any) -> None:
         "--out=report"
     )
     verb = flags.add_verb(verbs, "report", run, what, example)
-    flags.flag(
+    flags.path(
         verb,
         "--runs",
         "run directories; runs that differ only in their seed form one condition",
@@ -108,4 +108,4 @@ def report(verbs: Any) -> None:
     )
     flags.data_dir(verb)
     flags.dataset_and_split(verb)
-    flags.flag(verb, "--out", "folder for report.md, report.html and plots", "report")
+    flags.path(verb, "--out", "folder for report.md, report.html and plots", "report")

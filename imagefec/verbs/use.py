@@ -18,9 +18,9 @@ def embed(verbs: Any) -> None:
     verb = flags.add_verb(
         verbs, "embed", run, what, "imagefec embed --run=runs/fec portraits/ --out=portraits.npz"
     )
-    verb.add_argument("PATHS", nargs="+", help="image files, or folders of them")
-    flags.flag(verb, "--run", "run directory", required=True)
-    flags.flag(verb, "--out", "file to write, .npz or .parquet", required=True)
+    flags.path(verb, "PATHS", "image files, or folders of them", nargs="+")
+    flags.path(verb, "--run", "run directory", required=True)
+    flags.path(verb, "--out", "file to write, .npz or .parquet", required=True)
     flags.flag(
         verb,
         "--on_no_face",
@@ -53,7 +53,7 @@ def gallery(verbs: Any) -> None:
     example = "imagefec gallery --run=runs/fec --data_dir=data --queries=12 --k=4 --out=gallery"
     verb = flags.add_verb(verbs, "gallery", run, what, example)
     flags.run_and_data(verb)
-    flags.flag(
+    flags.path(
         verb,
         "--out",
         "folder for gallery.png and gallery.html, or the path of either file",
@@ -62,5 +62,5 @@ def gallery(verbs: Any) -> None:
     flags.flag(verb, "--queries", "number of query faces", 12)
     flags.flag(verb, "--k", "number of neighbours per query", 4)
     flags.flag(verb, "--max_distance", "neighbours farther away are not shown", 1.77)
-    flags.flag(verb, "--exclude", "file of URLs or face ids to leave out, one per line")
+    flags.path(verb, "--exclude", "file of URLs or face ids to leave out, one per line")
     flags.flag(verb, "--seed", "seed of the choice of queries", 0)
