@@ -14,12 +14,15 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from absl import logging
+
 from imagefec import files
 from imagefec.data.crop.stage import crop_faces
 from imagefec.data.fetch.stage import fetch_photos
 from imagefec.errors import UserError
 from imagefec.faces.synthetic import render_dataset
 from imagefec.fec import SPLITS, csv_file_name
+from imagefec.paths import user_path
 from imagefec.progress import progress
 
 FACES, IDENTITIES, TRIPLETS = 10000, 330, 26700
@@ -30,7 +33,7 @@ DETECTOR = "haar"  # by name: "auto" would depend on the model files of the mach
 def quickstart(
     output_dir: str | os.PathLike,
     seed: int = 0,
-    config_file: str = "quickstart.gin",
+    config_file: str | os.PathLike = "quickstart.gin",
     bindings: Sequence[str] = (),
     faces: int = FACES,
     identities: int = IDENTITIES,
@@ -55,10 +58,21 @@ def quickstart(
     Raises:
       UserError: a stage failed, or output_dir holds a quickstart with other settings.
     """
-    out = pathlib.Path(output_dir)
-    _check_settings(
-        out, {"seed": seed, "faces": faces, "identities": identities, "triplets": triplets}
-    )
+    out = user_path(output_dir, "--output_dir")
+    settings = {"seed": seed, "faces": faces, "identities": identities, "triplets": triplets}
+    with _locked(out, settings):
+        return _run_stages(out, config_file, bindings, **settings)
+
+
+def _run_stages(
+    out: pathlib.Path,
+    config_file: str | os.PathLike,
+    bindings: Sequence[str],
+    seed: int,
+    faces: int,
+    identities: int,
+    triplets: int,
+) -> dict:
     stages = _Stages()
     synthetic, manual, data, run = out / "drawn", out / "fec", out / "data", out / "run"
     manual.mkdir(parents=True, exist_ok=True)
@@ -154,22 +168,38 @@ class _Stages:
         self.seconds[name] = round(time.monotonic() - start, 1)
 
 
-def _check_settings(out: pathlib.Path, settings: dict) -> None:
-    """Refuses to resume a folder with other settings, which would mix two sets of faces."""
+@contextlib.contextmanager
+def _locked(out: pathlib.Path, settings: dict[str, int]) -> Iterator[None]:
+    """Holds the folder's lock, and refuses other settings, which would mix two sets of faces."""
     path = out / "settings.json"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if path.is_file() and json.loads(path.read_text()) != settings:
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(files.folder_lock(out, "quickstart", "--output_dir"))
+            found = _read_settings(path)
+            if found not in (None, settings):
+                raise UserError(
+                    f"{out}: holds a quickstart with {json.dumps(found)}; now "
+                    f"{json.dumps(settings)} is requested. Choose another --output_dir."
+                )
+            files.write_text(path, json.dumps(settings) + "\n")
+        except OSError as error:
             raise UserError(
-                f"{out}: holds a quickstart with {path.read_text().strip()}; now "
-                f"{json.dumps(settings)} is requested. Choose another --output_dir."
-            )
-        files.write_text(path, json.dumps(settings) + "\n")
-    except OSError as error:
-        raise UserError(
-            f"--output_dir={out}: cannot be written ({error.strerror}). Choose a writable folder "
-            "on a disk with free space."
-        ) from error
+                f"--output_dir={out}: cannot be written ({error.strerror}). Choose a writable "
+                "folder on a disk with free space."
+            ) from error
+        yield
+
+
+def _read_settings(path: pathlib.Path) -> Any:
+    """Contents of settings.json; None if there is none or, with a warning, a damaged one."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        # The faces in the folder have settings of their own, which draw and crop compare.
+        logging.warning("%s is damaged; it is written again with this command's settings.", path)
+        return None
 
 
 def _render_once(
@@ -213,12 +243,21 @@ class _SilentHandler(http.server.SimpleHTTPRequestHandler):
         """Logs nothing."""
 
 
+def _saved_port(port_file: pathlib.Path) -> int:
+    """The port that a killed quickstart used, which its csv files name; 0, any, if unknown."""
+    try:
+        port = int(port_file.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+    return port if 0 < port < 65536 else 0
+
+
 @contextlib.contextmanager
 def _served(folder: pathlib.Path) -> Iterator[str]:
     """Runs a real HTTP server on the loopback interface during the block; yields its URL."""
     folder.mkdir(parents=True, exist_ok=True)
     port_file = folder / ".port"  # the csv files of a resumed quickstart name this port
-    port = int(port_file.read_text()) if port_file.is_file() else 0
+    port = _saved_port(port_file)
     handler = functools.partial(_SilentHandler, directory=str(folder))
     try:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)

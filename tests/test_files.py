@@ -1,7 +1,9 @@
 """Atomic writes and locks, tested with processes that are really killed."""
 
+import errno
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ import pytest
 
 import imagefec
 from imagefec import files
+from imagefec.errors import UserError
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(pathlib.Path(imagefec.__file__).parents[1])}
 
@@ -100,3 +103,64 @@ def test_a_waiting_process_gets_the_lock_when_it_is_freed(tmp_path):
         time.sleep(0.5)
         assert not done.exists()
     assert waiting.wait(timeout=60) == 0 and done.exists()
+
+
+def test_a_folder_lock_makes_the_folder_and_deletes_temporary_files(tmp_path):
+    folder = tmp_path / "a" / "b"
+    with files.folder_lock(folder, "report", "--out"):
+        assert names(folder) == [".lock"]
+        (folder / ".x.17.tmp").touch()
+    with files.folder_lock(folder, "report", "--out"):
+        assert names(folder) == [".lock"]
+
+
+def test_a_folder_in_use_is_refused_with_the_process_that_uses_it(tmp_path):
+    holder = python(HOLD, tmp_path / ".lock")
+    assert holder.stdout.readline() == "held\n"
+    (tmp_path / ".x.17.tmp").touch()
+    with (
+        pytest.raises(UserError, match=f"another report.*process {holder.pid}.*another --out"),
+        files.folder_lock(tmp_path, "report", "--out"),
+    ):
+        pass
+    assert (tmp_path / ".x.17.tmp").exists()  # it may be the holder's
+    holder.communicate("\n")
+
+
+@pytest.fixture(scope="module")
+def without_flock(tmp_path_factory):
+    """The environment of a process whose flock fails as on a file system without locks."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    folder = tmp_path_factory.mktemp("preload")
+    (folder / "flock.c").write_text(
+        "#include <errno.h>\n#include <stdlib.h>\n"
+        'int flock(int fd, int how) { errno = atoi(getenv("FLOCK_ERRNO")); return -1; }\n'
+    )
+    library = folder / "flock.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, folder / "flock.c"], check=True)
+    return {**ENVIRONMENT, "LD_PRELOAD": str(library)}
+
+
+@pytest.mark.parametrize("name", ["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def test_a_lock_works_on_a_file_system_without_locks(name, without_flock, tmp_path):
+    environment = {**without_flock, "FLOCK_ERRNO": str(getattr(errno, name))}
+    pipe, path = subprocess.PIPE, tmp_path / "lock"
+
+    def hold(**options):
+        command = [sys.executable, "-c", HOLD, path]
+        return subprocess.Popen(
+            command, env=environment, stdin=pipe, stdout=pipe, text=True, **options
+        )
+
+    first = hold()
+    assert first.stdout.readline() == "held\n"
+    second = hold(stderr=pipe)
+    said = second.communicate()[1]
+    assert second.returncode == 1 and said.strip().endswith(f"LockedError: {first.pid}")
+    first.kill()
+    first.communicate()
+    third = hold()
+    assert third.stdout.readline() == "held\n"  # the lock of a killed process is free
+    third.communicate("\n")
+    assert third.returncode == 0 and names(tmp_path) == ["lock"]

@@ -72,3 +72,26 @@ def test_a_second_run_resumes_and_other_settings_are_refused(short):
 def test_quickstart_learns(seed, tmp_path):
     summary = quickstart.quickstart(tmp_path / "out", seed)
     assert summary["n_triplets"] >= 2000 and summary["tpa"] >= 0.60
+
+
+def test_damaged_state_files_are_reported_and_written_again(tmp_path, caplog):
+    (tmp_path / "settings.json").touch()  # as a full disk leaves it
+    settings = {"seed": 0, "faces": 950, "identities": 30, "triplets": 500}
+    with quickstart._locked(tmp_path, settings):
+        assert json.loads((tmp_path / "settings.json").read_text()) == settings
+    assert "settings.json is damaged" in caplog.text
+    (tmp_path / ".port").write_text("12")
+    assert quickstart._saved_port(tmp_path / ".port") == 12
+    for damaged in ("", "x", "-1", "99999999"):
+        (tmp_path / ".port").write_text(damaged)
+        assert quickstart._saved_port(tmp_path / ".port") == 0
+
+
+def test_a_second_quickstart_in_the_folder_is_refused(tmp_path):
+    settings = {"seed": 0, "faces": 950, "identities": 30, "triplets": 500}
+    with (
+        quickstart._locked(tmp_path, settings),
+        pytest.raises(UserError, match=r"another quickstart \(process [0-9]+\) is writing"),
+        quickstart._locked(tmp_path, settings),
+    ):
+        pass

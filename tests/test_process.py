@@ -1,0 +1,109 @@
+"""Streams and signals of the command line, tested with real processes, pipes and signals."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import imagefec
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(pathlib.Path(imagefec.__file__).parents[1])}
+PYTHON = sys.executable
+
+
+def shell(command, **options):
+    """Runs a shell command in which $imagefec is the program."""
+    environment = {**ENVIRONMENT, "imagefec": f"{PYTHON} -m imagefec", **options.pop("env", {})}
+    return subprocess.run(
+        ["bash", "-c", command], env=environment, capture_output=True, text=True, **options
+    )
+
+
+def python(code, *arguments, **options):
+    command = [PYTHON, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, env=ENVIRONMENT, text=True, **options)
+
+
+def test_closed_streams_are_opened_so_that_no_data_file_gets_their_number(tmp_path):
+    code = (
+        "import os, sys\nfrom imagefec.process import open_standard_streams\n"
+        "open_standard_streams()\n"
+        "file = open(sys.argv[1], 'w')\nassert file.fileno() > 2, file.fileno()\n"
+        "print('lost'); print('lost', file=sys.stderr); os.write(2, b'lost')\n"
+        "file.write('whole')\n"
+    )
+    path = tmp_path / "data"
+    done = subprocess.run(["bash", "-c", f"{PYTHON} -c \"{code}\" {path} 0<&- 1>&- 2>&-"],
+                          env=ENVIRONMENT)  # fmt: skip
+    assert done.returncode == 0 and path.read_text() == "whole"
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_a_verb_works_with_closed_streams(closed, tmp_path):
+    done = shell(f"$imagefec draw {tmp_path}/a --faces=450 --identities=9 --triplets=9 {closed}")
+    assert done.returncode == 0
+    assert len(list((tmp_path / "a").glob("*.csv"))) == 4
+
+
+@pytest.mark.parametrize("arguments", ["--help", "draw --help", "doctor"])
+def test_a_reader_that_stops_reading_causes_no_noise(arguments):
+    done = shell(f"set -o pipefail; $imagefec {arguments} | true", timeout=120)
+    assert done.returncode in (0, 141) and done.stderr == ""
+
+
+def test_text_that_the_terminal_cannot_show_is_escaped(tmp_path):
+    folder = tmp_path / "größer"
+    done = shell(
+        f"$imagefec draw '{folder}' --faces=450 --identities=9 --triplets=9",
+        env={"PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == str(folder).replace("ö", "\\xf6").replace("ß", "\\xdf")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_stops_a_verb_with_one_line_and_no_temporary_files(number, code, tmp_path):
+    command = [PYTHON, "-m", "imagefec", "draw", tmp_path / "a", "--faces=4000"]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.rglob("*.jpg")):
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == code
+    *progress, line = process.stderr.read().strip().splitlines()
+    assert line == "imagefec draw: stopped; rerun the same command to resume."
+    assert all(said.startswith("draw:") or not said for said in progress)
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    code = (
+        "import os, signal\nfrom imagefec.process import stop_signals_as_exceptions\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "with stop_signals_as_exceptions():\n  os.kill(os.getpid(), signal.SIGHUP)\n"
+        "print('alive')\n"
+    )
+    process = python(code, stdout=subprocess.PIPE)
+    assert process.communicate()[0] == "alive\n" and process.returncode == 0
+
+
+def test_a_child_started_in_the_block_survives_ctrl_c_and_the_parent_does_not():
+    code = (
+        "import signal, subprocess, sys, time\n"
+        "from imagefec.process import children_ignore_ctrl_c\n"
+        "with children_ignore_ctrl_c():\n"
+        "  child = subprocess.Popen([sys.executable, '-c',\n"
+        "    'import time; print(1, flush=True); time.sleep(2)'], stdout=subprocess.PIPE)\n"
+        "child.stdout.readline(); print('ready', flush=True)\n"
+        "try: time.sleep(60)\n"
+        "except KeyboardInterrupt: print(child.wait(), flush=True)\n"
+    )
+    process = python(code, stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stdout.readline() == "0\n"
+    assert process.wait(timeout=30) == 0
