@@ -12,10 +12,10 @@ from absl.flags import argparse_flags
 import imagefec
 from imagefec.errors import UserError
 from imagefec.process import (
-    Stopped,
+    StopSignals,
     close_stdout,
+    end_at_once_on_signals,
     open_standard_streams,
-    stop_signals_as_exceptions,
 )
 from imagefec.verbs import data, flags, pipeline, training, use
 
@@ -51,17 +51,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         open_standard_streams()
     try:
-        with stop_signals_as_exceptions():
+        with StopSignals() as signals:
             try:
-                return _run(sys.argv[1:] if argv is None else list(argv), is_process=argv is None)
+                return _run(sys.argv[1:] if argv is None else list(argv), signals, argv is None)
             finally:
                 sys.stdout.flush()  # here, because Python would report a broken pipe as it ends
     except BrokenPipeError:
         close_stdout()
         return 141
+    except KeyboardInterrupt:  # a second one, while the first was handled
+        return 128 + signal.SIGINT
+    finally:
+        if argv is None:
+            end_at_once_on_signals()
 
 
-def _run(argv: Sequence[str], is_process: bool) -> int:
+def _run(argv: Sequence[str], signals: StopSignals, is_process: bool) -> int:
     arguments = _parser().parse_args(argv)
     if is_process and arguments.verb in ("train", "quickstart"):
         from imagefec.training.step.huge_pages import use_huge_pages
@@ -69,26 +74,11 @@ def _run(argv: Sequence[str], is_process: bool) -> int:
         use_huge_pages()
     try:
         result = arguments.verb_function(arguments)
-    except UserError as error:
-        print(f"imagefec {arguments.verb}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as stopped:
-        print(
-            f"\nimagefec {arguments.verb}: stopped; rerun the same command to resume.",
-            file=sys.stderr,
-        )
-        return 128 + (stopped.number if isinstance(stopped, Stopped) else signal.SIGINT)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        if error.errno is None:
-            raise
-        where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
-        print(
-            f"imagefec {arguments.verb}: {where}{error.strerror}. Fix this and rerun the command.",
-            file=sys.stderr,
-        )
-        return 2
+    except BaseException as error:
+        code, sentence = _outcome(error, signals)
+        after_ctrl_c = "\n" if code > 128 and sys.stderr.isatty() else ""
+        print(f"{after_ctrl_c}imagefec {arguments.verb}: {sentence}", file=sys.stderr)
+        return code
     print(json.dumps(result) if isinstance(result, dict) else result, flush=True)
     return 0
 
@@ -109,6 +99,19 @@ def _parser() -> argparse.ArgumentParser:
         )
         verb.add_argument("anything", nargs=argparse.REMAINDER)
     return parser
+
+
+def _outcome(error: BaseException, signals: StopSignals) -> tuple[int, str]:
+    """Exit code and sentence for an error; raises an internal one again."""
+    if isinstance(error, UserError):
+        return 2, str(error)
+    if isinstance(error, KeyboardInterrupt) or signals.received:
+        number = getattr(error, "number", None) or signals.received or signal.SIGINT
+        return 128 + number, "stopped; rerun the same command to resume."
+    if isinstance(error, BrokenPipeError) or not isinstance(error, OSError) or not error.errno:
+        raise error
+    where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+    return 2, f"{where}{error.strerror}. Fix this and rerun the command."
 
 
 def _refuse(arguments: argparse.Namespace) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 _STOPPING = [
-    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
-]  # besides SIGINT, which Python handles
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 class Stopped(KeyboardInterrupt):
-    """The process got SIGTERM or SIGHUP; handled like ctrl-C, so that work is cleaned up.
+    """The process got ctrl-C, SIGTERM or SIGHUP; raised so that work is cleaned up.
 
     Attributes:
       number: of the signal.
@@ -58,27 +58,42 @@ def close_stdout() -> None:
         os.close(devnull)
 
 
-@contextlib.contextmanager
-def stop_signals_as_exceptions() -> Iterator[None]:
-    """Raises Stopped on SIGTERM and SIGHUP during the block, unless they are ignored or handled.
+class StopSignals:
+    """Raises Stopped on ctrl-C, SIGTERM and SIGHUP inside a with block, unless they are ignored.
 
     Only the main thread can handle signals; in another thread this does nothing.
+
+    Attributes:
+      received: the number of the last signal; None for none. A library that is being imported may
+        turn Stopped into an error of another type, or drop it.
     """
 
-    def stop(number: int, frame: object) -> None:
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopSignals":
+        if threading.current_thread() is threading.main_thread():
+            for number in _STOPPING:
+                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                    self._previous[number] = signal.signal(number, self._stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: object) -> None:
         del frame
+        self.received = number
         raise Stopped(number)
 
-    previous = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in _STOPPING:
-            if signal.getsignal(number) is signal.SIG_DFL:
-                previous[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+
+def end_at_once_on_signals() -> None:
+    """Lets ctrl-C and the other signals end the process without a traceback, while it exits."""
+    for number in _STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

@@ -82,9 +82,9 @@ def test_a_signal_stops_a_verb_with_one_line_and_no_temporary_files(number, code
 
 def test_a_signal_that_is_ignored_stays_ignored():
     code = (
-        "import os, signal\nfrom imagefec.process import stop_signals_as_exceptions\n"
+        "import os, signal\nfrom imagefec.process import StopSignals\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "with stop_signals_as_exceptions():\n  os.kill(os.getpid(), signal.SIGHUP)\n"
+        "with StopSignals():\n  os.kill(os.getpid(), signal.SIGHUP)\n"
         "print('alive')\n"
     )
     process = python(code, stdout=subprocess.PIPE)
