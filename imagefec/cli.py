@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl.flags import argparse_flags
 
@@ -73,14 +74,25 @@ def _run(argv: Sequence[str], signals: StopSignals, is_process: bool) -> int:
 
         use_huge_pages()
     try:
-        result = arguments.verb_function(arguments)
+        _print(arguments.verb_function(arguments))
     except BaseException as error:
         code, sentence = _outcome(error, signals)
         after_ctrl_c = "\n" if code > 128 and sys.stderr.isatty() else ""
         print(f"{after_ctrl_c}imagefec {arguments.verb}: {sentence}", file=sys.stderr)
         return code
-    print(json.dumps(result) if isinstance(result, dict) else result, flush=True)
     return 0
+
+
+def _print(result: Any) -> None:
+    try:
+        print(json.dumps(result) if isinstance(result, dict) else result, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        close_stdout()
+        raise UserError(
+            f"the work is done, but its result cannot be written to stdout ({error.strerror})."
+        ) from None
 
 
 def _parser() -> argparse.ArgumentParser:
