@@ -77,9 +77,9 @@ class Embedder:
 
         Args:
           faces: uint8 [n, h, w, 3] RGB; or one path or PIL image; or any iterable of paths, PIL
-            images and uint8 [h, w, 3] arrays, read lazily. Each shows one face, cropped as in the
-            dataset. A face that is not square is letterboxed, and each is resized to image_size,
-            as in the dataset.
+            images and uint8 [h, w, 3] arrays, read lazily. Paths and PIL images are turned upright
+            as their EXIF says. Each shows one face, cropped as in the dataset. A face that is not
+            square is letterboxed, and each is resized to image_size, as in the dataset.
           batch_size: faces per batch; the last batch is padded, so that it needs no compilation
             of its own.
 
@@ -105,7 +105,7 @@ class Embedder:
         """Detects the faces of a photo, crops each as in the dataset, and embeds it.
 
         Args:
-          photo: uint8 [h, w, 3] RGB, a path (rotated as its EXIF says) or a PIL image.
+          photo: uint8 [h, w, 3] RGB, or a path or PIL image, turned upright as its EXIF says.
           detector: "auto", "haar", "lbp", … as in imagefec.faces.detectors.
           min_score: faces with a lower score are skipped; None for the detector's default.
 
@@ -120,7 +120,7 @@ class Embedder:
         """
         from imagefec.faces import crop, detectors  # not needed for faces already cropped
 
-        photo = _as_array(photo, upright=True)
+        photo = _as_array(photo)
         if (detector, min_score) not in self._detectors:
             self._detectors[detector, min_score] = detectors.make_detector(detector, min_score)
         found = self._detectors[detector, min_score].detect(photo)
@@ -151,28 +151,20 @@ def _each_face(faces: Any) -> Iterator[np.ndarray]:
             raise ValueError(
                 f"faces must be uint8 [n, h, w, 3], found {faces.dtype} {list(faces.shape)}"
             )
-    elif isinstance(faces, (str, os.PathLike)) or not isinstance(faces, Iterable):
+    elif isinstance(faces, (str, bytes, os.PathLike)) or not isinstance(faces, Iterable):
         faces = [faces]
     return (_as_array(face) for face in faces)
 
 
-def _as_array(image: Any, upright: bool = False) -> np.ndarray:
-    """An array, a path or a PIL image as uint8 [h, w, 3] RGB."""
-    if isinstance(image, (str, os.PathLike)):
-        from imagefec.faces.photos import NotAPhoto, read_photo
+def _as_array(image: Any) -> np.ndarray:
+    """An array, a path, a file's bytes or a PIL image as upright uint8 [h, w, 3] RGB."""
+    from imagefec.faces.photos import NotAPhoto, read_photo
 
-        try:
-            return read_photo(image, upright=upright)
-        except NotAPhoto as error:
-            raise UserError(f"{image}: {error}. Give JPEG, PNG or other image files.") from None
-    if hasattr(image, "convert"):  # a PIL image, recognised without importing PIL
-        image = np.asarray(image.convert("RGB"))
-    array = np.asarray(image)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-        raise ValueError(
-            f"an image must be uint8 [h, w, 3] RGB, found {array.dtype} {list(array.shape)}"
-        )
-    return array
+    try:
+        return read_photo(image, upright=True)
+    except NotAPhoto as error:
+        name = image if isinstance(image, (str, os.PathLike)) else f"a {type(image).__name__}"
+        raise UserError(f"{name}: {error}. Give JPEG, PNG or other image files.") from None
 
 
 def _power_of_two(n: int) -> int:

@@ -23,7 +23,7 @@ SETTINGS = "settings.json"
 REPORT = "report.json"
 LOCK = "crop.lock"
 HEADER = "face_id,url,left,right,top,bottom,kept,reason,detector,score,upscaled"
-FORMAT = 1  # increase if the same photo and settings would give another face file
+FORMAT = 2  # increase if the same photo and settings would give another face file
 
 
 @dataclass(frozen=True, slots=True)

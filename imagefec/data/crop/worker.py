@@ -67,8 +67,9 @@ def crop_photo(photo_path: Path, tasks: list[CropTask], detector: Detector) -> l
     """
     try:
         photo = read_photo(photo_path)
-    except NotAPhoto:
-        return [CropOutcome(task, NOT_A_PHOTO) for task in tasks]
+    except NotAPhoto as error:
+        reason = why_not_a_photo(error)
+        return [CropOutcome(task, reason) for task in tasks]
     outcomes = []
     for task in tasks:
         crop = crop_face(photo, task.box, detector)
@@ -77,6 +78,11 @@ def crop_photo(photo_path: Path, tasks: list[CropTask], detector: Detector) -> l
             write_png(task.path, crop.face)
         outcomes.append(CropOutcome(task, crop.reason, crop.score, crop.upscaled))
     return outcomes
+
+
+def why_not_a_photo(error: NotAPhoto) -> str:
+    """The reason to record for a photo that cannot be read: few texts, so that they are counted."""
+    return f"{NOT_A_PHOTO}: {error.reason}" if error.reason else NOT_A_PHOTO
 
 
 def start_worker(

@@ -12,16 +12,17 @@ from typing import Any
 import cv2
 
 import imagefec
-from imagefec.data.crop.worker import NOT_A_PHOTO
+from imagefec.data.crop.worker import why_not_a_photo
 from imagefec.data.identity.folders import Identity, Photo, face_id
 from imagefec.errors import UserError
 from imagefec.faces import crop
 from imagefec.faces.detectors import Detector, make_detector
+from imagefec.faces.photo_files import read_file
 from imagefec.faces.photos import NotAPhoto, encode_png, read_photo
 from imagefec.maths import geometry
 from imagefec.maths.geometry import Box
 
-FORMAT = 1  # increase if the same photo and settings would give another face
+FORMAT = 2  # increase if the same photo and settings would give another face
 # Side of the smallest face detected, as a share of the photo's shorter side. Each photo shows one
 # person: smaller faces are bystanders or false detections.
 SMALLEST_FACE = 0.25
@@ -138,8 +139,8 @@ def crop_best_face(
     """
     try:
         photo = read_photo(source, upright=loose_box is None)
-    except NotAPhoto:
-        return PhotoOutcome(None, NOT_A_PHOTO)
+    except NotAPhoto as error:
+        return PhotoOutcome(None, why_not_a_photo(error))
     height, width = photo.shape[:2]
     if loose_box is not None:
         box = geometry.to_fractions(loose_box, width, height)
@@ -177,10 +178,10 @@ def crop_identity_photos(
             yield PhotoOutcome(None, NO_BOX)
             continue
         try:
-            # A size of -1 marks what is not a regular file: opening a pipe would block.
-            data = photo.path.read_bytes() if photo.size >= 0 else b""
-        except OSError:
-            data = b""
+            data = read_file(photo.path)
+        except NotAPhoto as error:
+            yield PhotoOutcome(None, why_not_a_photo(error))
+            continue
         digest = hashlib.sha256(data).digest()
         if digest in seen:
             yield PhotoOutcome(None, SAME_PHOTO)
