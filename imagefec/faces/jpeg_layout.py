@@ -13,7 +13,7 @@ MAX_SCANNED_PIXELS = 3_000_000_000  # scans x pixels; 30 scans of the largest ph
 TOO_MANY_SCANS = "too many scans"
 
 # A marker, as libjpeg finds the next one: it skips other bytes, stuffed zeros and restarts.
-_MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
 _MAX_MARKERS = 100_000
 _EOI, _SOS, _APP1, _APP2 = 0xD9, 0xDA, 0xE1, 0xE2
 _SOF = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA})  # frames that libjpeg decodes

@@ -5,6 +5,7 @@ import io
 import mmap
 import os
 import stat
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -204,6 +205,10 @@ def open_with_pillow(data: bytes, kind: str) -> "ImageFile.ImageFile":
         )
     return reader(io.BytesIO(data))
 
+
+# Damaged metadata of a TIFF are no reason to write to the console. The filter stays, because filters
+# that are set for a block (warnings.catch_warnings) go wrong with threads.
+warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin$")
 
 _STARTS = (
     (b"\xff\xd8\xff", "JPEG"),

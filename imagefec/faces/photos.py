@@ -162,15 +162,31 @@ def _read_image(image: Image.Image, upright: bool, icc: bytes) -> np.ndarray:
 
 def _pixels(image: Image.Image, icc: bytes) -> np.ndarray:
     try:
-        image.load()
+        _load(image)
         if image.format == "BMP" and image.mode == "RGBA" and not image.getchannel("A").getbbox():
             image = image.convert("RGB")  # writers of 32-bit BMP often leave the fourth byte 0
         return colour.to_rgb(image, icc)
     except NotAPhoto:
         raise
     except Exception as error:
-        cut = "truncated" in str(error)
-        raise NotAPhoto(photo_files.TRUNCATED if cut else DAMAGED) from None
+        if type(error).__name__ == "DecompressionBombError":  # of TIFF only, while it is decoded
+            raise NotAPhoto(f"over the limit of PIL.Image.MAX_IMAGE_PIXELS ({error})", "") from None
+        is_cut = "truncated" in str(error)
+        raise NotAPhoto(photo_files.TRUNCATED if is_cut else DAMAGED) from None
+
+
+def _load(image: Image.Image) -> None:
+    name = getattr(image, "filename", "")
+    if image.format != "TIFF" or not name:
+        image.load()
+        return
+    # Pillow 12.3 shears a TIFF of orientation 5 to 8 if it maps the file, as it does if it has the
+    # file's name.
+    image.filename = ""  # type: ignore[attr-defined]
+    try:
+        image.load()
+    finally:
+        image.filename = name  # type: ignore[attr-defined]
 
 
 def _orientation_of(image: Image.Image) -> int:

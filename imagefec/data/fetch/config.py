@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from imagefec.faces.photo_files import MAX_PIXELS
+from imagefec.faces.photo_files import MAX_BYTES, MAX_PIXELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class FetchConfig:
         Retry-After do not count as attempts: the fetch waits as long as the host says, then
         continues at a lower rate.
       skip_bad_rows: skip bad rows of the csv files instead of stopping at the first.
-      max_bytes: larger photos are refused.
+      max_bytes: larger photos are refused; crop reads up to MAX_BYTES.
       max_pixels: photos that declare more pixels are refused; crop reads up to MAX_PIXELS.
       max_rate_per_host: upper limit in requests/s; None for what the host allows.
       give_up_s: a host that has served nothing for this time, or requests a longer wait, is given
@@ -54,6 +54,7 @@ class FetchConfig:
             self._check(name, getattr(self, name) > 0, "above 0")
         for name in ("backoff_s", "placeholder_urls"):
             self._check(name, getattr(self, name) >= 0, "at least 0")
+        self._check("max_bytes", self.max_bytes <= MAX_BYTES, f"at most {MAX_BYTES}")
         self._check("max_pixels", self.max_pixels <= MAX_PIXELS, f"at most {MAX_PIXELS}")
         is_rate = self.max_rate_per_host is None or self.max_rate_per_host > 0
         self._check("max_rate_per_host", is_rate, "None or above 0")

@@ -87,7 +87,7 @@ class PhotoStore:
         try:
             n_bytes, sha256 = self._write(part, head, chunks)
             if defect := photo_files.find_defect(part, self._max_pixels):
-                raise FetchFailed(defect, gone=defect != photo_files.TRUNCATED)
+                raise FetchFailed(defect, gone=defect not in _OF_THE_TRANSFER)
             # No fsync per photo: after a power cut the size in the ledger shows which files to
             # fetch again.
             _move(part, object_path(self._cache_dir, sha256))
@@ -138,6 +138,8 @@ def object_path(cache_dir: Path, sha256: str) -> Path:
     return cache_dir / _OBJECTS_DIR / sha256[:2] / sha256
 
 
+# Defects that another request may not have.
+_OF_THE_TRANSFER = (photo_files.TRUNCATED, photo_files.DAMAGED)
 PARTS_DIR = "parts"
 _OBJECTS_DIR = "objects"
 _HEAD_BYTES = 16

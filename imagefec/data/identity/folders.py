@@ -14,9 +14,10 @@ from pathlib import Path
 
 from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.errors import UserError
+from imagefec.faces import photo_files
 
 SPLITS = ("train", "test")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+SUFFIXES = frozenset(photo_files.SUFFIXES)
 
 SAME_NAME = "another folder has this name (but for case)"
 SAME_FOLDER = "a link to another folder that is used"
