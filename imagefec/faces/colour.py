@@ -20,7 +20,7 @@ BACKGROUND = (255, 255, 255)
 SAME_COLOUR = 2
 
 _16_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
-_WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
+_WITH_ALPHA = ("RGBA", "RGBa", "LA", "PA")
 _OPAQUE = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV")
 _ALLOWED = "1, L, LA, I;16, P, PA, RGB, RGBA, RGBX, CMYK, YCbCr, HSV"
 
@@ -42,6 +42,8 @@ def to_rgb(image: Image.Image, icc: bytes = b"") -> np.ndarray:
       NotAPhoto: pixels of this mode have no known range, such as floats.
     """
     image = _as_8_bit(image)
+    if image.mode == "La":  # multiplied by its alpha; Pillow converts it to LA only
+        image = image.convert("LA")
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
         return _over_background(image.convert("RGBA"), icc)
     if image.mode in ("1", "P", "RGBX", "YCbCr", "HSV"):
@@ -79,7 +81,7 @@ def _as_8_bit(image: Image.Image) -> Image.Image:
     if image.mode in _16_BIT or (image.mode == "I" and getattr(image, "format", "") == "PPM"):
         values = np.asarray(image)
         return pillow.fromarray((values >> 8).clip(0, 255).astype(np.uint8))
-    if image.mode not in _OPAQUE + _WITH_ALPHA:
+    if image.mode not in (*_OPAQUE, *_WITH_ALPHA, "La"):
         raise NotAPhoto(
             f"pixels of Pillow's mode {image.mode!r}, whose range or colours are not known; "
             f"convert them to one of {_ALLOWED}",

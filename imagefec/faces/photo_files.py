@@ -200,14 +200,13 @@ def open_with_pillow(data: bytes, kind: str) -> "ImageFile.ImageFile":
     try:
         reader = getattr(importlib.import_module(f"PIL.{module}"), name)
     except ImportError:
-        raise NotAPhoto(f"{kind} is not read by this version of Pillow; install a later one") from (
-            None
-        )
+        text = f"{kind} is not read by this version of Pillow; install a later one"
+        raise NotAPhoto(text) from None
     return reader(io.BytesIO(data))
 
 
-# Damaged metadata of a TIFF are no reason to write to the console. The filter stays, because filters
-# that are set for a block (warnings.catch_warnings) go wrong with threads.
+# Damaged metadata of a TIFF are no reason to write to the console. The filter stays, because
+# threads mix up filters that are set for a block (warnings.catch_warnings).
 warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin$")
 
 _STARTS = (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -151,9 +153,10 @@ def _open(data: bytes, layout: photo_layout.Layout) -> Image.Image:
 
 def _read_image(image: Image.Image, upright: bool, icc: bytes) -> np.ndarray:
     """Reads an image of Pillow and turns it; only its first picture was opened."""
-    before = _orientation_of(image)
-    rgb = _pixels(image, icc)
-    after = _orientation_of(image)
+    with _pillow_errors():
+        before = _orientation_of(image)  # of a PNG, this loads the pixels
+        rgb = _pixels(image, icc)
+        after = _orientation_of(image)
     if upright:
         return orientation.turn(rgb, after)
     # Pillow turns a TIFF while it loads the pixels, and then forgets the orientation.
@@ -161,11 +164,18 @@ def _read_image(image: Image.Image, upright: bool, icc: bytes) -> np.ndarray:
 
 
 def _pixels(image: Image.Image, icc: bytes) -> np.ndarray:
-    try:
+    with _pillow_errors():
         _load(image)
         if image.format == "BMP" and image.mode == "RGBA" and not image.getchannel("A").getbbox():
             image = image.convert("RGB")  # writers of 32-bit BMP often leave the fourth byte 0
         return colour.to_rgb(image, icc)
+
+
+@contextlib.contextmanager
+def _pillow_errors() -> Iterator[None]:
+    # Pillow raises anything on damaged files.
+    try:
+        yield
     except NotAPhoto:
         raise
     except Exception as error:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -140,7 +141,7 @@ def _write_palette(kind: str, is_transparent: bool = False) -> Callable:
         if is_transparent:
             indices = np.asarray(image).copy()
             indices[np.asarray(_half(picture.size)) == 0] = 64
-            palette = image.getpalette()[: 64 * 3] + [255, 0, 255]
+            palette = [*image.getpalette()[: 64 * 3], 255, 0, 255]
             image = Image.fromarray(indices)
             image.putpalette(palette)
             options["transparency"] = 64
@@ -153,7 +154,10 @@ def _write_png16(channels: int) -> Callable[[Image.Image, bytes], bytes]:
     def write(picture: Image.Image, exif: bytes) -> bytes:
         rgb = np.asarray(picture).astype(np.uint16) * 257
         bgr = np.dstack([rgb[..., ::-1], np.full(rgb.shape[:2], 65535, np.uint16)])[..., :channels]
-        return cv2.imencode(".png", np.ascontiguousarray(bgr))[1].tobytes()
+        png = cv2.imencode(".png", np.ascontiguousarray(bgr))[1].tobytes()
+        data = b"eXIf" + exif.removeprefix(b"Exif\0\0")
+        chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+        return png[:33] + chunk + png[33:]
 
     return write
 
@@ -206,9 +210,7 @@ LOCAL = {"fetched": False}
 
 CASES = {
     "JPEG": Case("jpg", _saved("JPEG", quality=92), tolerance=LOSSY),
-    "JPEG, progressive": Case(
-        "jpg", _saved("JPEG", quality=92, progressive=True), tolerance=LOSSY
-    ),
+    "JPEG, progressive": Case("jpg", _saved("JPEG", quality=92, progressive=True), tolerance=LOSSY),
     "JPEG, RGB": Case("jpg", _saved("JPEG", quality=92, keep_rgb=True), tolerance=LOSSY),
     "JPEG, grey": Case("jpg", _saved("JPEG", "L", quality=92), _grey, LOSSY),
     "JPEG, CMYK": Case("jpg", _saved("JPEG", "CMYK", quality=92), tolerance=LOSSY),
@@ -217,14 +219,12 @@ CASES = {
     "PNG, grey": Case("png", _saved("PNG", "L"), _grey),
     "PNG, 1 bit": Case("png", _write_bilevel("PNG"), _bilevel),
     "PNG, palette": Case("png", _write_palette("PNG"), tolerance=LOSSY),
-    "PNG, palette with transparency": Case(
-        "png", _write_palette("PNG", True), _over_white, LOSSY
-    ),
+    "PNG, palette with transparency": Case("png", _write_palette("PNG", True), _over_white, LOSSY),
     "PNG, alpha": Case("png", _saved("PNG", "RGBA"), _over_white),
     "PNG, grey and alpha": Case("png", _saved("PNG", "LA"), _grey_over_white),
     "PNG, a transparent colour": Case("png", _write_colour_key, _over_white),
-    "PNG, 16 bits": Case("png", _write_png16(3), **NO_TURN),
-    "PNG, 16 bits and alpha": Case("png", _write_png16(4), **NO_TURN),
+    "PNG, 16 bits": Case("png", _write_png16(3)),
+    "PNG, 16 bits and alpha": Case("png", _write_png16(4)),
     "PNG, 16 bits, grey": Case("png", _saved("PNG", "I;16"), _grey),
     "PNG, animated (APNG)": Case("png", _further("PNG")),
     "WebP, lossy": Case("webp", _saved("WEBP", quality=92), tolerance=LOSSY),
