@@ -4,7 +4,7 @@ import mmap
 import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 Bytes = bytes | mmap.mmap
@@ -14,7 +14,9 @@ TRUNCATED = "truncated image"
 DAMAGED = "damaged image"
 
 MAX_PROFILE_BYTES = 4 * 2**20  # of a colour profile; printers' are about 2 MB
-_MAX_BLOCKS = 4_000_000  # of a GIF or a PNG; more than any photo has, walked in seconds
+# More than any photo has, and walked in seconds.
+_MAX_BLOCKS = 4_000_000  # of a GIF, 255 bytes each
+_MAX_CHUNKS = 1_000_000  # of a PNG, usually 8 kB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,8 @@ class Layout:
       kind: its format, a key of photo_files.KINDS.
       width: pixels as stored; 0 if unknown.
       height: likewise.
-      defect: what is wrong with the file; "" if nothing was found.
       first_defect: what is wrong with its first picture; "" if nothing was found.
+      further_defect: what is wrong after it, in an animation or a multi-picture file; likewise.
       exif: its EXIF block, which may begin with "Exif"; b"" for none.
       icc: its colour profile; b"" for none.
       components: channels of a JPEG's pixels, 0 for other formats.
@@ -36,16 +38,17 @@ class Layout:
     kind: str
     width: int
     height: int
-    defect: str = ""
-    first_defect: str | None = None
+    first_defect: str = ""
+    further_defect: str = ""
     exif: bytes = b""
     icc: bytes = b""
     components: int = 0
     bits: int = 0
 
-    def __post_init__(self) -> None:
-        if self.first_defect is None:
-            object.__setattr__(self, "first_defect", self.defect)
+    @property
+    def defect(self) -> str:
+        """What is wrong with the file; "" if nothing was found."""
+        return self.first_defect or self.further_defect
 
 
 def too_small(width: int, height: int) -> bool:
@@ -72,21 +75,19 @@ def read_png(content: Bytes) -> Layout:
     return Layout("PNG", width, height, defect, exif=exif, icc=icc)
 
 
-def png_chunks(content: Bytes) -> list[tuple[bytes, int, int]]:
+def png_chunks(content: Bytes) -> Iterator[tuple[bytes, int, int]]:
     """The complete chunks of a PNG file up to IEND: (name, start and end of its data)."""
-    chunks: list[tuple[bytes, int, int]] = []
     at = 8
-    while at + 12 <= len(content) and len(chunks) < _MAX_BLOCKS:
+    for _ in range(_MAX_CHUNKS):
         start = at + 8
         end = start + _u32(content, at)
         name = bytes(content[at + 4 : start])
-        if end + 4 > len(content):
-            break
-        chunks.append((name, start, end))
+        if start > len(content) or end + 4 > len(content):
+            return
+        yield name, start, end
         if name == b"IEND":
-            break
+            return
         at = end + 4
-    return chunks
 
 
 def png_without_metadata(content: Bytes) -> bytes:
@@ -181,7 +182,8 @@ def _gif_colours(packed: int) -> int:
 
 
 def _gif_layout(width: int, height: int, defect: str, n_frames: int) -> Layout:
-    return Layout("GIF", width, height, defect, "" if n_frames else defect)
+    first, further = ("", defect) if n_frames else (defect, "")
+    return Layout("GIF", width, height, first, further)
 
 
 def _skip_gif_data(content: Bytes, at: int, steps_left: int) -> tuple[int, int, bool]:

@@ -1,10 +1,13 @@
 """A face file gives one vector by every door, whatever its format, mode and orientation."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from imagefec.analysis.embed import embed_paths
+from imagefec.errors import UserError
 from imagefec.model import Embedder
 from tests.faces import pictures
 
@@ -53,3 +56,9 @@ def test_the_faces_of_a_turned_photo_are_found_in_an_image_of_pillow(run, tmp_pa
     assert len(by_path) == len(by_image) == len(by_pixels) == 1
     assert by_path[0][0] == by_image[0][0] == by_pixels[0][0]
     np.testing.assert_array_equal(by_path[0][2], by_image[0][2])
+
+
+def test_a_truncated_image_of_pillow_is_refused_in_a_sentence(run):
+    data = pictures.file_of(pictures.CASES["JPEG"], pictures.astronaut())
+    with pytest.raises(UserError, match=r"JpegImageFile: truncated image\. Give"):
+        Embedder.load(run).embed(Image.open(io.BytesIO(data[: len(data) // 2])))

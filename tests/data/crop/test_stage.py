@@ -90,9 +90,8 @@ def test_a_cached_file_that_is_not_a_photo_is_counted_and_not_fatal(workspace):
         if cached.is_file():
             cached.write_bytes(_jpeg_head_only().ljust(cached.stat().st_size, b"\0"))
     report = workspace.crop(path)
-    assert report.dropped == {"not a photo": 3} and report.triplets["train"]["lost"] == {
-        "not a photo": 1
-    }
+    assert report.dropped == {"not a photo: truncated image": 3}
+    assert report.triplets["train"]["lost"] == {"not a photo: truncated image": 1}
 
 
 def test_faces_whose_photo_arrives_later_are_cropped_by_the_next_run(workspace):

@@ -43,7 +43,7 @@ def test_the_best_face_is_grown_by_15_percent_and_becomes_a_128_px_png():
     [
         (b"not an image", (Box(0, 9, 0, 9),), "not a photo"),
         (b"", (Box(0, 9, 0, 9),), "not a photo"),
-        (png(random_photo())[:-900], (), "not a photo"),
+        (png(random_photo())[:-900], (), "not a photo: truncated image"),
         (png(random_photo()), (), "no face found"),
         (png(random_photo()), (Box(5, 16, 5, 16),), "box too small"),
     ],
