@@ -99,7 +99,7 @@ def test_a_crop_killed_at_any_instant_ends_with_the_same_bytes(many):
     # Evenly, and at some of the last, which sort the manifest and write the report.
     for n, child in [
         (n, start(n))
-        for n in (*range(1, n_events, n_events // 6), *range(n_events - 6, n_events, 2))
+        for n in {*range(1, n_events, n_events // 6), *range(n_events - 6, n_events, 2)}
     ]:
         assert child.wait() == -signal.SIGKILL, n
         child.stdout.close()
