@@ -40,6 +40,7 @@ def read_photo(source: Any, upright: bool = False) -> np.ndarray:
       NotAPhoto: it cannot be read, is no image or an incomplete one, or is too large: more than
         photo_files.MAX_PIXELS, photo_files.MAX_BYTES, or too many scans of a JPEG.
       ValueError: an array has another shape or dtype.
+      MemoryError: there is too little memory; the photo may be good.
     """
     if isinstance(source, (str, os.PathLike)):
         return _read_bytes(photo_files.read_file(source), upright)
@@ -143,7 +144,7 @@ def _open(data: bytes, layout: photo_layout.Layout) -> Image.Image:
         data = photo_layout.png_without_metadata(data)
     try:
         image = photo_files.open_with_pillow(data, layout.kind)
-    except NotAPhoto:
+    except (NotAPhoto, MemoryError):
         raise
     except Exception:  # Pillow's readers raise anything on a broken header
         raise NotAPhoto(photo_files.BROKEN_HEADER) from None
@@ -176,7 +177,7 @@ def _pillow_errors() -> Iterator[None]:
     # Pillow raises anything on damaged files.
     try:
         yield
-    except NotAPhoto:
+    except (NotAPhoto, MemoryError):
         raise
     except Exception as error:
         if type(error).__name__ == "DecompressionBombError":  # of TIFF only, while it is decoded

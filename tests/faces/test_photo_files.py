@@ -252,6 +252,22 @@ def test_many_threads_read_the_same_pixels_and_leave_the_warnings_filters_alone(
     assert not wrong and warnings.filters == filters
 
 
+def test_too_little_memory_is_not_the_photos_fault(tmp_path):
+    Image.new("L", (9_000, 9_000)).save(tmp_path / "large.png")
+    code = (
+        "import resource, sys\n"
+        "from PIL import PngImagePlugin\n"
+        "from imagefec.faces.photos import read_photo\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 50_000_000, resource.RLIM_INFINITY))\n"
+        "try: read_photo(sys.argv[1])\n"
+        "except MemoryError: print('too little memory')\n"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "large.png"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "too little memory\n", done.stderr
+
+
 def test_the_suffixes_are_those_of_the_formats():
     written = {f".{case.suffix}" for case in pictures.CASES.values()}
     assert written <= set(photo_files.SUFFIXES)

@@ -74,7 +74,7 @@ def test_a_damaged_file_gives_pixels_or_a_refusal(monkeypatch, capfd, data):
 
 @pytest.mark.slow
 @given(st.one_of(damaged_files(), random_files, st.binary()))
-@settings(max_examples=50_000, deadline=None, suppress_health_check=QUIETLY)
+@settings(max_examples=20_000, deadline=None, suppress_health_check=QUIETLY)
 def test_many_damaged_files_give_pixels_or_a_refusal(monkeypatch, capfd, data):
     monkeypatch.setattr(photo_files, "MAX_PIXELS", 1_000_000)
     check(data, capfd)
