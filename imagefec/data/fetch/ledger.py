@@ -96,6 +96,15 @@ class Ledger:
         """Number of wanted URLs."""
         return self._db.execute("SELECT count(*) FROM wanted").fetchone()[0]
 
+    def n_hosts(self) -> int:
+        """Number of hosts of wanted URLs; files count as one."""
+        return self._db.execute("SELECT count(DISTINCT host) FROM wanted").fetchone()[0]
+
+    def wanted_hosts(self) -> Iterator[str]:
+        """Yields the hosts of the wanted URLs, as `host_of` gives them."""
+        for (host,) in self._db.execute("SELECT DISTINCT host FROM wanted WHERE host != ''"):
+            yield host
+
     def wanted(self, page_size: int = 1000) -> Iterator[tuple[str, Outcome | None]]:
         """Yields (URL, outcome of an earlier fetch or None); `record` may be called in between."""
         last = 0
@@ -232,8 +241,8 @@ def unusable(path: Path, error: sqlite3.Error) -> UserError:
         )
     if "readonly" in str(error) or "unable to open" in str(error) or "locked" in str(error):
         return UserError(
-            f"{path}: cannot be opened ({error}). Check its permissions and that no other program "
-            "uses it."
+            f"{path}: cannot be opened ({error}). Check its permissions, that no other program "
+            "uses it, and that its disk supports file locks (some network disks do not)."
         )
     return UserError(
         f"{path}: damaged ledger ({error}); it must be an SQLite file. Delete it and fetch again: "
