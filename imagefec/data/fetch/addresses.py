@@ -57,7 +57,10 @@ def literal_address(host: str) -> str | None:
 def is_loopback(host: str) -> bool:
     """Whether a URL's host spells out an address of this machine."""
     address = literal_address(host)
-    return address is not None and ipaddress.ip_address(address).is_loopback
+    if address is None:
+        return False
+    ip = ipaddress.ip_address(address)
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
 
 
 class Resolver:

@@ -337,7 +337,9 @@ def timed_out() -> FetchFailed:
 def _failure_of_proxy(error: http_errors.ProxyError, proxy: str | None) -> Exception:
     if "407" in str(error.original_error):
         return _proxy_refuses(proxy)
-    if isinstance(error.original_error, http_errors.TimeoutError | TimeoutError):
+    cause = error.original_error
+    is_timeout = isinstance(cause, http_errors.TimeoutError | TimeoutError)
+    if is_timeout and not isinstance(cause, http_errors.NewConnectionError):
         return FetchFailed("proxy timed out", response=HostResponse.UNREACHABLE)
     return FetchFailed("no connection through the proxy", response=HostResponse.UNREACHABLE)
 
