@@ -72,7 +72,7 @@ def fetch_photos(
     ):
         store = PhotoStore(cache_dir, config.max_bytes, config.max_pixels)
         store.clear_parts()
-        n_rows_refused = _read_csvs(csv_paths, ledger, config.skip_bad_rows)
+        rows_refused = _read_csvs(csv_paths, ledger, config.skip_bad_rows)
         shown = StageProgress(progress, ledger.n_wanted(), ("ok", "gone", "failed"))
         _find_pending(ledger, cache_dir, config.retry_failed, from_dir is not None, shown)
         proxies = Proxies()
@@ -90,7 +90,7 @@ def fetch_photos(
             n_fetched,
             n_imported,
             n_ambiguous,
-            n_rows_refused,
+            rows_refused,
             time.monotonic() - start,
         )
         files.write_text(cache_dir / STATS, json.dumps(report.as_json(), indent=2) + "\n")
@@ -108,14 +108,14 @@ def _distinct(csv_paths: Sequence[str | os.PathLike[str]]) -> list[str | os.Path
 
 def _read_csvs(
     csv_paths: Sequence[str | os.PathLike[str]], ledger: Ledger, skip_bad_rows: bool
-) -> int:
-    """Adds the rows of the csv files to the ledger; returns the number of bad rows."""
-    n_refused = 0
+) -> Counter[str]:
+    """Adds the rows of the csv files to the ledger; returns the numbers of bad rows by kind."""
+    refused: Counter[str] = Counter()
     for path in csv_paths:
         rows = RowReport()
         ledger.add_rows(_split_name(path), read_rows(path, rows, skip_bad_rows))
-        n_refused += len(rows.refused)
-    return n_refused
+        refused += rows.kinds
+    return refused
 
 
 def _split_name(path: str | os.PathLike[str]) -> str:
