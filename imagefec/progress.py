@@ -1,6 +1,7 @@
 """Progress of a verb on stderr: a bar on a terminal, a plain line every few seconds elsewhere."""
 
 import contextlib
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -27,6 +28,34 @@ def progress(label: str, total: int | None = None, unit: str = "it") -> Iterator
         lines = _Lines(label, total, unit)
         yield lines
         lines.close()
+
+
+@contextlib.contextmanager
+def shown_log(logger_name: str, label: str) -> Iterator[None]:
+    """Shows what a logger says during the block on stderr, above the progress bar.
+
+    Args:
+      logger_name: of the logger; messages below INFO are not shown.
+      label: stands before each message, as before the lines of `progress`.
+    """
+    logger, handler = logging.getLogger(logger_name), _AboveBar()
+    handler.setFormatter(logging.Formatter(f"{label}: %(message)s"))
+    before = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
+
+
+class _AboveBar(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
 
 
 class _Lines:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import unquote
 
 from imagefec.errors import UserError
 
@@ -18,7 +20,8 @@ class Exclusion:
     """A set of names: URLs, face ids, identities, or paths relative to a dataset's folder.
 
     An empty set is falsy. Names are compared after Unicode normalization, because systems encode
-    accents differently.
+    accents differently, and without percent-encoding; a URL's host has no letter case. A list thus
+    excludes rather too much than too little.
 
     Args:
       names: what to exclude.
@@ -26,6 +29,7 @@ class Exclusion:
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._names = frozenset(map(_normalized, names))
+        self._keys = frozenset(map(_key, self._names))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None) -> Exclusion:
@@ -41,8 +45,10 @@ class Exclusion:
         if path is None:
             return cls()
         try:
-            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError:
+            text = Path(path).read_bytes().decode("utf-8-sig")
+            if "\0" in text:  # UTF-16; its names would match nothing
+                raise ValueError
+        except ValueError:
             raise UserError(
                 f"{path}: not UTF-8 text. Write one URL, face id or identity per line."
             ) from None
@@ -51,22 +57,24 @@ class Exclusion:
                 f"{path}: the exclusion list cannot be read ({error.strerror}); nothing was done. "
                 "Give a text file with one URL, face id or identity per line."
             ) from None
-        names = (line.strip() for line in lines)
+        # Not splitlines, which also splits at characters that a URL may have, such as U+2028.
+        names = (line.strip() for line in re.split(r"[\r\n]+", text))
         return cls(name for name in names if name and not name.startswith("#"))
 
     @classmethod
     def of_manual_dir(cls, manual_dir: str | os.PathLike[str]) -> Exclusion:
         """Reads exclude.txt of a dataset's manual directory; empty if there is no such file."""
         path = Path(manual_dir) / IN_MANUAL_DIR
-        return cls.load(path if path.exists() else None)
+        return cls.load(path if os.path.lexists(path) else None)  # a broken link is an error
 
     def excludes(self, *names: str) -> bool:
         """Whether the list contains any of the names of one photo, face or identity."""
-        return bool(self._names) and not self._names.isdisjoint(map(_normalized, names))
+        return bool(self._keys) and not self._keys.isdisjoint(map(_key, names))
 
     def names_not_in(self, names: Iterable[str]) -> list[str]:
         """Listed names that are not among `names`, sorted: misspelt, or names of other data."""
-        return sorted(self._names.difference(map(_normalized, names)))
+        known = frozenset(map(_key, names))
+        return sorted(name for name in self._names if _key(name) not in known)
 
     @property
     def digest(self) -> str:
@@ -81,3 +89,14 @@ class Exclusion:
 
 def _normalized(name: str) -> str:
     return unicodedata.normalize("NFC", name)
+
+
+def _key(name: str) -> str:
+    """What is equal for two names of the same thing."""
+    start = _WEB.match(name)
+    if start:
+        name = start[0].lower() + name[start.end() :]
+    return _normalized(unquote(name, errors="surrogateescape"))
+
+
+_WEB = re.compile(r"https?://[^/?#]*", re.IGNORECASE)

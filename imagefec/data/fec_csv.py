@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
+import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -24,12 +25,23 @@ class RowReport:
     Attributes:
       n_rows: good rows.
       n_blank: blank lines.
-      refused: (line, reason) of bad rows.
+      n_refused: bad rows, each of which is a lost triplet.
+      refused: (line, reason) of the first 1000 bad rows.
+      kinds: number of bad rows of each kind; the kinds are few.
     """
 
     n_rows: int = 0
     n_blank: int = 0
+    n_refused: int = 0
     refused: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    kinds: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def refuse(self, line: int, bad: BadRow) -> None:
+        """Counts a bad row."""
+        self.n_refused += 1
+        self.kinds[bad.kind] += 1
+        if len(self.refused) < _MAX_LISTED:
+            self.refused.append((line, str(bad)))
 
 
 def read_rows(
@@ -42,7 +54,7 @@ def read_rows(
         triplet, then any number of (annotator, annotation) pairs. UTF-8; a byte order mark, CRLF
         and blank lines are accepted.
       report: gets counts while the rows are read.
-      skip_bad_rows: add a bad row to `report.refused` and continue, instead of raising.
+      skip_bad_rows: count a bad row in `report` and continue, instead of raising.
 
     Yields:
       Row, in the file's order, including ties and rows without choices.
@@ -57,7 +69,7 @@ def read_rows(
     report = RowReport() if report is None else report
     with _open(path) as file:
         _check_looks_like_text(path, file)
-        for line, raw in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), start=1):
+        for line, raw in enumerate(_lines(file), start=1):
             if raw.isspace():
                 report.n_blank += 1
                 continue
@@ -69,14 +81,14 @@ def read_rows(
                         f"{path}, line {line}: {bad}. Fix or delete the row, download the csv file "
                         "again, or pass --skip_bad_rows."
                     ) from None
-                report.refused.append((line, str(bad)))
+                report.refuse(line, bad)
                 continue
             report.n_rows += 1
             yield row
     if not report.n_rows:
         first = "; the first at line {}: {}".format(*report.refused[0]) if report.refused else ""
         raise UserError(
-            f"{path}: no row of FEC's format ({report.n_blank} blank lines, {len(report.refused)} "
+            f"{path}: no row of FEC's format ({report.n_blank} blank lines, {report.n_refused} "
             f"bad rows{first}). Download the csv file again."
         )
 
@@ -115,12 +127,13 @@ def split_of(path: str | os.PathLike[str]) -> str:
     return splits[name]
 
 
+_MAX_LISTED = 1000
 _BOM = b"\xef\xbb\xbf"
 
 
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
     try:
-        return Path(path).open("rb")
+        file = open(path, "rb", opener=_open_without_blocking)  # noqa: SIM115
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file. Give one of FEC's csv files, from FEC_dataset.zip or made by "
@@ -132,6 +145,23 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
         raise UserError(
             f"{path}: cannot be read ({error}). Check the path and its permissions."
         ) from None
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise UserError(f"{path}: this is a pipe or a device. Save it as a file first.")
+
+
+def _open_without_blocking(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # opening a pipe would wait
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yields lines; of a line that is too long for a row only its start, to limit the memory."""
+    while raw := file.readline(MAX_LINE_BYTES):
+        rest = raw
+        while len(rest) == MAX_LINE_BYTES and not rest.endswith(b"\n"):
+            rest = file.readline(MAX_LINE_BYTES)
+        yield raw
 
 
 def _check_looks_like_text(path: str | os.PathLike[str], file: BinaryIO) -> None:
@@ -145,7 +175,4 @@ def _check_looks_like_text(path: str | os.PathLike[str], file: BinaryIO) -> None
             f"{path}: this is a binary file or UTF-16 text; it must be a csv file in UTF-8. Unpack "
             "or convert it, or download the csv file again."
         )
-    try:
-        file.seek(len(_BOM) if head.startswith(_BOM) else 0)
-    except io.UnsupportedOperation:
-        raise UserError(f"{path}: this is a pipe. Save it as a file first.") from None
+    file.seek(len(_BOM) if head.startswith(_BOM) else 0)

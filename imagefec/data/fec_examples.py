@@ -248,9 +248,9 @@ def _usable_rows(
             continue
         report.examples += 1
         yield row, tuple(record.path for record in records if record.path is not None)
-    if rows.refused:
-        report.rows += len(rows.refused)
-        report.dropped["bad row"] = len(rows.refused)
+    if rows.n_refused:
+        report.rows += rows.n_refused
+        report.dropped["bad row"] = rows.n_refused
     if not report.examples:
         raise UserError(
             f"{csv_path}: none of its {report.rows} triplets can be built: {dict(report.dropped)}. "

@@ -71,7 +71,15 @@ class Row:
 
 
 class BadRow(Exception):
-    """A line is refused; the text says why."""
+    """A line is refused; the text says why.
+
+    Attributes:
+      kind: short text of few kinds, so that bad rows can be counted.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 def parse_row(line: int, raw: bytes) -> Row:
@@ -88,15 +96,17 @@ def parse_row(line: int, raw: bytes) -> Row:
     n_cells = len(cells)
     if n_cells <= _TYPE_COLUMN or n_cells % 2:
         raise BadRow(
+            "wrong number of columns",
             f"found {n_cells} columns; allowed are 16 and then (annotator, annotation) pairs: "
-            "16, 18, 20, …"
+            "16, 18, 20, …",
         )
     kind = TYPE_OF_CSV_NAME.get(cells[_TYPE_COLUMN])
     faces = (_face_of(cells, 0), _face_of(cells, 5), _face_of(cells, 10))
     if kind is None:
         raise BadRow(
+            "unknown type",
             f"unknown type {_short(cells[_TYPE_COLUMN])} in column 16; allowed are "
-            f"{', '.join(TYPE_OF_CSV_NAME)}"
+            f"{', '.join(TYPE_OF_CSV_NAME)}",
         )
     annotators: list[str] = []
     choices: list[int] = []
@@ -108,8 +118,9 @@ def parse_row(line: int, raw: bytes) -> Row:
             choices.append(_CHOICES[annotation])
         elif annotation:
             raise BadRow(
+                "unknown annotation",
                 f"unknown annotation {_short(annotation)} in column {column + 2}; allowed are 1, "
-                "2, 3 (the odd one out)"
+                "2, 3 (the odd one out)",
             )
     return Row(line, faces, kind, tuple(annotators), tuple(choices))
 
@@ -151,30 +162,43 @@ _SIDES = ("left", "right", "top", "bottom")
 
 def _cells_of(raw: bytes) -> list[str]:
     # A physical line is a row, so that a stray quote affects no row but its own.
+    if b"\r" in raw.rstrip(b"\r\n"):
+        raise BadRow(
+            "carriage return",
+            "a carriage return inside the line; lines must end with LF or CRLF (convert an old "
+            "Mac's file: tr '\\r' '\\n')",
+        )
     if len(raw) >= MAX_LINE_BYTES:
-        raise BadRow(f"the line has {MAX_LINE_BYTES} bytes or more, too long for a row")
+        raise BadRow(
+            "line too long", f"the line has {MAX_LINE_BYTES} bytes or more, too long for a row"
+        )
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise BadRow(
-            f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} is not UTF-8"
+            "not UTF-8",
+            f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} is not UTF-8 (a file in "
+            "Windows-1252 must be converted: iconv -f WINDOWS-1252 -t UTF-8)",
         ) from None
     if "\0" in text:
-        raise BadRow(f"a NUL byte at column {text.index(chr(0)) + 1} of the line; it must be text")
+        where = text.index("\0") + 1
+        raise BadRow("NUL byte", f"a NUL byte at column {where} of the line; it must be text")
     try:
         return next(csv.reader((text.rstrip("\r\n"),), strict=True))
     except csv.Error as error:
-        raise BadRow(f"broken csv ({error}); URLs must be in double quotes") from None
+        raise BadRow("broken csv", f"broken csv ({error}); URLs must be in double quotes") from None
 
 
 def _face_of(cells: list[str], column: int) -> FaceRef:
     url = cells[column]
     if not _URL.match(url) or _CONTROL.search(url):
         raise BadRow(
+            "unsupported URL",
             f"unsupported URL {_short(url)} in column {column + 1}; allowed are http://…, "
-            "https://… and file:///…"
+            "https://… and file:///…",
         )
     try:
+        _check_plain(cells[column + 1 : column + 5])
         # + 0.0 turns -0.0, which would give another face_id, into 0.0.
         left, right = float(cells[column + 1]) + 0.0, float(cells[column + 2]) + 0.0
         top, bottom = float(cells[column + 3]) + 0.0, float(cells[column + 4]) + 0.0
@@ -186,6 +210,13 @@ def _face_of(cells: list[str], column: int) -> FaceRef:
     return FaceRef(url, Box(left, right, top, bottom))
 
 
+def _check_plain(cells: list[str]) -> None:
+    """Raises ValueError for what only Python reads as a number: 0_1, digits of other scripts."""
+    text = "".join(cells)
+    if "_" in text or not text.isascii():
+        raise ValueError
+
+
 def _bad_number(cells: list[str], column: int) -> BadRow:
     side, cell = next(
         (side, cell)
@@ -193,13 +224,15 @@ def _bad_number(cells: list[str], column: int) -> BadRow:
         if not _is_number(cell)
     )
     return BadRow(
+        "box is not a number",
         f"face box has {_SIDES[side]} {_short(cell)} in column {column + side + 2}; it must be a "
-        "number from 0 to 1 (FEC's files have no header)"
+        "number from 0 to 1 (FEC's files have no header)",
     )
 
 
 def _is_number(cell: str) -> bool:
     try:
+        _check_plain([cell])
         float(cell)
     except ValueError:
         return False
@@ -211,11 +244,14 @@ def _bad_box(sides: tuple[float, float, float, float], column: int) -> BadRow:
     where = f"face box from column {column + 2} has"
     for name, side in zip(_SIDES, sides):
         if not 0.0 <= side <= 1.0:
-            return BadRow(f"{where} {name} {side:.6g}, outside 0 to 1; {allowed}")
+            return BadRow(
+                "box outside the photo", f"{where} {name} {side:.6g}, outside 0 to 1; {allowed}"
+            )
     first, second = (0, 1) if sides[0] >= sides[1] else (2, 3)
     return BadRow(
+        "empty box",
         f"{where} {_SIDES[first]} {sides[first]:.6g} >= {_SIDES[second]} {sides[second]:.6g}; "
-        f"{allowed}"
+        f"{allowed}",
     )
 
 

@@ -57,7 +57,7 @@ def fetch(verbs: Any) -> None:
     def run(arguments: argparse.Namespace) -> Any:
         from imagefec.data.fetch.report import describe
         from imagefec.data.fetch.stage import FetchConfig, fetch_photos
-        from imagefec.progress import progress
+        from imagefec.progress import progress, shown_log
 
         config = FetchConfig(
             workers=arguments.workers,
@@ -65,8 +65,9 @@ def fetch(verbs: Any) -> None:
             skip_bad_rows=arguments.skip_bad_rows,
             max_rate_per_host=arguments.max_rate_per_host,
             ignore_x_robots_tag=arguments.ignore_x_robots_tag,
+            allow_private_redirects=arguments.allow_private_redirects,
         )
-        with progress("fetch", unit="photos") as bar:
+        with progress("fetch", unit="photos") as bar, shown_log("imagefec.data.fetch", "fetch"):
             report = fetch_photos(
                 arguments.CSV, arguments.cache, config, arguments.from_dir, progress=bar
             )
@@ -78,12 +79,18 @@ def fetch(verbs: Any) -> None:
         verbs, "fetch", run, what, "imagefec fetch FEC_dataset/faceexp-*.csv --cache=cache"
     )
     flags.csv_and_cache(verb)
-    flags.flag(verb, "--workers", "number of concurrent downloads", 16, type=flags.count)
+    flags.flag(
+        verb,
+        "--workers",
+        "number of concurrent downloads, at most 256; slow hosts are counted apart",
+        16,
+        type=flags.within(1, 256, int),
+    )
     flags.flag(
         verb,
         "--max_rate_per_host",
         "upper limit per host (default: what each host accepts)",
-        type=flags.above_zero,
+        type=flags.within(0.001, 1e6, float),
         metavar="REQUESTS_PER_SECOND",
     )
     flags.path(
@@ -94,6 +101,11 @@ def fetch(verbs: Any) -> None:
     )
     flags.switch(
         verb, "--ignore_x_robots_tag", "also take photos whose server says noai or noimageai"
+    )
+    flags.switch(
+        verb,
+        "--allow_private_redirects",
+        "also follow redirects to this machine and to private networks",
     )
     flags.switch(verb, "--retry_failed", "also retry photos recorded as gone")
     flags.json_flag(verb)

@@ -1,6 +1,7 @@
 """Flags that several verbs share, and how any flag is declared."""
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,9 +114,17 @@ def count(text: str) -> int:
     return value
 
 
-def above_zero(text: str) -> float:
-    """Parses a float above 0."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
+def within(least: float, most: float, kind: type) -> Callable[[str], float]:
+    """Makes a parser of numbers of one type, int or float, from `least` to `most`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            what = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text} is not {what} from {least:g} to {most:g}")
+        return value
+
+    return parse

@@ -1,8 +1,10 @@
 """FEC's csv files: what is read, what is refused, and the text of the refusal."""
 
 import math
+import os
 import re
 import sys
+import tracemalloc
 
 import pytest
 from hypothesis import example, given, settings
@@ -140,6 +142,27 @@ BAD_ROWS = {
     "an open quote": (GOOD + ',"a,1', "broken csv"),
     "a NUL": (GOOD + ",a\0,1", "a NUL byte at column"),
     "latin-1": (GOOD.encode() + b",ren\xe9,1", "byte 0xe9 at byte"),
+    "windows-1252": (GOOD.encode() + b",\x93ann\x94,1", "iconv -f WINDOWS-1252 -t UTF-8"),
+    "carriage returns": (f"{GOOD},a,1\r{GOOD},b,1", "convert an old Mac's file"),
+    "a line end in a URL": (
+        GOOD.replace("http://a.example/1,2_b.jpg", "http://a.example/1\r2.jpg", 1),
+        "a carriage return inside the line",
+    ),
+    "a huge number": (GOOD.replace("0.1,0.5", "0.1,1e999", 1), "right inf, outside 0 to 1"),
+    "minus infinity": (GOOD.replace("0.1,0.5", "-inf,0.5", 1), "left -inf, outside 0 to 1"),
+    "an underscore": (GOOD.replace("0.1,0.5", "0_0.1,0.5", 1), "left '0_0.1' in column 2"),
+    "digits of another script": (
+        GOOD.replace("0.1,0.5", "\u0660.\u0661,0.5", 1),
+        "it must be a number from 0 to 1",
+    ),
+    "an escape sequence": (
+        GOOD.replace("http://a.example/1", "http://a.example/\x1b[31m", 1),
+        "unsupported URL 'http://a.example/\\x1b[31m,2_b.jpg'",
+    ),
+    "a javascript URL": (
+        GOOD.replace("http://a.example/1,2_b.jpg", "javascript:x", 1),
+        "unsupported URL",
+    ),
     "a long line": (GOOD + ",a,1" * 300_000, "too long for a row"),
 }
 
@@ -154,9 +177,7 @@ def test_a_bad_row_is_refused_with_file_line_reason_and_remedy(csv_of, bad, reas
     assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 600
 
 
-@pytest.mark.parametrize(
-    ("bad", "reason"), [case for case in BAD_ROWS.values() if len(case[0]) < 2**20]
-)
+@pytest.mark.parametrize(("bad", "reason"), BAD_ROWS.values(), ids=BAD_ROWS)
 def test_a_skipped_row_is_reported_and_affects_no_other(csv_of, bad, reason):
     bad = bad if isinstance(bad, bytes) else bad.encode()
     report = RowReport()
@@ -165,6 +186,37 @@ def test_a_skipped_row_is_reported_and_affects_no_other(csv_of, bad, reason):
     assert [row.line for row in rows] == [*range(1, 201), 202]
     ((line, found),) = report.refused
     assert line == 201 and reason in found
+    assert report.n_refused == 1 and sum(report.kinds.values()) == 1
+
+
+def test_many_bad_rows_are_all_counted_and_some_listed(csv_of):
+    report = RowReport()
+    path = csv_of("a,b,c\n" * 3000 + f"{GOOD},a,4\n{GOOD},a,1\n")
+    assert len(list(read_rows(path, report, skip_bad_rows=True))) == 1
+    assert report.n_refused == 3001 and len(report.refused) == 1000
+    assert report.kinds == {"wrong number of columns": 3000, "unknown annotation": 1}
+
+
+def test_a_line_of_any_length_is_one_bad_row_and_needs_little_memory(csv_of):
+    path = csv_of(f"{GOOD},a,1\n" * 60)  # more than is looked at for a binary file
+    with path.open("r+b") as file:
+        file.seek(2**28)  # a hole, which reads as zeros
+        file.write(f"\n{GOOD},b,2\n".encode())
+    report = RowReport()
+    tracemalloc.start()
+    rows = list(read_rows(path, report, skip_bad_rows=True))
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [row.line for row in rows] == [*range(1, 61), 62]
+    assert report.refused == [(61, "the line has 1048576 bytes or more, too long for a row")]
+    assert peak_bytes < 8 * 2**20
+
+
+def test_a_pipe_and_a_device_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path / "pipe.csv", "/dev/zero"):
+        with pytest.raises(UserError, match="this is a pipe or a device"):
+            list(read_rows(path))
 
 
 @pytest.mark.parametrize(
@@ -312,4 +364,33 @@ def test_arbitrary_bytes_raise_nothing_but_user_errors(tmp_path_factory, content
         return
     assert n_rows == report.n_rows >= 1
     n_lines = content.count(b"\n") + (not content.endswith(b"\n"))
-    assert n_rows + report.n_blank + len(report.refused) == n_lines
+    assert n_rows + report.n_blank + report.n_refused == n_lines
+
+
+numbers = st.one_of(
+    st.floats().map(repr),
+    st.floats(-0.5, 1.5).map(repr),
+    st.sampled_from(["-0.0", "+.5", "1e-320", "1e999", "-1e999", "1.", "0x1", "", " 0.5 ", "1_0"]),
+    st.text(max_size=4).filter(lambda text: not set(text) & set(',"\n\r\0')),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.tuples(*[numbers] * 4))
+def test_any_box_is_either_inside_the_photo_or_refused(tmp_path_factory, sides):
+    path = tmp_path_factory.getbasetemp() / "box.csv"
+    row = f'"http://a/x",{",".join(sides)},{FACE},{FACE},ONE_CLASS_TRIPLET,a,1\n'
+    path.write_text(row, encoding="utf-8", newline="")
+    refusal = None
+    try:
+        (found,) = read_rows(path)
+    except UserError as error:
+        refusal = str(error)
+    if refusal is not None:
+        assert "line 1: " in refusal and len(refusal) < 700
+        return
+    box = found.faces[0].box
+    assert 0 <= box.left < box.right <= 1 and 0 <= box.top < box.bottom <= 1
+    assert [math.copysign(1, side) for side in box.sides] == [1, 1, 1, 1]
+    assert [float(side) for side in sides] == list(box.sides)
+    assert re.fullmatch("[0-9a-f]{20}", found.faces[0].face_id)

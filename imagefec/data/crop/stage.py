@@ -128,7 +128,7 @@ def _read_csvs(
             triplets.add(split, row, face_ids)
             for face, face_id in zip(row.faces, face_ids):
                 faces_by_photo.setdefault(face.url, {})[face_id] = face.box
-        triplets.rows_refused[split] += len(rows.refused)
+        triplets.rows_refused[split] += rows.n_refused
     return faces_by_photo, triplets
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import time
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 from urllib.request import url2pathname
@@ -17,11 +17,24 @@ from urllib.request import url2pathname
 import urllib3
 from urllib3 import exceptions as http_errors
 
+from imagefec.data.fetch.addresses import is_public, literal_address
 from imagefec.data.fetch.config import FetchConfig
+from imagefec.data.fetch.connections import Limits, limited, make_pools
+from imagefec.data.fetch.failures import (
+    failure_of,
+    failure_of_proxy,
+    failure_of_status,
+    private_redirect,
+    proxy_refuses,
+    timed_out,
+)
 from imagefec.data.fetch.photo_store import FetchFailed, PhotoStore
+from imagefec.data.fetch.proxies import Proxies
 from imagefec.data.fetch.rate_limit import HostResponse
+from imagefec.data.fetch.url_names import host_of
 
 PLACEHOLDER = "placeholder picture"
+MAX_REDIRECTS = 5
 
 
 class Attempt(NamedTuple):
@@ -54,34 +67,32 @@ class Downloader:
     Args:
       store: where the photos go.
       user_agent: sent with every request.
-      config: of the fetch. A complete body may take ten times its `timeout_s`.
+      config: of the fetch.
+      proxies: which proxy a request takes; None for that of the environment.
+      is_named: whether the user's csv files name a host (and port). Only hosts that they name, and
+        public addresses, may be the target of a redirect; None allows no exception.
     """
 
-    def __init__(self, store: PhotoStore, user_agent: str, config: FetchConfig) -> None:
-        self._store = store
-        self._ignore_x_robots_tag = config.ignore_x_robots_tag
-        self._body_s = 10 * config.timeout_s
-        self._pool = urllib3.PoolManager(
-            num_pools=64,
-            maxsize=config.workers,
-            timeout=urllib3.Timeout(connect=config.timeout_s, read=config.timeout_s),
-            # urllib3 follows redirects. All other retries are ours: they end in the ledger with a
-            # reason.
-            retries=urllib3.Retry(
-                total=None,
-                connect=0,
-                read=0,
-                status=0,
-                other=0,
-                redirect=5,
-                respect_retry_after_header=False,
-            ),
-            headers={
-                "User-Agent": user_agent,
-                "Accept": "image/*,*/*;q=0.5",
-                "Accept-Encoding": "identity",
-            },
-        )
+    def __init__(
+        self,
+        store: PhotoStore,
+        user_agent: str,
+        config: FetchConfig,
+        proxies: Proxies | None = None,
+        is_named: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._store, self._config = store, config
+        self._proxies = Proxies() if proxies is None else proxies
+        self._is_named = is_named or (lambda _: False)
+        self._pools: dict[str | None, urllib3.PoolManager] = {}
+        self._headers = {
+            "User-Agent": user_agent,
+            "Accept": "image/*,*/*;q=0.5",
+            "Accept-Encoding": "identity",
+        }
+        self._in_flight: set[Limits] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
 
     def attempt(self, url: str) -> Attempt:
         """Requests one photo once.
@@ -91,6 +102,7 @@ class Downloader:
 
         Raises:
           OSError: the cache cannot be written (disk full, no permission).
+          UserError: the proxy refuses, or is of a kind that is not supported.
         """
         try:
             if url[:5].lower() == "file:":
@@ -108,55 +120,119 @@ class Downloader:
             )
         return Attempt(HostResponse.SERVED, n_bytes, sha256, final_url)
 
+    def stop(self) -> None:
+        """Ends the requests in flight; later ones fail at once."""
+        with self._lock:
+            self._stopped = True
+            in_flight = list(self._in_flight)
+        for limits in in_flight:
+            limits.stop()
+
     def close(self) -> None:
-        """Closes the connections."""
-        self._pool.clear()
+        """Stops, and closes the connections."""
+        self.stop()
+        for pools in self._pools.values():
+            pools.clear()
 
     def _request(self, url: str) -> tuple[int, str, str]:
+        limits = Limits(self._config.timeout_s, _HEADERS_TIMEOUTS * self._config.timeout_s)
+        with self._lock:
+            self._in_flight.add(limits)
+            if self._stopped:
+                limits.stop()
         try:
-            response = self._open(url)
+            with limited(limits):
+                return self._follow(url, limits)
+        except http_errors.HTTPError as error:
+            if limits.is_over:
+                raise timed_out() from None
+            raise failure_of(error) from None
+        finally:
+            with self._lock:
+                self._in_flight.discard(limits)
+
+    def _follow(self, url: str, limits: Limits) -> tuple[int, str, str]:
+        """Requests a URL and what it redirects to."""
+        for n_redirects in range(MAX_REDIRECTS + 1):
+            response = self._open(url, limits)
             try:
-                final_url = _final_url(url, response)
-                if final_url != url and _PLACEHOLDER_PATH.search(urlsplit(final_url).path):
-                    raise FetchFailed(PLACEHOLDER, gone=True)
-                return (*self._receive(response), final_url)
+                target = response.get_redirect_location()
+                if not target:
+                    limits.deadline = limits.start + _TIMEOUTS * self._config.timeout_s
+                    if n_redirects and _PLACEHOLDER_PATH.search(urlsplit(url).path):
+                        raise FetchFailed(PLACEHOLDER, gone=True)
+                    return (*self._receive(response), url)
+                _drain(response)
+                url = self._redirected(url, target, limits)
             finally:
                 # A fully read body has already returned its connection to the pool. The rest of
                 # any other body is not worth reading.
                 response.close()
-        except http_errors.HTTPError as error:
-            raise _failure_of(error) from None
+        raise FetchFailed("too many redirects", gone=True)
 
-    def _open(self, url: str) -> urllib3.BaseHTTPResponse:
+    def _open(self, url: str, limits: Limits) -> urllib3.BaseHTTPResponse:
         try:
-            response = self._pool.request("GET", url, preload_content=False)
+            proxy = self._proxies.proxy_of(url)
+            if proxy is not None and limits.public_only:
+                # The proxy looks the name up, so only a host that is an address can be checked.
+                limits.public_only = False
+                address = literal_address(urlsplit(url).hostname or "")
+                if address is not None and not is_public(address):
+                    raise private_redirect()
+            # Credentials in a URL are not sent.
+            plain_url = urllib3.util.parse_url(url)._replace(auth=None).url
+            response = self._pools_of(proxy).urlopen(
+                "GET",
+                plain_url,
+                headers=self._headers,
+                redirect=False,
+                retries=False,  # ours are in `scheduler`, and end in the ledger with a reason
+                preload_content=False,
+                timeout=self._config.timeout_s,
+            )
+        except http_errors.ProxyError as error:
+            raise failure_of_proxy(error, proxy) from None
         except http_errors.HTTPError:
             raise
         except ValueError:  # from http.client and idna, for an impossible host
             raise FetchFailed("bad url", gone=True) from None
+        if response.status == 407 and proxy is not None:
+            response.close()
+            raise proxy_refuses(proxy)
         _acknowledge(response)
         return response
 
+    def _pools_of(self, proxy: str | None) -> urllib3.PoolManager:
+        with self._lock:
+            if proxy not in self._pools:
+                self._pools[proxy] = make_pools(64, min(self._config.workers, 64), proxy)
+            return self._pools[proxy]
+
+    def _redirected(self, url: str, target: str, limits: Limits) -> str:
+        with contextlib.suppress(UnicodeError):  # http.client takes UTF-8 for Latin-1
+            target = target.encode("latin-1").decode()
+        try:
+            url = urljoin(url, target)
+            parts = urlsplit(url)
+            is_web = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            is_web = False
+        if not is_web:
+            raise FetchFailed("bad url", gone=True)
+        limits.public_only = not (
+            self._config.allow_private_redirects or self._is_named(host_of(url))
+        )
+        return url
+
     def _receive(self, response: urllib3.BaseHTTPResponse) -> tuple[int, str]:
-        body = self._body_of(response)
         if response.status != 200:
-            if (response.length_remaining or _MAX_DRAIN_BYTES + 1) <= _MAX_DRAIN_BYTES:
-                for _ in body:  # so that the connection can be reused
-                    pass
-            raise _failure_of_status(response)
-        if not self._ignore_x_robots_tag and refuses_ai(response.headers.getlist("X-Robots-Tag")):
+            _drain(response)
+            raise failure_of_status(response)
+        refused = refuses_ai(response.headers.getlist("X-Robots-Tag"))
+        if refused and not self._config.ignore_x_robots_tag:
             raise FetchFailed("refused by x-robots-tag", gone=True)
         self._store.check_size(response.length_remaining or 0)
-        return self._store.add(body, response.headers.get("Content-Type", ""))
-
-    def _body_of(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        # read1 returns what has arrived, so the deadline also stops a server that sends a byte at
-        # a time.
-        deadline = time.monotonic() + self._body_s
-        while chunk := response.read1(_CHUNK_BYTES, decode_content=True):
-            yield chunk
-            if time.monotonic() > deadline:
-                raise FetchFailed("timed out")
+        return self._store.add(_chunks(response), response.headers.get("Content-Type", ""))
 
 
 def refuses_ai(headers: Iterable[str]) -> bool:
@@ -192,10 +268,26 @@ _DIRECTIVES_WITH_VALUES = (
     "max-image-preview",
     "max-video-preview",
 )
-_GONE = frozenset({401, 403, 404, 410, 451})
-_WORTH_RETRYING = frozenset({408, 425, 429})
 _CHUNK_BYTES = 1 << 18
 _MAX_DRAIN_BYTES = 1 << 16
+
+
+# The headers of all answers of an attempt must arrive within twice timeout_s, the photo within ten
+# times.
+_HEADERS_TIMEOUTS, _TIMEOUTS = 2.0, 10.0
+
+
+def _chunks(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    # read1 returns what has arrived; http.client's read would wait for a complete chunk.
+    while chunk := response.read1(_CHUNK_BYTES, decode_content=True):
+        yield chunk
+
+
+def _drain(response: urllib3.BaseHTTPResponse) -> None:
+    """Reads a short body, so that the connection can be reused."""
+    if (response.length_remaining or _MAX_DRAIN_BYTES + 1) <= _MAX_DRAIN_BYTES:
+        for _ in _chunks(response):
+            pass
 
 
 def _path_of(file_url: str) -> str:
@@ -203,49 +295,6 @@ def _path_of(file_url: str) -> str:
         return url2pathname(urlsplit(file_url).path)
     except ValueError:
         raise FetchFailed("file cannot be read", worth_retrying=False) from None
-
-
-def _failure_of_status(response: urllib3.BaseHTTPResponse) -> FetchFailed:
-    retry_after_s = _retry_after_s(response)
-    host_response = HostResponse.SERVED
-    if response.status == 429 or retry_after_s > 0:
-        host_response = HostResponse.THROTTLED
-    elif response.status >= 500:
-        host_response = HostResponse.SERVER_ERROR
-    return FetchFailed(
-        f"http {response.status}",
-        gone=response.status in _GONE,
-        worth_retrying=response.status in _WORTH_RETRYING or response.status >= 500,
-        response=host_response,
-        retry_after_s=retry_after_s,
-    )
-
-
-def _failure_of(error: http_errors.HTTPError) -> FetchFailed:
-    if isinstance(error, http_errors.MaxRetryError) and isinstance(
-        error.reason, http_errors.HTTPError
-    ):
-        error = error.reason
-    if isinstance(error, http_errors.ResponseError):
-        return FetchFailed("too many redirects", gone=True)
-    if isinstance(error, http_errors.LocationValueError):  # also a redirect to another scheme
-        return FetchFailed("bad url", gone=True)
-    if isinstance(error, http_errors.SSLError):
-        return FetchFailed("tls error", worth_retrying=False)
-    if isinstance(error, http_errors.DecodeError):
-        return FetchFailed("broken content encoding")
-    if isinstance(error, http_errors.IncompleteRead | http_errors.InvalidChunkLength) or (
-        isinstance(error, http_errors.ProtocolError) and "IncompleteRead" in str(error)
-    ):
-        return FetchFailed("truncated body")
-    reason = "connection broken"
-    if isinstance(error, http_errors.NameResolutionError):
-        reason = "host not found"
-    elif isinstance(error, http_errors.NewConnectionError):
-        reason = "no connection"
-    elif isinstance(error, http_errors.TimeoutError):
-        reason = "timed out"
-    return FetchFailed(reason, response=HostResponse.UNREACHABLE)
 
 
 def _acknowledge(response: urllib3.BaseHTTPResponse) -> None:
@@ -256,19 +305,3 @@ def _acknowledge(response: urllib3.BaseHTTPResponse) -> None:
     if sock is not None and hasattr(socket, "TCP_QUICKACK"):
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
-
-def _retry_after_s(response: urllib3.BaseHTTPResponse) -> float:
-    value = response.headers.get("Retry-After")
-    if value is None or response.status not in (429, 503):
-        return 0.0
-    try:
-        return float(urllib3.Retry().parse_retry_after(value))
-    except (http_errors.InvalidHeader, ValueError, OverflowError):
-        return 0.0
-
-
-def _final_url(url: str, response: urllib3.BaseHTTPResponse) -> str:
-    for hop in response.retries.history if response.retries else ():
-        url = urljoin(url, hop.redirect_location or "")
-    return url

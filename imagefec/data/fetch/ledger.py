@@ -12,9 +12,9 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from imagefec.data.fec_csv import Row
+from imagefec.data.fetch.url_names import host_of, loose_name
 from imagefec.errors import UserError
 
 FILE_NAME = "ledger.sqlite3"
@@ -72,6 +72,7 @@ class Ledger:
                 self._db.executescript(_SCHEMA)
             elif version != VERSION:
                 raise wrong_version(path, version)
+            self._db.create_function("loose_name", 1, loose_name, deterministic=True)
             self._db.executescript(_TEMPORARY)  # SQLite stores it in a file, not in memory
         except BaseException:
             self._db.close()
@@ -95,6 +96,15 @@ class Ledger:
     def n_wanted(self) -> int:
         """Number of wanted URLs."""
         return self._db.execute("SELECT count(*) FROM wanted").fetchone()[0]
+
+    def n_hosts(self) -> int:
+        """Number of hosts of wanted URLs; files count as one."""
+        return self._db.execute("SELECT count(DISTINCT host) FROM wanted").fetchone()[0]
+
+    def wanted_hosts(self) -> Iterator[str]:
+        """Yields the hosts of the wanted URLs, as `host_of` gives them."""
+        for (host,) in self._db.execute("SELECT DISTINCT host FROM wanted WHERE host != ''"):
+            yield host
 
     def wanted(self, page_size: int = 1000) -> Iterator[tuple[str, Outcome | None]]:
         """Yields (URL, outcome of an earlier fetch or None); `record` may be called in between."""
@@ -128,17 +138,18 @@ class Ledger:
 
     def pending_names(
         self, page_size: int = 1000
-    ) -> Iterator[tuple[str, tuple[str, int], tuple[str, int]]]:
+    ) -> Iterator[tuple[str, *tuple[tuple[str, int], ...]]]:
         """Yields the names of each pending URL; `mark_obtained` may be called in between.
 
         Yields:
-          (URL, (file name, number of URLs with it), the same for folder/file name).
+          (URL, (file name, number of URLs with it), the same for folder/file name, and for the
+          `loose_name` of both).
         """
         last = 0
         while rows := self._db.execute(_PENDING_NAMES, (last, page_size)).fetchall():
             last = rows[-1][0]
-            for _, url, name, n_of_name, tail, n_of_tail in rows:
-                yield url, (name, n_of_name), (tail, n_of_tail)
+            for _, url, *names in rows:
+                yield url, *zip(names[0::2], names[1::2])
 
     def mark_obtained(self, urls: Iterable[str]) -> None:
         """Marks pending URLs that need no request; they still count as URLs with their names."""
@@ -159,7 +170,7 @@ class Ledger:
 
     def files_named(self, name: str) -> list[str]:
         """Paths of the files with a name, at most two."""
-        found = self._db.execute("SELECT path FROM files WHERE name = ? LIMIT 2", (name,))
+        found = self._db.execute("SELECT DISTINCT path FROM files WHERE name = ? LIMIT 2", (name,))
         return [os.fsdecode(path) for (path,) in found]
 
     def record(self, outcomes: Iterable[Outcome]) -> None:
@@ -198,6 +209,10 @@ class Ledger:
         """Counts triplets: (split, type, number, number of those with all three photos)."""
         return self._db.execute(_COUNT_TRIPLETS).fetchall()
 
+    def count_triplets_lost(self) -> dict[str, int]:
+        """Counts triplets that lack a photo by reason; one may count for several reasons."""
+        return dict(self._db.execute(_COUNT_TRIPLETS_LOST).fetchall())
+
     def close(self) -> None:
         """Closes the ledger; an open transaction is rolled back."""
         try:
@@ -216,14 +231,6 @@ class Ledger:
         self._db.execute("COMMIT")
 
 
-def host_of(url: str) -> str:
-    """Host and port of a URL in lower case; "" for a file."""
-    try:
-        return urlsplit(url).netloc.rpartition("@")[2].lower()
-    except ValueError:
-        return ""
-
-
 def unusable(path: Path, error: sqlite3.Error) -> UserError:
     """The error to raise if SQLite cannot work with a ledger."""
     if "disk is full" in str(error) or "disk I/O" in str(error):
@@ -232,8 +239,8 @@ def unusable(path: Path, error: sqlite3.Error) -> UserError:
         )
     if "readonly" in str(error) or "unable to open" in str(error) or "locked" in str(error):
         return UserError(
-            f"{path}: cannot be opened ({error}). Check its permissions and that no other program "
-            "uses it."
+            f"{path}: cannot be opened ({error}). Check its permissions, that no other program "
+            "uses it, and that its disk supports file locks (some network disks do not)."
         )
     return UserError(
         f"{path}: damaged ledger ({error}); it must be an SQLite file. Delete it and fetch again: "
@@ -263,10 +270,13 @@ CREATE TEMP TABLE wanted (n INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE, host 
 CREATE TEMP TABLE triplets (split TEXT NOT NULL, type TEXT NOT NULL,
   first INTEGER NOT NULL, second INTEGER NOT NULL, third INTEGER NOT NULL);
 CREATE TEMP TABLE pending (n INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE, host TEXT NOT NULL,
-  name TEXT NOT NULL, tail TEXT NOT NULL, obtained INTEGER NOT NULL DEFAULT 0);
+  name TEXT NOT NULL, tail TEXT NOT NULL, obtained INTEGER NOT NULL DEFAULT 0,
+  loose_name TEXT NOT NULL, loose_tail TEXT NOT NULL);
 CREATE INDEX temp.pending_by_host ON pending (host, n);
 CREATE INDEX temp.pending_by_name ON pending (name);
 CREATE INDEX temp.pending_by_tail ON pending (tail);
+CREATE INDEX temp.pending_by_loose_name ON pending (loose_name);
+CREATE INDEX temp.pending_by_loose_tail ON pending (loose_tail);
 CREATE TEMP TABLE files (name TEXT NOT NULL, path BLOB NOT NULL);
 CREATE INDEX temp.files_by_name ON files (name);
 """
@@ -277,12 +287,22 @@ INSERT INTO triplets (split, type, first, second, third) VALUES (?, ?,
   (SELECT n FROM wanted WHERE url = ?))
 """
 _ADD_PENDING = """
-INSERT OR IGNORE INTO pending (url, host, name, tail, obtained) VALUES (?, ?, ?, ?, ?)
+INSERT OR IGNORE INTO pending (url, host, name, tail, obtained, loose_name, loose_tail)
+VALUES (?1, ?2, ?3, ?4, ?5, loose_name(?3), loose_name(?4))
 """
 _COUNT_TRIPLETS = """
 WITH complete AS (SELECT n FROM wanted JOIN photos USING (url) WHERE status = 'ok')
 SELECT split, type, count(*), sum(first IN complete AND second IN complete AND third IN complete)
 FROM triplets GROUP BY split, type ORDER BY min(triplets.rowid)
+"""
+_COUNT_TRIPLETS_LOST = """
+WITH lost AS MATERIALIZED (
+  SELECT n, reason FROM wanted JOIN photos USING (url) WHERE status != 'ok')
+SELECT reason, count(*) FROM (
+  SELECT t.rowid, reason FROM triplets t JOIN lost ON n = first
+  UNION SELECT t.rowid, reason FROM triplets t JOIN lost ON n = second
+  UNION SELECT t.rowid, reason FROM triplets t JOIN lost ON n = third)
+GROUP BY reason ORDER BY 2 DESC, 1
 """
 _COUNT_BY_REASON = """
 SELECT status, reason, count(*), sum(n_bytes) FROM wanted JOIN photos USING (url)
@@ -297,7 +317,9 @@ ORDER BY a.n LIMIT 1
 _PENDING_PAGE = "SELECT n, url FROM pending WHERE host = ? AND n > ? ORDER BY n LIMIT ?"
 _PENDING_NAMES = """
 SELECT n, url, name, (SELECT count(*) FROM pending b WHERE b.name = a.name),
-  tail, (SELECT count(*) FROM pending b WHERE b.tail = a.tail)
+  tail, (SELECT count(*) FROM pending b WHERE b.tail = a.tail),
+  loose_name, (SELECT count(*) FROM pending b WHERE b.loose_name = a.loose_name),
+  loose_tail, (SELECT count(*) FROM pending b WHERE b.loose_tail = a.loose_tail)
 FROM pending a WHERE n > ? AND NOT obtained ORDER BY n LIMIT ?
 """
 _MARK_PLACEHOLDERS = """

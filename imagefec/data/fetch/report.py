@@ -25,8 +25,11 @@ class FetchReport:
       n_imported: photos of n_ok that this run took from the user's folder.
       n_ambiguous: URLs whose name in that folder matches several files or URLs.
       n_bytes: size of all n_ok.
-      n_rows_refused: bad rows of the csv files, skipped.
+      n_rows_refused: bad rows of the csv files, skipped; each is a lost triplet.
+      rows_refused: counts of them by kind.
       reasons: counts of the gone and failed URLs by reason.
+      triplets_lost: counts of the triplets without a photo for that reason. A triplet counts for
+        each of its reasons.
       hosts: by host the counts by status, for the 50 hosts with the most photos; for hosts that
         throttled also n_throttled, given_up and the final rate_per_s.
       triplets: by split n_triplets, "whole" (those with all three photos), and both by type.
@@ -43,7 +46,9 @@ class FetchReport:
     n_ambiguous: int
     n_bytes: int
     n_rows_refused: int
+    rows_refused: dict[str, int]
     reasons: dict[str, int]
+    triplets_lost: dict[str, int]
     hosts: dict[str, dict[str, Any]]
     triplets: dict[str, dict[str, Any]]
     seconds: float
@@ -60,7 +65,7 @@ def summarise_fetch(
     n_fetched: int,
     n_imported: int,
     n_ambiguous: int,
-    n_rows_refused: int,
+    rows_refused: Mapping[str, int],
     seconds: float,
 ) -> FetchReport:
     """Counts what the ledger says about the wanted URLs; memory does not grow with them.
@@ -71,7 +76,7 @@ def summarise_fetch(
       n_fetched: as in FetchReport.
       n_imported: as in FetchReport.
       n_ambiguous: as in FetchReport.
-      n_rows_refused: as in FetchReport.
+      rows_refused: as in FetchReport.
       seconds: duration of the run.
     """
     n_by_status = {"ok": 0, "gone": 0, "failed": 0}
@@ -91,8 +96,10 @@ def summarise_fetch(
         n_imported=n_imported,
         n_ambiguous=n_ambiguous,
         n_bytes=n_bytes,
-        n_rows_refused=n_rows_refused,
+        n_rows_refused=sum(rows_refused.values()),
+        rows_refused=dict(rows_refused),
         reasons=reasons,
+        triplets_lost=ledger.count_triplets_lost(),
         hosts=_hosts(ledger, throttled),
         triplets=_triplets(ledger),
         seconds=seconds,
@@ -113,8 +120,15 @@ def describe(report: FetchReport) -> str:
             "names match several files or URLs"
         )
     if report.n_rows_refused:
-        lines.append(f"rows      {report.n_rows_refused} bad rows of the csv files skipped")
-    lines += [f"lost      {n}: {reason}" for reason, n in list(report.reasons.items())[:_MAX_LINES]]
+        kinds = ", ".join(f"{n} {kind}" for kind, n in report.rows_refused.items())
+        lines.append(
+            f"rows      {report.n_rows_refused} bad rows of the csv files skipped, each a lost "
+            f"triplet: {kinds}"
+        )
+    lines += [
+        f"lost      {n}: {reason} ({report.triplets_lost.get(reason, 0)} triplets)"
+        for reason, n in list(report.reasons.items())[:_MAX_LINES]
+    ]
     lines += [
         f"host      {host} "
         + ("was given up in this run" if facts["given_up"] else "limited the rate")

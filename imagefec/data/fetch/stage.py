@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import logging
 import os
 import sqlite3
 import time
@@ -18,11 +19,13 @@ from imagefec.data.fec_csv import RowReport, read_rows, split_of
 from imagefec.data.fetch import ledger as ledgers
 from imagefec.data.fetch.config import DEFAULT_CONFIG, FetchConfig
 from imagefec.data.fetch.download import Downloader
-from imagefec.data.fetch.ledger import Ledger, Outcome, host_of
-from imagefec.data.fetch.local_import import file_names, import_photos
+from imagefec.data.fetch.ledger import Ledger, Outcome
+from imagefec.data.fetch.local_import import import_photos
 from imagefec.data.fetch.photo_store import PhotoStore, object_path
+from imagefec.data.fetch.proxies import Proxies
 from imagefec.data.fetch.report import FetchReport, summarise_fetch
 from imagefec.data.fetch.scheduler import FetchRun
+from imagefec.data.fetch.url_names import file_names, host_of
 from imagefec.data.stage_progress import Progress, StageProgress
 from imagefec.errors import UserError
 
@@ -62,18 +65,23 @@ def fetch_photos(
     if not csv_paths:
         raise ValueError("fetch_photos needs at least one csv file; csv_paths is empty")
     start, cache_dir = time.monotonic(), Path(cache_dir)
+    csv_paths = _distinct(csv_paths)
     with (
         _cache_errors(cache_dir),
-        _locked(cache_dir),
+        files.folder_lock(cache_dir, "fetch", "--cache", LOCK),
         contextlib.closing(Ledger(cache_dir)) as ledger,
     ):
         store = PhotoStore(cache_dir, config.max_bytes, config.max_pixels)
         store.clear_parts()
-        n_rows_refused = _read_csvs(csv_paths, ledger, config.skip_bad_rows)
+        rows_refused = _read_csvs(csv_paths, ledger, config.skip_bad_rows)
         shown = StageProgress(progress, ledger.n_wanted(), ("ok", "gone", "failed"))
         _find_pending(ledger, cache_dir, config.retry_failed, from_dir is not None, shown)
+        proxies = Proxies()
+        _log.info(
+            "%d photos of %d hosts; %s", ledger.n_wanted(), ledger.n_hosts(), proxies.describe()
+        )
         n_imported, n_ambiguous = _import(ledger, store, from_dir, shown)
-        n_fetched, throttled = _download(ledger, store, config, shown)
+        n_fetched, throttled = _download(ledger, store, config, proxies, shown)
         shown.show()
         if config.placeholder_urls:
             ledger.mark_placeholders(config.placeholder_urls)
@@ -83,7 +91,7 @@ def fetch_photos(
             n_fetched,
             n_imported,
             n_ambiguous,
-            n_rows_refused,
+            rows_refused,
             time.monotonic() - start,
         )
         files.write_text(cache_dir / STATS, json.dumps(report.as_json(), indent=2) + "\n")
@@ -91,18 +99,24 @@ def fetch_photos(
 
 
 _PAGE_SIZE = 1000
+_log = logging.getLogger(__name__)
+
+
+def _distinct(csv_paths: Sequence[str | os.PathLike[str]]) -> list[str | os.PathLike[str]]:
+    """Leaves out csv files that are given twice, whose triplets would be counted twice."""
+    return list({os.path.realpath(path): path for path in reversed(csv_paths)}.values())[::-1]
 
 
 def _read_csvs(
     csv_paths: Sequence[str | os.PathLike[str]], ledger: Ledger, skip_bad_rows: bool
-) -> int:
-    """Adds the rows of the csv files to the ledger; returns the number of bad rows."""
-    n_refused = 0
+) -> Counter[str]:
+    """Adds the rows of the csv files to the ledger; returns the numbers of bad rows by kind."""
+    refused: Counter[str] = Counter()
     for path in csv_paths:
         rows = RowReport()
         ledger.add_rows(_split_name(path), read_rows(path, rows, skip_bad_rows))
-        n_refused += len(rows.refused)
-    return n_refused
+        refused += rows.kinds
+    return refused
 
 
 def _split_name(path: str | os.PathLike[str]) -> str:
@@ -157,7 +171,11 @@ def _import(
 
 
 def _download(
-    ledger: Ledger, store: PhotoStore, config: FetchConfig, shown: StageProgress
+    ledger: Ledger,
+    store: PhotoStore,
+    config: FetchConfig,
+    proxies: Proxies,
+    shown: StageProgress,
 ) -> tuple[int, dict]:
     """Returns the number of downloaded photos and the facts about hosts that throttled."""
 
@@ -170,14 +188,17 @@ def _download(
 
     agent = f"imagefec/{imagefec.__version__} (+https://pypi.org/project/imagefec)"
     n_fetched = 0
-    with contextlib.closing(Downloader(store, agent, config)) as downloader:
-        run = FetchRun(ledger, downloader.attempt, config)
-        for outcomes in run.outcomes():
-            if outcomes:
-                ledger.record(outcomes)
-            by_status = Counter(outcome.status for outcome in outcomes)
-            n_fetched += by_status["ok"]
-            shown.add(by_status, waiting)
+    named = frozenset(ledger.wanted_hosts())
+    downloader = Downloader(store, agent, config, proxies, named.__contains__)
+    with contextlib.closing(downloader):
+        run = FetchRun(ledger, downloader.attempt, config, downloader.stop)
+        with contextlib.closing(run.outcomes()) as pages:
+            for outcomes in pages:
+                if outcomes:
+                    ledger.record(outcomes)
+                by_status = Counter(outcome.status for outcome in outcomes)
+                n_fetched += by_status["ok"]
+                shown.add(by_status, waiting)
     return n_fetched, run.throttled
 
 
@@ -193,17 +214,3 @@ def _cache_errors(cache_dir: Path) -> Iterator[None]:
             "on a disk with free space and write permission, or free some space. Fetched photos "
             "are not lost: the same command resumes."
         ) from error
-
-
-@contextlib.contextmanager
-def _locked(cache_dir: Path) -> Iterator[None]:
-    """Prevents two fetches on one cache."""
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        with files.file_lock(cache_dir / LOCK):
-            yield
-    except files.LockedError as locked:
-        raise UserError(
-            f"{cache_dir}: another fetch (process {locked.holder}) is using this cache; only one "
-            "at a time is allowed. Wait for it, stop it, or give another --cache."
-        ) from None
