@@ -20,6 +20,7 @@ BASE = (
     "quiet",
     "progress",
     "process",
+    "workers",
     "files",
     "compat",
 )

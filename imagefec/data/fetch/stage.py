@@ -64,7 +64,7 @@ def fetch_photos(
     start, cache_dir = time.monotonic(), Path(cache_dir)
     with (
         _cache_errors(cache_dir),
-        _locked(cache_dir),
+        files.folder_lock(cache_dir, "fetch", "--cache", LOCK),
         contextlib.closing(Ledger(cache_dir)) as ledger,
     ):
         store = PhotoStore(cache_dir, config.max_bytes, config.max_pixels)
@@ -193,17 +193,3 @@ def _cache_errors(cache_dir: Path) -> Iterator[None]:
             "on a disk with free space and write permission, or free some space. Fetched photos "
             "are not lost: the same command resumes."
         ) from error
-
-
-@contextlib.contextmanager
-def _locked(cache_dir: Path) -> Iterator[None]:
-    """Prevents two fetches on one cache."""
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        with files.file_lock(cache_dir / LOCK):
-            yield
-    except files.LockedError as locked:
-        raise UserError(
-            f"{cache_dir}: another fetch (process {locked.holder}) is using this cache; only one "
-            "at a time is allowed. Wait for it, stop it, or give another --cache."
-        ) from None

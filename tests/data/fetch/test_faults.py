@@ -152,7 +152,7 @@ def test_a_second_process_on_the_same_cache_exits_with_2_and_one_sentence(
         )
         assert (second.returncode, second.stdout) == (2, "")
         assert (
-            f"another fetch (process {first.pid}) is using this cache" in second.stderr
+            f"another fetch (process {first.pid}) is writing to this folder" in second.stderr
             and "Traceback" not in second.stderr
         )
         photo_server.gate.set()
