@@ -3,7 +3,7 @@
 import enum
 import re
 
-SPLITS = ("train", "test", "validation")  # FEC has the first two, synthetic faces a third
+SPLITS = ("train", "test", "validation")  # FEC has the first two; the third may be one's own
 
 
 class TripletType(enum.IntEnum):
