@@ -186,7 +186,9 @@ def for_each_in_threads(
       workers: number of threads; None for one per CPU core.
     """
     workers = workers or cpu_count()
-    with opencv.single_thread(), ThreadPoolExecutor(workers) as pool:
+    stop = threading.Event()
+    prepare = functools.partial(setattr, _of_thread, "stop", stop)
+    with opencv.single_thread(), ThreadPoolExecutor(workers, initializer=prepare) as pool:
         running: deque[Future[None]] = deque()
         try:
             for identity in identities:
@@ -195,8 +197,15 @@ def for_each_in_threads(
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
+        except BaseException:
+            stop.set()  # an identity may have hundreds of photos: ctrl-C does not wait for them
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class _StoppedError(Exception):
+    """Another thread failed, or the user stopped the build."""
 
 
 def _crop_identity(
@@ -222,6 +231,8 @@ def _crop_identity(
     # A cluster may give an identity to two workers at once; each writes its own temporary file.
     with files.atomic_open(stem.with_suffix(".pngs")) as file:
         for photo, outcome in zip(photos, crop_identity_photos(photos, _detector(settings), found)):
+            if (stop := getattr(_of_thread, "stop", None)) and stop.is_set():
+                raise _StoppedError
             if outcome.png is None:
                 dropped[outcome.reason] += 1
                 continue
@@ -238,7 +249,8 @@ def _crop_identity(
     files.write_text(manifest_path, json.dumps(manifest))
 
 
-_of_thread = threading.local()  # a detector may not be shared by threads
+# Of each thread: its detector, which may not be shared, and the event that stops it.
+_of_thread = threading.local()
 
 
 def _detector(settings: DetectionSettings) -> Detector:
