@@ -90,30 +90,28 @@ class DrawSettings:
         mine: dict[str, Any] = {"format": FORMAT, **dataclasses.asdict(self)}
         try:
             found = files.read_json(path)
-        except FileNotFoundError:
+            if not isinstance(found, dict):
+                raise ValueError("not a JSON object")
+        except (FileNotFoundError, ValueError) as error:
             if _has_photos(out):
+                what = "no" if isinstance(error, FileNotFoundError) else "a damaged"
                 raise UserError(
-                    f"{out}: it has photos but no {SETTINGS}, so how they were drawn is unknown, "
-                    "and two sets of photos must not be mixed. Give another OUT, or delete this "
-                    "folder."
+                    f"{out}: it has photos but {what} {SETTINGS}, so how they were drawn is "
+                    "unknown, and two sets of photos must not be mixed. Give another OUT, or "
+                    "delete this folder."
                 ) from None
-            found = mine
             files.write_text(path, json.dumps(mine, indent=2) + "\n")
-        except ValueError as error:
-            raise UserError(
-                f"{path}: damaged ({error}). Give another OUT, or delete this folder."
-            ) from None
-        if found != mine:
-            theirs = found if isinstance(found, dict) else {}
-            differing = [name for name in mine if theirs.get(name) != mine[name]]
+            return
+        differing = [name for name in mine if found.get(name) != mine[name]]
+        if differing:
             earlier, now = (
                 ", ".join(f"{name} {values.get(name)!r:.40}" for name in differing)
-                for values in (theirs, mine)
+                for values in (found, mine)
             )
             raise UserError(
-                f"{out}: drawn with {earlier or 'other settings'}, now {now or 'these'} is "
-                "requested; two sets of photos must not be mixed. Give another OUT, use the same "
-                "settings to resume, or delete this folder."
+                f"{out}: drawn with {earlier}, now {now} is requested; two sets of photos must not "
+                "be mixed. Give another OUT, use the same settings to resume, or delete this "
+                "folder."
             )
 
 
