@@ -1,9 +1,8 @@
-"""Reads the examples of a built dataset's split in order; no other file here uses TFDS."""
+"""Opens a built dataset's split and reads it in order; only `tfds_records` also uses TFDS."""
 
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from imagefec.data.store.dataset_folder import (
     refuse_foreign_classes,
     version_folders,
 )
+from imagefec.data.store.tfds_records import defect_of_records, read_examples, said_by
 from imagefec.errors import UserError
 from imagefec.quiet import quiet_imports
 
@@ -128,7 +128,7 @@ class TfdsSource:
         for split in self.splits:
             expected, n = self.builder.info.splits[split].num_examples, 0
             try:
-                examples = _examples(self.builder, split, images)
+                examples = read_examples(self.builder, split, images, _shards(self.builder, split))
                 examples = examples.map(lambda example: {name: example[name] for name in names})
                 for batch in examples.ragged_batch(BATCH_EXAMPLES).prefetch(2):
                     n += len(batch[names[0]])
@@ -150,13 +150,14 @@ class TfdsSource:
                 f"require another package ({error}). Build it again with --file_format=tfrecord."
             )
         for split in self.splits:
-            for path in _shards(self.builder, split):
-                defect = _defect_of_shard(self.builder, path)
+            lengths = self.builder.info.splits[split].shard_lengths
+            for path, length in zip(_shards(self.builder, split), lengths):
+                defect = defect_of_records(self.builder, path, length)
                 if defect is not None:
                     return UserError(f"{path}: damaged ({defect}). {CURE}")
         return UserError(
-            f"{self.full_name} in {self.data_dir} cannot be read to its end ({_said(error)}): its "
-            f"{INFO}, {FEATURES} or a {file_format} file is damaged. {CURE}"
+            f"{self.full_name} in {self.data_dir} cannot be read to its end ({said_by(error)}): "
+            f"its {INFO}, {FEATURES} or a {file_format} file is damaged. {CURE}"
         )
 
     def _missing(self, features: Sequence[str]) -> list[str]:
@@ -198,8 +199,8 @@ def open_source(data_dir: Path, dataset: str, split: str, why: str = "") -> Tfds
         if not folders or isinstance(error, tfds.core.registered.DatasetNotFoundError):
             raise UserError(_not_found(data_dir, dataset, why)) from error
         raise UserError(
-            f"{folders[-1]}: cannot be opened ({type(error).__name__}: {_said(error)}): its {INFO} "
-            f"or {FEATURES} is damaged. {CURE}"
+            f"{folders[-1]}: cannot be opened ({type(error).__name__}: {said_by(error)}): its "
+            f"{INFO} or {FEATURES} is damaged. {CURE}"
         ) from error
     try:
         n_examples = splits[split].num_examples
@@ -241,89 +242,11 @@ def _shards(builder: Any, split: str) -> list[Path]:
     return paths
 
 
-def _defect_of_shard(builder: Any, path: Path) -> str | None:
-    """Reads a file's records and says what stops it; None if nothing does."""
-    import tensorflow as tf
-    from tensorflow_datasets.core import file_adapters
-
-    try:
-        if builder.info.file_format is file_adapters.FileFormat.ARRAY_RECORD:
-            records: Any = _array_records([path])
-        else:
-            adapter = file_adapters.ADAPTER_FOR_FORMAT[builder.info.file_format]
-            records = adapter.make_tf_data(str(path))
-        for _ in records:
-            pass
-    except (tf.errors.OpError, OSError, ValueError, LookupError, RuntimeError) as error:
-        return _said(error)
-    return None
-
-
-def _said(error: Exception) -> str:
-    """The one line of an error's text that says what is wrong, without TensorFlow's node names."""
-    text = re.sub(r"\{\{.*?\}\}|\[Op:.*|\[\[|\]\]", "", getattr(error, "message", str(error)))
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
-    # Errors of Python readers inside TensorFlow contain a traceback, which ends with the error.
-    errors = [line for line in lines if re.match(r"[\w.]+: ", line)]
-    return (errors[-1] if "Traceback" in text and errors else lines[0])[:300]
-
-
-def _examples(builder: Any, split: str, images: Sequence[str]) -> Any:
-    """The examples of a split as a tf.data.Dataset, in order; `images` stay encoded.
-
-    Raises:
-      ImportError: the package that reads the files' format is not installed.
-    """
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    decoders = {name: tfds.decode.SkipDecoding() for name in images}
-    if builder.info.file_format is not tfds.core.FileFormat.ARRAY_RECORD:
-        return builder.as_dataset(split=split, decoders=decoders, read_config=_read_in_order())
-    paths = _shards(builder, split)
-    # TFDS itself offers random access only.
-    records = tf.data.Dataset.from_generator(
-        lambda: _array_records(paths), output_signature=tf.TensorSpec((), tf.string)
-    )
-    features = builder.info.features
-    return records.map(lambda record: features.deserialize_example(record, decoders=decoders))
-
-
-def _array_records(paths: Sequence[Path]) -> Iterator[bytes]:
-    from array_record.python import array_record_module
-
-    for path in paths:
-        reader = array_record_module.ArrayRecordReader(str(path))
-        try:
-            for _ in range(reader.num_records()):
-                yield reader.read()
-        finally:
-            reader.close()
-
-
 def _count_votes(votes: Any) -> np.ndarray:
     """Counts raters' choices, a ragged tensor [n, None] of 0..2, per image: int32 [n, 3]."""
     n, rows = votes.shape[0], votes.value_rowids().numpy()
     counts = np.bincount(rows * 3 + votes.values.numpy(), minlength=3 * n)
     return counts.reshape(n, 3).astype(np.int32)
-
-
-def _read_in_order() -> Any:
-    """Makes a ReadConfig with little read-ahead: tf.data's default buffers much of a dataset."""
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    options.deterministic = True
-    return tfds.ReadConfig(
-        options=options,
-        try_autocache=False,
-        skip_prefetch=True,
-        interleave_cycle_length=1,
-        num_parallel_calls_for_interleave_files=1,
-        num_parallel_calls_for_decode=4,
-    )
 
 
 def _no_split(data_dir: Path, builder: Any, split: str) -> str:
