@@ -1,8 +1,9 @@
 """FEC's vocabulary: types of triplets, splits and file names. data/fec_csv.py reads the files."""
 
 import enum
+import re
 
-SPLITS = ("train", "test", "validation")  # FEC has the first two, synthetic faces a third
+SPLITS = ("train", "test", "validation")  # FEC has the first two; the third may be one's own
 
 
 class TripletType(enum.IntEnum):
@@ -33,6 +34,9 @@ class TripletType(enum.IntEnum):
         return self.key.replace("_", "-")
 
 
+_URL = re.compile(r"(?:https?://[^/?#\s]|file://(?:localhost)?/.)", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_FACE_ID = re.compile(r"[0-9a-f]{20}")
 TYPE_OF_CSV_NAME = {kind.csv_name: kind for kind in TripletType}
 TYPE_KEYS = tuple(kind.key for kind in TripletType)
 
@@ -40,3 +44,13 @@ TYPE_KEYS = tuple(kind.key for kind in TripletType)
 def csv_file_name(split: str) -> str:
     """Google's name of a split's csv file: "faceexp-comparison-data-train-public.csv"."""
     return f"faceexp-comparison-data-{split}-public.csv"
+
+
+def is_photo_url(text: str) -> bool:
+    """Whether a text is a URL that a csv file may name: one of http, https or a local file."""
+    return bool(_URL.match(text)) and not _CONTROL.search(text)
+
+
+def is_face_id(text: str) -> bool:
+    """Whether a text is a face id, 20 hexadecimal digits: parts of paths are made of these."""
+    return bool(_FACE_ID.fullmatch(text))

@@ -2,9 +2,10 @@
 
 import contextlib
 import errno
+import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,14 +59,48 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def read_json(path: Path) -> Any:
+    """Reads a JSON file, which another program or person may have written or damaged.
+
+    Raises:
+      ValueError: it is not JSON, not UTF-8, or nested too deeply.
+      OSError: it cannot be read.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def refuse_links(folder: Path, patterns: Iterable[str]) -> None:
+    """Refuses a folder in which symbolic links would lead writing and deleting elsewhere.
+
+    Args:
+      folder: to be written to; it may itself be a link, which its user chose.
+      patterns: globs, relative to the folder, of what would be written to.
+
+    Raises:
+      UserError: one of them is a symbolic link.
+    """
+    for pattern in patterns:
+        for path in sorted(folder.glob(pattern)):
+            if path.is_symlink():
+                raise UserError(
+                    f"{path}: a symbolic link, so files would be written or deleted outside "
+                    f"{folder}. Put a real file or folder in its place, or delete the link."
+                )
+
+
 def remove_temporary_files(folder: Path, pattern: str = "") -> None:
     """Deletes files that killed processes left; no other process may be writing to the folder.
 
     Args:
       folder: where `atomic_open` wrote.
-      pattern: glob of subfolders that are searched too, such as "??"; "" for none.
+      pattern: glob of subfolders that are searched too, such as "??"; "" for none. Those that are
+        symbolic links are not searched.
     """
-    for place in (folder, *(folder.glob(pattern) if pattern else ())):
+    subfolders = folder.glob(pattern) if pattern else ()
+    for place in (folder, *(path for path in subfolders if not path.is_symlink())):
         for path in place.glob(f".*{TEMPORARY_SUFFIX}"):
             path.unlink(missing_ok=True)
 
@@ -154,7 +189,11 @@ def folder_lock(
     try:
         with file_lock(folder / name):
             remove_temporary_files(folder, temporary)
-            yield
+            try:
+                yield
+            except BaseException:
+                remove_temporary_files(folder, temporary)  # of worker processes that were killed
+                raise
     except LockedError as error:
         raise UserError(
             f"{folder}: another {work} (process {error.holder}) is writing to this folder; only "

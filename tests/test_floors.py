@@ -20,6 +20,7 @@ BASE = (
     "quiet",
     "progress",
     "process",
+    "workers",
     "files",
     "compat",
 )
@@ -40,7 +41,7 @@ NEVER = {
     ("export", "training"),
 }  # refused although the floor would allow it
 GIN_FILES = {"training/configurables.py"}
-TFDS_FILES = {"data/store/tfds_source.py"}
+TFDS_FILES = {"data/store/tfds_source.py", "data/store/tfds_records.py"}
 
 
 def violations(package):

@@ -85,6 +85,90 @@ def files_of(data_dir, name):
     }
 
 
+def ends_with_a_sentence(process, code, *said):
+    """Checks that a build ends with an exit code and one sentence, and no traceback."""
+    output, _ = process.communicate()
+    # The second ctrl-C may come while Python ends, which then ends by the signal.
+    assert process.returncode in ((code, -signal.SIGINT) if code == 130 else (code,)), output
+    assert "Traceback" not in output
+    for text in said:
+        assert text in output
+
+
+def test_tfds_build_ends_with_exit_code_2_and_a_sentence_if_its_user_can_fix_it(tmp_path):
+    (tmp_path / "manual").mkdir()
+    (tmp_path / "manual" / "my.csv").touch()
+    builds = [
+        tfds_build(name, tmp_path / "manual", tmp_path / "data") for name in ("fec", "vggface2")
+    ]
+    ends_with_a_sentence(
+        builds[0],
+        2,
+        f"tfds build: {tmp_path / 'manual'} has none of {TRAIN}, ",
+        "faceexp-comparison-data-validation-public.csv. It has my.csv: rename them",
+    )
+    ends_with_a_sentence(builds[1], 2, "tfds build: ", "no folder of identity folders with photos")
+
+
+def test_ctrl_c_twice_ends_a_build_with_one_line_and_a_rerun_writes_the_same_files(many, tmp_path):
+    config = '--config={"name": "few", "n_triplets": 50, "seed": 3}'
+    data = tmp_path / "stopped"
+    build = tfds_build("vggface2", many, data, config)
+    while not list(data.glob("downloads/vggface2_faces/*/train/*.json")) and build.poll() is None:
+        time.sleep(0.002)
+    for _ in range(2):
+        os.killpg(build.pid, signal.SIGINT)
+        time.sleep(0.2)
+    ends_with_a_sentence(build, 130, "tfds build: stopped; run the same command again.")
+    again = tfds_build("vggface2", many, data, config)
+    build_here(
+        "vggface2",
+        many,
+        tmp_path / "expected",
+        vggface2_dataset_builder.Config(name="few", n_triplets=50, seed=3),
+    )
+    wait_for(again)
+    assert files_of(data, "vggface2") == files_of(tmp_path / "expected", "vggface2")
+    assert [path.name for path in data.glob("vggface2/few/*")] == ["1.0.0"]
+
+
+def test_two_builds_at_once_do_not_mix_and_the_second_names_the_first(tmp_path):
+    manual, data = tmp_path / "manual", tmp_path / "data"
+    shutil.copytree(FOLDER / "fec" / "dummy_data" / "faces", manual / "faces")
+    rows = (FOLDER / "fec" / "dummy_data" / TRAIN).read_text()
+    (manual / TRAIN).write_text(rows * 300)  # takes some seconds
+    first = tfds_build("fec", manual, data, "--config=triplets")
+    while not list(data.glob("fec/triplets/incomplete.*/*")) and first.poll() is None:
+        time.sleep(0.002)
+    os.kill(first.pid, signal.SIGSTOP)  # for as long as the second takes to start
+    second = tfds_build("fec", manual, data, "--config=triplets")
+    ends_with_a_sentence(second, 2, f"another build of fec/triplets/1.1.0 (process {first.pid})")
+    os.kill(first.pid, signal.SIGCONT)
+    wait_for(first)
+    assert [path.name for path in data.glob("fec/triplets/*")] == ["1.1.0"]
+
+
+def test_a_full_disk_ends_a_build_with_a_sentence_and_a_rerun_writes_the_same_files(tmp_path):
+    manual, data = FOLDER / "fec" / "dummy_data", tmp_path / "full"
+    limited = subprocess.Popen(
+        [
+            *("bash", "-c", 'ulimit -f 20; exec "$@"', "bash", sys.executable, "-c"),
+            "from tensorflow_datasets.scripts.cli.main import launch_cli; launch_cli()",
+            *("build", str(FOLDER / "fec"), "--config=triplets"),
+            *(f"--manual_dir={manual}", f"--data_dir={data}"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    ends_with_a_sentence(limited, 2, f"tfds build: {data}: the dataset cannot be written (")
+    assert not list(data.glob("fec/triplets/*"))
+    again = tfds_build("fec", manual, data, "--config=triplets")
+    build_here("fec", manual, tmp_path / "expected", "triplets")
+    wait_for(again)
+    assert files_of(data, "fec") == files_of(tmp_path / "expected", "fec")
+
+
 @pytest.mark.parametrize(("name", "config"), [("fec", "index"), ("vggface2", "triplets")])
 def test_beam_and_one_process_build_the_same_files(name, config, tmp_path):
     manual = FOLDER / name / "dummy_data"

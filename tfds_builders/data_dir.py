@@ -1,73 +1,111 @@
-"""Deletes the partial datasets of killed builds, and reports a data_dir that cannot be written."""
+"""Keeps a data_dir tidy and its errors short: one build at a time, no leftovers, one sentence."""
 
 from __future__ import annotations
 
-import fcntl
+import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from absl import logging
 
+from imagefec import files
 from imagefec.errors import UserError
 
 _Mixin: Any = object  # typed as Any: the mixin calls methods of the builder class it is mixed into
+# The package that writes each format besides TFRecord.
+_WRITERS = {"array_record": "array_record", "parquet": "pyarrow", "riegeli": "riegeli"}
 
 
 class TidyDataDir(_Mixin):
     """Mixin before tfds.core.GeneratorBasedBuilder that leaves no partial datasets behind.
 
     TFDS writes to a folder incomplete.XXXXXX_VERSION and renames it at the end. A killed build
-    leaves that folder, which takes as much room as the dataset. Running builds lock theirs.
+    leaves that folder, which takes as much room as the dataset.
     """
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
-        """As the method of TFDS.
+        """As the method of TFDS; `tfds build` exits with 2 and a sentence if the user can fix it.
 
         Raises:
-          UserError: the disk is full, or data_dir cannot be written; or the builder's own.
+          UserError: the disk is full, data_dir cannot be written, or another build is running; or
+            the builder's own.
         """
         try:
-            super().download_and_prepare(*args, **kwargs)
-        except UserError:
-            raise
-        except Exception as error:
-            root = os.fspath(self.data_dir_root)
-            reason = _write_error(root, error)
-            if reason is None:
+            with _write_errors(os.fspath(self.data_dir_root)):
+                super().download_and_prepare(*args, **kwargs)
+        except UserError as error:
+            if not _is_tfds_build():
                 raise
-            raise UserError(
-                f"{root}: the dataset cannot be written ({reason}). Make room, up to twice the "
-                "dataset's size, or give another --data_dir. The partial dataset is deleted: the "
-                "same command starts again."
-            ) from error
+            print(f"tfds build: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except KeyboardInterrupt:
+            if not _is_tfds_build():
+                raise
+            print("\ntfds build: stopped; run the same command again.", file=sys.stderr)
+            raise SystemExit(130) from None
 
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        _check_format(self.info.file_format.value)
         folder = Path(self.data_dir)
         if not folder.is_dir():  # in cloud storage
             super()._download_and_prepare(*args, **kwargs)
             return
-        with _locked(folder):
+        with _one_build(Path(self.data_dir_root), self.info.full_name):
             for partial in folder.parent.glob(f"incomplete.*_{self.version}"):
-                with suppress(BlockingIOError), _locked(partial):  # a running build holds its lock
+                if partial != folder and partial.is_dir() and not partial.is_symlink():
                     logging.info("Deleting the partial dataset of a killed build: %s", partial)
                     shutil.rmtree(partial)
             super()._download_and_prepare(*args, **kwargs)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    # Locks the folder itself: files.file_lock's file would become part of the dataset when TFDS
-    # renames the folder, or, beside it, stay in data_dir.
-    lock = os.open(folder, os.O_RDONLY)
+def _one_build(root: Path, full_name: str) -> Iterator[None]:
+    # In the folder that TFDS makes for downloads: beside the dataset, the lock file would be part
+    # of what people copy.
+    downloads = root / "downloads"
+    downloads.mkdir(parents=True, exist_ok=True)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with files.file_lock(downloads / f"{full_name.replace('/', '-')}.lock"):
+            yield
+    except files.LockedError as error:
+        raise UserError(
+            f"{root}: another build of {full_name} (process {error.holder}) is writing to this "
+            "folder; only one at a time is allowed. Wait for it, stop it, or give another "
+            "--data_dir."
+        ) from None
+
+
+def _check_format(file_format: str) -> None:
+    """Refuses a format that cannot be written here, before any work."""
+    package = _WRITERS.get(file_format)
+    if package is not None and importlib.util.find_spec(package) is None:
+        raise UserError(
+            f"--file_format={file_format} requires the package {package}, which is not installed. "
+            "Install it, or use tfrecord (the default) or array_record; training reads these."
+        )
+
+
+@contextmanager
+def _write_errors(root: str) -> Iterator[None]:
+    try:
         yield
-    finally:
-        os.close(lock)  # frees it, as the system does if the process is killed
+    except UserError:
+        raise
+    except Exception as error:
+        reason = _write_error(root, error)
+        if reason is None:
+            raise
+        raise UserError(
+            f"{root}: the dataset cannot be written ({reason}). Make room, up to twice the "
+            "dataset's size, or give another --data_dir. The partial dataset is deleted: the "
+            "same command starts again."
+        ) from error
 
 
 def _write_error(root: str, error: BaseException | None) -> str | None:
@@ -82,3 +120,13 @@ def _write_error(root: str, error: BaseException | None) -> str | None:
             return error.message
         error = error.__cause__ or error.__context__
     return None
+
+
+def _is_tfds_build() -> bool:
+    """Whether the command `tfds build` called this; it would print a traceback of any error."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "tensorflow_datasets.scripts.cli.build":
+            return True
+        frame = frame.f_back
+    return False

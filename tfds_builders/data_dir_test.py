@@ -1,6 +1,5 @@
 """Builds on a disk that cannot be written, and beside killed and running builds."""
 
-import fcntl
 import os
 import resource
 import shutil
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 import tensorflow_datasets as tfds
 
+from imagefec import files
 from imagefec.errors import UserError
 from tfds_builders.fec import fec_dataset_builder
 
@@ -56,18 +56,54 @@ def test_errors_of_other_files_are_not_changed(tmp_path):
         build(tmp_path / "data", tmp_path / "manual")
 
 
-def test_the_folder_of_a_killed_build_is_deleted_and_that_of_a_running_one_is_not(tmp_path):
-    names = "incomplete.KILLED_1.1.0", "incomplete.OTHERS_9.9.9", "incomplete.RUNNER_1.1.0"
+def test_the_folders_of_killed_builds_are_deleted_and_those_of_other_versions_kept(tmp_path):
+    folder = tmp_path / "fec" / "triplets"
+    names = "incomplete.KILLED_1.1.0", "incomplete.OTHERS_9.9.9"
     for name in names:
-        (tmp_path / "fec" / "triplets" / name).mkdir(parents=True)
-        (tmp_path / "fec" / "triplets" / name / "part").touch()
-    running = os.open(tmp_path / "fec" / "triplets" / names[2], os.O_RDONLY)
-    fcntl.flock(running, fcntl.LOCK_EX)
-    try:
-        build(tmp_path)
-    finally:
-        os.close(running)
-    assert sorted(path.name for path in (tmp_path / "fec" / "triplets").iterdir()) == [
-        "1.1.0",
-        *names[1:],
-    ]
+        (folder / name).mkdir(parents=True)
+        (folder / name / "part").touch()
+    build(tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["1.1.0", names[1]]
+
+
+def test_a_link_that_looks_like_the_folder_of_a_killed_build_leads_to_no_deletion(tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "canary").touch()
+    folder = tmp_path / "data" / "fec" / "triplets"
+    folder.mkdir(parents=True)
+    (folder / "incomplete.LINKED_1.1.0").symlink_to(tmp_path / "outside")
+    build(tmp_path / "data")
+    assert (tmp_path / "outside" / "canary").exists()
+    assert (folder / "1.1.0" / "dataset_info.json").is_file()
+
+
+def test_a_second_build_of_a_dataset_is_refused_names_the_first_and_leaves_its_folder(tmp_path):
+    folder = tmp_path / "fec" / "triplets"
+    running = folder / "incomplete.RUNNER_1.1.0"
+    running.mkdir(parents=True)
+    (tmp_path / "downloads").mkdir()
+    with files.file_lock(tmp_path / "downloads" / "fec-triplets-1.1.0.lock"):
+        with pytest.raises(
+            UserError,
+            match=rf"another build of fec/triplets/1\.1\.0 \(process {os.getpid()}\) is writing",
+        ):
+            build(tmp_path)
+        assert [path.name for path in folder.iterdir()] == [running.name]
+        fec_dataset_builder.Builder(
+            data_dir=tmp_path, config="index"
+        ).download_and_prepare(  # another dataset of the same folder
+            download_config=tfds.download.DownloadConfig(manual_dir=DUMMY)
+        )
+    build(tmp_path)
+
+
+def test_a_format_that_cannot_be_written_here_is_refused_before_any_work(tmp_path):
+    builder = fec_dataset_builder.Builder(
+        data_dir=tmp_path, config="triplets", file_format="riegeli"
+    )
+    with pytest.raises(
+        UserError, match=r"^--file_format=riegeli requires the package riegeli, .*use tfrecord"
+    ):
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=tmp_path / "not read")
+        )

@@ -109,7 +109,7 @@ def write_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:
 
 
 def split_of(path: str | os.PathLike[str]) -> str:
-    """The split of one of FEC's csv files: "train", "test", or "validation" (synthetic faces).
+    """The split of a csv file with one of FEC's names: "train", "test" or "validation".
 
     Args:
       path: of the file; only its name counts.
@@ -121,8 +121,9 @@ def split_of(path: str | os.PathLike[str]) -> str:
     name = Path(path).name
     if name not in splits:
         raise UserError(
-            f"{path}: this file name has no split; allowed are {', '.join(splits)}. Rename the "
-            "file."
+            f"{path}: this file name has no split; allowed are {', '.join(splits)}. Rename or copy "
+            "the file to the name of its split (validation: your own triplets, to choose settings "
+            "on)."
         )
     return splits[name]
 

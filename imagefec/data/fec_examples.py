@@ -204,6 +204,11 @@ def read_png(path: Path) -> bytes:
       UserError: the file is damaged or missing.
     """
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would block
+            raise UserError(
+                f"{path}: not a file, although faces.csv lists it. Delete it and run `imagefec "
+                "crop` again."
+            )
         png = path.read_bytes()
     except OSError as error:
         raise UserError(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 from typing import Any
 
+from imagefec import files
 from imagefec.data.crop import face_folder
 from imagefec.errors import UserError
 from imagefec.fec import SPLITS, csv_file_name
@@ -20,6 +20,7 @@ photos:
 
   DIR/faceexp-comparison-data-train-public.csv    from FEC_dataset.zip (or DIR/FEC_dataset/...)
   DIR/faceexp-comparison-data-test-public.csv
+  DIR/faceexp-comparison-data-validation-public.csv    optional: your own split
   DIR/faces/                                      made by `imagefec crop`
 
 Get the zip from https://ai.google/tools/datasets/google-facial-expression/, unpack it in DIR, then:
@@ -29,7 +30,7 @@ Get the zip from https://ai.google/tools/datasets/google-facial-expression/, unp
   tfds build tfds_builders/fec --manual_dir=DIR --data_dir=DATA
 
 (Without FEC's photos: `imagefec draw DIR` makes csv files of the same format with synthetic faces.)
-If DIR has only one of the csv files, only its split is built. DIR/exclude.txt is optional: it lists
+Only the splits whose csv files are in DIR are built. DIR/exclude.txt is optional: it lists
 URLs and face ids to leave out, one per line."""
 
 
@@ -71,9 +72,9 @@ def find_manual_files(manual_dir: str | os.PathLike[str]) -> ManualFiles:
         if found:
             csv_paths[split] = found[0]
     if not csv_paths:
-        raise UserError(
-            f"{root} has neither {CSV_NAMES['train']} nor {CSV_NAMES['test']}.\n{HOW_TO_FILL}"
-        )
+        others = sorted(path.name for path in root.glob("*.csv") if path.is_file())[:5]
+        hint = f" It has {', '.join(others)}: rename them to their splits' names." if others else ""
+        raise UserError(f"{root} has none of {', '.join(CSV_NAMES.values())}.{hint}\n{HOW_TO_FILL}")
     faces_dir = root / "faces"
     manifest = faces_dir / face_folder.MANIFEST
     if not manifest.is_file():
@@ -95,7 +96,10 @@ def read_settings(faces_dir: Path) -> dict[str, Any]:
     """
     path = faces_dir / face_folder.SETTINGS
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        settings = files.read_json(path)
+        if not isinstance(settings, dict):
+            raise ValueError("not a JSON object")
+        return settings
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: {error}. `imagefec crop` writes it beside faces.csv; run it again."

@@ -7,10 +7,9 @@ import dataclasses
 import hashlib
 import io
 import math
-import re
 import sys
 
-from imagefec.fec import TYPE_OF_CSV_NAME, TripletType
+from imagefec.fec import TYPE_OF_CSV_NAME, TripletType, is_photo_url
 from imagefec.maths.geometry import Box
 
 MAX_LINE_BYTES = 1 << 20  # far above any row: a file without line ends must not fill the memory
@@ -153,8 +152,6 @@ def row_line(row: Row) -> str:
     return text
 
 
-_URL = re.compile(r"(?:https?://[^/?#\s]|file://(?:localhost)?/.)", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CHOICES = {"1": 0, "2": 1, "3": 2}
 _TYPE_COLUMN = 15
 _SIDES = ("left", "right", "top", "bottom")
@@ -191,7 +188,7 @@ def _cells_of(raw: bytes) -> list[str]:
 
 def _face_of(cells: list[str], column: int) -> FaceRef:
     url = cells[column]
-    if not _URL.match(url) or _CONTROL.search(url):
+    if not is_photo_url(url):
         raise BadRow(
             "unsupported URL",
             f"unsupported URL {_short(url)} in column {column + 1}; allowed are http://…, "

@@ -35,7 +35,7 @@ def draw(verbs: Any) -> None:
     flags.flag(verb, "--faces", "number of faces in all splits together", 9000)
     flags.flag(verb, "--identities", "number of identities in all splits together", 300)
     flags.flag(verb, "--triplets", "number of rows in all csv files together", 24000)
-    flags.flag(verb, "--seed", "seed of everything rendered and judged", 0)
+    flags.flag(verb, "--seed", "seed of everything rendered and judged, 0 or more", 0)
     flags.flag(verb, "--test_fraction", "fraction of the test split", 0.2)
     flags.flag(
         verb,
@@ -48,7 +48,11 @@ def draw(verbs: Any) -> None:
         "--people_folders",
         "also link the photos by identity, people/SPLIT/IDENTITY/, for identity pre-training",
     )
-    flags.flag(verb, "--url_root", "prefix of the csv's URLs (default: file:// and the folder)")
+    flags.flag(
+        verb,
+        "--url_root",
+        "prefix of the csv's URLs: http, https or file (default: file:// and the folder)",
+    )
 
 
 def fetch(verbs: Any) -> None:
@@ -115,6 +119,7 @@ def crop(verbs: Any) -> None:
     """Adds `crop`."""
 
     def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.data.crop.report import describe
         from imagefec.data.crop.stage import crop_faces
         from imagefec.progress import progress
 
@@ -131,6 +136,7 @@ def crop(verbs: Any) -> None:
                 model_dir=arguments.model_dir,
                 exclude=arguments.exclude,
             )
+        print(describe(report), file=sys.stderr)
         return report.as_json() if arguments.json else arguments.faces
 
     what = "crops 128 px faces from cached photos and reports every dropped face with its reason"

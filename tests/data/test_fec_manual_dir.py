@@ -41,7 +41,7 @@ def test_a_csv_file_in_both_places_is_an_error(manual):
 
 @pytest.mark.parametrize(
     ("missing", "said"),
-    [("csv", "has neither"), ("faces", r"faces\.csv does not exist"), ("all", "not a directory")],
+    [("csv", "has none of"), ("faces", r"faces\.csv does not exist"), ("all", "not a directory")],
 )
 def test_an_incomplete_manual_directory_is_an_error_that_names_the_verbs(manual, missing, said):
     if missing != "csv":

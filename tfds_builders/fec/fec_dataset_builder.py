@@ -76,7 +76,7 @@ class Builder(BeamOnRequest, TidyDataDir, tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         files = fec_manual_dir.find_manual_files(dl_manager.manual_dir)
-        for split in ("train", "test"):  # only synthetic faces have a third split
+        for split in ("train", "test"):  # FEC has no third split
             if split not in files.csv_paths:
                 logging.warning(
                     "No %s in the manual directory: split %s is not built.",

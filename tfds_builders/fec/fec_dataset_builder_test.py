@@ -216,5 +216,5 @@ def test_an_empty_manual_directory_is_an_error_with_instructions(tmp_path):
     ):
         build(tmp_path / "manual", tmp_path / "data")
     (tmp_path / "manual" / "notes.txt").touch()
-    with pytest.raises(UserError, match=r"(?s)has neither.*imagefec crop"):
+    with pytest.raises(UserError, match=r"(?s)has none of.*imagefec crop"):
         build(tmp_path / "manual", tmp_path / "data")

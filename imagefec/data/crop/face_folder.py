@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from imagefec import files
 from imagefec.data.exclusion import EXCLUDED
 from imagefec.errors import UserError
+from imagefec.fec import is_face_id
 from imagefec.maths.geometry import Box
 
 MANIFEST = "faces.csv"
@@ -69,7 +70,7 @@ def read_faces(faces_dir: str | os.PathLike[str]) -> dict[str, FaceRecord]:
 
 
 def face_path(faces_dir: Path, face_id: str) -> Path:
-    """Path of a face's PNG, in one of 256 subfolders."""
+    """Path of a face's PNG, in one of 256 subfolders; the id has been checked by `is_face_id`."""
     return faces_dir / face_id[:2] / f"{face_id}.png"
 
 
@@ -199,13 +200,13 @@ def check_settings(faces_dir: Path, settings: dict[str, Any], compared: Iterable
         files.write_text(path, json.dumps(settings, indent=2) + "\n")
         return
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = files.read_json(path)
         differing = [name for name in compared if found.get(name) != settings[name]]
     except (ValueError, AttributeError):
         raise UserError(f"{path}: damaged. Delete the folder {faces_dir} and crop again.") from None
     if differing:
         earlier, now = (
-            ", ".join(f"{name} {values.get(name)}" for name in differing)
+            ", ".join(f"{name} {_short(values.get(name))}" for name in differing)
             for values in (found, settings)
         )
         raise UserError(
@@ -227,18 +228,12 @@ def locked(faces_dir: Path) -> Iterator[None]:
       faces_dir: made if missing.
 
     Raises:
-      UserError: another crop holds the lock.
+      UserError: another crop holds the lock, or links lead out of the folder, so that files
+        elsewhere would be written or deleted.
     """
-    faces_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        with files.file_lock(faces_dir / LOCK):
-            files.remove_temporary_files(faces_dir, "??")
-            yield
-    except files.LockedError as locked:
-        raise UserError(
-            f"{faces_dir}: another crop (process {locked.holder}) is using this folder; only one "
-            "at a time is allowed. Wait for it, stop it, or give another --faces."
-        ) from None
+    files.refuse_links(faces_dir, (MANIFEST, "??"))
+    with files.folder_lock(faces_dir, "crop", "--faces", LOCK, "??"):
+        yield
 
 
 def _csv_line(cells: Iterable[object]) -> str:
@@ -251,7 +246,8 @@ def _parsed(faces_dir: Path, path: Path, number: int, line: str) -> tuple[str, F
     try:
         (cells,) = csv.reader((line,), strict=True)
         face_id, _, _, _, _, _, kept, reason, detector, score, upscaled = cells
-        if kept not in ("0", "1") or upscaled not in ("0", "1") or len(face_id) < 3:
+        # Paths are made of the id: others than crop's own may lead out of the folder.
+        if kept not in ("0", "1") or upscaled not in ("0", "1") or not is_face_id(face_id):
             raise ValueError
         record = FaceRecord(
             kept == "1",
@@ -262,8 +258,13 @@ def _parsed(faces_dir: Path, path: Path, number: int, line: str) -> tuple[str, F
             face_path(faces_dir, face_id) if kept == "1" else None,
         )
     except (ValueError, csv.Error):
-        raise _damaged(path, number, f"{line.strip()[:80]!r} is not a line of {HEADER}") from None
+        found = f"{line.strip()[:80]!r} is not a line of {HEADER} (face_id: 20 digits of 0-9a-f)"
+        raise _damaged(path, number, found) from None
     return face_id, record
+
+
+def _short(value: object) -> str:
+    return str(value) if str(value).isprintable() and len(str(value)) < 80 else f"{value!r:.80}"
 
 
 def _damaged(path: Path, number: int | None, found: str) -> UserError:

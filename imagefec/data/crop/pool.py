@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from imagefec.cpu import cpu_count
 from imagefec.data.crop import worker
 from imagefec.data.crop.worker import CropOutcome, CropTask
-from imagefec.errors import UserError
 from imagefec.faces.detectors import Detector
 from imagefec.faces.opencv import single_thread
+from imagefec.workers import worker_pool
 
 Job = tuple[Path | str, list[CropTask]]  # a photo, or the reason why there is none; and its faces
 _BATCH_FACES = 32  # sent to a worker at once: a crash loses few, the cost of sending is hidden
@@ -53,24 +51,9 @@ def crop_jobs(
                 else:
                     yield [CropOutcome(task, photo) for task in tasks]
         return
-    # Spawned, never forked: the caller may run threads of TensorFlow or JAX, which do not survive
-    # a fork.
-    pool = ProcessPoolExecutor(
-        n_workers,
-        multiprocessing.get_context("spawn"),
-        worker.start_worker,
-        (detector.name, detector.min_score, model_dir),
-    )
-    try:
+    prepared = (detector.name, detector.min_score, model_dir)
+    with worker_pool(n_workers, "crop", worker.start_worker, prepared) as pool:
         yield from _crop_in(pool, jobs, max_running=3 * n_workers)
-    except BrokenProcessPool:
-        raise UserError(
-            "a worker process of crop ended early: it was killed for lack of memory, or the script "
-            'that called crop_faces lacks the `if __name__ == "__main__":` guard. Run again with '
-            "fewer --workers (1 starts no other process). Cropped faces are not lost."
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _crop_in(

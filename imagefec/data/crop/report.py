@@ -97,5 +97,39 @@ class CsvTriplets:
         }
 
 
+def describe(report: CropReport) -> str:
+    """Writes a report as lines of text: faces, and what dropped faces cost in triplets."""
+    lines = [f"faces     {_share(report.n_kept, report.n_faces)} cropped"]
+    lines += [f"dropped   {n}: {reason}" for reason, n in _first_of(report.dropped)]
+    for split, counts in report.triplets.items():
+        n_lost = counts["n_triplets"] - counts["whole"]
+        lines.append(
+            f"triplets  {split}: {_share(counts['whole'], counts['n_triplets'])} complete, "
+            f"{n_lost} lost"
+        )
+        lines += [
+            f"lost      {split}: {_share(n, counts['n_triplets'])}: {reason}"
+            for reason, n in _first_of(counts["lost"])
+        ]
+        if counts["rows_refused"]:
+            lines.append(f"rows      {split}: {counts['rows_refused']} bad rows skipped")
+    return "\n".join(lines)
+
+
+_MAX_LINES = 10  # of reasons
+
+
+def _first_of(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    listed = list(counts.items())
+    if len(listed) <= _MAX_LINES:
+        return listed
+    others = sum(n for _, n in listed[_MAX_LINES - 1 :])
+    return [*listed[: _MAX_LINES - 1], ("other reasons, see report.json", others)]
+
+
+def _share(n: int, of: int) -> str:
+    return f"{n} of {of}" + (f" ({n / of:.1%})" if of else "")
+
+
 def _most_frequent_first(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -22,6 +22,7 @@ from imagefec.data.stage_progress import Progress, StageProgress
 from imagefec.errors import UserError
 from imagefec.faces.detectors import Detector, make_detector
 from imagefec.maths.geometry import Box
+from imagefec.workers import checked_workers
 
 __all__ = ["CropReport", "FaceRecord", "crop_faces", "read_faces"]
 
@@ -70,15 +71,13 @@ def crop_faces(
       UserError: a csv file or the list is bad, there is no cache, the detector is not available or
         not the folder's, the folder cannot be written (or the disk is full), or another crop uses
         it.
-      ValueError: workers < 1 or no csv file.
+      ValueError: workers < 1, or no csv file.
     """
     if isinstance(csv_paths, str | os.PathLike):
         csv_paths = [csv_paths]
-    if not csv_paths or (workers is not None and workers < 1):
-        raise ValueError(
-            f"crop_faces needs at least one csv file and workers >= 1; found {csv_paths=}, "
-            f"{workers=}"
-        )
+    if not csv_paths:
+        raise ValueError("crop_faces needs at least one csv file; csv_paths is empty")
+    workers = checked_workers(workers)
     splits = [split_of(path) for path in csv_paths]
     exclusion = Exclusion.load(exclude)
     finder = make_detector(detector, min_score, model_dir)

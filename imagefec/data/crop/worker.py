@@ -3,10 +3,7 @@
 Worker processes are spawned and import this module first, so it imports nothing heavy.
 """
 
-import multiprocessing
 import os
-import signal
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,10 +87,6 @@ def start_worker(
 ) -> None:
     """Prepares a spawned worker process; the arguments are those of `make_detector`."""
     global _detector
-    # The parent also receives Ctrl-C and stops its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A killed parent cannot stop its workers, which would wait for work indefinitely.
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     _detector = make_detector(detector_name, min_score, model_dir)
 
@@ -106,10 +99,3 @@ def crop_photos(jobs: list[tuple[Path, list[CropTask]]]) -> list[CropOutcome]:
 
 
 _detector: Detector | None = None
-
-
-def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

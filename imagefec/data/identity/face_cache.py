@@ -90,7 +90,7 @@ class CachedFaces:
         self.dropped: Counter[str] = Counter()
         counts = []
         for identity in identities:
-            manifest = _read_manifest(folder, identity)
+            manifest = _checked(folder, identity)
             counts.append(len(manifest["faces"]))
             self.photos += manifest["photos"]
             self.stray_files += manifest["stray_files"]
@@ -163,7 +163,9 @@ def crop_split(
         raise ValueError("crop_split requires at least one identity")
     folder = Path(cache) / identities[0].split
     crop = functools.partial(_crop_identity, exclusion, settings, folder, boxes)
-    with _folder_errors(folder), _locked(folder):
+    # The last two folders are made here; above them, a link may lead to another disk.
+    files.refuse_links(folder.parents[1], (folder.parent.name, f"{folder.parent.name}/*"))
+    with _folder_errors(folder), files.folder_lock(folder, "build", "--data_dir", "lock"):
         _remove_others(folder, identities)
         for _ in (for_each or for_each_in_threads)(crop, identities):
             if progress is not None:
@@ -184,7 +186,9 @@ def for_each_in_threads(
       workers: number of threads; None for one per CPU core.
     """
     workers = workers or cpu_count()
-    with opencv.single_thread(), ThreadPoolExecutor(workers) as pool:
+    stop = threading.Event()
+    prepare = functools.partial(setattr, _of_thread, "stop", stop)
+    with opencv.single_thread(), ThreadPoolExecutor(workers, initializer=prepare) as pool:
         running: deque[Future[None]] = deque()
         try:
             for identity in identities:
@@ -193,8 +197,15 @@ def for_each_in_threads(
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
+        except BaseException:
+            stop.set()  # an identity may have hundreds of photos: ctrl-C does not wait for them
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class _StoppedError(Exception):
+    """Another thread failed, or the user stopped the build."""
 
 
 def _crop_identity(
@@ -220,6 +231,8 @@ def _crop_identity(
     # A cluster may give an identity to two workers at once; each writes its own temporary file.
     with files.atomic_open(stem.with_suffix(".pngs")) as file:
         for photo, outcome in zip(photos, crop_identity_photos(photos, _detector(settings), found)):
+            if (stop := getattr(_of_thread, "stop", None)) and stop.is_set():
+                raise _StoppedError
             if outcome.png is None:
                 dropped[outcome.reason] += 1
                 continue
@@ -236,7 +249,8 @@ def _crop_identity(
     files.write_text(manifest_path, json.dumps(manifest))
 
 
-_of_thread = threading.local()  # a detector may not be shared by threads
+# Of each thread: its detector, which may not be shared, and the event that stops it.
+_of_thread = threading.local()
 
 
 def _detector(settings: DetectionSettings) -> Detector:
@@ -252,17 +266,37 @@ def _stem(folder: Path, identity: Identity) -> Path:
 
 def _is_made_from(manifest_path: Path, made_from: str) -> bool:
     try:
-        return json.loads(manifest_path.read_bytes())["made_from"] == made_from
-    except (FileNotFoundError, ValueError, KeyError):  # missing or damaged
+        return files.read_json(manifest_path)["made_from"] == made_from
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # missing or damaged
         return False
 
 
 def _read_manifest(folder: Path, identity: Identity) -> dict[str, Any]:
     path = _stem(folder, identity).with_suffix(".json")
     try:
-        return json.loads(path.read_bytes())
+        return files.read_json(path)
     except (OSError, ValueError):
         raise _changed(path) from None
+
+
+def _checked(folder: Path, identity: Identity) -> dict[str, Any]:
+    """Reads a manifest and checks that it has the form that `_crop_identity` writes."""
+    manifest = _read_manifest(folder, identity)
+    try:
+        counts = [manifest["photos"], manifest["stray_files"], *manifest["dropped"].values()]
+        faces = manifest["faces"]
+        for name, offset, length, box, score, upscaled in faces:
+            left, right, top, bottom = map(float, box)
+            del left, right, top, bottom
+            if not isinstance(name, str) or not isinstance(upscaled, bool):
+                raise ValueError
+            counts += [offset, length]
+            float(score)
+        if not all(isinstance(count, int) and 0 <= count < 1 << 62 for count in counts):
+            raise ValueError
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise _changed(_stem(folder, identity).with_suffix(".json")) from None
+    return manifest
 
 
 def _read_png(path: Path, offset: int, length: int) -> bytes:
@@ -285,25 +319,11 @@ def _changed(path: Path) -> UserError:
 
 
 def _remove_others(folder: Path, identities: Sequence[Identity]) -> None:
-    """Deletes temporary files of killed builds, and faces of identities that are no longer used."""
-    files.remove_temporary_files(folder)
+    """Deletes faces of identities that are no longer used."""
     stems = {_stem(folder, identity).name for identity in identities}
     for path in folder.iterdir():
         if path.suffix in (".json", ".pngs") and path.stem not in stems:
             path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with files.file_lock(folder / "lock"):
-            yield
-    except files.LockedError as error:
-        raise UserError(
-            f"{folder}: another build, process {error.holder}, is cropping faces here. Wait for "
-            "it, stop it, or give another --data_dir."
-        ) from None
 
 
 @contextmanager

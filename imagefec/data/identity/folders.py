@@ -16,7 +16,8 @@ from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.errors import UserError
 from imagefec.faces import photo_files
 
-SPLITS = ("train", "test")
+# The folders that hold the identities of each split.
+SPLIT_FOLDERS = {"train": ("train",), "test": ("test",), "validation": ("validation", "val")}
 SUFFIXES = frozenset(photo_files.SUFFIXES)
 
 SAME_NAME = "another folder has this name (but for case)"
@@ -31,9 +32,10 @@ authors' splits:
 
   DIR/train/<identity>/*.jpg    8,631 identities of VGGFace2
   DIR/test/<identity>/*.jpg     500 others
+  DIR/val/<identity>/*.jpg      optional: your own split, validation; or DIR/validation/...
 
-VGGFace2's archives unpack to this layout; it may also be deeper (DIR/VGGFace2/data/train/...). If
-only one of the two folders exists, only its split is built. If DIR holds the identity folders
+VGGFace2's archives unpack to this layout; it may also be deeper (DIR/VGGFace2/data/train/...). Only
+the splits whose folders exist are built. If DIR holds the identity folders
 themselves (DIR/<identity>/*.jpg), they become one split, train. VGGFace2's authors no longer offer
 a download, so nothing is fetched. Then:
 
@@ -48,7 +50,7 @@ class Identity:
     """One identity folder.
 
     Attributes:
-      split: "train" or "test".
+      split: "train", "test" or "validation".
       name: of the folder.
       label: its index among the split's identities by name, from 0.
       folder: its path.
@@ -91,7 +93,7 @@ class SplitIdentities:
       identities: sorted by name.
       left_out: number of folders left out, by reason.
       stray_files: number of other files.
-      also_in_train: number of identities of test that are also in train, by name.
+      also_in_train: number of identities that are also in train, by name; 0 for train itself.
     """
 
     identities: list[Identity]
@@ -119,8 +121,8 @@ def find_splits(manual_dir: str | os.PathLike[str]) -> dict[str, Path]:
     """Finds the folders of identity folders in a manual directory.
 
     Args:
-      manual_dir: holds train/ and test/, or one of them, itself or up to three levels deeper; or
-        the identity folders.
+      manual_dir: holds train/, test/ and val/ (or validation/), or some of them, itself or up to
+        three levels deeper; or the identity folders.
 
     Returns:
       By split, train first: the folder whose subfolders are identities.
@@ -132,7 +134,7 @@ def find_splits(manual_dir: str | os.PathLike[str]) -> dict[str, Path]:
     root = Path(manual_dir)
     if not root.is_dir():
         raise UserError(f"{root} is not a directory.\n{HOW_TO_FILL}")
-    found: dict[str, list[Path]] = {split: [] for split in SPLITS}
+    found: dict[str, list[Path]] = {split: [] for split in SPLIT_FOLDERS}
     for split, folder in _find(root, _MAX_DEPTH, set()):
         found[split].append(folder)
     for split, folders in found.items():
@@ -157,7 +159,7 @@ def list_splits(
 
     Two folders of one person would make that person the odd one out of their own triplets.
     Therefore links to a folder that is already used, and names that differ only in case or in the
-    encoding of accents, are left out and counted. A name may be in both splits, though not in
+    encoding of accents, are left out and counted. A name may be in several splits, though not in
     VGGFace2: `SplitIdentities.also_in_train` counts such names.
 
     Args:
@@ -180,11 +182,10 @@ def list_splits(
     if not splits:
         reasons = {split: dict(listed.left_out) for split, listed in found.items()}
         raise UserError(f"{root}: no identity folder is left: {reasons}.\n{HOW_TO_FILL}")
-    if len(splits) == 2:
-        splits["test"].also_in_train = len(
-            {identity.name for identity in splits["train"].identities}
-            & {identity.name for identity in splits["test"].identities}
-        )
+    names = {split: {identity.name for identity in splits[split].identities} for split in splits}
+    for split in splits:
+        if split != "train":
+            splits[split].also_in_train = len(names[split] & names.get("train", set()))
     return splits
 
 
@@ -235,7 +236,7 @@ def names_of(url: str) -> tuple[str, ...]:
     *above, identity, name = ("", *url.split("/"))
     if not identity or "://" in url:
         return (url,)
-    split = above[-1] if above[-1:] == ["test"] else "train"
+    split = next((split for split, of in SPLIT_FOLDERS.items() if above[-1] in of), "train")
     return (
         url,
         f"{identity}/{name}",
@@ -258,11 +259,15 @@ def _find(folder: Path, levels: int, seen: set[tuple[int, int]]) -> Iterator[tup
         return
     seen.add((state.st_dev, state.st_ino))
     splits = [
-        (split, folder / split)
-        for split in SPLITS
-        if split in inside and _holds_identities(folder / split)
+        (split, folder / name)
+        for split, names in SPLIT_FOLDERS.items()
+        for name in names
+        if name in inside and _holds_identities(folder / name)
     ]
-    if splits:
+    # Beside identity folders, a folder val is no sign that they are not a split themselves.
+    if any(split != "validation" for split, _ in splits) or (
+        splits and not _holds_identities(folder)
+    ):
         yield from splits
     elif _holds_identities(folder):
         yield "train", folder
@@ -277,7 +282,7 @@ def _holds_identities(folder: Path) -> bool:
         identities = [
             Path(entry.path)
             for entry in _entries(folder)
-            if entry.name not in SPLITS and _is_dir(entry)
+            if entry.name not in ("train", "test") and _is_dir(entry)
         ]
     except OSError:
         return False

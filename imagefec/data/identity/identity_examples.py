@@ -53,7 +53,7 @@ class IdentitySplitReport:
       folder: the split's folder, relative to the manual directory.
       people: number of identities with at least one face.
       people_with_one_face: of these, identities that cannot be the alike pair of a triplet.
-      people_also_in_train: number of identities of test that are also in train, by name.
+      people_also_in_train: number of identities of another split that are in train too, by name.
       photos: number of photos.
       faces: number of cropped faces.
       upscaled: number of faces that were smaller than 128 px.

@@ -6,12 +6,14 @@ import array
 import csv
 import functools
 import hashlib
+import itertools
 import math
 import os
 from pathlib import Path
 
 import numpy as np
 
+from imagefec.data.identity.folders import SPLIT_FOLDERS
 from imagefec.errors import UserError
 from imagefec.maths.geometry import Box
 
@@ -58,23 +60,23 @@ def find_loose_boxes(split: str, folder: Path, manual_dir: str | os.PathLike[str
     Raises:
       UserError: it is not found.
     """
-    name, root = f"loose_bb_{split}.csv", Path(manual_dir)
+    names, root = [f"loose_bb_{name}.csv" for name in SPLIT_FOLDERS[split]], Path(manual_dir)
     above = [
         parent for parent in (folder, *folder.parents) if parent == root or root in parent.parents
     ]
     for parent in above:
-        for inside in _FOLDERS:
+        for inside, name in itertools.product(_FOLDERS, names):
             if (parent / inside / name).is_file():
                 return parent / inside / name
     raise UserError(
-        f"{root}: boxes='loose_bb' requires {name}; found none in it, in its "
+        f"{root}: boxes='loose_bb' requires {' or '.join(names)}; found none in it, in its "
         f"{' or '.join(_FOLDERS[1:])}, or beside {folder}. Put VGGFace2's file there, or omit "
         "boxes, so that the detector searches complete photos."
     )
 
 
 def read_loose_boxes(path: str | os.PathLike[str]) -> LooseBoxes:
-    """Reads a loose_bb file.
+    """Reads a loose_bb file; a byte order mark, CRLF and blank lines are accepted.
 
     Raises:
       UserError: it cannot be read, its header is not VGGFace2's, or a row is not a name and four
@@ -84,13 +86,14 @@ def read_loose_boxes(path: str | os.PathLike[str]) -> LooseBoxes:
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, skipinitialspace=True)
-            header = next(rows, [])
+            filled = (row for row in rows if any(cell.strip() for cell in row))
+            header = next(filled, [])
             if header != HEADER:
                 raise UserError(
                     f"{path}: found the header {','.join(header)[:80]!r}, not "
                     f"{','.join(HEADER)!r}. Get VGGFace2's file again."
                 )
-            for row in rows:
+            for row in filled:
                 if len(row) != len(HEADER):
                     raise ValueError
                 numbers.extend(float(cell) for cell in row[1:])

@@ -116,7 +116,10 @@ def _remove_others(folder: Path, name: str) -> None:
     """Deletes folders from other sources, damaged folders, and those of killed processes."""
     for old in folder.iterdir():
         if old.name.startswith(f"{name}-"):
-            shutil.rmtree(old)
+            if old.is_dir() and not old.is_symlink():
+                shutil.rmtree(old)
+            else:
+                old.unlink()
 
 
 def _build(path: Path, about: str, build: Callable[[Path], None]) -> None:

@@ -206,7 +206,14 @@ def read_names(path: Path) -> list[list[str]]:
     text = path.read_text(encoding="utf-8")
     if text and not text.endswith("\n"):
         raise ValueError(f"{path.name} ends within a line")
-    return [json.loads(line) for line in text.splitlines()]
+    try:
+        names = [json.loads(line) for line in text.splitlines()]
+    except RecursionError:
+        raise ValueError(f"{path.name} has a line that is nested too deeply") from None
+    for name in names:
+        if not isinstance(name, list) or not all(isinstance(part, str) for part in name):
+            raise ValueError(f"{path.name} has a line that is no list of texts")
+    return names
 
 
 def _decode(image: bytes, face_id: str, to: np.ndarray) -> None:

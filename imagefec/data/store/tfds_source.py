@@ -1,4 +1,4 @@
-"""Reads the examples of a built dataset's split in order; no other file here uses TFDS."""
+"""Opens a built dataset's split and reads it in order; only `tfds_records` also uses TFDS."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from imagefec.data.store.cached import build_cached, fingerprint
+from imagefec.data.store.dataset_folder import (
+    CURE,
+    FEATURES,
+    INFO,
+    check_name,
+    check_shards,
+    defect_of,
+    refuse_foreign_classes,
+    version_folders,
+)
+from imagefec.data.store.tfds_records import defect_of_records, read_examples, said_by
 from imagefec.errors import UserError
 from imagefec.quiet import quiet_imports
 
@@ -71,19 +82,12 @@ class TfdsSource:
         Raises:
           UserError: a file of the dataset cannot be read, or as cached.build_cached.
         """
-        folder, splits = Path(self.builder.data_dir), self.builder.info.splits
-        paths = [
-            folder / "features.json",
-            folder / "dataset_info.json",
-            *(Path(path) for split in self.splits for path in splits[split].filepaths),
-        ]
+        folder = Path(self.builder.data_dir)
+        shards = [path for split in self.splits for path in _shards(self.builder, split)]
         try:
-            digest = fingerprint(paths)
+            digest = fingerprint([folder / FEATURES, folder / INFO, *shards])
         except OSError as error:
-            raise UserError(
-                f"{error.filename}: {error.strerror}. Build {self.full_name} again with "
-                "--overwrite."
-            ) from error
+            raise UserError(f"{error.filename}: {error.strerror}. {CURE}") from error
         joined = "+".join(self.splits)
         about = {
             "format": FORMAT,
@@ -93,7 +97,14 @@ class TfdsSource:
             **made_from,
         }
         stores = self.data_dir / STORES / self.full_name
-        return build_cached(stores, f"{joined}_{name}", about, build, read)
+
+        def checked_build(to: Path) -> None:
+            try:
+                build(to)
+            except (ValueError, LookupError) as error:  # values that no dataset can have
+                raise self._damaged(error) from error
+
+        return build_cached(stores, f"{joined}_{name}", about, checked_build, read)
 
     def batches(
         self, features: Sequence[str], images: Sequence[str] = (), optional: Sequence[str] = ()
@@ -112,27 +123,42 @@ class TfdsSource:
           UserError: the dataset is damaged.
         """
         import tensorflow as tf
-        import tensorflow_datasets as tfds
 
         names = (*images, *features, *(optional if self.has(optional) else ()))
         for split in self.splits:
-            examples = self.builder.as_dataset(
-                split=split,
-                decoders={name: tfds.decode.SkipDecoding() for name in images},
-                read_config=_read_in_order(),
-            )
-            examples = examples.map(lambda example: {name: example[name] for name in names})
+            expected, n = self.builder.info.splits[split].num_examples, 0
             try:
+                examples = read_examples(self.builder, split, images, _shards(self.builder, split))
+                examples = examples.map(lambda example: {name: example[name] for name in names})
                 for batch in examples.ragged_batch(BATCH_EXAMPLES).prefetch(2):
+                    n += len(batch[names[0]])
                     yield {
                         name: _count_votes(column) if name == "votes" else column.numpy()
                         for name, column in batch.items()
                     }
-            except tf.errors.OpError as error:
-                raise UserError(
-                    f"{self.full_name} in {self.data_dir} cannot be read to its end: "
-                    f"{error.message}. Build it again with --overwrite."
-                ) from error
+            except (tf.errors.OpError, ImportError) as error:
+                raise self._damaged(error) from error
+            if n != expected:
+                raise self._damaged(ValueError(f"{split} has {n} examples, not {expected}"))
+
+    def _damaged(self, error: Exception) -> UserError:
+        """Makes the error for a dataset whose examples cannot be read."""
+        file_format = self.builder.info.file_format.value
+        if isinstance(error, ImportError):
+            return UserError(
+                f"{self.full_name} in {self.data_dir} has files of the format {file_format}, which "
+                f"require another package ({error}). Build it again with --file_format=tfrecord."
+            )
+        for split in self.splits:
+            lengths = self.builder.info.splits[split].shard_lengths
+            for path, length in zip(_shards(self.builder, split), lengths):
+                defect = defect_of_records(self.builder, path, length)
+                if defect is not None:
+                    return UserError(f"{path}: damaged ({defect}). {CURE}")
+        return UserError(
+            f"{self.full_name} in {self.data_dir} cannot be read to its end ({said_by(error)}): "
+            f"its {INFO}, {FEATURES} or a {file_format} file is damaged. {CURE}"
+        )
 
     def _missing(self, features: Sequence[str]) -> list[str]:
         return [name for name in features if name not in self.builder.info.features]
@@ -148,7 +174,8 @@ def open_source(data_dir: Path, dataset: str, split: str, why: str = "") -> Tfds
       why: continues an error text: why the dataset is required.
 
     Raises:
-      UserError: the dataset, version or split does not exist, or the split is empty.
+      UserError: the dataset, version or split does not exist, the split is empty, or a file of the
+        dataset is missing, damaged or would run Python code.
     """
     with quiet_imports():
         import tensorflow as tf
@@ -158,11 +185,23 @@ def open_source(data_dir: Path, dataset: str, split: str, why: str = "") -> Tfds
     # already uses the GPU, which is then the caller's choice.
     with quiet_imports(), contextlib.suppress(RuntimeError):
         tf.config.set_visible_devices([], "GPU")
+    refuse_foreign_classes(data_dir, dataset)
     try:
         builder = tfds.core.read_only_builder.builder_from_files(dataset, data_dir=data_dir)
-    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
-        raise UserError(_not_found(data_dir, dataset, why)) from error
-    splits = builder.info.splits
+        splits = builder.info.splits
+        check_name(builder.info.full_name, Path(builder.data_dir))
+    except UserError:
+        raise
+    except Exception as error:  # of any type: TFDS does not check what it reads
+        defect, folders = defect_of(data_dir, dataset), version_folders(data_dir, dataset)
+        if defect is not None:
+            raise UserError(f"{defect}. {CURE}") from error
+        if not folders or isinstance(error, tfds.core.registered.DatasetNotFoundError):
+            raise UserError(_not_found(data_dir, dataset, why)) from error
+        raise UserError(
+            f"{folders[-1]}: cannot be opened ({type(error).__name__}: {said_by(error)}): its "
+            f"{INFO} or {FEATURES} is damaged. {CURE}"
+        ) from error
     try:
         n_examples = splits[split].num_examples
         parts = tfds.core.ReadInstruction.from_spec(split).to_absolute(dict(splits))
@@ -173,6 +212,8 @@ def open_source(data_dir: Path, dataset: str, split: str, why: str = "") -> Tfds
             f"{builder.info.full_name} in {data_dir}: {split!r} is empty. Use a larger part."
         )
     names = list(dict.fromkeys(part.splitname for part in parts))
+    for name in names:
+        _shards(builder, name)
     sizes = [splits[name].num_examples for name in names]
     offsets = dict(zip(names, np.cumsum([0, *sizes]).tolist()))
     chosen = [
@@ -183,29 +224,29 @@ def open_source(data_dir: Path, dataset: str, split: str, why: str = "") -> Tfds
     return TfdsSource(data_dir, builder, names, np.concatenate(chosen))
 
 
+def _shards(builder: Any, split: str) -> list[Path]:
+    """The files of a split, which are checked to exist in the dataset's folder.
+
+    Raises:
+      UserError: as `check_shards`.
+    """
+    folder, info = Path(builder.data_dir), builder.info.splits[split]
+    try:
+        paths = [Path(path) for path in info.filepaths]
+        n_examples = info.num_examples
+        if min(info.shard_lengths) < 0:
+            raise ValueError("a file has fewer than 0 examples")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder / INFO}: split {split!r} is damaged ({error}). {CURE}") from error
+    check_shards(folder, paths, n_examples)
+    return paths
+
+
 def _count_votes(votes: Any) -> np.ndarray:
     """Counts raters' choices, a ragged tensor [n, None] of 0..2, per image: int32 [n, 3]."""
     n, rows = votes.shape[0], votes.value_rowids().numpy()
     counts = np.bincount(rows * 3 + votes.values.numpy(), minlength=3 * n)
     return counts.reshape(n, 3).astype(np.int32)
-
-
-def _read_in_order() -> Any:
-    """Makes a ReadConfig with little read-ahead: tf.data's default buffers much of a dataset."""
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    options.deterministic = True
-    return tfds.ReadConfig(
-        options=options,
-        try_autocache=False,
-        skip_prefetch=True,
-        interleave_cycle_length=1,
-        num_parallel_calls_for_interleave_files=1,
-        num_parallel_calls_for_decode=4,
-    )
 
 
 def _no_split(data_dir: Path, builder: Any, split: str) -> str:

@@ -87,10 +87,11 @@ def checked_min_score(
     """
     if min_score is None:
         return least if default is None else default
-    if not least <= min_score <= most:  # refuses NaN too
+    if not (least <= min_score <= most and math.isfinite(min_score)):  # refuses NaN too
+        scale = f"from {least:g} to {most:g}" if math.isfinite(most) else f"{least:g} or more"
         raise UserError(
-            f"--min_score {min_score}: detector {name} scores from {least:g} to {most:g}. Give a "
-            "number in this range, or omit it for the default."
+            f"--min_score {min_score}: detector {name} scores {scale}. Give a finite number in "
+            "this range, or omit it for the default."
         )
     return float(min_score)
 

@@ -1,8 +1,6 @@
 """Writes synthetic faces in FEC's own format: photos, a csv file per split, and ground truth."""
 
-import concurrent.futures
 import csv
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,14 +16,16 @@ from imagefec.faces.synthetic import raters
 from imagefec.faces.synthetic.expressions import CONTROLS, WORDS, sample_expression
 from imagefec.faces.synthetic.people import SyntheticPerson, sample_person
 from imagefec.faces.synthetic.people_folders import link_people
+from imagefec.faces.synthetic.settings import DrawSettings, checked_url_root
 from imagefec.fec import TripletType, csv_file_name
 from imagefec.maths.geometry import Box
+from imagefec.workers import checked_workers, worker_pool
 
 _GROUP_PHOTOS = 0.1  # share of photos with two or three faces
 # Stream of random numbers of each split: its faces do not depend on the other splits'.
 _STREAMS = {"train": 0, "test": 1, "validation": 2}
 _RENDERED_FIRST = ("test", "train", "validation")
-_FEWEST_FACES = 3 * len(WORDS)  # one-class triplets need about three faces per word
+LOCK = "draw.lock"
 _TASK_PHOTOS = 100  # rendered by a worker at once
 
 Heads = list[tuple[SyntheticPerson, np.ndarray]]
@@ -72,15 +72,20 @@ def render_dataset(
 ) -> Path:
     """Renders faces and simulates raters; no two splits share identities or photos.
 
+    A folder takes photos of one set of numbers and one seed, which settings.json records. If
+    interrupted, run it again: the finished folder has the same bytes.
+
     Args:
-      out: folder for `images/`, the csv files, `identities.csv` and `controls.csv`.
+      out: folder for `images/`, the csv files, `identities.csv`, `controls.csv`, settings.json.
       faces: number of faces in all splits together.
       identities: number of identities in all splits together.
       triplets: number of csv rows in all splits together.
       test_fraction: share of identities, faces and triplets in test, in (0, 1).
-      url_root: prefix of the URLs in the csv files; file:// URLs of `out` by default.
-      seed: the same seed and numbers give the same bytes.
-      workers: processes; one per core by default.
+      url_root: prefix of the URLs in the csv files; file:// URLs of `out` by default. It may differ
+        from that of an earlier call, because the csv files are written anew.
+      seed: 0 or more; the same seed and numbers give the same bytes.
+      workers: processes; one per core by default. In a script, more than one needs the usual
+        `if __name__ == "__main__":` guard.
       progress: called with the number of photos just rendered.
       validation_fraction: share of a third split, to choose settings on; 0 by default, because FEC
         has none.
@@ -90,71 +95,35 @@ def render_dataset(
       `out` as a path.
 
     Raises:
-      UserError: the numbers are too small to fill every split, or the folder cannot be written.
+      UserError: a number is out of range or too small to fill every split; the URLs would not be
+        fetched; the folder holds other photos, is in use by another call, or cannot be written.
+      ValueError: an argument has a wrong type.
     """
-    shares = _shares(test_fraction, validation_fraction)
-    counts = {"faces": faces, "identities": identities, "triplets": triplets}
-    _check_sizes(counts, shares)
+    settings = DrawSettings(faces, identities, triplets, test_fraction, validation_fraction, seed)
+    n_workers = checked_workers(workers) or cpu_count()
     out = Path(out)
-    root = (url_root or out.resolve().as_uri()).rstrip("/")
+    root = checked_url_root(url_root, out)
     plans, n_triplets = [], {}
-    for split in sorted(shares, key=_RENDERED_FIRST.index):
-        n = {name: _n_of(split, total, shares) for name, total in counts.items()}
-        plans.append(_plan(seed, split, n["faces"], n["identities"]))
+    for split in sorted(settings.shares, key=_RENDERED_FIRST.index):
+        n = settings.numbers_of(split)
+        plans.append(_plan(settings.seed, split, n["faces"], n["identities"]))
         n_triplets[split] = n["triplets"]
     try:
-        boxes = _render_all(out, seed, plans, workers or cpu_count(), progress)
-        for plan in plans:
-            _write_csv(out, n_triplets[plan.split], root, plan, boxes, seed)
-        _write_truth(out, plans)
-        if people_folders:
-            link_people(out)
+        files.refuse_links(out, ("images", "images/*", "people", "people/*", "people/*/*"))
+        with files.folder_lock(out, "draw", "OUT", LOCK, "images/*"):
+            settings.claim(out)
+            boxes = _render_all(out, settings.seed, plans, n_workers, progress)
+            for plan in plans:
+                _write_csv(out, n_triplets[plan.split], root, plan, boxes, settings.seed)
+            _write_truth(out, plans)
+            if people_folders:
+                link_people(out)
     except OSError as error:
         raise UserError(
             f"{error.filename or out}: cannot write the synthetic faces there ({error.strerror}). "
             "Choose a writable folder on a disk with enough room."
         ) from error
     return out
-
-
-def _shares(test: float, validation: float) -> dict[str, float]:
-    if not 0 < test < 1:
-        raise UserError(f"--test_fraction is {test}; it must be between 0 and 1, exclusive.")
-    if not 0 <= validation < 1 - test:
-        raise UserError(
-            f"--validation_fraction is {validation}; with --test_fraction={test} it must be 0 or "
-            f"more and less than {1 - test:g}, so that some faces are left for training."
-        )
-    return {
-        "train": 1 - test - validation,
-        "test": test,
-        **({"validation": validation} if validation else {}),
-    }
-
-
-def _check_sizes(counts: dict[str, int], shares: dict[str, float]) -> None:
-    fractions = " ".join(
-        f"--{split}_fraction={share}" for split, share in shares.items() if split != "train"
-    )
-    smallest = min(shares.values())
-    if counts["faces"] * smallest < _FEWEST_FACES:
-        raise UserError(
-            f"--faces={counts['faces']} with {fractions} leaves a split fewer than "
-            f"{_FEWEST_FACES} faces; use at least {int(np.ceil(_FEWEST_FACES / smallest))}."
-        )
-    for flag in ("identities", "triplets"):
-        if _n_of("train", counts[flag], shares) < 1:
-            raise UserError(
-                f"--{flag}={counts[flag]} with {fractions} leaves a split without any; use at "
-                f"least {int(np.ceil(1 / smallest))}."
-            )
-
-
-def _n_of(split: str, total: int, shares: dict[str, float]) -> int:
-    """Number of the total that is in a split; train gets the remainder."""
-    if split == "train":
-        return total - sum(_n_of(other, total, shares) for other in shares if other != "train")
-    return max(1, round(total * shares[split]))
 
 
 def _plan(seed: int, split: str, n_faces: int, n_people: int) -> _SplitPlan:
@@ -189,7 +158,6 @@ def _render_all(
     for plan in plans:
         folder = out / "images" / plan.split
         folder.mkdir(parents=True, exist_ok=True)
-        files.remove_temporary_files(folder)
         heads = [
             [(plan.people[plan.person_of_face[i]], plan.expressions[i]) for i in group]
             for group in plan.groups
@@ -199,9 +167,7 @@ def _render_all(
             tasks.append((out, [seed, 10 + plan.stream, start], plan.names[chunk], heads[chunk]))
     if workers == 1:
         return _merged(map(_render_photos, tasks), progress)
-    with concurrent.futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn")
-    ) as pool:
+    with worker_pool(workers, "draw") as pool:
         return _merged(pool.map(_render_photos, tasks), progress)
 
 

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from imagefec.data.crop import worker
 
 
@@ -130,6 +132,35 @@ def test_a_crop_killed_while_it_deletes_leaves_no_excluded_face_when_run_again(m
     assert not (many.faces / "report.json").exists()
     many.crop(many.path, exclude=listed)
     assert many.contents(many.faces) == many.contents_after("complete", exclude=listed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_crop_prints_one_line_leaves_no_process_and_resumes(many, number):
+    crop = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "imagefec", "crop", many.path, f"--cache={many.cache}"),
+            *(f"--faces={many.faces}", "--detector=haar", "--workers=2"),
+        ],
+        cwd=Path(worker.__file__).parents[3],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(_children(crop.pid)) < 3 and time.monotonic() < deadline:  # and a resource tracker
+        time.sleep(0.01)
+    workers = _children(crop.pid)
+    os.killpg(crop.pid, number)  # while Python starts in the workers
+    _, error = crop.communicate(timeout=60)
+    assert crop.returncode == 128 + number, error
+    assert error.count("\n") <= 2 and "stopped; rerun the same command" in error, error
+    while any(map(_is_alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(_is_alive, workers))
+    assert not list(many.faces.rglob("*.tmp"))
+    many.crop(many.path)
+    many.crop(many.path, faces_dir=many.root / "complete")
+    assert many.contents(many.faces) == many.contents(many.root / "complete")
 
 
 def _children(pid: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 import fcntl
 import functools
+import json
 import multiprocessing
 import os
 import pickle
@@ -196,7 +197,7 @@ def test_a_second_build_in_the_same_folder_is_an_error(manual, tmp_path):
     (tmp_path / "cache" / "train").mkdir(parents=True)
     with (tmp_path / "cache" / "train" / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="another build, process unknown, is cropping"):
+        with pytest.raises(UserError, match=r"another build \(process unknown\) is writing"):
             crop(manual, tmp_path / "cache")
 
 
@@ -252,3 +253,75 @@ def test_an_impossible_cache_folder_is_an_error_that_names_it(manual, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="file/train: cannot write the cropped faces"):
         crop(manual, tmp_path / "file")
+
+
+@pytest.mark.parametrize("link", [".", "train"])
+def test_a_link_in_place_of_a_cache_folder_is_refused_and_nothing_is_deleted_behind_it(
+    manual, tmp_path, link
+):
+    outside = tmp_path / "outside"
+    (outside / "train").mkdir(parents=True)
+    for folder in (outside, outside / "train"):
+        (folder / "notes.json").write_text("{}")  # a manifest of no identity would be deleted
+    cache = tmp_path / "base" / "cache"
+    (cache if link == "train" else cache.parent).mkdir(parents=True)
+    (cache / link if link == "train" else cache).symlink_to(outside, target_is_directory=True)
+    with pytest.raises(UserError, match="a symbolic link"):
+        crop(manual, cache)
+    assert sorted(str(path.relative_to(outside)) for path in outside.rglob("*.json")) == [
+        "notes.json",
+        "train/notes.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"faces": None},
+        {"faces": [["0.png", 0]]},
+        {"faces": [["0.png", -1, 5, [0, 1, 0, 1], 1.0, False]]},
+        {"faces": [["0.png", 0, 1e9, [0, 1, 0, 1], 1.0, False]]},
+        {"faces": [[7, 0, 5, [0, 1, 0, 1], 1.0, False]]},
+        {"faces": [["0.png", 0, 5, "box", 1.0, False]]},
+        {"photos": "3"},
+        {"dropped": []},
+        {"stray_files": None},
+    ],
+)
+def test_a_manifest_of_another_form_is_an_error_that_names_it(manual, tmp_path, change):
+    crop(manual, tmp_path / "cache")
+    path = sorted((tmp_path / "cache/train").glob("*.json"))[0]
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(UserError, match=rf"{path}: .*damaged.*build again"):
+        crop(manual, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "[" * 100_000, "{"])
+def test_a_manifest_that_is_no_json_object_is_written_again(manual, tmp_path, text):
+    expected = [face.png for face in crop(manual, tmp_path / "cache")]
+    path = sorted((tmp_path / "cache/train").glob("*.json"))[0]
+    path.write_text(text)
+    assert [face.png for face in crop(manual, tmp_path / "cache")] == expected
+
+
+def test_an_error_in_one_thread_ends_the_others_between_two_photos(tmp_path):
+    # n2 has many photos; n1's folder cannot be written to, as if the disk were full.
+    manual = write(
+        tmp_path / "manual", "train/n1/0.png", *(f"train/n2/{k}.png" for k in range(300))
+    )
+    first, _ = identities_of(manual)
+    done = []
+
+    def crop_or_fail(do, identity):
+        if identity.name == first.name:
+            raise OSError(28, "No space left on device")
+        do(identity)
+        done.append(identity.name)
+
+    def for_each(do, identities):
+        return for_each_in_threads(functools.partial(crop_or_fail, do), identities, workers=2)
+
+    with pytest.raises(UserError, match="No space left"):
+        crop(manual, tmp_path / "cache", for_each=for_each)
+    assert done == []
+    assert not list((tmp_path / "cache/train").glob(".*.tmp"))

@@ -278,3 +278,62 @@ def test_a_directory_of_excluded_identities_only_is_an_error_with_the_reasons(tm
     assert list(folders.list_splits(tmp_path, Exclusion(["n2"]))) == ["train"]
     with pytest.raises(UserError, match=r"no identity folder is left.*'train': \{'excluded': 1\}"):
         folders.list_splits(tmp_path, Exclusion(["n1", "n2"]))
+
+
+@pytest.mark.parametrize("name", ["val", "validation"])
+@pytest.mark.parametrize("nesting", ["", "VGGFace2/data/"])
+def test_a_folder_val_or_validation_is_the_split_validation(tmp_path, nesting, name):
+    fill(
+        tmp_path,
+        f"{nesting}train/n1/1.jpg",
+        f"{nesting}test/n2/1.jpg",
+        f"{nesting}{name}/n1/1.jpg",
+        f"{nesting}{name}/n3/1.jpg",
+    )
+    splits = folders.list_splits(tmp_path, NO_EXCLUSION)
+    assert {split: names(found.identities) for split, found in splits.items()} == {
+        "train": ["n1"],
+        "test": ["n2"],
+        "validation": ["n1", "n3"],
+    }
+    assert [found.also_in_train for found in splits.values()] == [0, 0, 1]
+    photo = photos(tmp_path, split="validation").photos[0]
+    assert photo.url == f"{nesting}{name}/n1/1.jpg"
+    assert photo.face_id == hashlib.sha256(b"validation/n1/1.jpg").hexdigest()[:20]
+    assert "validation/n1/1.jpg" in folders.names_of(photo.url)
+
+
+def test_val_and_validation_together_are_an_error_that_names_both(tmp_path):
+    fill(tmp_path, "train/n1/1.jpg", "val/n2/1.jpg", "validation/n3/1.jpg")
+    with pytest.raises(UserError, match=r"validation and .*val both exist.*keep one"):
+        folders.find_splits(tmp_path)
+
+
+def test_a_validation_split_alone_or_in_an_archive_of_its_own_is_enough(tmp_path):
+    fill(tmp_path / "alone", "val/n1/1.jpg")
+    assert folders.find_splits(tmp_path / "alone") == {"validation": tmp_path / "alone/val"}
+    fill(tmp_path / "two", "a/train/n1/1.jpg", "b/val/n2/1.jpg")
+    assert list(folders.find_splits(tmp_path / "two")) == ["train", "validation"]
+
+
+def test_an_identity_called_val_stays_an_identity(tmp_path):
+    fill(tmp_path, "val/1.jpg", "n1/1.jpg", "validation/n9/1.jpg")
+    splits = folders.list_splits(tmp_path, NO_EXCLUSION)
+    assert list(splits) == ["train"]
+    assert names(splits["train"].identities) == ["n1", "val"]
+
+
+def test_photos_of_validation_are_excluded_by_their_split(tmp_path):
+    fill(tmp_path, "train/n1/1.jpg", "val/n1/1.jpg", "val/n1/2.jpg")
+    exclusion = Exclusion(["validation/n1/1.jpg"])
+    assert names(photos(tmp_path, exclusion, "validation").photos) == ["2.jpg"]
+    assert names(photos(tmp_path, exclusion).photos) == ["1.jpg"]
+
+
+def test_identity_folders_that_are_links_are_read_and_never_written_to(tmp_path):
+    fill(tmp_path, "outside/1.jpg", "manual/train/n1/1.jpg")
+    (tmp_path / "manual/train/n2").symlink_to(tmp_path / "outside", target_is_directory=True)
+    splits = folders.list_splits(tmp_path / "manual", NO_EXCLUSION)
+    assert names(splits["train"].identities) == ["n1", "n2"]
+    assert splits["train"].identities[1].url == "train/n2"  # inside, whatever it points to
+    assert names((tmp_path / "outside").iterdir()) == ["1.jpg"]

@@ -50,3 +50,50 @@ def test_loose_boxes_are_found_beside_the_split_or_above(tmp_path, folder):
         find_loose_boxes("train", split, tmp_path)
     path = loose_csv(tmp_path / folder)
     assert find_loose_boxes("train", split, tmp_path) == path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "NAME_ID,X,Y,W,H\nn1/1,1,2,3,4\nn2/1,5,6,7,8\n\n",
+        "NAME_ID,X,Y,W,H\nn1/1,1,2,3,4\nn2/1,5,6,7,8\n   \n",
+        "NAME_ID,X,Y,W,H\nn1/1,1,2,3,4\n\nn2/1,5,6,7,8",
+        "\nNAME_ID,X,Y,W,H\nn1/1,1,2,3,4\nn2/1,5,6,7,8\n",
+        "NAME_ID,X,Y,W,H\r\nn1/1,1,2,3,4\r\nn2/1,5,6,7,8\r\n\r\n",
+        "\ufeffNAME_ID,X,Y,W,H\r\nn1/1,1,2,3,4\r\nn2/1,5,6,7,8\r\n",
+        'NAME_ID, X, Y, W, H\n"n1/1", 1, 2, 3, 4\n"n2/1", 5, 6, 7, 8\n,,,,\n',
+    ],
+    ids=["blank end", "spaces", "middle", "blank start", "CRLF", "BOM", "quoted"],
+)
+def test_blank_lines_a_byte_order_mark_and_crlf_change_nothing(tmp_path, text):
+    path = tmp_path / "loose_bb_train.csv"
+    path.write_bytes(text.encode())
+    boxes = read_loose_boxes(path)
+    assert len(boxes) == 2
+    assert boxes.find("n1", "1.jpg") == Box(1, 4, 2, 6)
+    assert boxes.find("n2", "1.jpg") == Box(5, 12, 6, 14)
+
+
+def test_a_bad_row_after_blank_lines_is_named_by_its_line_in_the_file(tmp_path):
+    with pytest.raises(UserError, match=r"loose_bb_train\.csv, line 5: not a name"):
+        read_loose_boxes(loose_csv(tmp_path, "", "n1/0,1,2,3,4", "", "n1/1,1,2"))
+
+
+def test_names_that_look_like_other_paths_are_names_only(tmp_path):
+    (tmp_path / "canary.jpg").write_text("not a photo of the dataset")
+    boxes = read_loose_boxes(
+        loose_csv(tmp_path, "../canary,1,2,3,4", "/etc/passwd,1,2,3,4", "a/../n1/1,5,6,7,8")
+    )
+    assert boxes.find("n1", "1.jpg") is None
+    assert (tmp_path / "canary.jpg").read_text() == "not a photo of the dataset"
+
+
+@pytest.mark.parametrize("name", ["validation", "val"])
+def test_boxes_of_a_validation_split_are_found_under_both_names(tmp_path, name):
+    split = tmp_path / "val"
+    split.mkdir()
+    path = loose_csv(tmp_path, split=name)
+    assert find_loose_boxes("validation", split, tmp_path) == path
+    path.unlink()
+    with pytest.raises(UserError, match=r"loose_bb_validation\.csv or loose_bb_val\.csv"):
+        find_loose_boxes("validation", split, tmp_path)
