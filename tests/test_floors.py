@@ -21,6 +21,7 @@ BASE = (
     "progress",
     "process",
     "files",
+    "devices",
     "compat",
 )
 FLOORS = {

@@ -1,14 +1,18 @@
 """Embedder: loads a run and embeds faces and photos. No training."""
 
+import hashlib
 import os
+import pickle
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from imagefec.compat import ShapeDtype, nested_map
+from imagefec.devices import check_not_forked, find_devices
 from imagefec.errors import UserError
 from imagefec.faces import opencv
 from imagefec.model import checkpoint
@@ -18,6 +22,12 @@ from imagefec.model.run import INFO, Run
 
 class Embedder:
     """Embeds faces with the weights of one run.
+
+    Several threads may use one embedder. Processes must be started with
+    `multiprocessing.get_context("spawn")`: JAX does not work in a fork of a process that used it,
+    and a fork's calls raise UserError. An embedder of `load` can be pickled, and so be an argument
+    of a process: the pickle holds the run's path and a digest of the weights, and loads the run
+    again, from the same place, with the same weights.
 
     Attributes:
       image_size: side in pixels at which the network sees faces.
@@ -33,7 +43,11 @@ class Embedder:
           model: initialised ImageFEC in eval mode.
           image_size: side in pixels at which the network sees faces.
           info: see the attribute.
+
+        Raises:
+          UserError: JAX has no device, or this process was forked from one that used JAX.
         """
+        find_devices()
         self.image_size = image_size
         self.info = info or {}
         self._weights, self._state = jax.device_put((model.weights, model.state))
@@ -44,6 +58,7 @@ class Embedder:
         face = jax.ShapeDtypeStruct((1, image_size, image_size, 3), np.uint8)
         self.d_embedding = jax.eval_shape(self._apply, self._weights, self._state, face).shape[-1]
         self._detectors: dict[tuple[str, float | None], Any] = {}
+        self._run_dir: Path | None = None  # of `load`
 
     @classmethod
     def load(cls, run_dir: str | os.PathLike[str] | Run) -> "Embedder":
@@ -51,8 +66,9 @@ class Embedder:
 
         Raises:
           UserError: the directory, its run.json or its checkpoint is missing, broken or
-            inconsistent, or the run saw faces in another channel order.
+            inconsistent, the run saw faces in another channel order, or JAX has no device.
         """
+        find_devices()  # before anything computes
         run = run_dir if isinstance(run_dir, Run) else Run.open(run_dir)
         info, path, size = run.info, run.checkpoint, run.image_size
         try:
@@ -70,7 +86,22 @@ class Embedder:
         arrays, meta = checkpoint.load(path)
         checkpoint.set_named_weights(model, arrays, source=path)
         step = {"step": meta["step"]} if "step" in meta else {}
-        return cls(model, size, {**info, **step, "checkpoint": path.name})
+        embedder = cls(model, size, {**info, **step, "checkpoint": path.name})
+        embedder._run_dir = run.path.absolute()
+        return embedder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the run's path and a digest of the weights; see the class.
+
+        Raises:
+          PicklingError: the embedder was not made by `load`.
+        """
+        if self._run_dir is None:
+            raise pickle.PicklingError(
+                "only an Embedder of Embedder.load(run) can be pickled, because its pickle names "
+                "the run; this one was made from a network in memory"
+            )
+        return _load_again, (type(self), self._run_dir, self._digest(), self.info.get("step"))
 
     def embed(self, faces: Any, batch_size: int = 256) -> np.ndarray:
         """Embeds faces in batches, so that any number fits in memory.
@@ -88,10 +119,14 @@ class Embedder:
 
         Raises:
           ValueError: an array has another shape or dtype, or batch_size < 1.
-          UserError: a path is not a readable image.
+          UserError: a path is not a readable image, the network gives vectors that are not of
+            unit length, or this process was forked from one that used JAX.
         """
+        if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool):
+            raise ValueError(f"batch_size must be a whole number, found {batch_size!r}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, found {batch_size}")
+        check_not_forked()
         iterator = _each_face(faces)
         vectors: list[np.ndarray] = []
         while batch := [self._fit(face) for face in islice(iterator, batch_size)]:
@@ -115,15 +150,21 @@ class Embedder:
           unit length.
 
         Raises:
-          ValueError: an array has another shape or dtype.
-          UserError: a path is not a readable image, or the detector is not available.
+          ValueError: an array has another shape or dtype, or an argument another type.
+          UserError: as `embed`; or the detector is not available, or min_score outside its scale.
         """
         from imagefec.faces import crop, detectors  # not needed for faces already cropped
 
         photo = _as_array(photo, upright=True)
-        if (detector, min_score) not in self._detectors:
-            self._detectors[detector, min_score] = detectors.make_detector(detector, min_score)
-        found = self._detectors[detector, min_score].detect(photo)
+        try:
+            finder = self._detectors.get((detector, min_score))
+        except TypeError:  # not hashable; make_detector says what is allowed
+            finder = None
+        if finder is None:
+            made = detectors.make_detector(detector, min_score)
+            # Of detectors made by two threads at the same time, both use the same.
+            finder = self._detectors.setdefault((detector, min_score), made)
+        found = finder.detect(photo)
         vectors = self.embed([crop.crop_detection(photo, detection).face for detection in found])
         return [
             (detection.box, detection.score, vector) for detection, vector in zip(found, vectors)
@@ -141,7 +182,37 @@ class Embedder:
         n = len(faces)
         if n < padded:
             faces = np.concatenate([faces, np.zeros((padded - n, *faces.shape[1:]), np.uint8)])
-        return np.asarray(self._apply(self._weights, self._state, faces))[:n]
+        vectors = np.asarray(self._apply(self._weights, self._state, faces))[:n]
+        lengths = np.linalg.norm(vectors, axis=-1)
+        if not (np.abs(lengths - 1) <= _LENGTH_TOLERANCE).all():  # refuses NaN too
+            first = int(np.flatnonzero(~(np.abs(lengths - 1) <= _LENGTH_TOLERANCE))[0])
+            raise UserError(
+                f"{self._run_dir or 'this network'}: a face's vector has length {lengths[first]}, "
+                "not 1: the weights have diverged or are damaged. Give another run, or train again."
+            )
+        return vectors
+
+    def _digest(self) -> str:
+        """A digest of all weights, which another embedder has if it gives the same vectors."""
+        digest = hashlib.sha256()
+        for array in jax.tree.leaves((self._weights, self._state)):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+_LENGTH_TOLERANCE = 1e-3  # that of a network in half precision
+
+
+def _load_again(cls: type[Embedder], run_dir: Path, digest: str, step: Any) -> Embedder:
+    """Loads the run of a pickled embedder, and checks that it still has the same weights."""
+    embedder = cls.load(run_dir)
+    if embedder._digest() != digest:
+        raise UserError(
+            f"{run_dir}: its weights (step {embedder.info.get('step')}) are not those of the "
+            f"pickled embedder (step {step}); the run was trained on or replaced. Load the run "
+            "and pickle the embedder again."
+        )
+    return embedder
 
 
 def _each_face(faces: Any) -> Iterator[np.ndarray]:

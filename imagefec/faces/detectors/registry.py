@@ -42,9 +42,15 @@ def make_detector(
         not set, ~/.cache/imagefec/models.
 
     Raises:
+      ValueError: an argument is of another type.
       UserError: there is no such detector, it is not available (its files are missing or wrong), or
         min_score is outside its scale.
     """
+    if not isinstance(name, str) or not isinstance(model_dir, str | os.PathLike | None):
+        raise ValueError(
+            "a detector's name must be a text and model_dir a path or None, found "
+            f"{name!r} and {model_dir!r}"
+        )
     if name == "auto":
         name = auto_choice(model_dir)
     if name not in _DETECTORS:
