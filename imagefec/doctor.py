@@ -16,13 +16,14 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from typing import Any
+from typing import IO, Any
 
 import imagefec
+from imagefec import devices as jax_devices
 from imagefec.config_dirs import CONFIG_DIRS
 from imagefec.errors import UserError
+from imagefec.quiet import unnamed_file
 
 DATASETS = ("fec", "vggface2")
 LEAST_FREE_GB = 5.0
@@ -220,40 +221,64 @@ def _why_not(name: str, model_dir: str | os.PathLike | None) -> str | None:
 
 
 def _devices(timeout_s: float, problems: list[str]) -> dict[str, Any]:
-    code = (
-        "import json, jax; d = jax.devices(); print(json.dumps({'platform': d[0].platform, "
-        "'n': len(d), 'kinds': sorted({x.device_kind for x in d})}))"
-    )
     unknown: dict[str, Any] = {"platform": None, "n": 0, "kinds": []}
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        # Files instead of pipes, and no wait after the kill: a process that hangs in a driver keeps
-        # pipes open and cannot be reaped.
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=out, stderr=err
+    try:
+        # Files instead of pipes, which a process that hangs in a driver keeps open.
+        with unnamed_file() as out, unnamed_file() as err:
+            ended = _list_devices(timeout_s, out, err)
+            out.seek(0)
+            err.seek(0)
+            said, told = (each.read().decode(errors="replace").strip() for each in (out, err))
+    except OSError as error:  # no process can be started, or there is no temporary folder
+        problems.append(f"JAX's devices cannot be listed: {error}. Set TMPDIR to a folder.")
+        return unknown | {"error": str(error)}
+    if not ended:
+        problems.append(
+            f"JAX did not list its devices within {timeout_s:g} s: the accelerator's driver "
+            "hangs, or another process holds the device. Restart the machine, end that "
+            "process, or set JAX_PLATFORMS=cpu."
         )
-        deadline = time.monotonic() + timeout_s
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if process.poll() is None:
-            process.kill()
-            problems.append(
-                f"JAX did not list its devices within {timeout_s:g} s: the accelerator's driver "
-                "hangs, or another process holds the device. Restart the machine, end that "
-                "process, or set JAX_PLATFORMS=cpu."
-            )
-            return unknown | {"error": "timeout"}
-        out.seek(0)
-        err.seek(0)
-        try:
-            return json.loads(out.read().decode().strip().splitlines()[-1])
-        except (ValueError, IndexError):
-            lines = err.read().decode(errors="replace").strip().splitlines()
-            said = lines[-1] if lines else f"exit code {process.returncode}"
-            problems.append(
-                f"JAX cannot be used: {said[:300]}. Run {REINSTALL}, then install JAX for your "
-                "accelerator: https://docs.jax.dev/en/latest/installation.html"
-            )
-            return unknown | {"error": said[:300]}
+        return unknown | {"error": "timeout"}
+    try:
+        found = json.loads(said.splitlines()[-1])
+    except (ValueError, IndexError):
+        last = told.splitlines()[-1][:300] if told else "its process ended without a word"
+        problems.append(
+            f"JAX cannot be used: {last}. Run {REINSTALL}, then install JAX for your "
+            f"accelerator: {jax_devices.INSTALLATION}"
+        )
+        return unknown | {"error": last}
+    if "error" in found:
+        problem = jax_devices.explain(found["error"], found["platforms"])
+        problems.append(problem)
+        return unknown | {"error": problem}
+    return found
+
+
+_LIST_DEVICES = """
+import json, jax
+try:
+    found = jax.devices()
+except (RuntimeError, AssertionError) as error:
+    print(json.dumps({"error": str(error), "platforms": jax.config.jax_platforms}))
+else:
+    kinds = sorted({each.device_kind for each in found})
+    print(json.dumps({"platform": found[0].platform, "n": len(found), "kinds": kinds}))
+"""
+
+
+def _list_devices(timeout_s: float, out: IO[bytes], err: IO[bytes]) -> bool:
+    """Lists JAX's devices in a process of its own; returns whether it ended in time."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LIST_DEVICES], stdin=subprocess.DEVNULL, stdout=out, stderr=err
+    )
+    deadline = time.monotonic() + timeout_s
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if process.poll() is None:
+        process.kill()  # without a wait, because a process that hangs in a driver cannot be reaped
+        return False
+    return True
 
 
 def _disk(problems: list[str]) -> dict[str, Any]:

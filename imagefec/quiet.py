@@ -51,7 +51,7 @@ def unnamed_file() -> IO[bytes]:
       OSError: it needs the temporary folder, and there is none.
     """
     if hasattr(os, "memfd_create"):  # works in containers without any folder to write to
-        return open(os.memfd_create("imagefec"), "w+b")
+        return os.fdopen(os.memfd_create("imagefec"), "w+b")
     return tempfile.TemporaryFile()
 
 

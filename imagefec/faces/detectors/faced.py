@@ -156,7 +156,8 @@ class _Graph:
                 tf1.import_graph_def(graph_def, name="")
         except Exception as error:  # damaged bytes raise many types, protobuf's among them
             raise self._wrong(
-                f"found {describe_file(model)}, not a frozen TensorFlow graph ({_first_line(error)})"
+                f"found {describe_file(model)}, not a frozen TensorFlow graph "
+                f"({_first_line(error)})"
             ) from None
         names = [f"{name}:0" for name in ("img", "training", *outputs)]
         try:

@@ -64,7 +64,7 @@ class YunetDetector:
                 "or pip install 'opencv-python-headless>=4.10'."
             )
         path, model = _checked_file(model_dir)
-        self.version = f"{FILE.sha256[:12]}-1"
+        self.version = f"{sha256_of(model)[:12]}-1"
         try:
             self._networks = Instances(lambda: _network(model, self.min_score))
         except cv2.error as error:
@@ -139,6 +139,4 @@ def _network(model: bytes, min_score: float) -> Any:
     """Reads the network from the bytes whose digest was checked; the file may change meanwhile."""
     buffer = np.frombuffer(model, np.uint8)
     nothing = np.zeros(0, np.uint8)  # OpenCV's place for a second file, which ONNX does not have
-    return cv2.FaceDetectorYN.create(
-        "onnx", buffer, nothing, (32, 32), min_score, _NMS_IOU, _TOP_K
-    )
+    return cv2.FaceDetectorYN.create("onnx", buffer, nothing, (32, 32), min_score, _NMS_IOU, _TOP_K)
