@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from typing import IO, Any
 
@@ -23,6 +24,7 @@ import imagefec
 from imagefec import devices as jax_devices
 from imagefec.config_dirs import CONFIG_DIRS
 from imagefec.errors import UserError
+from imagefec.paths import cache_folder
 from imagefec.quiet import unnamed_file
 
 DATASETS = ("fec", "vggface2")
@@ -44,9 +46,9 @@ def examine(
     Returns:
       JSON values: python, platform, imagefec (versions); packages (name -> version, None if
       missing); opencv; devices (platform, n, kinds; or error); detectors (name -> available, file,
-      problem); auto (the detector that "auto" selects); disk (folder, free_gb); gin_configs;
-      datasets (name -> folder of its builder); apache_beam (version); problems (sentences, each
-      with its fix; empty if there are none).
+      problem); auto (the detector that "auto" selects); disk (folder, free_gb); folders (cache,
+      temporary; None if there is none); gin_configs; datasets (name -> folder of its builder);
+      apache_beam (version); problems (sentences, each with its fix; empty if there are none).
     """
     problems: list[str] = []
     report: dict[str, Any] = {
@@ -59,6 +61,7 @@ def examine(
     report |= _detectors(report["opencv"], model_dir, problems)
     report["devices"] = _devices(devices_timeout_s, problems)
     report["disk"] = _disk(problems)
+    report["folders"] = _folders(problems)
     report["gin_configs"] = _gin_configs(problems)
     report["datasets"] = _datasets(problems)
     report["apache_beam"] = _version("apache-beam")
@@ -69,6 +72,7 @@ def examine(
 def describe(report: dict[str, Any]) -> str:
     """Formats the result of `examine` as lines of text; problems come last."""
     devices, disk, opencv = report["devices"], report["disk"], report["opencv"]
+    folders = report["folders"]
     features = [name for name in ("FaceDetectorYN", "CascadeClassifier") if opencv.get(name)]
     packages = ", ".join(
         f"{name} {version or 'MISSING'}" for name, version in report["packages"].items()
@@ -86,7 +90,11 @@ def describe(report: dict[str, Any]) -> str:
             for name, found in report["detectors"].items()
         ),
         f"detector     auto selects {report['auto'] or 'none'}",
-        f"disk         {disk['free_gb']} GB free in {disk['folder']}",
+        f"disk         {disk['free_gb']} GB free in {disk['folder']}"
+        if disk["folder"]
+        else "disk         unknown",
+        f"folders      cache {folders['cache'] or 'none'}, temporary files "
+        f"{folders['temporary'] or 'none'}",
         f"gin configs  {report['gin_configs'] or 'not found'}",
         *(
             f"dataset      {name}: {folder or 'builder not found'}"
@@ -297,6 +305,24 @@ def _disk(problems: list[str]) -> dict[str, Any]:
             "Work on a larger disk, or free space."
         )
     return {"folder": folder, "free_gb": round(free_gb, 1)}
+
+
+def _folders(problems: list[str]) -> dict[str, str | None]:
+    cache = cache_folder("")
+    if cache is None:
+        problems.append(
+            "this user has no home directory, so compiled programs are not cached and model files "
+            "are not found. Set HOME, or IMAGEFEC_COMPILATION_CACHE and IMAGEFEC_MODELS."
+        )
+    temporary = None
+    try:
+        temporary = tempfile.gettempdir()
+    except OSError as error:
+        problems.append(
+            f"{error.strerror}. Set the environment variable TMPDIR to a folder that can be "
+            "written to."
+        )
+    return {"cache": None if cache is None else str(cache), "temporary": temporary}
 
 
 def _gin_configs(problems: list[str]) -> str | None:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from typing import IO
 
+from imagefec.environment import prepare_for_libraries
+
 # Lines that TensorFlow's C++ code and gym print at import; no setting turns them off.
 _NOTICES = re.compile(
     r"All log messages before absl::InitializeLog|oneDNN custom operations"
@@ -30,7 +32,11 @@ def quiet_imports() -> Iterator[None]:
     included, appears when the block ends. Nothing is dropped in a process without stderr, without a
     place for the output, or in a second block that runs at the same time, in this or another
     thread: two could not both put the file descriptor back.
+
+    Raises:
+      UserError: there is no folder for temporary files.
     """
+    prepare_for_libraries()
     if sys.stderr is None or not _one_at_a_time.acquire(blocking=False):
         yield
         return

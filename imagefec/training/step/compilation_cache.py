@@ -44,26 +44,29 @@ def cache_compilations() -> pathlib.Path | None:
     if named == "off":
         return None
     folder = user_path(named, f"${VARIABLE}") if named else cache_folder("jax")
-    if folder is None:
-        return _without_cache("this user has no home directory")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            _remove_truncated_entries(folder)
-    except OSError as error:
-        return _without_cache(f"{folder} cannot be written ({error.strerror})")
+    why_not = "this user has no home directory" if folder is None else _why_not(folder)
+    if why_not:
+        logging.warning(
+            "compiled programs are not cached, so each start compiles anew: %s. Name a folder in "
+            "the environment variable %s, or set it to off.",
+            why_not,
+            VARIABLE,
+        )
+        return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _MIN_COMPILE_S)
     return folder
 
 
-def _without_cache(reason: str) -> None:
-    logging.warning(
-        "compiled programs are not cached, so each start compiles anew: %s. Name a folder in the "
-        "environment variable %s, or set it to off.",
-        reason,
-        VARIABLE,
-    )
+def _why_not(folder: pathlib.Path) -> str | None:
+    """Makes and cleans the folder; returns why it cannot be written, if so."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            _remove_truncated_entries(folder)
+    except OSError as error:
+        return f"{folder} cannot be written ({error.strerror})"
+    return None
 
 
 def _remove_truncated_entries(folder: pathlib.Path) -> None:
