@@ -271,7 +271,7 @@ def test_unknown_options_are_refused(run, tmp_path):
         embed_paths(run, face, tmp_path / "out.npz", on_no_face="ignore")
     with pytest.raises(UserError, match="no such detector"):
         embed_paths(run, face, tmp_path / "out.npz", detector="eyes")
-    with pytest.raises(ValueError, match="min_score of detector"):
+    with pytest.raises(ValueError, match="min_score must"):
         embed_paths(run, face, tmp_path / "out.npz", min_score="high")
     with pytest.raises(UserError, match="no such run directory"):
         embed_paths(tmp_path / "gone", face, tmp_path / "out.npz")

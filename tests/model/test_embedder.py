@@ -240,8 +240,8 @@ def test_faces_embedded_in_eight_threads_are_those_of_one(embedder):
     [
         ((5,), "a detector's name must be a text"),
         ((["haar"],), "a detector's name must be a text"),
-        (("lbp", "high"), "min_score of detector lbp must be a number"),
-        (("lbp", [0.5]), "min_score of detector lbp must be a number"),
+        (("lbp", "high"), "min_score must be a number"),
+        (("lbp", [0.5]), "min_score must be a number"),
     ],
 )
 def test_a_detector_or_min_score_of_another_type_is_refused(embedder, arguments, text):

@@ -57,20 +57,20 @@ def test_each_thread_has_its_own_instance_and_instances_are_used_again():
 @pytest.mark.parametrize("name", DETECTORS)
 @pytest.mark.parametrize("wrong", ["0.5", True, np.True_, [0.5], 1j, np.array([0.5, 0.5])])
 def test_a_min_score_that_is_no_number_is_a_callers_error(name, wrong):
-    with pytest.raises(ValueError, match=f"min_score of detector {name} must be a number or None"):
+    with pytest.raises(ValueError, match="min_score must be a number or None, found"):
         make_detector(name, wrong)
 
 
 @pytest.mark.parametrize("name", DETECTORS)
 @pytest.mark.parametrize("outside", [-1, float("inf"), float("nan")])
 def test_a_min_score_that_no_face_can_have_is_refused(name, outside):
-    with pytest.raises(UserError, match=f"--min_score .*: detector {name} scores from 0 to"):
+    with pytest.raises(UserError, match=f"--min_score .*: detector {name} scores "):
         make_detector(name, outside)
 
 
 @pytest.mark.parametrize("arguments", [(None,), (5,), (["haar"],), ("haar", None, 5)])
 def test_names_and_folders_of_another_type_are_a_callers_error(arguments):
-    with pytest.raises(ValueError, match="must be a text and model_dir a path or None"):
+    with pytest.raises(ValueError, match="must be a (text|path)"):
         make_detector(*arguments)
 
 
