@@ -18,12 +18,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any
+from typing import IO, Any
 
 import imagefec
+from imagefec import devices as jax_devices
 from imagefec.config_dirs import CONFIG_DIRS
 from imagefec.errors import UserError
+from imagefec.paths import cache_folder
+from imagefec.quiet import unnamed_file
 
+DETECTORS = ("yunet", "faced", "haar", "lbp")
 DATASETS = ("fec", "vggface2")
 LEAST_FREE_GB = 5.0
 DEVICES_TIMEOUT_S = 60.0
@@ -43,9 +47,9 @@ def examine(
     Returns:
       JSON values: python, platform, imagefec (versions); packages (name -> version, None if
       missing); opencv; devices (platform, n, kinds; or error); detectors (name -> available, file,
-      problem); auto (the detector that "auto" selects); disk (folder, free_gb); gin_configs;
-      datasets (name -> folder of its builder); apache_beam (version); problems (sentences, each
-      with its fix; empty if there are none).
+      problem); auto (the detector that "auto" selects); disk (folder, free_gb); folders (cache,
+      temporary; None if there is none); gin_configs; datasets (name -> folder of its builder);
+      apache_beam (version); problems (sentences, each with its fix; empty if there are none).
     """
     problems: list[str] = []
     report: dict[str, Any] = {
@@ -58,6 +62,7 @@ def examine(
     report |= _detectors(report["opencv"], model_dir, problems)
     report["devices"] = _devices(devices_timeout_s, problems)
     report["disk"] = _disk(problems)
+    report["folders"] = _folders(problems)
     report["gin_configs"] = _gin_configs(problems)
     report["datasets"] = _datasets(problems)
     report["apache_beam"] = _version("apache-beam")
@@ -68,6 +73,7 @@ def examine(
 def describe(report: dict[str, Any]) -> str:
     """Formats the result of `examine` as lines of text; problems come last."""
     devices, disk, opencv = report["devices"], report["disk"], report["opencv"]
+    folders = report["folders"]
     features = [name for name in ("FaceDetectorYN", "CascadeClassifier") if opencv.get(name)]
     packages = ", ".join(
         f"{name} {version or 'MISSING'}" for name, version in report["packages"].items()
@@ -85,7 +91,11 @@ def describe(report: dict[str, Any]) -> str:
             for name, found in report["detectors"].items()
         ),
         f"detector     auto selects {report['auto'] or 'none'}",
-        f"disk         {disk['free_gb']} GB free in {disk['folder']}",
+        f"disk         {disk['free_gb']} GB free in {disk['folder']}"
+        if disk["folder"]
+        else "disk         unknown",
+        f"folders      cache {folders['cache'] or 'none'}, temporary files "
+        f"{folders['temporary'] or 'none'}",
         f"gin configs  {report['gin_configs'] or 'not found'}",
         *(
             f"dataset      {name}: {folder or 'builder not found'}"
@@ -132,7 +142,7 @@ def _satisfied(requirement: str, version: str) -> bool:
     try:
         # A dependency of matplotlib; without it versions are not checked.
         from packaging.requirements import Requirement
-    except ImportError:
+    except Exception:
         return True
     return Requirement(requirement).specifier.contains(version, prereleases=True)
 
@@ -156,9 +166,9 @@ def _opencv(problems: list[str]) -> dict[str, Any]:
         )
     try:
         import cv2
-    except ImportError as error:
+    except Exception as error:  # a broken package may raise anything
         problems.append(
-            f"OpenCV cannot be imported ({str(error).splitlines()[0]}). Run pip install "
+            f"OpenCV cannot be imported ({_one_line(error)}). Run pip install "
             "'opencv-python-headless>=4.10,<5', which needs no desktop libraries."
         )
         return {"version": None, "packages": installed}
@@ -176,11 +186,16 @@ def _detectors(
     if opencv["version"] is None:
         lacking = {"available": False, "file": None, "problem": "OpenCV cannot be imported."}
         return {
-            "detectors": dict.fromkeys(("yunet", "faced", "haar", "lbp"), lacking),
+            "detectors": dict.fromkeys(DETECTORS, lacking),
             "auto": None,
         }
-    from imagefec.faces import detectors
-    from imagefec.faces.detectors import faced, yunet
+    try:
+        from imagefec.faces import detectors
+        from imagefec.faces.detectors import faced, yunet
+    except Exception as error:
+        problems.append(f"the detectors cannot be imported ({_one_line(error)}). Run {REINSTALL}.")
+        lacking = {"available": False, "file": None, "problem": problems[-1]}
+        return {"detectors": dict.fromkeys(DETECTORS, lacking), "auto": None}
 
     files = {
         "yunet": yunet.find_file(model_dir),
@@ -198,7 +213,8 @@ def _detectors(
             "file": str(files[name]) if files[name] else None,
             "problem": problem,
         }
-        if problem is not None and files[name]:  # a file that is absent is the user's choice
+        # A file that is absent is the user's choice.
+        if problem is not None and (files[name] or name == "lbp"):
             problems.append(problem)
     return {"detectors": found, "auto": detectors.auto_choice(model_dir)}
 
@@ -214,46 +230,79 @@ def _why_not(name: str, model_dir: str | os.PathLike | None) -> str | None:
         return f"detector faced: {faced.missing_files(model_dir)}. {faced.how_to_get(model_dir)}"
     try:
         detectors.make_detector(name, None, model_dir)
-    except (UserError, ImportError) as error:
+    except UserError as error:
         return str(error)
+    except Exception as error:  # a broken package may raise anything
+        return (
+            f"detector {name}: a package is broken ({_one_line(error)}). Reinstall it with pip "
+            "install --force-reinstall."
+        )
     return None
 
 
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
 def _devices(timeout_s: float, problems: list[str]) -> dict[str, Any]:
-    code = (
-        "import json, jax; d = jax.devices(); print(json.dumps({'platform': d[0].platform, "
-        "'n': len(d), 'kinds': sorted({x.device_kind for x in d})}))"
-    )
     unknown: dict[str, Any] = {"platform": None, "n": 0, "kinds": []}
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        # Files instead of pipes, and no wait after the kill: a process that hangs in a driver keeps
-        # pipes open and cannot be reaped.
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=out, stderr=err
+    try:
+        # Files instead of pipes, which a process that hangs in a driver keeps open.
+        with unnamed_file() as out, unnamed_file() as err:
+            ended = _list_devices(timeout_s, out, err)
+            out.seek(0)
+            err.seek(0)
+            said, told = (each.read().decode(errors="replace").strip() for each in (out, err))
+    except OSError as error:  # no process can be started, or there is no temporary folder
+        problems.append(f"JAX's devices cannot be listed: {error}. Set TMPDIR to a folder.")
+        return unknown | {"error": str(error)}
+    if not ended:
+        problems.append(
+            f"JAX did not list its devices within {timeout_s:g} s: the accelerator's driver "
+            "hangs, or another process holds the device. Restart the machine, end that "
+            "process, or set JAX_PLATFORMS=cpu."
         )
-        deadline = time.monotonic() + timeout_s
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if process.poll() is None:
-            process.kill()
-            problems.append(
-                f"JAX did not list its devices within {timeout_s:g} s: the accelerator's driver "
-                "hangs, or another process holds the device. Restart the machine, end that "
-                "process, or set JAX_PLATFORMS=cpu."
-            )
-            return unknown | {"error": "timeout"}
-        out.seek(0)
-        err.seek(0)
-        try:
-            return json.loads(out.read().decode().strip().splitlines()[-1])
-        except (ValueError, IndexError):
-            lines = err.read().decode(errors="replace").strip().splitlines()
-            said = lines[-1] if lines else f"exit code {process.returncode}"
-            problems.append(
-                f"JAX cannot be used: {said[:300]}. Run {REINSTALL}, then install JAX for your "
-                "accelerator: https://docs.jax.dev/en/latest/installation.html"
-            )
-            return unknown | {"error": said[:300]}
+        return unknown | {"error": "timeout"}
+    try:
+        found = json.loads(said.splitlines()[-1])
+    except (ValueError, IndexError):
+        last = told.splitlines()[-1][:300] if told else "its process ended without a word"
+        problems.append(
+            f"JAX cannot be used: {last}. Run {REINSTALL}, then install JAX for your "
+            f"accelerator: {jax_devices.INSTALLATION}"
+        )
+        return unknown | {"error": last}
+    if "error" in found:
+        problem = jax_devices.explain(found["error"], found["platforms"])
+        problems.append(problem)
+        return unknown | {"error": problem}
+    return found
+
+
+_LIST_DEVICES = """
+import json, jax
+try:
+    found = jax.devices()
+except (RuntimeError, AssertionError) as error:
+    print(json.dumps({"error": str(error), "platforms": jax.config.jax_platforms}))
+else:
+    kinds = sorted({each.device_kind for each in found})
+    print(json.dumps({"platform": found[0].platform, "n": len(found), "kinds": kinds}))
+"""
+
+
+def _list_devices(timeout_s: float, out: IO[bytes], err: IO[bytes]) -> bool:
+    """Lists JAX's devices in a process of its own; returns whether it ended in time."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LIST_DEVICES], stdin=subprocess.DEVNULL, stdout=out, stderr=err
+    )
+    deadline = time.monotonic() + timeout_s
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if process.poll() is None:
+        process.kill()  # without a wait, because a process that hangs in a driver cannot be reaped
+        return False
+    return True
 
 
 def _disk(problems: list[str]) -> dict[str, Any]:
@@ -274,6 +323,24 @@ def _disk(problems: list[str]) -> dict[str, Any]:
     return {"folder": folder, "free_gb": round(free_gb, 1)}
 
 
+def _folders(problems: list[str]) -> dict[str, str | None]:
+    cache = cache_folder("")
+    if cache is None:
+        problems.append(
+            "this user has no home directory, so compiled programs are not cached and model files "
+            "are not found. Set HOME, or IMAGEFEC_COMPILATION_CACHE and IMAGEFEC_MODELS."
+        )
+    temporary = None
+    try:
+        temporary = tempfile.gettempdir()
+    except OSError as error:
+        problems.append(
+            f"{error.strerror}. Set the environment variable TMPDIR to a folder that can be "
+            "written to."
+        )
+    return {"cache": None if cache is None else str(cache), "temporary": temporary}
+
+
 def _gin_configs(problems: list[str]) -> str | None:
     folder = next((folder for folder in CONFIG_DIRS if any(folder.glob("*.gin"))), None)
     if folder is None:
@@ -289,7 +356,7 @@ def _datasets(problems: list[str]) -> dict[str, str | None]:
     for name in DATASETS:
         try:
             spec = importlib.util.find_spec(f"tfds_builders.{name}")
-        except ModuleNotFoundError:
+        except Exception:
             spec = None
         folders[name] = str(pathlib.Path(spec.origin).parent) if spec and spec.origin else None
         if folders[name] is None:

@@ -17,11 +17,13 @@ BASE = (
     "cpu",
     "config_dirs",
     "paths",
+    "environment",
     "quiet",
     "progress",
     "process",
     "workers",
     "files",
+    "devices",
     "compat",
 )
 FLOORS = {

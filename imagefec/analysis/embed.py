@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import logging
 
 from imagefec.analysis import embedding_file
+from imagefec.analysis.image_files import ImageFiles, LeftOut, find_images
 from imagefec.errors import UserError
+from imagefec.paths import user_path
+from imagefec.progress import progress
 
 if TYPE_CHECKING:
     from imagefec.faces.detectors import Detector
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 ON_NO_FACE = ("raise", "skip", "whole")
+UNREADABLE, NO_FACE = "unreadable", "no face found"
+COMPLETE = "no face found, so the complete photo was embedded"
 
 
 def embed_paths(
@@ -31,107 +35,106 @@ def embed_paths(
 ) -> Path:
     """Embeds the faces in image files and writes one row per face.
 
+    As `embed_and_count`, but returns only `out` as a path.
+    """
+    return Path(embed_and_count(run_dir, paths, out, on_no_face, detector, min_score)["path"])
+
+
+def embed_and_count(
+    run_dir: str | os.PathLike[str],
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    on_no_face: str = "whole",
+    detector: str = "auto",
+    min_score: float | None = None,
+) -> dict[str, Any]:
+    """Embeds the faces in image files, writes one row per face, and counts what was left out.
+
     An image of 128 x 128 pixels, the size that `imagefec crop` writes, is embedded as a face. Any
     other image is a photo: it is rotated by its EXIF orientation, and each detected face is cropped
     as in the dataset. So one photo may give several rows.
 
     Args:
       run_dir: a training run's directory.
-      paths: image files and folders; of a folder, all files with an image suffix, recursively.
-      out: file to write, .npz or .parquet; its folder is created if missing. Columns (arrays of
-        an .npz): vectors: float32 [n, d], unit length. ids: unique; the face id of a face written
-        by crop, else the path, followed by #1, #2, … (best score first) for the faces detected in
-        a photo. urls: the photo's URL for a face listed in crop's faces.csv, else the file's own
-        URL. paths: the image files. boxes: float32 [n, 4], left, right, top, bottom of the face in
-        pixels of the (upright) image. scores: float32 [n], the detector's; NaN if nothing was
-        detected.
+      paths: image files and folders of them, as for `image_files.find_images`.
+      out: file to write, .npz or .parquet; its folder is created if missing. It appears complete
+        when all is done, in place of an older one; of two commands that write the same file, the
+        last one's remains. Columns (arrays of an .npz): vectors: float32 [n, d], unit length. ids:
+        unique; the face id of a face written by crop, else the path, followed by #1, #2, … (best
+        score first) for the faces detected in a photo. urls: the photo's URL for a face listed in
+        crop's faces.csv, else the file's own URL. paths: the image files. boxes: float32 [n, 4],
+        left, right, top, bottom of the face in pixels of the (upright) image. scores: float32 [n],
+        the detector's; NaN if nothing was detected.
       on_no_face: what to do with a photo without a face. "whole" embeds the complete photo, scaled
-        and padded to a face's size; "skip" skips it, and files that are not images, and logs how
-        many; "raise" raises UserError.
+        and padded to a face's size; "skip" skips it; "raise" raises UserError. A file of a folder
+        that cannot be read as an image is skipped, unless this is "raise"; one that was given by
+        name raises UserError, unless this is "skip". At the end, what was skipped is logged.
       detector: see imagefec.faces.detectors.make_detector.
       min_score: likewise.
 
     Returns:
-      `out` as a path.
+      JSON values: path (of the file), run, step, n_faces (rows), n_images (with at least a row),
+      complete (photos without a face that were embedded complete) and left_out: reason -> {"count",
+      "first" (names)}.
 
     Raises:
+      ValueError: an argument is of another type.
       UserError: there is no such run, path or image; a photo shows no face and on_no_face is
         "raise"; no face remains; or `out` cannot be written.
     """
     if on_no_face not in ON_NO_FACE:
         raise UserError(f"on_no_face = {on_no_face!r}: allowed are {', '.join(ON_NO_FACE)}.")
-    out = Path(out)
+    out = user_path(out, "--out")
     embedding_file.check_output(out)
-    image_paths = find_images(paths)
+    images = find_images(paths)
 
     from imagefec.faces.detectors import make_detector
     from imagefec.model import Embedder
 
     face_detector = make_detector(detector, min_score)
     embedder = Embedder.load(run_dir)
-    found = _FaceRows()
-    vectors = embedder.embed(_faces(image_paths, face_detector, on_no_face, found))
-    if found.skipped:
-        logging.warning(
-            "%d of %d images skipped, the first: %s",
-            len(found.skipped),
-            len(image_paths),
-            found.skipped[0],
-        )
+    found = _FaceRows(images.left_out)
+    with progress("embed", total=len(images.paths), unit="images") as bar:
+        vectors = embedder.embed(_faces(images, face_detector, on_no_face, found, bar.update))
     if not found.ids:
         raise UserError(
-            f"{out}: nothing to write, because none of {len(image_paths)} images shows a face "
-            f"({found.skipped[0]}). Embed complete photos with --on_no_face whole, or give other "
-            "images."
+            f"{out}: nothing to write, because none of {len(images.paths)} images shows a face "
+            f"({'; '.join(found.left_out.lines())}). Embed complete photos with --on_no_face "
+            "whole, or give other images."
         )
     embedding_file.write_columns(out, {"vectors": vectors, **found.columns()})
-    return out
-
-
-def find_images(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-) -> list[Path]:
-    """The image files of paths and folders: in the given order, each folder sorted, none twice.
-
-    Raises:
-      UserError: a path does not exist, a folder has no image, or no path was given.
-    """
-    found: dict[Path, None] = {}
-    for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
-        path = Path(path)
-        if path.is_dir():
-            inside = sorted(
-                file
-                for file in path.rglob("*")
-                if file.suffix.lower() in SUFFIXES and file.is_file()
-            )
-            if not inside:
-                raise UserError(
-                    f"{path}: no file in this folder or below has an image suffix "
-                    f"({', '.join(SUFFIXES)}). Give image files without one individually."
-                )
-            found.update(dict.fromkeys(inside))
-        elif path.exists():
-            found[path] = None
-        else:
-            raise UserError(f"{path}: no such file or folder. Give image files or folders of them.")
-    if not found:
-        raise UserError("No image was given. Give image files or folders of them.")
-    return list(found)
+    for line in found.complete.lines():
+        logging.warning("%s", line)
+    for line in found.left_out.lines():
+        logging.warning("left out, %s", line)
+    return {
+        "path": str(out),
+        "run": str(run_dir),
+        "step": embedder.info.get("step"),
+        "n_faces": len(found.ids),
+        "n_images": len(set(found.paths)),
+        "complete": found.complete.counts.get(COMPLETE, 0),
+        "left_out": found.left_out.as_json(),
+    }
 
 
 @dataclass
 class _FaceRows:
-    """The columns of the output except the vectors, and why images were skipped."""
+    """The columns of the output except the vectors, and which images have no row and why."""
 
+    left_out: LeftOut
+    complete: LeftOut = field(default_factory=LeftOut)
     ids: list[str] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     boxes: list[tuple[float, ...]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
+    _used: set[str] = field(default_factory=set)
 
     def add(self, face_id: str, url: str, path: Path, box: tuple[float, ...], score: float) -> None:
+        if face_id in self._used:  # of two folders of faces that were cropped from the same photos
+            face_id = _text(path)
+        self._used.add(face_id)
         self.ids.append(face_id)
         self.urls.append(url)
         self.paths.append(_text(path))
@@ -149,22 +152,28 @@ class _FaceRows:
 
 
 def _faces(
-    paths: Sequence[Path], detector: Detector, on_no_face: str, found: _FaceRows
+    images: ImageFiles,
+    detector: Detector,
+    on_no_face: str,
+    found: _FaceRows,
+    update: Callable[[], Any],
 ) -> Iterator[np.ndarray]:
-    """Yields the faces one by one and adds each to `found`."""
+    """Yields the faces one by one and adds each to `found`; calls `update` after each image."""
     from imagefec.faces import crop
     from imagefec.faces.photos import NotAPhoto, read_photo
 
     manifests = _Manifests()
-    for path in paths:
+    for n, path in enumerate(images.paths):
+        if n:
+            update()
         try:
             image = read_photo(path, upright=True)
         except NotAPhoto as error:
-            if on_no_face != "skip":
+            if on_no_face == "raise" or (path in images.named and on_no_face != "skip"):
                 raise UserError(
                     f"{path}: {error}. Give image files, or --on_no_face skip to skip this one."
                 ) from None
-            found.skipped.append(f"{path}: {error}")
+            found.left_out.add(UNREADABLE, f"{path} ({error})")
             continue
         height, width = image.shape[:2]
         complete = (0, width, 0, height)
@@ -182,6 +191,7 @@ def _faces(
         if not detections and _takes_complete(path, detector, on_no_face, found):
             found.add(_text(path), url, path, complete, np.nan)
             yield crop.letterbox(image)[0]
+    update()
 
 
 def _takes_complete(path: Path, detector: Detector, on_no_face: str, found: _FaceRows) -> bool:
@@ -192,8 +202,10 @@ def _takes_complete(path: Path, detector: Detector, on_no_face: str, found: _Fac
             "--on_no_face skip (skip such photos) or whole (embed the complete photo)."
         )
     if on_no_face == "skip":
-        found.skipped.append(f"{path}: no face found")
-    return on_no_face == "whole"
+        found.left_out.add(NO_FACE, path)
+        return False
+    found.complete.add(COMPLETE, path)
+    return True
 
 
 class _Manifests:

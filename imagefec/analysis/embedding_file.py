@@ -29,6 +29,7 @@ def check_output(path: Path) -> None:
     output.make_folder(path.parent)
     if path.is_dir():
         raise UserError(f"{path}: is a folder, but a file must be written. Give another --out.")
+    output.check_writable(path)
 
 
 def write_columns(path: Path, columns: dict[str, np.ndarray]) -> None:

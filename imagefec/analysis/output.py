@@ -1,8 +1,10 @@
 """Output folders of the commands that write files: created and checked before any work."""
 
 import os
+import tempfile
 from pathlib import Path
 
+from imagefec import files
 from imagefec.errors import UserError
 
 
@@ -18,6 +20,21 @@ def make_folder(folder: Path) -> None:
         raise unwritable(folder, error) from None
     if not os.access(folder, os.W_OK):
         raise UserError(f"{folder}: no permission to write here. Give another --out.")
+
+
+def check_writable(path: Path) -> None:
+    """Checks that a file of this name can be made, by making an empty one beside it.
+
+    Raises:
+      UserError: it cannot: its name is too long, the disk is full or read-only, …
+    """
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.{os.getpid()}-", suffix=files.TEMPORARY_SUFFIX
+        ):
+            pass
+    except OSError as error:
+        raise unwritable(path, error) from None
 
 
 def unwritable(out: Path, error: OSError) -> UserError:

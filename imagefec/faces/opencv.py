@@ -1,6 +1,7 @@
 """Settings of OpenCV that every caller must share: how to resize, and on how many threads."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
 
 import cv2
@@ -30,10 +31,35 @@ def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 @contextlib.contextmanager
 def single_thread() -> Iterator[None]:
-    """Limits OpenCV to one thread in the block: for small images, starting threads costs more."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
+    """Limits OpenCV to one thread in the block: for small images, starting threads costs more.
+
+    The limit is the process's. If blocks of several threads overlap, the first sets it and the last
+    restores the number from before.
+    """
+    _single.enter()
     try:
         yield
     finally:
-        cv2.setNumThreads(before)
+        _single.leave()
+
+
+class _SingleThread:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = self._before = 0
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._blocks == 0:
+                self._before = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self._blocks += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if self._blocks == 0:
+                cv2.setNumThreads(self._before)
+
+
+_single = _SingleThread()

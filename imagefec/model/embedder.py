@@ -1,23 +1,34 @@
 """Embedder: loads a run and embeds faces and photos. No training."""
 
+import hashlib
 import os
+import pickle
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from imagefec.compat import ShapeDtype, nested_map
+from imagefec.devices import check_not_forked, find_devices
 from imagefec.errors import UserError
 from imagefec.faces import opencv
 from imagefec.model import checkpoint
 from imagefec.model.resnet import ImageFEC
 from imagefec.model.run import INFO, Run
+from imagefec.paths import user_path
 
 
 class Embedder:
     """Embeds faces with the weights of one run.
+
+    Several threads may use one embedder. Processes must be started with
+    `multiprocessing.get_context("spawn")`: JAX does not work in a fork of a process that used it,
+    and a fork's calls raise UserError. An embedder of `load` can be pickled, and so be an argument
+    of a process: the pickle holds the run's path and a digest of the weights, and loads the run
+    again, from the same place, with the same weights.
 
     Attributes:
       image_size: side in pixels at which the network sees faces.
@@ -33,7 +44,11 @@ class Embedder:
           model: initialised ImageFEC in eval mode.
           image_size: side in pixels at which the network sees faces.
           info: see the attribute.
+
+        Raises:
+          UserError: JAX has no device, or this process was forked from one that used JAX.
         """
+        find_devices()
         self.image_size = image_size
         self.info = info or {}
         self._weights, self._state = jax.device_put((model.weights, model.state))
@@ -44,16 +59,28 @@ class Embedder:
         face = jax.ShapeDtypeStruct((1, image_size, image_size, 3), np.uint8)
         self.d_embedding = jax.eval_shape(self._apply, self._weights, self._state, face).shape[-1]
         self._detectors: dict[tuple[str, float | None], Any] = {}
+        self._run_dir: Path | None = None  # of `load`
 
     @classmethod
     def load(cls, run_dir: str | os.PathLike[str] | Run) -> "Embedder":
         """Loads a run: run.json and best.npz, or model.npz if there is no best.npz yet.
 
         Raises:
+          ValueError: run_dir is no path.
           UserError: the directory, its run.json or its checkpoint is missing, broken or
-            inconsistent, or the run saw faces in another channel order.
+            inconsistent, the run saw faces in another channel order, or JAX has no device.
         """
-        run = run_dir if isinstance(run_dir, Run) else Run.open(run_dir)
+        find_devices()  # before anything computes
+        if not isinstance(run_dir, str | os.PathLike | Run):
+            raise ValueError(f"run_dir must be a path or a Run, found {run_dir!r}")
+        run = run_dir if isinstance(run_dir, Run) else Run.open(user_path(run_dir, "the run"))
+        embedder = cls._of_run(run)
+        embedder._run_dir = run.path.absolute()
+        return embedder
+
+    @classmethod
+    def _of_run(cls, run: Run) -> "Embedder":
+        """Builds the network of a run and sets its weights."""
         info, path, size = run.info, run.checkpoint, run.image_size
         try:
             model = ImageFEC(**{**run.model_settings, "mode": "eval"})
@@ -72,6 +99,19 @@ class Embedder:
         step = {"step": meta["step"]} if "step" in meta else {}
         return cls(model, size, {**info, **step, "checkpoint": path.name})
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the run's path and a digest of the weights; see the class.
+
+        Raises:
+          PicklingError: the embedder was not made by `load`.
+        """
+        if self._run_dir is None:
+            raise pickle.PicklingError(
+                "only an Embedder of Embedder.load(run) can be pickled, because its pickle names "
+                "the run; this one was made from a network in memory"
+            )
+        return _load_again, (type(self), self._run_dir, self._digest(), self.info.get("step"))
+
     def embed(self, faces: Any, batch_size: int = 256) -> np.ndarray:
         """Embeds faces in batches, so that any number fits in memory.
 
@@ -88,10 +128,14 @@ class Embedder:
 
         Raises:
           ValueError: an array has another shape or dtype, or batch_size < 1.
-          UserError: a path is not a readable image.
+          UserError: a path is not a readable image, the network gives vectors that are not of
+            unit length, or this process was forked from one that used JAX.
         """
+        if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool):
+            raise ValueError(f"batch_size must be a whole number, found {batch_size!r}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, found {batch_size}")
+        check_not_forked()
         iterator = _each_face(faces)
         vectors: list[np.ndarray] = []
         while batch := [self._fit(face) for face in islice(iterator, batch_size)]:
@@ -115,14 +159,17 @@ class Embedder:
           unit length.
 
         Raises:
-          ValueError: an array has another shape or dtype.
-          UserError: a path is not a readable image, or the detector is not available.
+          ValueError: an array has another shape or dtype, or an argument another type.
+          UserError: as `embed`; or the detector is not available, or min_score outside its scale.
         """
         from imagefec.faces import crop, detectors  # not needed for faces already cropped
 
+        detectors.check_arguments(detector, min_score)
         photo = _as_array(photo)
         if (detector, min_score) not in self._detectors:
-            self._detectors[detector, min_score] = detectors.make_detector(detector, min_score)
+            made = detectors.make_detector(detector, min_score)
+            # If two threads make one at the same time, both use the same.
+            self._detectors.setdefault((detector, min_score), made)
         found = self._detectors[detector, min_score].detect(photo)
         vectors = self.embed([crop.crop_detection(photo, detection).face for detection in found])
         return [
@@ -141,7 +188,37 @@ class Embedder:
         n = len(faces)
         if n < padded:
             faces = np.concatenate([faces, np.zeros((padded - n, *faces.shape[1:]), np.uint8)])
-        return np.asarray(self._apply(self._weights, self._state, faces))[:n]
+        vectors = np.asarray(self._apply(self._weights, self._state, faces))[:n]
+        lengths = np.linalg.norm(vectors, axis=-1)
+        if not (np.abs(lengths - 1) <= _LENGTH_TOLERANCE).all():  # refuses NaN too
+            first = int(np.flatnonzero(~(np.abs(lengths - 1) <= _LENGTH_TOLERANCE))[0])
+            raise UserError(
+                f"{self._run_dir or 'this network'}: a face's vector has length {lengths[first]}, "
+                "not 1: the weights have diverged or are damaged. Give another run, or train again."
+            )
+        return vectors
+
+    def _digest(self) -> str:
+        """A digest of all weights, which another embedder has if it gives the same vectors."""
+        digest = hashlib.sha256()
+        for array in jax.tree.leaves((self._weights, self._state)):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+_LENGTH_TOLERANCE = 1e-3  # that of a network in half precision
+
+
+def _load_again(cls: type[Embedder], run_dir: Path, digest: str, step: Any) -> Embedder:
+    """Loads the run of a pickled embedder, and checks that it still has the same weights."""
+    embedder = cls.load(run_dir)
+    if embedder._digest() != digest:
+        raise UserError(
+            f"{run_dir}: its weights (step {embedder.info.get('step')}) are not those of the "
+            f"pickled embedder (step {step}); the run was trained on or replaced. Load the run "
+            "and pickle the embedder again."
+        )
+    return embedder
 
 
 def _each_face(faces: Any) -> Iterator[np.ndarray]:

@@ -10,9 +10,12 @@ def embed(verbs: Any) -> None:
     """Adds `embed`."""
 
     def run(arguments: argparse.Namespace) -> Any:
-        from imagefec.analysis.embed import embed_paths
+        from imagefec.analysis.embed import embed_and_count
 
-        return embed_paths(arguments.run, arguments.PATHS, arguments.out, arguments.on_no_face)
+        counts = embed_and_count(
+            arguments.run, arguments.PATHS, arguments.out, arguments.on_no_face
+        )
+        return counts if arguments.json else counts["path"]
 
     what = "embeds faces or photos and writes the vectors to an .npz or .parquet file"
     verb = flags.add_verb(
@@ -28,6 +31,7 @@ def embed(verbs: Any) -> None:
         "whole",
         choices=("raise", "skip", "whole"),
     )
+    flags.json_flag(verb)
 
 
 def gallery(verbs: Any) -> None:

@@ -17,11 +17,13 @@ import numpy as np
 
 from imagefec.errors import UserError
 from imagefec.faces.detectors.model_files import (
-    VARIABLE,
     ModelFile,
     describe_file,
+    find_model,
     model_folder,
+    read_model,
     sha256_of,
+    where_to_put,
 )
 from imagefec.faces.detectors.protocol import (
     SMALLEST,
@@ -58,11 +60,12 @@ class FacedDetector:
         paths = find_files(model_dir)
         if paths is None:
             raise UserError(f"detector faced: {missing_files(model_dir)}. {how_to_get(model_dir)}")
+        yolo, corrector = (read_model(path) for path in paths)
         self._yolo = _Graph(
-            paths[0], _YOLO_PX, ("prob", "x_center", "y_center", "w", "h"), _CELLS**2
+            paths[0], yolo, _YOLO_PX, ("prob", "x_center", "y_center", "w", "h"), _CELLS**2
         )
-        self._corrector = _Graph(paths[1], _CORRECTOR_PX, ("X", "Y", "W", "H"), 1)
-        self.version = "+".join(sha256_of(path)[:8] for path in paths) + "-1"
+        self._corrector = _Graph(paths[1], corrector, _CORRECTOR_PX, ("X", "Y", "W", "H"), 1)
+        self.version = "+".join(sha256_of(model)[:8] for model in (yolo, corrector)) + "-1"
 
     def detect(self, photo: np.ndarray, smallest: float = SMALLEST) -> list[Detection]:
         """As `Detector.detect`."""
@@ -106,26 +109,27 @@ class FacedDetector:
 
 def find_files(model_dir: str | os.PathLike[str] | None = None) -> tuple[Path, ...] | None:
     """Both graphs, unchecked; None unless both are installed."""
-    paths = tuple(model_folder(model_dir) / file.name for file in FILES)
-    return paths if all(path.is_file() for path in paths) else None
+    paths = tuple(find_model(file.name, model_dir) for file in FILES)
+    return None if None in paths else paths  # type: ignore[return-value]
 
 
 def how_to_get(model_dir: str | os.PathLike[str] | None = None) -> str:
     """A sentence that says where to get the files and where to put them."""
     return (
         f"Get {' and '.join(file.name for file in FILES)} ({FILES[0].licence}) from the folder "
-        f"faced/models of {_PAGE} and put them in {model_folder(model_dir)}, or name their folder "
-        f"with --model_dir or ${VARIABLE}."
+        f"faced/models of {_PAGE} and {where_to_put('them', model_dir)}."
     )
 
 
 def missing_files(model_dir: str | os.PathLike[str] | None) -> str:
     """Part of a sentence that names the graphs that are not installed."""
     folder = model_folder(model_dir)
-    missing = [file.name for file in FILES if not (folder / file.name).is_file()]
+    if folder is None:
+        return "this user has no home directory, where its model files would be"
+    missing = [file.name for file in FILES if find_model(file.name, model_dir) is None]
     return (
         f"{folder} has no {' and no '.join(missing)}"
-        if folder.is_dir()
+        if os.path.isdir(folder)  # noqa: PTH112  # False if it is another user's
         else f"there is no folder {folder}"
     )
 
@@ -137,7 +141,9 @@ _NMS_IOU = 0.2
 class _Graph:
     """A frozen graph from a square RGB image to a few small tensors."""
 
-    def __init__(self, path: Path, side_px: int, outputs: Sequence[str], n_values: int) -> None:
+    def __init__(
+        self, path: Path, model: bytes, side_px: int, outputs: Sequence[str], n_values: int
+    ) -> None:
         with quiet_imports():
             import tensorflow as tf
 
@@ -145,12 +151,13 @@ class _Graph:
         tf1 = tf.compat.v1
         graph_def, graph = tf1.GraphDef(), tf1.Graph()
         try:
-            graph_def.ParseFromString(path.read_bytes())
+            graph_def.ParseFromString(model)
             with graph.as_default():
                 tf1.import_graph_def(graph_def, name="")
         except Exception as error:  # damaged bytes raise many types, protobuf's among them
             raise self._wrong(
-                f"found {describe_file(path)}, not a frozen TensorFlow graph ({_first_line(error)})"
+                f"found {describe_file(model)}, not a frozen TensorFlow graph "
+                f"({_first_line(error)})"
             ) from None
         names = [f"{name}:0" for name in ("img", "training", *outputs)]
         try:
@@ -161,7 +168,7 @@ class _Graph:
             operations = {operation.name for operation in graph.get_operations()}
             missing = [name for name in names if name.removesuffix(":0") not in operations]
             raise self._wrong(
-                f"found {describe_file(path)}, a graph without {', '.join(missing)}"
+                f"found {describe_file(model)}, a graph without {', '.join(missing)}"
             ) from None
         # One thread, so that the same photo gives the same bits on every machine; processes share
         # the cores. No GPU: TensorFlow would take the memory that JAX needs.

@@ -8,6 +8,7 @@ import numpy as np
 
 from imagefec.errors import UserError
 from imagefec.faces.detectors.cascade import detect_in_gray
+from imagefec.faces.detectors.instances import Instances
 from imagefec.faces.detectors.protocol import SMALLEST, Detection, checked_min_score
 from imagefec.maths.geometry import Box
 
@@ -37,20 +38,21 @@ class HaarDetector:
                 "'opencv-python-headless<5'."
             )
         self.min_score = checked_min_score(self.name, min_score, 0.0, math.inf)
-        self._cascade = cv2.CascadeClassifier(str(path))
+        self._cascades = Instances(lambda: cv2.CascadeClassifier(str(path)))
 
     def detect(self, photo: np.ndarray, smallest: float = SMALLEST) -> list[Detection]:
         """As `Detector.detect`."""
         return detect_in_gray(self._find, photo, smallest, self.min_score)
 
     def _find(self, gray: np.ndarray, smallest_px: int) -> list[tuple[Box, float]]:
-        boxes, _, weights = self._cascade.detectMultiScale3(
-            gray,
-            scaleFactor=1.1,
-            minNeighbors=2,
-            minSize=(smallest_px, smallest_px),
-            outputRejectLevels=True,
-        )
+        with self._cascades.lent() as cascade:
+            boxes, _, weights = cascade.detectMultiScale3(
+                gray,
+                scaleFactor=1.1,
+                minNeighbors=2,
+                minSize=(smallest_px, smallest_px),
+                outputRejectLevels=True,
+            )
         return [
             (Box(float(x), float(x + w), float(y), float(y + h)), float(weight))
             for (x, y, w, h), weight in zip(boxes, np.ravel(weights))

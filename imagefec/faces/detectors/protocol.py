@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Protocol
 
 import numpy as np
@@ -60,13 +61,18 @@ def check_photo(photo: np.ndarray, smallest: float) -> None:
     Raises:
       ValueError: as `Detector.detect`.
     """
+    if not isinstance(photo, np.ndarray):
+        raise ValueError(
+            f"photo must be uint8 [height, width, 3], found {type(photo).__name__}; "
+            "imagefec.faces.photos.read_photo reads files"
+        )
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
         raise ValueError(
             f"photo must be uint8 [height, width, 3], found {photo.dtype} {list(photo.shape)}"
         )
-    if not 0 < smallest <= 1:
+    if not is_number(smallest) or not 0 < smallest <= 1:
         raise ValueError(
-            f"smallest must be a share of the shorter side in (0, 1], found {smallest}"
+            f"smallest must be a share of the shorter side in (0, 1], found {smallest!r}"
         )
 
 
@@ -94,6 +100,11 @@ def checked_min_score(
             "this range, or omit it for the default."
         )
     return float(min_score)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a real number; a boolean is not."""
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
 def clip_to_photo(found: Iterable[Detection], width: int, height: int) -> list[Detection]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from imagefec.errors import UserError
 from imagefec.faces import opencv
+from imagefec.faces.detectors.instances import Instances
 from imagefec.faces.detectors.model_files import (
-    VARIABLE,
     ModelFile,
     describe_file,
-    model_folder,
+    describe_folder,
+    find_model,
+    read_model,
     sha256_of,
+    where_to_put,
 )
 from imagefec.faces.detectors.protocol import (
     SMALLEST,
@@ -59,12 +63,10 @@ class YunetDetector:
                 "later have it if they are built with the dnn module. Use --detector haar or lbp, "
                 "or pip install 'opencv-python-headless>=4.10'."
             )
-        path, digest = _checked_file(model_dir)
-        self.version = f"{digest[:12]}-1"
+        path, model = _checked_file(model_dir)
+        self.version = f"{sha256_of(model)[:12]}-1"
         try:
-            self._network = cv2.FaceDetectorYN.create(
-                str(path), "", (32, 32), self.min_score, _NMS_IOU, _TOP_K
-            )
+            self._networks = Instances(lambda: _network(model, self.min_score))
         except cv2.error as error:
             raise UserError(
                 f"{path}: this OpenCV ({cv2.__version__}) cannot read it: {error.err}. Use "
@@ -79,8 +81,9 @@ class YunetDetector:
         bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
         if scale < 1.0:
             bgr = opencv.resize(bgr, max(round(width * scale), 1), max(round(height * scale), 1))
-        self._network.setInputSize((bgr.shape[1], bgr.shape[0]))
-        _, rows = self._network.detect(bgr)
+        with self._networks.lent() as network:
+            network.setInputSize((bgr.shape[1], bgr.shape[0]))
+            _, rows = network.detect(bgr)
         # A row is left, top, width, height, five landmarks, score; without faces, rows is None.
         found = [
             Detection(Box(*(float(side) / scale for side in (x, x + w, y, y + h))), float(score))
@@ -96,16 +99,14 @@ def runs_here() -> bool:
 
 def find_file(model_dir: str | os.PathLike[str] | None = None) -> Path | None:
     """The model file, unchecked; None if it is not installed."""
-    path = model_folder(model_dir) / FILE.name
-    return path if path.is_file() else None
+    return find_model(FILE.name, model_dir)
 
 
 def how_to_get(model_dir: str | os.PathLike[str] | None = None) -> str:
     """A sentence that says where to get the file, how to recognise it and where to put it."""
     return (
         f"Get {FILE.name} ({FILE.n_bytes:,} bytes, sha256 {FILE.sha256}, {FILE.licence}) from "
-        f"{FILE.page} and put it in {model_folder(model_dir)}, or name its folder with --model_dir "
-        f"or ${VARIABLE}."
+        f"{FILE.page} and {where_to_put('it', model_dir)}."
     )
 
 
@@ -117,16 +118,25 @@ _NMS_IOU = 0.3  # OpenCV's own
 _TOP_K = 5000
 
 
-def _checked_file(model_dir: str | os.PathLike[str] | None) -> tuple[Path, str]:
+def _checked_file(model_dir: str | os.PathLike[str] | None) -> tuple[Path, bytes]:
     path = find_file(model_dir)
     if path is None:
         raise UserError(
-            f"detector yunet: no {FILE.name} in {model_folder(model_dir)}. {how_to_get(model_dir)}"
+            f"detector yunet: no {FILE.name} in {describe_folder(model_dir)}. "
+            f"{how_to_get(model_dir)}"
         )
-    digest = sha256_of(path)
+    model = read_model(path)
+    digest = sha256_of(model)
     if digest != FILE.sha256:
         raise UserError(
-            f"{path}: not the model of detector yunet: found {describe_file(path)}, sha256 "
+            f"{path}: not the model of detector yunet: found {describe_file(model)}, sha256 "
             f"{digest}. {how_to_get(model_dir)}"
         )
-    return path, digest
+    return path, model
+
+
+def _network(model: bytes, min_score: float) -> Any:
+    """Reads the network from the bytes whose digest was checked; the file may change meanwhile."""
+    buffer = np.frombuffer(model, np.uint8)
+    nothing = np.zeros(0, np.uint8)  # OpenCV's place for a second file, which ONNX does not have
+    return cv2.FaceDetectorYN.create("onnx", buffer, nothing, (32, 32), min_score, _NMS_IOU, _TOP_K)

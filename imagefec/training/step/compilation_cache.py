@@ -4,10 +4,14 @@ import contextlib
 import importlib
 import os
 import pathlib
+import tempfile
 import zlib
 from typing import Any
 
 import jax
+from absl import logging
+
+from imagefec.paths import cache_folder, user_path
 
 try:
     zstandard: Any = importlib.import_module("zstandard")
@@ -25,10 +29,13 @@ def cache_compilations() -> pathlib.Path | None:
 
     The environment variable IMAGEFEC_COMPILATION_CACHE names another folder, or "off". A cache that
     JAX's own settings (JAX_COMPILATION_CACHE_DIR) have turned on is used unchanged. If the folder
-    cannot be written, nothing is cached.
+    cannot be written, or this user has no home directory, nothing is cached and a warning says why.
 
     Returns:
       The cache folder; None if nothing is cached.
+
+    Raises:
+      UserError: IMAGEFEC_COMPILATION_CACHE is not a path.
     """
     current = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]  # made at run time
     if current:
@@ -36,15 +43,30 @@ def cache_compilations() -> pathlib.Path | None:
     named = os.environ.get(VARIABLE)
     if named == "off":
         return None
-    folder = pathlib.Path(named or pathlib.Path("~") / ".cache" / "imagefec" / "jax").expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove_truncated_entries(folder)
-    except OSError:
+    folder = user_path(named, f"${VARIABLE}") if named else cache_folder("jax")
+    why_not = "this user has no home directory" if folder is None else _why_not(folder)
+    if why_not:
+        logging.warning(
+            "compiled programs are not cached, so each start compiles anew: %s. Name a folder in "
+            "the environment variable %s, or set it to off.",
+            why_not,
+            VARIABLE,
+        )
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _MIN_COMPILE_S)
     return folder
+
+
+def _why_not(folder: pathlib.Path) -> str | None:
+    """Makes and cleans the folder; returns why it cannot be written, if so."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            _remove_truncated_entries(folder)
+    except OSError as error:
+        return f"{folder} cannot be written ({error.strerror})"
+    return None
 
 
 def _remove_truncated_entries(folder: pathlib.Path) -> None:

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from imagefec.devices import find_devices
 from imagefec.errors import UserError
 from imagefec.training.config import HostsConfig
 
@@ -37,8 +38,12 @@ def join_hosts(hosts: HostsConfig) -> None:
 
 
 def all_devices() -> Mesh:
-    """The mesh of all devices; a host's are adjacent, so that its part of a batch is one slice."""
-    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    """The mesh of all devices; a host's are adjacent, so that its part of a batch is one slice.
+
+    Raises:
+      UserError: there is no device of the platform that the user requested.
+    """
+    devices = sorted(find_devices(), key=lambda device: (device.process_index, device.id))
     return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
