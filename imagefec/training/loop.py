@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from imagefec.compat import History, training
 from imagefec.errors import UserError
-from imagefec.model import checkpoint
+from imagefec.model import checkpoint, run_schema
 from imagefec.model.run import BEST, LATEST
 from imagefec.training import initial_weights
 from imagefec.training.config import TrainConfig
@@ -154,13 +154,21 @@ class FaceLoop(training.Loop):
                 initial_weights.load_pretrained_weights(network, init.checkpoint, init.part)
                 self._place_weights()
             return
-        arrays, meta = checkpoint.load(path)
+        expected = {
+            **checkpoint.named_weights(network),
+            **checkpoint.named_leaves(trainer.slots, "slots"),
+            "rng": np.asarray(self._rng),
+        }
+        arrays, meta = checkpoint.load(path, expected)
+        step, history = run_schema.check_state(path, meta)
         checkpoint.set_named_weights(network, arrays, source=path)
         self._place_weights()
         trainer.slots = checkpoint.filled_leaves(trainer.slots, arrays, "slots", source=path)
-        self._rng = arrays["rng"]
-        self._step = meta["step"]
-        self._history = History.from_dict(meta["history"])
+        self._rng, self._step, self._history = arrays["rng"], step, History()
+        for mode, measures in history.items():
+            for name, points in measures.items():
+                for point in points:
+                    self._history.append(mode, name, *point)
         first = self._history.get("train", "training/triplet")
         self._monitor.start_loss = float(first[0][1]) if first else None
 
@@ -264,7 +272,8 @@ class FaceLoop(training.Loop):
         path = self._run_dir / LATEST
         if not path.is_file():
             return "No checkpoint had been saved yet."
-        return f"The last checkpoint is from step {checkpoint.load_meta(path)['step']}."
+        step, _ = run_schema.check_state(path, checkpoint.load_meta(path))
+        return f"The last checkpoint is from step {step}."
 
 
 class _TpaReached(Exception):
