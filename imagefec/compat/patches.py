@@ -22,7 +22,6 @@ def import_trax() -> None:
 
         patch_local_device_count()
         patch_on_cpu()
-        patch_data_counters()
 
 
 def silence_known_warnings() -> None:
@@ -88,17 +87,3 @@ def patch_on_cpu() -> None:
     from trax import layers
 
     layers.on_cpu = lambda tree: jax.device_put(tree, jax.local_devices(backend="cpu")[0])
-
-
-def patch_data_counters() -> None:
-    """Lets Trax's Loop ignore OUTPUT_DIR/data_counters0.pkl, which it would unpickle.
-
-    A pickle runs any code of whoever wrote it, and run directories are passed on. Image FEC writes
-    no such file: its samplers need no counters.
-    """
-    from trax.data import inputs
-
-    def load_nothing(output_dir: str, host_id: int | None = None) -> None:
-        del output_dir, host_id
-
-    inputs.load_data_counters = load_nothing

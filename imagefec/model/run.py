@@ -9,6 +9,7 @@ model.npz      the latest checkpoint, from which the run resumes
 """
 
 import functools
+import hashlib
 import json
 import math
 import os
@@ -20,6 +21,7 @@ from typing import Any
 from imagefec import files
 from imagefec.errors import UserError
 from imagefec.model import legacy_settings, run_schema
+from imagefec.paths import readable
 
 RUN_FORMAT = 1
 CHANNEL_ORDER = "rgb"  # of every run's faces, even if its run.json lacks the key
@@ -78,8 +80,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Name of the directory."""
-        return self.path.resolve().name
+        """Name of the directory, readable."""
+        return readable(self.path.resolve().name)
 
     @property
     def image_size(self) -> int:
@@ -105,6 +107,20 @@ class Run:
             f"{self.path}: has no checkpoint ({BEST} or {LATEST}). Train it until its first "
             "evaluation, or give another run."
         )
+
+    @functools.cached_property
+    def checkpoint_digest(self) -> str:
+        """SHA-256 of the checkpoint to evaluate, which no other run has.
+
+        Raises:
+          UserError: there is none, or it cannot be read.
+        """
+        path = self.checkpoint
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
 
     @functools.cached_property
     def settings(self) -> dict[str, Any]:

@@ -1,22 +1,25 @@
 """Trax's training loop over the mesh, with evaluation on a complete split and .npz checkpoints."""
 
+import contextlib
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from imagefec.compat import History, training
+from imagefec import files
+from imagefec.compat import History, jaxboard, training
 from imagefec.errors import UserError
 from imagefec.model import checkpoint, run_schema
-from imagefec.model.run import BEST, LATEST
+from imagefec.model.run import BEST, LATEST, LEGACY_CONFIG
 from imagefec.training import initial_weights
 from imagefec.training.config import TrainConfig
 from imagefec.training.monitor import views
 from imagefec.training.monitor.divergence import TrainingDiverged, TrainingMonitor
+from imagefec.training.monitor.event_file import EventWriter
 from imagefec.training.monitor.signals import StopRequest
 from imagefec.training.step.lr_multipliers import lr_multipliers
 from imagefec.training.step.mesh import is_chief
@@ -69,7 +72,8 @@ class FaceLoop(training.Loop):
             [task],
             eval_model=eval_model,
             eval_tasks=[_CompleteSplit()],
-            output_dir=str(run_dir) if is_chief() else None,
+            # Trax would unpickle a file of the directory, and write to it through TensorFlow.
+            output_dir=None,
             eval_at=config.schedule.evaluates,
             checkpoint_at=config.schedule.saves,
             permanent_checkpoint_at=lambda _step: False,
@@ -233,6 +237,25 @@ class FaceLoop(training.Loop):
         if self.step == 1 and is_chief():
             augment, faces = self._model.sublayers[0], task.sample_batch[0]
             views.write(augment, faces, self._run_dir / "views.png", summary_writer)
+
+    def _save_gin(self, summary_writer: Any) -> None:
+        """Writes config.gin atomically, which Trax's own method does not."""
+        if is_chief():
+            config = training.gin.operative_config_str()
+            files.write_text(self._run_dir / LEGACY_CONFIG, config)
+            summary_writer.text("gin_config", jaxboard.markdownify_operative_config_str(config))
+
+    @contextlib.contextmanager
+    def _open_summary_writers(self) -> Iterator[tuple[list, list]]:
+        """Opens a TensorBoard file for training and one for evaluation; none if not the chief."""
+        with contextlib.ExitStack() as stack:
+            train, evaluation = (
+                stack.enter_context(contextlib.closing(EventWriter(self._run_dir / name)))
+                if is_chief()
+                else None
+                for name in ("train", "eval")
+            )
+            yield [train], [evaluation]
 
     def _place_weights(self) -> None:
         """Sends the model's weights and state, which were set in its sublayers, to the devices."""

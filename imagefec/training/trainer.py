@@ -64,7 +64,7 @@ def train(
       KeyboardInterrupt: ctrl-C or SIGTERM; the run's state is saved.
     """
     run_dir = prepare_directory(run_dir)
-    with _lock(run_dir):
+    with _lock(run_dir), _disk_errors(run_dir):
         _train(run_dir, data_dir, config)
     return run_dir
 
@@ -252,6 +252,22 @@ def _plain_history(history: Any) -> dict[str, dict[str, list]]:
         }
         for mode in history.modes
     }
+
+
+@contextlib.contextmanager
+def _disk_errors(run_dir: pathlib.Path) -> Iterator[None]:
+    """Raises errors of files as UserError that names the file, or the run if it is not known."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or isinstance(error, BrokenPipeError):
+            raise
+        where = run_dir if error.filename is None else os.fsdecode(error.filename)
+        raise UserError(
+            f"{where}: {error.strerror}. Checkpoints that were saved are complete: free disk space "
+            "or fix the permissions, then run the same command again; training resumes from the "
+            "last one."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,12 @@ import numpy as np
 
 from imagefec import files
 from imagefec.analysis import output
-from imagefec.analysis.gallery.selection import Queries, allowed_rows, choose_queries
+from imagefec.analysis.gallery.selection import (
+    Queries,
+    allowed_rows,
+    check_seed,
+    choose_queries,
+)
 from imagefec.analysis.neighbours import (
     MAX_DISTANCE,
     check_k,
@@ -20,9 +26,10 @@ from imagefec.analysis.neighbours import (
 )
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
+from imagefec.paths import readable
 
 if TYPE_CHECKING:
-    from imagefec.analysis.gallery.sheet import Strip
+    from imagefec.analysis.gallery.sheet import GalleryText, Strip
     from imagefec.data.store.datasets import Triplets
 
 DEFAULT_NAME = "gallery"
@@ -73,15 +80,36 @@ def make_gallery(
 
     Raises:
       UserError: there is no such run, dataset or split; k, max_distance or queries is out of range
-        or unknown; the exclusion file cannot be read; or `out` cannot be written.
+        or unknown; the exclusion file cannot be read; or `out` cannot be written, or is written to
+        by another gallery.
     """
     png_path, html_path = _output_paths(out)
-    check_max_distance(max_distance)
+    if check_max_distance(max_distance) == math.inf:
+        max_distance = None
+    check_seed(seed)
+    with files.folder_lock(png_path.parent, "gallery", "--out", f".{DEFAULT_NAME}.lock"):
+        text, strips = _text_and_strips(
+            run_dir, data_dir, dataset, split, queries, k, max_distance, exclude, seed
+        )
+        _write(Path(out), png_path, html_path, text, strips)
+    return png_path, html_path
+
+
+def _text_and_strips(
+    run_dir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str],
+    dataset: str,
+    split: str,
+    queries: Queries,
+    k: int,
+    max_distance: float | None,
+    exclude: str | os.PathLike[str] | None,
+    seed: int,
+) -> tuple[GalleryText, list[Strip]]:
     exclusion = Exclusion.load(exclude)
 
     from imagefec.analysis import accuracy, evaluate
-    from imagefec.analysis.gallery.page import make_page
-    from imagefec.analysis.gallery.sheet import GalleryText, render_sheet
+    from imagefec.analysis.gallery.sheet import GalleryText
     from imagefec.analysis.split import SplitLoader
     from imagefec.faces.crop import FACE_PX
     from imagefec.model import Embedder
@@ -105,16 +133,25 @@ def make_gallery(
     limit = "" if max_distance is None else f" within {max_distance:g}"
     tpa = _tpa_text(scores, embedder.info.get("step"))
     text = GalleryText(
-        title=f"Nearest neighbours: {Path(run_dir).resolve().name}",
-        facts=f"{dataset}, {split} · {tpa} · {len(allowed):,} faces, {k} nearest{limit}",
+        title=f"Nearest neighbours: {readable(Path(run_dir).resolve().name)}",
+        facts=f"{readable(dataset)}, {readable(split)} · {tpa} · {len(allowed):,} faces, {k} "
+        f"nearest{limit}",
         no_neighbour=f"none{limit}",
     )
+    return text, strips
+
+
+def _write(
+    out: Path, png_path: Path, html_path: Path, text: GalleryText, strips: list[Strip]
+) -> None:
+    from imagefec.analysis.gallery.page import make_page
+    from imagefec.analysis.gallery.sheet import render_sheet
+
     try:
         files.write_bytes(png_path, render_sheet(text, strips))
         files.write_text(html_path, make_page(text, strips, EXPLANATION))
     except OSError as error:
-        raise output.unwritable(Path(out), error) from None
-    return png_path, html_path
+        raise output.unwritable(out, error) from None
 
 
 def find_strips(
