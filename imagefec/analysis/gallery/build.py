@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -87,28 +87,8 @@ def make_gallery(
     if check_max_distance(max_distance) == math.inf:
         max_distance = None
     check_seed(seed)
-    with files.folder_lock(png_path.parent, "gallery", "--out", f".{DEFAULT_NAME}.lock"):
-        text, strips = _text_and_strips(
-            run_dir, data_dir, dataset, split, queries, k, max_distance, exclude, seed
-        )
-        _write(Path(out), png_path, html_path, text, strips)
-    return png_path, html_path
-
-
-def _text_and_strips(
-    run_dir: str | os.PathLike[str],
-    data_dir: str | os.PathLike[str],
-    dataset: str,
-    split: str,
-    queries: Queries,
-    k: int,
-    max_distance: float | None,
-    exclude: str | os.PathLike[str] | None,
-    seed: int,
-) -> tuple[GalleryText, list[Strip]]:
     exclusion = Exclusion.load(exclude)
 
-    from imagefec.analysis import accuracy, evaluate
     from imagefec.analysis.gallery.sheet import GalleryText
     from imagefec.analysis.split import SplitLoader
     from imagefec.faces.crop import FACE_PX
@@ -121,24 +101,24 @@ def _text_and_strips(
     allowed = allowed_rows(data, exclusion, exclude)
     check_k(k, len(allowed) - 1)
     chosen = choose_queries(queries, data.face_ids, allowed, seed)
-    vectors = embedder.embed(data.faces)
-    if not np.isfinite(vectors).all():
-        raise UserError(
-            f"{run_dir}: its embeddings are not finite, so the training diverged. Give another "
-            "run, or train again with a lower learning rate."
+    with files.folder_lock(png_path.parent, "gallery", "--out", f".{DEFAULT_NAME}.lock"):
+        vectors = embedder.embed(data.faces)
+        if not np.isfinite(vectors).all():
+            raise UserError(
+                f"{run_dir}: its embeddings are not finite, so the training diverged. Give another "
+                "run, or train again with a lower learning rate."
+            )
+        strips = find_strips(data, vectors, chosen, allowed, k, max_distance)
+        limit = "" if max_distance is None else f" within {max_distance:g}"
+        tpa = _tpa_text(vectors, data, embedder.info.get("step"))
+        faces = f"{len(allowed):,} faces, {k} nearest{limit}"
+        text = GalleryText(
+            title=f"Nearest neighbours: {readable(Path(run_dir).resolve().name)}",
+            facts=f"{readable(dataset)}, {readable(split)} · {tpa} · {faces}",
+            no_neighbour=f"none{limit}",
         )
-    strips = find_strips(data, vectors, chosen, allowed, k, max_distance)
-    correct = accuracy.correct_predictions(vectors, data)
-    scores = evaluate.score_triplets(vectors, correct, data, accuracy.triplet_photos(data))
-    limit = "" if max_distance is None else f" within {max_distance:g}"
-    tpa = _tpa_text(scores, embedder.info.get("step"))
-    text = GalleryText(
-        title=f"Nearest neighbours: {readable(Path(run_dir).resolve().name)}",
-        facts=f"{readable(dataset)}, {readable(split)} · {tpa} · {len(allowed):,} faces, {k} "
-        f"nearest{limit}",
-        no_neighbour=f"none{limit}",
-    )
-    return text, strips
+        _write(Path(out), png_path, html_path, text, strips)
+    return png_path, html_path
 
 
 def _write(
@@ -185,10 +165,12 @@ def find_strips(
     ]
 
 
-def _tpa_text(scores: dict[str, Any], step: int | None) -> str:
-    from imagefec.analysis.accuracy import shown_error
+def _tpa_text(vectors: np.ndarray, data: Triplets, step: int | None) -> str:
+    from imagefec.analysis import accuracy, evaluate
 
-    tpa = f"TPA {100 * scores['tpa']:.1f} ± {100 * shown_error(scores):.1f} %"
+    correct = accuracy.correct_predictions(vectors, data)
+    scores = evaluate.score_triplets(vectors, correct, data, accuracy.triplet_photos(data))
+    tpa = f"TPA {100 * scores['tpa']:.1f} ± {100 * accuracy.shown_error(scores):.1f} %"
     at_step = f" (step {step:,})" if isinstance(step, int) else ""
     return f"{tpa} on {scores['n_triplets']:,} triplets{at_step}"
 

@@ -9,7 +9,12 @@ from absl import logging
 
 from imagefec import files
 from imagefec.analysis import output
-from imagefec.analysis.report.conditions import group_by_condition, read_runs, uda_series
+from imagefec.analysis.report.conditions import (
+    group_by_condition,
+    read_runs,
+    refuse_copies,
+    uda_series,
+)
 from imagefec.analysis.report.measures import EvaluationSet, Measures
 from imagefec.analysis.report.page import Block, Figure, as_html, as_markdown
 from imagefec.analysis.report.request import Request
@@ -48,11 +53,11 @@ def make_report(
         written, or is written to by another report.
     """
     runs = read_runs(run_dirs)
+    refuse_copies(runs)
     out = Path(out).expanduser()
     _make_folders(out)
-    request = Request(
-        tuple(map(os.fspath, run_dirs)), os.fspath(data_dir), dataset, split, str(out)
-    )
+    paths = tuple(os.fspath(path) for path in run_dirs)
+    request = Request(paths, os.fspath(data_dir), dataset, split, str(out))
     # The lock is beside the embeddings, since the rest of the folder may be committed.
     with files.folder_lock(out, "report", "--out", f"{CACHE}/.lock", CACHE):
         _write(out, _blocks(runs, request, progress))

@@ -57,12 +57,6 @@ def read_runs(run_dirs: Sequence[str | os.PathLike[str]]) -> list[Run]:
         other = first_of.setdefault(os.path.realpath(run.path), run)
         if other is not run:
             raise UserError(f"{run.path}: the same run as {other.path}. Give each run once.")
-    first_with: dict[str, Run] = {}
-    for run in runs:
-        other = first_with.setdefault(run.checkpoint_digest, run)
-        if other is not run:
-            # Two seeds never agree in every byte; equal runs would give a standard error of 0.
-            raise UserError(f"{run.checkpoint}: a copy of {other.checkpoint}. Give each run once.")
     for what, values in (
         ("dataset", [str(run.info.get("dataset", "fec")) for run in runs]),
         ("d_embedding", [_dimension(run) for run in runs]),
@@ -75,6 +69,21 @@ def read_runs(run_dirs: Sequence[str | os.PathLike[str]]) -> list[Run]:
                     "for each."
                 )
     return runs
+
+
+def refuse_copies(runs: Sequence[Run]) -> None:
+    """Refuses runs with the same checkpoint, whose standard error would be 0.
+
+    Two seeds never agree in every byte.
+
+    Raises:
+      UserError: a checkpoint is a copy of another, or cannot be read.
+    """
+    first_with: dict[str, Run] = {}
+    for run in runs:
+        other = first_with.setdefault(run.checkpoint_digest, run)
+        if other is not run:
+            raise UserError(f"{run.checkpoint}: a copy of {other.checkpoint}. Give each run once.")
 
 
 def group_by_condition(runs: Sequence[Run]) -> list[Condition]:
