@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from imagefec.errors import UserError
-from imagefec.model import run_schema
+from imagefec.model import json_object
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -17,10 +17,10 @@ def read(path: Path) -> dict[str, Any]:
         than 32 levels.
     """
     try:
-        settings = parse(run_schema.read_bytes(path).decode("utf-8-sig"))
-        run_schema.check_depth(settings)
+        settings = parse(json_object.read_bytes(path).decode("utf-8-sig"))
+        json_object.check_depth(settings)
     except ValueError as error:
-        raise UserError(f"{path}: cannot be read ({error}). {run_schema.REMEDY}") from None
+        raise UserError(f"{path}: cannot be read ({error}). {json_object.REMEDY}") from None
     return settings
 
 

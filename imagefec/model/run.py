@@ -20,7 +20,7 @@ from typing import Any
 
 from imagefec import files
 from imagefec.errors import UserError
-from imagefec.model import legacy_settings, run_schema
+from imagefec.model import json_object, legacy_settings, run_schema
 from imagefec.paths import readable
 
 RUN_FORMAT = 1
@@ -62,7 +62,7 @@ class Run:
             )
         path = run_dir / INFO
         try:
-            info = run_schema.read_object(path, constants=False)
+            info = json_object.read_object(path, constants=False)
         except FileNotFoundError:
             raise UserError(
                 f"{run_dir}: has no {INFO}, so it is not a run directory. Give the --output_dir of "
@@ -133,7 +133,7 @@ class Run:
         """
         path = self.path / SETTINGS
         try:
-            settings = run_schema.read_object(path)
+            settings = json_object.read_object(path)
         except FileNotFoundError:
             path = self.path / LEGACY_CONFIG
             settings = legacy_settings.read(path) if path.exists() else {}
@@ -149,7 +149,7 @@ class Run:
         """
         path = self.path / HISTORY
         try:
-            found = run_schema.read_object(path, run_schema.MAX_HISTORY_BYTES)
+            found = json_object.read_object(path, run_schema.MAX_HISTORY_BYTES)
         except FileNotFoundError:
             return {}
         return run_schema.check_history(path, found)

@@ -4,22 +4,16 @@ It applies to run.json, settings.json, history.json and the meta of a checkpoint
 what they mean is in run.py.
 """
 
-import json
-import math
 import os
-import stat
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from imagefec.errors import UserError
+from imagefec.model.json_object import REMEDY, shown
 
-MAX_BYTES = 2**20  # of run.json, settings.json and config.gin, which have some kilobytes
 MAX_HISTORY_BYTES = 64 * 2**20
 MAX_STEP = 10**8
 MAX_IMAGE_SIZE = 4096
-REMEDY = "Copy it again from its source, or train a new run."
-_MAX_DEPTH = 32
 _MAX_INTEGER = 2**63
 
 
@@ -102,88 +96,6 @@ _SETTINGS = {
 }
 
 
-def read_object(path: Path, max_bytes: int = MAX_BYTES, constants: bool = True) -> dict[str, Any]:
-    """Reads a JSON object from a file.
-
-    Args:
-      path: the file.
-      max_bytes: a larger file is refused unread.
-      constants: as for `parse_object`.
-
-    Raises:
-      FileNotFoundError: there is no such file.
-      UserError: it cannot be read, is too large, or is not a JSON object.
-    """
-    try:
-        return parse_object(read_bytes(path, max_bytes), constants)
-    except ValueError as error:
-        raise UserError(f"{path}: cannot be read ({error}). {REMEDY}") from None
-
-
-def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
-    """Reads a file of a run.
-
-    Raises:
-      FileNotFoundError: there is no such file.
-      UserError: it cannot be read, is no regular file, or is larger than max_bytes.
-    """
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise UserError(f"{path}: not a file. {REMEDY}")
-        if status.st_size > max_bytes:
-            raise UserError(
-                f"{path}: has {status.st_size:,} bytes; such a file has at most {max_bytes:,}. "
-                f"{REMEDY}"
-            )
-        with path.open("rb") as file:
-            return file.read(max_bytes)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
-
-
-def parse_object(data: bytes, constants: bool = True) -> dict[str, Any]:
-    """Parses a JSON object; a byte order mark is ignored.
-
-    Args:
-      data: UTF-8 text.
-      constants: accept NaN and Infinity, which Python's JSON has.
-
-    Raises:
-      ValueError: it is no JSON, no object, nested deeper than 32 levels, or has a key twice.
-    """
-
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is not a number of JSON")
-
-    more: dict[str, Any] = {} if constants else {"parse_constant": refuse}
-    try:
-        found = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object, **more)
-    except RecursionError:
-        raise ValueError(f"nested deeper than {_MAX_DEPTH} levels") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"not an object but {_shown(found)}")
-    check_depth(found)
-    return found
-
-
-def check_depth(value: Any) -> None:
-    """Raises ValueError if lists and objects are nested deeper than 32 levels."""
-    level = [value]
-    for _ in range(_MAX_DEPTH):
-        level = [
-            child
-            for item in level
-            if isinstance(item, dict | list | tuple)
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return
-    raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
-
-
 def check_info(path: str | os.PathLike[str], info: Mapping[str, Any]) -> None:
     """Checks run.json: every key that this version reads, and the size of the network.
 
@@ -231,11 +143,11 @@ def check_history(source: str | os.PathLike[str], history: Any) -> dict[str, dic
       UserError: it has another form.
     """
     if not isinstance(history, dict):
-        raise UserError(f"{source}: the history is {_shown(history)}, not an object. {REMEDY}")
+        raise UserError(f"{source}: the history is {shown(history)}, not an object. {REMEDY}")
     for mode, measures in history.items():
         if not isinstance(measures, dict):
             raise UserError(
-                f"{source}: {mode} of the history is {_shown(measures)}, not an object. {REMEDY}"
+                f"{source}: {mode} of the history is {shown(measures)}, not an object. {REMEDY}"
             )
         for name, points in measures.items():
             if not isinstance(points, list) or not all(map(_is_point, points)):
@@ -246,7 +158,7 @@ def check_history(source: str | os.PathLike[str], history: Any) -> dict[str, dic
                 )
                 raise UserError(
                     f"{source}: {name} of the history must be a list of [step, value], each step "
-                    f"0 to {MAX_STEP}; found {_shown(wrong)}. {REMEDY}"
+                    f"0 to {MAX_STEP}; found {shown(wrong)}. {REMEDY}"
                 )
     return history
 
@@ -280,7 +192,7 @@ def check_state(
     if step is None or not isinstance(history, dict) or list(history) != ["_values"]:
         raise UserError(
             f"{source}: its meta.json must have a step and a history; found step "
-            f"{_shown(step)} and history {_shown(history)}. {REMEDY}"
+            f"{shown(step)} and history {shown(history)}. {REMEDY}"
         )
     values = check_history(source, history["_values"])
     last = max((p[0] for of in values.values() for ps in of.values() for p in ps), default=0)
@@ -295,7 +207,7 @@ def _check(
     for name, kind in kinds.items():
         if name in values and not kind.fits(values[name]):
             raise UserError(
-                f"{path}: {prefix}{name} is {_shown(values[name])}; it must be {kind.words}. "
+                f"{path}: {prefix}{name} is {shown(values[name])}; it must be {kind.words}. "
                 f"{REMEDY}"
             )
 
@@ -313,26 +225,3 @@ def _is_point(point: Any) -> bool:
         and 0 <= point[0] <= MAX_STEP
         and (_is(point[1], float) or (_is(point[1], int) and abs(point[1]) < _MAX_INTEGER))
     )
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"key {_shown(twice)} is there twice")
-    return found
-
-
-def _shown(value: Any) -> str:
-    """A value for a message, shortened."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list) and len(value) > 8:
-        return f"a list of {len(value)} items"
-    if _is(value, int) and abs(value) > _MAX_INTEGER:
-        return "a number of more than 63 bits"
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -64,15 +64,17 @@ def train(
       KeyboardInterrupt: ctrl-C or SIGTERM; the run's state is saved.
     """
     run_dir = prepare_directory(run_dir)
-    with _lock(run_dir), _disk_errors(run_dir):
-        _train(run_dir, data_dir, config)
-    return run_dir
-
-
-def _train(run_dir: pathlib.Path, data_dir: str | os.PathLike[str], config: TrainConfig) -> None:
     cache_compilations()
     check_precision(config.step.precision)
     mesh = all_devices()
+    with _lock(run_dir), _disk_errors(run_dir):
+        _train(run_dir, data_dir, config, mesh)
+    return run_dir
+
+
+def _train(
+    run_dir: pathlib.Path, data_dir: str | os.PathLike[str], config: TrainConfig, mesh: Mesh
+) -> None:
     with _settings_errors():
         loss, optimizer = config.loss(), config.optimizer()
         objective = Objective(config.loss(), config.uda)
