@@ -55,7 +55,7 @@ def compress(folder):
 
 
 CHANGES = {
-    "NaN": (change_arrays(value=np.nan), "1 of 12 arrays hold NaN or infinity: weights/1.Stem/"),
+    "NaN": (change_arrays(value=np.nan), "1 of 34 arrays hold NaN or infinity: weights/"),
     "infinity": (change_arrays(value=-np.inf), "arrays hold NaN or infinity"),
     "integers": (change_arrays(dtype=np.int32), "is of type int32; the model requires float32"),
     "step": (change_arrays(meta={"step": 10**9}), "step is 1000000000; it must be an integer"),
