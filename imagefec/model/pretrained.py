@@ -220,7 +220,11 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
     arrays = {}
     for name, array in found.items():
         # A view may repeat a few stored values to any size; another device has no values here.
-        if array.layout != torch.strided or array.device.type != "cpu" or array.nbytes > size:
+        if (
+            array.layout != torch.strided
+            or array.device.type != "cpu"
+            or array.numel() * array.element_size() > size
+        ):
             raise UserError(
                 f"{path}: array {name} of shape {list(array.shape)} is not stored in full. Save "
                 "model.state_dict() with contiguous tensors."
