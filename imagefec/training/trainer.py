@@ -67,7 +67,7 @@ def train(
     cache_compilations()
     check_precision(config.step.precision)
     mesh = all_devices()
-    with _lock(run_dir), _disk_errors(run_dir):
+    with _disk_errors(run_dir), _lock(run_dir):
         _train(run_dir, data_dir, config, mesh)
     return run_dir
 

@@ -124,10 +124,10 @@ def test_a_run_that_cannot_write_stops_and_goes_on_from_its_last_checkpoint(
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 1 MB, which only root can mount."""
+    """A file system of 8 MB, which only root can mount."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
     try:
         mounted = subprocess.run(mount, capture_output=True).returncode == 0
     except FileNotFoundError:
