@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -92,7 +93,9 @@ def refuse_links(folder: Path, patterns: Iterable[str]) -> None:
 
 
 def remove_temporary_files(folder: Path, pattern: str = "") -> None:
-    """Deletes files that killed processes left; no other process may be writing to the folder.
+    """Deletes files that killed processes left: those that `atomic_open` writes, and no others.
+
+    Those of another process that is alive on this machine stay.
 
     Args:
       folder: where `atomic_open` wrote.
@@ -102,7 +105,26 @@ def remove_temporary_files(folder: Path, pattern: str = "") -> None:
     subfolders = folder.glob(pattern) if pattern else ()
     for place in (folder, *(path for path in subfolders if not path.is_symlink())):
         for path in place.glob(f".*{TEMPORARY_SUFFIX}"):
-            path.unlink(missing_ok=True)
+            match = _TEMPORARY.fullmatch(path.name)
+            if match and not _is_other_process(int(match[1])):
+                path.unlink(missing_ok=True)
+
+
+# Earlier versions wrote no random part.
+_TEMPORARY = re.compile(rf"\..+\.([0-9]+)(?:-[0-9a-f]+)?{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
+
+
+def _is_other_process(number: int) -> bool:
+    """Whether it is a living process other than this one; False if the system cannot tell."""
+    if number == os.getpid() or os.name != "posix":
+        return False
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 class LockedError(Exception):

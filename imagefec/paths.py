@@ -45,3 +45,19 @@ def cache_folder(name: str) -> Path | None:
         return user_path(CACHE / name)
     except UserError:
         return None
+
+
+def readable(text: str | os.PathLike[str]) -> str:
+    r"""A path or other text on one line: what cannot be printed is escaped, such as \n or \xff.
+
+    Undecodable bytes of a file name would otherwise end in a UnicodeEncodeError where the text is
+    written, and control characters could hide a part of it.
+    """
+    return "".join(
+        char
+        if char.isprintable()
+        else f"\\x{ord(char) - 0xDC00:02x}"
+        if "\udc80" <= char <= "\udcff"
+        else char.encode("unicode_escape").decode()
+        for char in os.fspath(text)
+    )

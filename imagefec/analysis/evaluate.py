@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from absl import logging
 
+from imagefec.paths import readable
+
 if TYPE_CHECKING:
     from imagefec.data.store.datasets import Triplets
 
@@ -62,15 +64,15 @@ def evaluate_run(
     correct = accuracy.correct_predictions(vectors, data)
     result = {
         **score_triplets(vectors, correct, data, photos),
-        "run": os.fspath(run_dir),
+        "run": readable(run_dir),
         "step": embedder.info.get("step"),
-        "dataset": dataset,
-        "split": split,
+        "dataset": readable(dataset),
+        "split": readable(split),
     }
     if disjoint_from is not None:
         disjoint = accuracy.disjoint_triplets(data, loader.urls_of(disjoint_from))
         result["disjoint"] = {
-            "from": disjoint_from,
+            "from": readable(disjoint_from),
             **metrics.tpa_with_errors(correct[disjoint], photos[disjoint]),
             "n_left_out": int((~disjoint).sum()),
         }
@@ -80,7 +82,7 @@ def evaluate_run(
         other_vectors = other.embed(loader.load(other.image_size).faces)
         other_correct = accuracy.correct_predictions(other_vectors, data)
         result["against"] = {
-            "run": os.fspath(against),
+            "run": readable(against),
             **compare_predictions(other_correct, correct, photos),
         }
     return result

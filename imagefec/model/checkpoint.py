@@ -1,80 +1,28 @@
-"""Checkpoints: named arrays and JSON in one file; naming and setting the arrays of a Trax layer.
+"""Naming and setting the arrays of a Trax layer, which are stored in a checkpoint.
 
-Run directories are in run.py; loading a model from its settings is in embedder.py.
+The file is in checkpoint_file.py, run directories in run.py, loading a model in embedder.py.
 """
 
-import contextlib
-import json
 import os
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from imagefec import files
-from imagefec.errors import UserError
+from imagefec.model.checkpoint_file import check_arrays, check_finite, load, load_meta, save
 
-_META = "meta.json"
-_REMEDY = (
-    "The checkpoint was written with other settings: use those of its own run (its run.json), or "
-    "train into a new directory."
-)
-
-
-def save(path: str | os.PathLike[str], arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-    """Writes arrays and meta as one .npz file, atomically even if the power fails.
-
-    Args:
-      path: file to write; an older one is replaced. Its folder must exist.
-      arrays: name -> array of numbers or booleans; names may contain "/".
-      meta: values that JSON can represent.
-
-    Raises:
-      ValueError: an array contains Python objects, which only pickle could read back.
-      OSError: the disk is full, or the folder is missing or not writable.
-    """
-    with (
-        files.atomic_open(path) as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
-    ):
-        archive.writestr(_META, json.dumps(meta))
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
-
-
-def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Reads what `save` wrote; a file with pickled objects is refused without loading them.
-
-    Returns:
-      (arrays, meta).
-
-    Raises:
-      UserError: the file is missing, unreadable, broken, or not a checkpoint.
-    """
-    arrays = {}
-    with _opened(path) as archive:
-        meta = json.loads(archive.read(_META))
-        for member in archive.namelist():
-            if member != _META:
-                with archive.open(member) as file:
-                    arrays[member.removesuffix(".npy")] = np.lib.format.read_array(
-                        file, allow_pickle=False
-                    )
-    return arrays, meta
-
-
-def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads the meta that `save` wrote, without the arrays.
-
-    Raises:
-      UserError: as for `load`.
-    """
-    with _opened(path) as archive:
-        return json.loads(archive.read(_META))
+__all__ = [
+    "expected_weights",
+    "filled_leaves",
+    "filled_weights",
+    "load",
+    "load_meta",
+    "named_leaves",
+    "named_weights",
+    "save",
+    "set_named_weights",
+]
 
 
 def named_weights(layer: Any, weights: Any = None, state: Any = None) -> dict[str, np.ndarray]:
@@ -92,14 +40,25 @@ def named_weights(layer: Any, weights: Any = None, state: Any = None) -> dict[st
     """
     weights = layer.weights if weights is None else weights
     state = layer.state if state is None else state
-    named = [*_walk(layer, weights, "weights"), *_walk(layer, state, "state")]
-    return {name: np.asarray(array) for name, array in named}
+    named = expected_weights(layer, weights, state)
+    return {name: np.asarray(array) for name, array in named.items()}
+
+
+def expected_weights(layer: Any, weights: Any, state: Any) -> dict[str, Any]:
+    """Names the leaves of trees of a layer's structure, whatever they are, as `named_weights` does.
+
+    Args:
+      layer: a Trax layer, initialised or not.
+      weights: a tree of the layer's structure, such as its signature of shapes and dtypes.
+      state: likewise.
+    """
+    return dict([*_walk(layer, weights, "weights"), *_walk(layer, state, "state")])
 
 
 def set_named_weights(
     layer: Any, arrays: dict[str, np.ndarray], source: str | os.PathLike[str] = "checkpoint"
 ) -> None:
-    """Sets the weights and state of an initialised layer, after checking every name and shape.
+    """Sets the weights and state of an initialised layer, after checking every array.
 
     Args:
       layer: an initialised Trax layer.
@@ -107,17 +66,12 @@ def set_named_weights(
       source: the file that they come from, for the error's text.
 
     Raises:
-      UserError: an array is missing, has another shape, or is unknown to the layer. The first one
-        is named, and the layer stays unchanged.
+      UserError: an array is missing, has another shape or kind, is unknown to the layer, or holds
+        NaN or infinity. It is named, and the layer stays unchanged.
     """
     expected = named_weights(layer)
-    _compare(expected, arrays, source)
-    for name in arrays:
-        if name.startswith(("weights/", "state/")) and name not in expected:
-            raise UserError(
-                f"{source}: array {name} of shape {list(arrays[name].shape)} has no place in the "
-                f"model. {_REMEDY}"
-            )
+    check_arrays(expected, arrays, source)
+    check_finite({name: arrays[name] for name in expected}, source)
     weights = _fill(layer, layer.weights, "weights", arrays)
     state = _fill(layer, layer.state, "state", arrays)
     layer.weights, layer.state = weights, state
@@ -153,50 +107,12 @@ def filled_leaves(
       source: the file that they come from, for the error's text.
 
     Raises:
-      UserError: an array is missing or has another shape; the first one is named.
+      UserError: an array is missing, unknown, or has another shape or kind; the first one is named.
     """
-    _compare(dict(_walk(None, like, prefix)), arrays, source)
+    expected = dict(_walk(None, like, prefix))
+    check_arrays(expected, arrays, source)
+    check_finite({name: arrays[name] for name in expected}, source)
     return _fill(None, like, prefix, arrays)
-
-
-@contextlib.contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: there is no such checkpoint. Give the folder of a run that has trained long "
-            "enough to write one."
-        ) from None
-    except OSError as error:
-        raise UserError(
-            f"{path}: the checkpoint cannot be read: {error.strerror or error}."
-        ) from None
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        ValueError,
-        KeyError,
-        EOFError,
-        NotImplementedError,
-    ) as error:
-        raise UserError(
-            f"{path}: not a checkpoint of Image FEC, or a broken one ({error}). Copy it again from "
-            "its source, use another of the run's checkpoints, or train again."
-        ) from None
-
-
-def _compare(
-    expected: dict[str, Any], arrays: dict[str, np.ndarray], source: str | os.PathLike[str]
-) -> None:
-    for name, array in expected.items():
-        if name not in arrays or arrays[name].shape != np.shape(array):
-            found = f"of shape {list(arrays[name].shape)}" if name in arrays else "missing"
-            raise UserError(
-                f"{source}: array {name} is {found}; the model requires shape "
-                f"{list(np.shape(array))}. {_REMEDY}"
-            )
 
 
 def _walk(layer: Any, tree: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -61,6 +61,11 @@ class Conv(tl.Conv):
         )
         self._size, self._stride, self._pads, self._lowering = size, stride, padding, lowering
 
+    @property
+    def padding(self) -> str:
+        """Where the input is padded: "same" or "symmetric"."""
+        return self._pads
+
     def forward(self, x: jnp.ndarray) -> jnp.ndarray:
         """Convolves x, float [n, h, w, c_in]; the result has the kernel's dtype."""
         kernel, bias = self.weights if self._use_bias else (self.weights, None)

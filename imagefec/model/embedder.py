@@ -11,11 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from imagefec.compat import ShapeDtype, nested_map
+from imagefec.compat import ShapeDtype, nested_map, tl
 from imagefec.devices import check_not_forked, find_devices
 from imagefec.errors import UserError
 from imagefec.faces import opencv
-from imagefec.model import checkpoint
+from imagefec.model import checkpoint, run_schema
 from imagefec.model.resnet import ImageFEC
 from imagefec.model.run import INFO, Run
 from imagefec.paths import user_path
@@ -84,19 +84,20 @@ class Embedder:
         info, path, size = run.info, run.checkpoint, run.image_size
         try:
             model = ImageFEC(**{**run.model_settings, "mode": "eval"})
-        except (TypeError, ValueError) as error:
+            signature = ShapeDtype((1, size, size, 3), np.uint8)
+            # Shapes only: sampling weights just to replace them would take most of the loading.
+            weights, state = model.weights_and_state_signature(signature)
+        except (TypeError, ValueError, ArithmeticError, tl.base.LayerError) as error:
             raise UserError(
                 f"{run.path / INFO}: its model settings fit no model of this version: "
                 f"{error}. Use the version of Image FEC that made the run."
             ) from None
-        # Shapes only: sampling weights just to replace them would take most of the loading time.
-        weights, state = model.weights_and_state_signature(ShapeDtype((1, size, size, 3), np.uint8))
+        arrays, meta = checkpoint.load(path, checkpoint.expected_weights(model, weights, state))
         model.weights, model.state = nested_map(
             lambda s: np.zeros(s.shape, s.dtype), (weights, state)
         )
-        arrays, meta = checkpoint.load(path)
         checkpoint.set_named_weights(model, arrays, source=path)
-        step = {"step": meta["step"]} if "step" in meta else {}
+        step = {} if (found := run_schema.check_step(path, meta)) is None else {"step": found}
         return cls(model, size, {**info, **step, "checkpoint": path.name})
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,7 +1,27 @@
 """Settings of runs from before settings.json, read from config.gin, gin's operative config."""
 
 import ast
+from pathlib import Path
 from typing import Any
+
+from imagefec.errors import UserError
+from imagefec.model import json_object
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads a config.gin.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      UserError: it cannot be read, is no text, is larger than 1 MiB, or has values nested deeper
+        than 32 levels.
+    """
+    try:
+        settings = parse(json_object.read_bytes(path).decode("utf-8-sig"))
+        json_object.check_depth(settings)
+    except ValueError as error:
+        raise UserError(f"{path}: cannot be read ({error}). {json_object.REMEDY}") from None
+    return settings
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -11,7 +31,7 @@ def parse(text: str) -> dict[str, Any]:
       text: contents of config.gin.
 
     Returns:
-      name -> value; a value that is not a Python literal, such as "@TripletLoss", stays text.
+      name -> value; one that JSON cannot represent, such as "@TripletLoss", stays text.
     """
     return {name: _value(written) for name, written in _bindings(text).items()}
 
@@ -34,6 +54,20 @@ def _bindings(text: str) -> dict[str, str]:
 
 def _value(written: str) -> Any:
     try:
-        return ast.literal_eval(written)
-    except (ValueError, SyntaxError):
+        value = ast.literal_eval(written)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return written
+    return value if _is_json(value) else written
+
+
+def _is_json(value: Any) -> bool:
+    """Whether JSON can represent a literal."""
+    try:
+        match value:
+            case dict():
+                return all(isinstance(key, str) and _is_json(part) for key, part in value.items())
+            case list() | tuple():
+                return all(map(_is_json, value))
+    except RecursionError:
+        return False
+    return value is None or isinstance(value, str | int | float)

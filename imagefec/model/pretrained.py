@@ -7,14 +7,17 @@ array names.
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
+from imagefec.model.convolution import Conv
+from imagefec.model.layers import Normalise
 
 # Matches the names of the body's arrays, as checkpoint.named_weights returns them.
 BODY = re.compile(r"(weights|state)/\d+\.(Stem|Stage\d+Block\d+)/")
@@ -49,11 +52,12 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             f"{path}: a state dict must be .safetensors, .pth or .pt; found "
             f"{path.suffix or 'no suffix'!r}."
         )
-    return {
-        name: np.asarray(array, np.float32)
-        for name, array in readers[path.suffix](path).items()
-        if np.issubdtype(array.dtype, np.floating)
-    }
+    with np.errstate(over="ignore"):  # infinity is refused when the weights are set
+        return {
+            name: np.asarray(array, np.float32)
+            for name, array in readers[path.suffix](path).items()
+            if np.issubdtype(array.dtype, np.floating)
+        }
 
 
 def load_body(model: Any, path: str | os.PathLike[str]) -> None:
@@ -67,6 +71,7 @@ def load_body(model: Any, path: str | os.PathLike[str]) -> None:
     Raises:
       UserError: the file contains another network; the message names the first array that differs.
     """
+    _warn_of_other_input(model, path)
     theirs = {
         name: array
         for name, array in read_state_dict(path).items()
@@ -94,6 +99,30 @@ def load_body(model: Any, path: str | os.PathLike[str]) -> None:
             f"{len(theirs) - 1} others. {_REMEDY}"
         )
     checkpoint.set_named_weights(model, arrays, source=path)
+
+
+def _warn_of_other_input(model: Any, path: str | os.PathLike[str]) -> None:
+    """Warns if the model sees faces otherwise than torchvision's networks see photos."""
+    normalise, stem = model.sublayers[:2]
+    pixels = np.arange(0, 256, 85, dtype=np.float32)[:, None, None, None] * np.ones(3, np.float32)
+    wrong = []
+    if not np.allclose(normalise.forward(pixels), Normalise("imagenet").forward(pixels), atol=1e-3):
+        wrong.append("ImageFEC.scaling = 'imagenet'")
+    if next(layer for layer in _layers(stem) if isinstance(layer, Conv)).padding != "symmetric":
+        wrong.append("ImageFEC.padding = 'symmetric'")
+    if wrong:
+        logging.warning(
+            "%s: weights of torchvision and of most timm models require %s; with other settings "
+            "they see other pixels than they were trained on.",
+            path,
+            " and ".join(wrong),
+        )
+
+
+def _layers(layer: Any) -> Iterator[Any]:
+    yield layer
+    for sublayer in layer.sublayers:
+        yield from _layers(sublayer)
 
 
 def torch_names(names: Iterable[str]) -> dict[str, str]:
@@ -158,7 +187,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         ) from None
     try:
         return load_file(path)
-    except (SafetensorError, ValueError, KeyError, OSError) as error:
+    except (SafetensorError, ValueError, TypeError, LookupError, OSError, MemoryError) as error:
         raise UserError(
             f"{path}: not a safetensors file, or a broken one ({error}). Download it again."
         ) from None
@@ -181,12 +210,25 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
     for key in ("state_dict", "model"):
         found = found.get(key, found) if isinstance(found, dict) else found
     if not isinstance(found, dict) or not all(
-        isinstance(array, torch.Tensor) for array in found.values()
+        isinstance(name, str) and isinstance(array, torch.Tensor) for name, array in found.items()
     ):
         raise UserError(
             f"{path}: not a state dict (names with arrays) but {type(found).__name__}. Save "
             "model.state_dict()."
         )
-    return {
-        name: array.float().numpy() for name, array in found.items() if array.is_floating_point()
-    }
+    size = path.stat().st_size
+    arrays = {}
+    for name, array in found.items():
+        # A view may repeat a few stored values to any size; another device has no values here.
+        if (
+            array.layout != torch.strided
+            or array.device.type != "cpu"
+            or array.numel() * array.element_size() > size
+        ):
+            raise UserError(
+                f"{path}: array {name} of shape {list(array.shape)} is not stored in full. Save "
+                "model.state_dict() with contiguous tensors."
+            )
+        if array.is_floating_point():
+            arrays[name] = array.detach().float().numpy()
+    return arrays

@@ -9,7 +9,9 @@ model.npz      the latest checkpoint, from which the run resumes
 """
 
 import functools
+import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ from typing import Any
 
 from imagefec import files
 from imagefec.errors import UserError
-from imagefec.model import legacy_settings
+from imagefec.model import json_object, legacy_settings, run_schema
+from imagefec.paths import readable
 
 RUN_FORMAT = 1
 CHANNEL_ORDER = "rgb"  # of every run's faces, even if its run.json lacks the key
@@ -27,7 +30,6 @@ BEST, LATEST = "best.npz", "model.npz"
 SEED, INIT_CHECKPOINT = "training.seed", "training.init_checkpoint"
 # Arguments of Augment and of maths.augment.augment_faces.
 AUGMENT_RANGES = ("crop", "flip", "brightness", "contrast")
-_REPLACE = "Copy it again from its source, or train a new run."
 
 
 @dataclass(frozen=True)
@@ -60,34 +62,26 @@ class Run:
             )
         path = run_dir / INFO
         try:
-            info = json.loads(path.read_text(encoding="utf-8"))
-            found, size, model = info.get("format"), info.get("image_size"), info.get("model")
+            info = json_object.read_object(path, constants=False)
         except FileNotFoundError:
             raise UserError(
                 f"{run_dir}: has no {INFO}, so it is not a run directory. Give the --output_dir of "
                 "a training run."
             ) from None
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
-        except (ValueError, AttributeError) as error:
-            raise UserError(f"{path}: broken ({error}). {_REPLACE}") from None
-        if found != RUN_FORMAT:
+        found = info.get("format")
+        if found != RUN_FORMAT or isinstance(found, bool):
             raise UserError(
                 f"{path}: format {found!r}; this version reads format {RUN_FORMAT}. Use the "
                 "version of Image FEC that trained the run."
             )
-        if not isinstance(size, int) or size < 1 or not isinstance(model, dict):
-            raise UserError(
-                f"{path}: image_size (a number of pixels) or model (its settings) is missing or "
-                f"broken: found {size!r} and {model!r}. {_REPLACE}"
-            )
+        run_schema.check_info(path, info)
         check_channel_order(path, info)
         return cls(run_dir, info)
 
     @property
     def name(self) -> str:
-        """Name of the directory."""
-        return self.path.resolve().name
+        """Name of the directory, readable."""
+        return readable(self.path.resolve().name)
 
     @property
     def image_size(self) -> int:
@@ -115,6 +109,20 @@ class Run:
         )
 
     @functools.cached_property
+    def checkpoint_digest(self) -> str:
+        """SHA-256 of the checkpoint to evaluate, which no other run has.
+
+        Raises:
+          UserError: there is none, or it cannot be read.
+        """
+        path = self.checkpoint
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
+
+    @functools.cached_property
     def settings(self) -> dict[str, Any]:
         """Every setting in force, by its gin name.
 
@@ -123,13 +131,14 @@ class Run:
         Raises:
           UserError: the file is broken.
         """
-        if (self.path / SETTINGS).is_file():
-            return self._read_json(SETTINGS)
-        path = self.path / LEGACY_CONFIG
+        path = self.path / SETTINGS
         try:
-            return legacy_settings.parse(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read ({error}). {_REPLACE}") from None
+            settings = json_object.read_object(path)
+        except FileNotFoundError:
+            path = self.path / LEGACY_CONFIG
+            settings = legacy_settings.read(path) if path.exists() else {}
+        run_schema.check_settings(path, settings)
+        return settings
 
     @functools.cached_property
     def history(self) -> dict[str, Any]:
@@ -138,7 +147,12 @@ class Run:
         Raises:
           UserError: the file is broken.
         """
-        return self._read_json(HISTORY) if (self.path / HISTORY).is_file() else {}
+        path = self.path / HISTORY
+        try:
+            found = json_object.read_object(path, run_schema.MAX_HISTORY_BYTES)
+        except FileNotFoundError:
+            return {}
+        return run_schema.check_history(path, found)
 
     @property
     def seed(self) -> int:
@@ -178,21 +192,13 @@ class Run:
         return sorted(speeds)[len(speeds) // 2] * images if speeds and images else None
 
     def measures(self, name: str) -> list[tuple[int, float]]:
-        """(step, value) of a measure of the evaluations, such as "tpa"; empty if there are none.
+        """(step, finite value) of a measure of the evaluations, such as "tpa"; [] for none.
 
         Args:
           name: the measure, without "metrics/".
         """
         found = self.history.get("eval", {}).get(f"metrics/{name}", [])
-        return [(int(step), float(value)) for step, value in found]
-
-    def _read_json(self, name: str) -> dict[str, Any]:
-        path = self.path / name
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read ({error}). {_REPLACE}") from None
-        return found if isinstance(found, dict) else {}
+        return [(step, float(value)) for step, value in found if math.isfinite(value)]
 
 
 def prepare_directory(run_dir: str | os.PathLike[str]) -> Path:

@@ -1,22 +1,25 @@
 """Trax's training loop over the mesh, with evaluation on a complete split and .npz checkpoints."""
 
+import contextlib
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from imagefec.compat import History, training
+from imagefec import files
+from imagefec.compat import History, jaxboard, training
 from imagefec.errors import UserError
-from imagefec.model import checkpoint
-from imagefec.model.run import BEST, LATEST
+from imagefec.model import checkpoint, run_schema
+from imagefec.model.run import BEST, LATEST, LEGACY_CONFIG
 from imagefec.training import initial_weights
 from imagefec.training.config import TrainConfig
 from imagefec.training.monitor import views
 from imagefec.training.monitor.divergence import TrainingDiverged, TrainingMonitor
+from imagefec.training.monitor.event_file import EventWriter
 from imagefec.training.monitor.signals import StopRequest
 from imagefec.training.step.lr_multipliers import lr_multipliers
 from imagefec.training.step.mesh import is_chief
@@ -69,7 +72,8 @@ class FaceLoop(training.Loop):
             [task],
             eval_model=eval_model,
             eval_tasks=[_CompleteSplit()],
-            output_dir=str(run_dir) if is_chief() else None,
+            # Trax would unpickle a file of the directory, and write to it through TensorFlow.
+            output_dir=None,
             eval_at=config.schedule.evaluates,
             checkpoint_at=config.schedule.saves,
             permanent_checkpoint_at=lambda _step: False,
@@ -154,13 +158,21 @@ class FaceLoop(training.Loop):
                 initial_weights.load_pretrained_weights(network, init.checkpoint, init.part)
                 self._place_weights()
             return
-        arrays, meta = checkpoint.load(path)
+        expected = {
+            **checkpoint.named_weights(network),
+            **checkpoint.named_leaves(trainer.slots, "slots"),
+            "rng": np.asarray(self._rng),
+        }
+        arrays, meta = checkpoint.load(path, expected)
+        step, history = run_schema.check_state(path, meta)
         checkpoint.set_named_weights(network, arrays, source=path)
         self._place_weights()
         trainer.slots = checkpoint.filled_leaves(trainer.slots, arrays, "slots", source=path)
-        self._rng = arrays["rng"]
-        self._step = meta["step"]
-        self._history = History.from_dict(meta["history"])
+        self._rng, self._step, self._history = arrays["rng"], step, History()
+        for mode, measures in history.items():
+            for name, points in measures.items():
+                for point in points:
+                    self._history.append(mode, name, *point)
         first = self._history.get("train", "training/triplet")
         self._monitor.start_loss = float(first[0][1]) if first else None
 
@@ -226,6 +238,25 @@ class FaceLoop(training.Loop):
             augment, faces = self._model.sublayers[0], task.sample_batch[0]
             views.write(augment, faces, self._run_dir / "views.png", summary_writer)
 
+    def _save_gin(self, summary_writer: Any) -> None:
+        """Writes config.gin atomically, which Trax's own method does not."""
+        if is_chief():
+            config = training.gin.operative_config_str()
+            files.write_text(self._run_dir / LEGACY_CONFIG, config)
+            summary_writer.text("gin_config", jaxboard.markdownify_operative_config_str(config))
+
+    @contextlib.contextmanager
+    def _open_summary_writers(self) -> Iterator[tuple[list, list]]:
+        """Opens a TensorBoard file for training and one for evaluation; none if not the chief."""
+        with contextlib.ExitStack() as stack:
+            train, evaluation = (
+                stack.enter_context(contextlib.closing(EventWriter(self._run_dir / name)))
+                if is_chief()
+                else None
+                for name in ("train", "eval")
+            )
+            yield [train], [evaluation]
+
     def _place_weights(self) -> None:
         """Sends the model's weights and state, which were set in its sublayers, to the devices."""
         self._model.weights = tuple(layer.weights for layer in self._model.sublayers)
@@ -264,7 +295,8 @@ class FaceLoop(training.Loop):
         path = self._run_dir / LATEST
         if not path.is_file():
             return "No checkpoint had been saved yet."
-        return f"The last checkpoint is from step {checkpoint.load_meta(path)['step']}."
+        step, _ = run_schema.check_state(path, checkpoint.load_meta(path))
+        return f"The last checkpoint is from step {step}."
 
 
 class _TpaReached(Exception):

@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from imagefec import files
 from imagefec.compat import shapes, tl, training
 from imagefec.data.samplers import IdentitySampler, TripletSampler
 from imagefec.data.store import datasets
 from imagefec.errors import UserError
-from imagefec.model import ImageFEC, checkpoint
+from imagefec.model import ImageFEC, checkpoint, run_schema
 from imagefec.model.run import (
     CHANNEL_ORDER,
     HISTORY,
@@ -25,7 +26,7 @@ from imagefec.model.run import (
     LATEST,
     RUN_FORMAT,
     SETTINGS,
-    check_channel_order,
+    Run,
     prepare_directory,
     write_json,
 )
@@ -58,13 +59,22 @@ def train(
 
     Raises:
       UserError: no data, a batch that does not fit the data or the devices, a directory that cannot
-        be written, a run of another model, or training that diverged or collapsed.
+        be written or that another process trains in, a run of another model, or training that
+        diverged or collapsed.
       KeyboardInterrupt: ctrl-C or SIGTERM; the run's state is saved.
     """
     run_dir = prepare_directory(run_dir)
     cache_compilations()
     check_precision(config.step.precision)
     mesh = all_devices()
+    with _disk_errors(run_dir), _lock(run_dir):
+        _train(run_dir, data_dir, config, mesh)
+    return run_dir
+
+
+def _train(
+    run_dir: pathlib.Path, data_dir: str | os.PathLike[str], config: TrainConfig, mesh: Mesh
+) -> None:
     with _settings_errors():
         loss, optimizer = config.loss(), config.optimizer()
         objective = Objective(config.loss(), config.uda)
@@ -79,7 +89,7 @@ def train(
     reporter = Reporter(config.schedule.steps, faces.faces_per_step, silent=not is_chief())
     monitor = TrainingMonitor(config.divergence, _collapsed_loss(loss, labels), reporter.step)
     with (
-        contextlib.closing(faces.batches(done_steps)) as batches,
+        contextlib.closing(faces.batches(min(done_steps, config.schedule.steps))) as batches,
         contextlib.closing(reporter),
         stop_on_signals() as stop,
         _without_trax_output(),
@@ -105,34 +115,38 @@ def train(
         loop.run(max(0, config.schedule.steps - loop.step))
     if is_chief():
         write_json(run_dir, HISTORY, _plain_history(loop.history))
-    return run_dir
+
+
+def _lock(run_dir: pathlib.Path) -> contextlib.AbstractContextManager[None]:
+    """The run's lock, for the chief: other hosts write nothing."""
+    if not is_chief():
+        return contextlib.nullcontext()
+    return files.folder_lock(run_dir, "train", "--output_dir")
 
 
 def _done_steps(run_dir: pathlib.Path, config: TrainConfig) -> int:
-    if not (run_dir / LATEST).is_file():
+    path = run_dir / LATEST
+    if not path.is_file():
         return 0
     _check_same_network(run_dir, config)
-    return checkpoint.load_meta(run_dir / LATEST)["step"]
+    step, _ = run_schema.check_state(path, checkpoint.load_meta(path))
+    return step
 
 
 def _check_same_network(run_dir: pathlib.Path, config: TrainConfig) -> None:
     """Refuses to resume a run of another network, even one with weights of the same shapes."""
-    model_settings = json.loads(json.dumps(dict(config.model_settings)))
-    required = {"model": model_settings, "image_size": config.data.image_size}
-    try:
-        info = json.loads((run_dir / INFO).read_text(encoding="utf-8"))
-        found = {name: info[name] for name in required}
-        same = found["image_size"] == required["image_size"] and (
-            _with_defaults(found["model"]) == _with_defaults(required["model"])
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # without run.json, loading compares only the names and shapes of the weights
-    check_channel_order(run_dir / INFO, info)
-    if not same:
+    if not (run_dir / INFO).exists():
+        return  # loading compares only the names and shapes of the weights
+    run = Run.open(run_dir)
+    required = json.loads(json.dumps(dict(config.model_settings)))
+    if run.image_size != config.data.image_size or (
+        _with_defaults(run.model_settings) != _with_defaults(required)
+    ):
+        found = {"model": run.model_settings, "image_size": run.image_size}
         raise UserError(
             f"{run_dir}: holds a run of {json.dumps(found)}, but the settings are "
-            f"{json.dumps(required)}. Use that run's own settings (its config.gin), or another "
-            "--output_dir."
+            f"{json.dumps({'model': required, 'image_size': config.data.image_size})}. Use that "
+            "run's own settings (its config.gin), or another --output_dir."
         )
 
 
@@ -240,6 +254,22 @@ def _plain_history(history: Any) -> dict[str, dict[str, list]]:
         }
         for mode in history.modes
     }
+
+
+@contextlib.contextmanager
+def _disk_errors(run_dir: pathlib.Path) -> Iterator[None]:
+    """Raises errors of files as UserError that names the file, or the run if it is not known."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or isinstance(error, BrokenPipeError):
+            raise
+        where = run_dir if error.filename is None else os.fsdecode(error.filename)
+        raise UserError(
+            f"{where}: {error.strerror}. Checkpoints that were saved are complete: free disk space "
+            "or fix the permissions, then run the same command again; training resumes from the "
+            "last one."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """torchvision's ResNet weights in ImageFEC, against a NumPy forward pass with PyTorch's names."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 
@@ -182,6 +183,60 @@ def test_a_file_that_is_not_a_state_dict_is_refused(tmp_path, name, content, mes
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
         pretrained.read_state_dict(tmp_path / name)
+
+
+def safetensors_header(shape, end):
+    header = {"conv1.weight": {"dtype": "F32", "shape": shape, "data_offsets": [0, end]}}
+    return json.dumps(header).encode()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        safetensors_header([10**9, 10**9], 16),
+        safetensors_header([10**9], 4 * 10**9),
+        safetensors_header([-4], 16),
+        safetensors_header([4], 12),
+        b'{"a": ' * 10_000 + b"1" + b"}" * 10_000,
+        b"[]",
+    ],
+)
+def test_a_safetensors_header_that_lies_is_refused(tmp_path, header):
+    path = tmp_path / "lying.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
+    with pytest.raises(UserError, match="not a safetensors file"):
+        pretrained.read_state_dict(path)
+
+
+def test_values_that_are_not_finite_are_refused_by_name(tmp_path):
+    model = initialised()
+    for value in (np.nan, np.inf):
+        state = torch_state_dict()
+        state["conv1.weight"][0, 0, 0, 0] = value
+        save_file(state, tmp_path / "resnet.safetensors")
+        with pytest.raises(UserError, match=r"NaN or infinity: weights/1\.Stem/0\.Conv \(1 of"):
+            pretrained.load_body(model, tmp_path / "resnet.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({}, []),
+        ({"padding": "same"}, ["ImageFEC.padding = 'symmetric'"]),
+        ({"scaling": "unit"}, ["ImageFEC.scaling = 'imagenet'"]),
+        (
+            {"padding": "same", "scaling": "unit"},
+            ["ImageFEC.scaling = 'imagenet'", "ImageFEC.padding = 'symmetric'"],
+        ),
+    ],
+)
+def test_a_model_that_sees_other_pixels_than_torchvisions_is_warned_of(
+    tmp_path, caplog, settings, named
+):
+    save_file(torch_state_dict(), tmp_path / "resnet.safetensors")
+    pretrained.load_body(initialised(**settings), tmp_path / "resnet.safetensors")
+    assert [setting for setting in named if setting in caplog.text] == named
+    assert ("other pixels" in caplog.text) == bool(named)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")

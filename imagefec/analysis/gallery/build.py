@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imagefec import files
 from imagefec.analysis import output
-from imagefec.analysis.gallery.selection import Queries, allowed_rows, choose_queries
+from imagefec.analysis.gallery.selection import (
+    Queries,
+    allowed_rows,
+    check_seed,
+    choose_queries,
+)
 from imagefec.analysis.neighbours import (
     MAX_DISTANCE,
     check_k,
@@ -20,9 +26,10 @@ from imagefec.analysis.neighbours import (
 )
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
+from imagefec.paths import readable
 
 if TYPE_CHECKING:
-    from imagefec.analysis.gallery.sheet import Strip
+    from imagefec.analysis.gallery.sheet import GalleryText, Strip
     from imagefec.data.store.datasets import Triplets
 
 DEFAULT_NAME = "gallery"
@@ -73,15 +80,16 @@ def make_gallery(
 
     Raises:
       UserError: there is no such run, dataset or split; k, max_distance or queries is out of range
-        or unknown; the exclusion file cannot be read; or `out` cannot be written.
+        or unknown; the exclusion file cannot be read; or `out` cannot be written, or is written to
+        by another gallery.
     """
     png_path, html_path = _output_paths(out)
-    check_max_distance(max_distance)
+    if check_max_distance(max_distance) == math.inf:
+        max_distance = None
+    check_seed(seed)
     exclusion = Exclusion.load(exclude)
 
-    from imagefec.analysis import accuracy, evaluate
-    from imagefec.analysis.gallery.page import make_page
-    from imagefec.analysis.gallery.sheet import GalleryText, render_sheet
+    from imagefec.analysis.gallery.sheet import GalleryText
     from imagefec.analysis.split import SplitLoader
     from imagefec.faces.crop import FACE_PX
     from imagefec.model import Embedder
@@ -93,28 +101,37 @@ def make_gallery(
     allowed = allowed_rows(data, exclusion, exclude)
     check_k(k, len(allowed) - 1)
     chosen = choose_queries(queries, data.face_ids, allowed, seed)
-    vectors = embedder.embed(data.faces)
-    if not np.isfinite(vectors).all():
-        raise UserError(
-            f"{run_dir}: its embeddings are not finite, so the training diverged. Give another "
-            "run, or train again with a lower learning rate."
+    with files.folder_lock(png_path.parent, "gallery", "--out", f".{DEFAULT_NAME}.lock"):
+        vectors = embedder.embed(data.faces)
+        if not np.isfinite(vectors).all():
+            raise UserError(
+                f"{run_dir}: its embeddings are not finite, so the training diverged. Give another "
+                "run, or train again with a lower learning rate."
+            )
+        strips = find_strips(data, vectors, chosen, allowed, k, max_distance)
+        limit = "" if max_distance is None else f" within {max_distance:g}"
+        tpa = _tpa_text(vectors, data, embedder.info.get("step"))
+        faces = f"{len(allowed):,} faces, {k} nearest{limit}"
+        text = GalleryText(
+            title=f"Nearest neighbours: {readable(Path(run_dir).resolve().name)}",
+            facts=f"{readable(dataset)}, {readable(split)} · {tpa} · {faces}",
+            no_neighbour=f"none{limit}",
         )
-    strips = find_strips(data, vectors, chosen, allowed, k, max_distance)
-    correct = accuracy.correct_predictions(vectors, data)
-    scores = evaluate.score_triplets(vectors, correct, data, accuracy.triplet_photos(data))
-    limit = "" if max_distance is None else f" within {max_distance:g}"
-    tpa = _tpa_text(scores, embedder.info.get("step"))
-    text = GalleryText(
-        title=f"Nearest neighbours: {Path(run_dir).resolve().name}",
-        facts=f"{dataset}, {split} · {tpa} · {len(allowed):,} faces, {k} nearest{limit}",
-        no_neighbour=f"none{limit}",
-    )
+        _write(Path(out), png_path, html_path, text, strips)
+    return png_path, html_path
+
+
+def _write(
+    out: Path, png_path: Path, html_path: Path, text: GalleryText, strips: list[Strip]
+) -> None:
+    from imagefec.analysis.gallery.page import make_page
+    from imagefec.analysis.gallery.sheet import render_sheet
+
     try:
         files.write_bytes(png_path, render_sheet(text, strips))
         files.write_text(html_path, make_page(text, strips, EXPLANATION))
     except OSError as error:
-        raise output.unwritable(Path(out), error) from None
-    return png_path, html_path
+        raise output.unwritable(out, error) from None
 
 
 def find_strips(
@@ -148,10 +165,12 @@ def find_strips(
     ]
 
 
-def _tpa_text(scores: dict[str, Any], step: int | None) -> str:
-    from imagefec.analysis.accuracy import shown_error
+def _tpa_text(vectors: np.ndarray, data: Triplets, step: int | None) -> str:
+    from imagefec.analysis import accuracy, evaluate
 
-    tpa = f"TPA {100 * scores['tpa']:.1f} ± {100 * shown_error(scores):.1f} %"
+    correct = accuracy.correct_predictions(vectors, data)
+    scores = evaluate.score_triplets(vectors, correct, data, accuracy.triplet_photos(data))
+    tpa = f"TPA {100 * scores['tpa']:.1f} ± {100 * accuracy.shown_error(scores):.1f} %"
     at_step = f" (step {step:,})" if isinstance(step, int) else ""
     return f"{tpa} on {scores['n_triplets']:,} triplets{at_step}"
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from imagefec.analysis import html_page
 from imagefec.analysis.gallery.sheet import GalleryText, Strip, Tile
+from imagefec.paths import readable
 
 
 def make_page(text: GalleryText, strips: list[Strip], explanation: str) -> str:
@@ -55,7 +56,7 @@ def _strip(number: int, strip: Strip, text: GalleryText) -> str:
 
 
 def _figure(tile: Tile, what: str, caption: str) -> str:
-    face_id = html.escape(tile.face_id)
+    face_id = html.escape(readable(tile.face_id))
     # tabindex lets users of a keyboard show the id
     return (
         f'<figure tabindex="0"><div><img src="{_jpeg_url(tile)}" '

@@ -59,6 +59,12 @@ def choose_queries(
     return rows
 
 
+def check_seed(seed: int) -> None:
+    """Raises UserError if NumPy takes no such seed."""
+    if seed < 0:
+        raise UserError(f"seed = {seed}: it must be 0 or more.")
+
+
 def allowed_rows(
     data: "Triplets", exclusion: Exclusion, path: str | os.PathLike[str] | None
 ) -> np.ndarray:

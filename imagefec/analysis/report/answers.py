@@ -21,6 +21,7 @@ from imagefec.analysis.report.measures import (
     Measures,
     PairMeasures,
 )
+from imagefec.analysis.report.page import literal
 
 CHANCE = 1 / 3
 
@@ -51,7 +52,7 @@ def how_well(measures: Measures, split: str) -> Answer:
     n_conditions = len(measures.conditions)
     rank = f", the best of {n_conditions} conditions" if n_conditions > 1 else ""
     sentences = [
-        f"{runs} of “{best.name}”{rank}, on {measures.n_triplets:,} triplets. "
+        f"{runs} of “{literal(best.name)}”{rank}, on {measures.n_triplets:,} triplets. "
         f"{_error_sources(best)}"
     ]
     if measures.human_tpa is None:
@@ -85,7 +86,7 @@ def how_different(measures: Measures) -> Answer:
     gap = measures.contrasts[-1].difference
     best, worst = measures.best, measures.worst
     sentences = [
-        f"The TPA of “{best.name}” and “{worst.name}” differs by "
+        f"The TPA of “{literal(best.name)}” and “{literal(worst.name)}” differs by "
         f"{points(Estimate(-gap.value, gap.error), sign=False)}."
     ]
     between = [pair for pair in measures.pairs if _joins(pair, best, worst)]
@@ -151,8 +152,8 @@ def _caveats(measures: Measures, split: str) -> list[str]:
     runs = [run.run for condition in measures.conditions for run in condition.runs]
     if split in {str(run.info.get("eval_split") or "test") for run in runs}:
         sentences.append(
-            f"The runs' best checkpoints were selected by TPA on this split ({split}), so the "
-            "numbers are biased upwards."
+            f"The runs' best checkpoints were selected by TPA on this split ({literal(split)}), so "
+            "the numbers are biased upwards."
         )
     return sentences
 
@@ -168,6 +169,7 @@ def _agreement_between(pairs: Sequence[PairMeasures], n_faces: int) -> str:
 
 
 def _agreement_within(name: str, pairs: Sequence[PairMeasures], excess: Estimate | None) -> str:
+    name = literal(name)
     if excess is None:
         return f"“{name}” has one seed, so the agreement of two equally good models is unknown."
     return (

@@ -9,9 +9,15 @@ from absl import logging
 
 from imagefec import files
 from imagefec.analysis import output
-from imagefec.analysis.report.conditions import group_by_condition, read_runs, uda_series
+from imagefec.analysis.report.conditions import (
+    group_by_condition,
+    read_runs,
+    refuse_copies,
+    uda_series,
+)
 from imagefec.analysis.report.measures import EvaluationSet, Measures
 from imagefec.analysis.report.page import Block, Figure, as_html, as_markdown
+from imagefec.analysis.report.request import Request
 from imagefec.model.run import Run
 
 PAGE, MARKDOWN, CACHE = "report.html", "report.md", "embeddings"
@@ -44,41 +50,51 @@ def make_report(
     Raises:
       UserError: there is no run; a run is missing, damaged, repeated or without a checkpoint; the
         runs differ in dataset or dimension; there is no such dataset or split; or `out` cannot be
-        written.
+        written, or is written to by another report.
     """
     runs = read_runs(run_dirs)
+    refuse_copies(runs)
     out = Path(out).expanduser()
     _make_folders(out)
+    paths = tuple(os.fspath(path) for path in run_dirs)
+    request = Request(paths, os.fspath(data_dir), dataset, split, str(out))
+    # The lock is beside the embeddings, since the rest of the folder may be committed.
+    with files.folder_lock(out, "report", "--out", f"{CACHE}/.lock", CACHE):
+        _write(out, _blocks(runs, request, progress))
+    return out / MARKDOWN
+
+
+def _blocks(
+    runs: Sequence[Run], request: Request, progress: Callable[[int], object] | None
+) -> list[Block]:
+    """Measures the runs and writes the page's sections."""
+    out = Path(request.out)
 
     from imagefec.analysis.report.answers import answer_all
-    from imagefec.analysis.report.embeddings import digest_of, embed_split
+    from imagefec.analysis.report.embeddings import embed_split
     from imagefec.analysis.report.measuring import measure_all, measure_condition, measure_run
-    from imagefec.analysis.report.sections import Request, all_sections
+    from imagefec.analysis.report.sections import all_sections
     from imagefec.analysis.report.side_by_side import TILE_PX
     from imagefec.analysis.split import SplitLoader
 
-    loader = SplitLoader(data_dir, dataset, split)
+    loader = SplitLoader(request.data_dir, request.dataset, request.split)
     evaluation_set = EvaluationSet.of(loader.load(max(TILE_PX, runs[0].image_size)))
-    faces_digest = digest_of(evaluation_set.data.face_ids)
+    face_ids = evaluation_set.data.face_ids
     ranges, augmentation = _augmentation(runs)
     conditions = group_by_condition(runs)
     measured = []
     for condition in conditions:
         run_measures = []
         for run in condition.runs:
-            embedded = embed_split(run, loader, faces_digest, ranges, out / CACHE)
+            embedded = embed_split(run, loader, face_ids, ranges, out / CACHE)
             run_measures.append(measure_run(run, embedded, evaluation_set))
             if progress:
                 progress(1)
         measured.append(measure_condition(condition, run_measures, evaluation_set))
     measures = measure_all(measured, uda_series(conditions), evaluation_set)
-    request = Request(tuple(map(str, run_dirs)), str(data_dir), dataset, split, str(out))
-    answers = answer_all(measures, split)
-    _write(
-        out,
-        all_sections(measures, answers, request, augmentation, _gallery(measures, evaluation_set)),
-    )
-    return out / MARKDOWN
+    answers = answer_all(measures, request.split)
+    gallery = _gallery(measures, evaluation_set)
+    return all_sections(measures, answers, request, augmentation, gallery)
 
 
 def _augmentation(runs: Sequence[Run]) -> tuple[dict[str, float], str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from imagefec.errors import UserError
 from imagefec.model.run import INIT_CHECKPOINT, SEED, Run
+from imagefec.paths import readable
 
 UDA = "uda_consistency."
 _WITHOUT_EFFECT = (SEED, "training.cores_as_devices")  # the second is only in old runs
@@ -38,7 +39,7 @@ class Condition:
     @property
     def uda_term(self) -> str:
         """Settings of the UDA term except its weight, such as "distance l2, ramp steps 2000"."""
-        return _uda_term(self.runs[0])
+        return readable(_uda_term(self.runs[0]))
 
 
 def read_runs(run_dirs: Sequence[str | os.PathLike[str]]) -> list[Run]:
@@ -70,6 +71,21 @@ def read_runs(run_dirs: Sequence[str | os.PathLike[str]]) -> list[Run]:
     return runs
 
 
+def refuse_copies(runs: Sequence[Run]) -> None:
+    """Refuses runs with the same checkpoint, whose standard error would be 0.
+
+    Two seeds never agree in every byte.
+
+    Raises:
+      UserError: a checkpoint is a copy of another, or cannot be read.
+    """
+    first_with: dict[str, Run] = {}
+    for run in runs:
+        other = first_with.setdefault(run.checkpoint_digest, run)
+        if other is not run:
+            raise UserError(f"{run.checkpoint}: a copy of {other.checkpoint}. Give each run once.")
+
+
 def group_by_condition(runs: Sequence[Run]) -> list[Condition]:
     """Groups runs whose settings are equal except for the seed and the path of init_checkpoint.
 
@@ -83,7 +99,8 @@ def group_by_condition(runs: Sequence[Run]) -> list[Condition]:
     members = [
         tuple(sorted(group, key=lambda run: (run.seed, run.name))) for group in groups.values()
     ]
-    return [Condition(name, group) for name, group in zip(_unique(_names(members)), members)]
+    names = _unique([readable(name) for name in _names(members)])
+    return [Condition(name, group) for name, group in zip(names, members)]
 
 
 def comparable_settings(run: Run, without_uda: bool = False) -> dict[str, Any]:

@@ -9,11 +9,21 @@ from typing import Any
 
 import numpy as np
 
+from imagefec.analysis import output
 from imagefec.analysis.split import SplitLoader
 from imagefec.errors import UserError
 from imagefec.model.run import Run
 
 FORMAT = 1  # of the cached files; increase it if their contents are computed differently
+
+
+_MEASURES = (
+    "relative_view_distance",
+    "relative_view_distance_se",
+    "view_distance",
+    "face_distance",
+    "n_faces",
+)
 
 
 @dataclass(frozen=True)
@@ -32,28 +42,31 @@ class Embedded:
 
 
 def embed_split(
-    run: Run, split: SplitLoader, faces_digest: str, ranges: dict[str, float], cache: Path
+    run: Run,
+    split: SplitLoader,
+    face_ids: list[str],
+    ranges: dict[str, float],
+    cache: Path,
 ) -> Embedded:
     """Embeds a split with a run, or reads the result of an earlier call.
 
     Args:
       run: the run.
       split: the faces.
-      faces_digest: `digest_of` the split's face ids, which identifies the faces in the cache.
+      face_ids: of the split's faces, whose digest identifies the faces in the cache.
       ranges: ranges of the augmentation that invariance is measured with.
       cache: existing folder for cached files; each is named by the digest of its inputs.
 
     Raises:
-      UserError: the run or the split is damaged.
-      OSError: the folder cannot be written to.
+      UserError: the run or the split is damaged, or the folder cannot be written to.
     """
     from imagefec.analysis.invariance import N_FACES, augmentation_invariance
     from imagefec.model import Embedder, checkpoint
 
     inputs = {
         "format": FORMAT,
-        "checkpoint": _file_digest(run.checkpoint),
-        "faces": faces_digest,
+        "checkpoint": run.checkpoint_digest,
+        "faces": hashlib.sha256("\n".join(face_ids).encode()).hexdigest(),
         "model": run.model_settings,
         "image_size": run.image_size,
         "ranges": sorted(ranges.items()),
@@ -61,9 +74,8 @@ def embed_split(
     }
     path = cache / f"{hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:24]}.npz"
     if path.is_file():
-        with contextlib.suppress(UserError, KeyError):  # a truncated or foreign file is replaced
-            arrays, meta = checkpoint.load(path)
-            return Embedded(arrays["vectors"], meta["invariance"], meta["step"])
+        with contextlib.suppress(UserError):  # a truncated or foreign file is replaced
+            return _read_cached(path, len(face_ids))
     embedder = Embedder.load(run)
     faces = split.load(run.image_size).faces
     found = Embedded(
@@ -71,17 +83,33 @@ def embed_split(
         augmentation_invariance(embedder, faces, ranges),
         embedder.info.get("step"),
     )
-    checkpoint.save(
-        path, {"vectors": found.vectors}, {"invariance": found.invariance, "step": found.step}
-    )
+    meta = {"invariance": found.invariance, "step": found.step}
+    try:
+        checkpoint.save(path, {"vectors": found.vectors}, meta)
+    except OSError as error:
+        raise output.unwritable(cache, error) from None
     return found
 
 
-def digest_of(face_ids: list[str]) -> str:
-    """SHA-256 of face ids and their order."""
-    return hashlib.sha256("\n".join(face_ids).encode()).hexdigest()
+def _read_cached(path: Path, n_faces: int) -> Embedded:
+    """Reads what `embed_split` saved.
 
+    Raises:
+      UserError: the file is broken, or of another form.
+    """
+    from imagefec.model import checkpoint, run_schema
 
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    # The embeddings of a run that has diverged may be infinite.
+    arrays, meta = checkpoint.load(path, finite=False)
+    vectors, invariance = arrays.get("vectors"), meta.get("invariance")
+    measure = run_schema.optional(run_schema.number(0, 1e30))
+    if (
+        not isinstance(invariance, dict)
+        or not all(name in invariance and measure.fits(invariance[name]) for name in _MEASURES)
+        or vectors is None
+        or vectors.dtype != np.float32
+        or vectors.ndim != 2
+        or len(vectors) != n_faces
+    ):
+        raise UserError(f"{path}: not the embeddings of {n_faces} faces. Delete the file.")
+    return Embedded(vectors, invariance, run_schema.check_step(path, meta))

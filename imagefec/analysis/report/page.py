@@ -2,11 +2,13 @@
 
 import base64
 import html
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imagefec.analysis import html_page
+from imagefec.paths import readable
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,10 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """Paragraphs, separated by blank lines; **two stars** make bold, `ticks` make code."""
+    """Paragraphs, separated by blank lines; **two stars** make bold, `ticks` make code.
+
+    Like headings, captions and cells, it is Markdown: text from elsewhere must be made `literal`.
+    """
 
     text: str
 
@@ -59,6 +64,20 @@ class Figure:
 Block = Heading | Text | Command | Table | Figure
 
 
+def literal(text: str | os.PathLike[str]) -> str:
+    """Text from elsewhere, such as a name, so that it means nothing in Markdown and HTML.
+
+    It becomes one line; each character of Markdown gets a backslash.
+    """
+    return _MARKUP.sub(r"\\\g<0>", readable(text))
+
+
+# An underscore within a word, and a colon not before //, mean nothing.
+_MARKUP = re.compile(r"[\\`*\[\]<>&~$#|!@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)")
+_BARE_PIPE, _ESCAPED_PIPE = r"(?<!\\)\|", r"\\|"
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")  # a backslash before ASCII punctuation
+
+
 def as_markdown(title: str, blocks: Sequence[Block]) -> str:
     """The page as Markdown, which links to the images by name."""
     return "\n\n".join([f"# {title}", *map(_markdown, blocks)]) + "\n"
@@ -77,7 +96,9 @@ def _markdown(block: Block) -> str:
         case Text():
             return block.text
         case Command():
-            return "\n".join(["```", *block.lines, "```"])
+            ticks = max(map(len, re.findall("`+", "".join(block.lines))), default=0)
+            fence = "`" * max(3, ticks + 1)
+            return "\n".join([fence, *block.lines, fence])
         case Table():
             return _markdown_table(block)
         case Figure():
@@ -87,7 +108,7 @@ def _markdown(block: Block) -> str:
 
 def _markdown_table(table: Table) -> str:
     header, *rows = (
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+        f"| {' | '.join(re.sub(_BARE_PIPE, _ESCAPED_PIPE, cell) for cell in row)} |"
         for row in (table.header, *table.rows)
     )
     ruler = "|".join(["---", *["---:"] * (len(table.header) - 1)])
@@ -125,9 +146,15 @@ def _html_table(table: Table) -> str:
 
 
 def _inline(text: str) -> str:
+    # Escaped characters are set aside in a private range, which `readable` lets nothing else into.
+    text = _ESCAPED.sub(lambda match: chr(_PRIVATE + ord(match[1])), text)
     text = html.escape(text)
     text = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", text)
-    return re.sub(r"`(.+?)`", r"<code>\1</code>", text)
+    text = re.sub(r"`(.+?)`", r"<code>\1</code>", text)
+    return re.sub("[\ue000-\ue07f]", lambda match: f"&#{ord(match[0]) - _PRIVATE};", text)
+
+
+_PRIVATE = 0xE000
 
 
 _STYLE = """

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -38,6 +39,7 @@ _STYLE: dict[Any, Any] = {
     "savefig.facecolor": "white",
     "legend.frameon": False,
     "lines.solid_capstyle": "round",
+    "text.parse_math": False,  # a name may have dollar signs
 }
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,7 +52,9 @@ def styled(plot: Callable[P, T]) -> Callable[P, T]:
     def in_style(*args: P.args, **kwargs: P.kwargs) -> T:
         import matplotlib as mpl
 
-        with mpl.rc_context(_STYLE):
+        with mpl.rc_context(_STYLE), warnings.catch_warnings():
+            # A name may have letters that the font lacks; they are drawn as boxes.
+            warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
             return plot(*args, **kwargs)
 
     return in_style
