@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import re
 import signal
 import sqlite3
@@ -12,14 +13,20 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 import imagefec
+from imagefec import cli
 from imagefec.data.fetch import scheduler
 from imagefec.data.fetch.cache import Cache
 from imagefec.data.fetch.download import Attempt
-from imagefec.data.fetch.ledger import Ledger, host_of
+from imagefec.data.fetch.ledger import Ledger, Outcome, host_of
 from imagefec.data.fetch.rate_limit import HostResponse
 from imagefec.data.fetch.scheduler import FetchRun
 from imagefec.data.fetch.stage import FetchConfig, fetch_photos
+from imagefec.errors import UserError
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(imagefec.__file__).parents[1])}
 QUICK = FetchConfig(workers=2, timeout_s=1.0, attempts=2, backoff_s=0.01)
@@ -135,6 +142,124 @@ def test_a_ledger_above_the_file_size_limit_is_an_error_and_nothing_is_lost(
     assert report.n_ok == 200
     with Cache(cache_dir) as cache:
         assert cache.photo_path(photo_server.url("ok/199"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fetch_stopped_at_random_instants_exits_quietly_and_ends_with_the_same_bytes(
+    photo_server, csv_of_urls, tmp_path, seed
+):
+    csv = csv_of_urls(photo_server.url(f"slow/{n}") for n in range(120))
+    fetch_photos([csv], tmp_path / "complete", QUICK)
+    random_s = random.Random(seed).uniform
+    command = [sys.executable, "-m", "imagefec", "fetch", csv, f"--cache={tmp_path / 'cache'}"]
+    for signals in ([signal.SIGTERM], [signal.SIGINT, signal.SIGINT], [signal.SIGHUP]):
+        n_before = sum(photo_server.hits.values())
+        with subprocess.Popen(
+            command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as child:
+            while sum(photo_server.hits.values()) == n_before and child.poll() is None:
+                time.sleep(0.001)
+            for number in signals:
+                time.sleep(random_s(0.0, 0.1))
+                child.send_signal(number)
+            _, stderr = child.communicate()
+        assert child.returncode in (0, 128 + signals[0])
+        assert "Traceback" not in stderr and "Exception" not in stderr
+    fetch_photos([csv], tmp_path / "cache", QUICK)
+    assert contents(tmp_path / "cache") == contents(tmp_path / "complete")
+    assert not list((tmp_path / "cache" / "parts").iterdir())
+    assert not list((tmp_path / "cache").glob("*.tmp")) + list((tmp_path / "cache").glob(".*.tmp"))
+
+
+def test_a_ledger_damaged_in_its_middle_is_an_error(photo_server, csv_of_urls, cache_dir):
+    csv = csv_of_urls(photo_server.url(f"ok/{n}") for n in range(300))
+    fetch_photos([csv], cache_dir, QUICK)
+    path = cache_dir / "ledger.sqlite3"
+    content = bytearray(path.read_bytes())
+    content[4096 : 4096 * 5] = b"\xff" * 4096 * 4
+    path.write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-m", "imagefec", "fetch", csv, f"--cache={cache_dir}"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert f"{path}: damaged ledger" in done.stderr
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_ledger_of_arbitrary_bytes_is_read_or_an_error(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "fuzzed"
+    url = "http://a.example/x"
+    if not folder.exists():
+        folder.mkdir()
+        with contextlib.closing(Ledger(folder)) as ledger:
+            ledger.record([Outcome(url, "gone", "http 404")])
+        (folder / "good").write_bytes((folder / "ledger.sqlite3").read_bytes())
+    content = bytearray((folder / "good").read_bytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    (folder / "ledger.sqlite3").write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    with contextlib.suppress(UserError), Cache(folder) as cache:
+        cache.reason(url)
+
+
+def test_a_cache_without_write_permission_is_an_error_and_can_be_read(
+    photo_server, csv_of_urls, small_disk
+):
+    csv = csv_of_urls([photo_server.url("ok/x")])
+    fetch_photos([csv], small_disk.path, QUICK)
+    small_disk.mount("remount,ro")
+    with pytest.raises(UserError, match=r"cannot be written \(Read-only file system\)"):
+        fetch_photos([csv], small_disk.path, QUICK)
+    with Cache(small_disk.path) as cache:
+        assert cache.photo_path(photo_server.url("ok/x"))
+
+
+def test_a_process_that_may_start_few_threads_fetches_all(photo_server, csv_of_urls, cache_dir):
+    csv = csv_of_urls(photo_server.url(f"ok/{n}") for n in range(60))
+    program = (
+        "import threading\n"
+        "from imagefec.data.fetch.stage import FetchConfig, fetch_photos\n"
+        "start, left = threading.Thread.start, [3]\n"
+        "def limited(thread):\n"
+        "    left[0] -= 1\n"
+        "    if left[0] < 0:\n"
+        '        raise RuntimeError("can\'t start new thread")\n'  # as the system does
+        "    start(thread)\n"
+        "threading.Thread.start = limited\n"
+        f"report = fetch_photos([{str(csv)!r}], {str(cache_dir)!r}, FetchConfig(workers=16))\n"
+        "assert report.n_ok == 60\n"
+    )
+    subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, check=True)
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--workers=1000000000",
+        "--workers=0",
+        "--workers=-1",
+        "--workers=1.5",
+        "--workers=many",
+        "--max_rate_per_host=1e-9",
+        "--max_rate_per_host=0",
+        "--max_rate_per_host=nan",
+        "--max_rate_per_host=inf",
+        "--max_rate_per_host=-1",
+        "--cache=",
+        "--from_dir=",
+    ],
+)
+def test_a_flag_out_of_range_is_refused_by_name(csv_of_urls, cache_dir, flag, capsys):
+    csv = csv_of_urls(["http://127.0.0.1:1/x"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["fetch", str(csv), f"--cache={cache_dir}", flag])
+    assert stopped.value.code == 2
+    assert f"argument {flag.partition('=')[0]}: " in capsys.readouterr().err
 
 
 def test_a_second_process_on_the_same_cache_exits_with_2_and_one_sentence(

@@ -18,6 +18,7 @@ import pytest
 import imagefec
 from imagefec.data.fetch import scheduler
 from imagefec.data.fetch.cache import Cache
+from imagefec.data.fetch.report import describe
 from imagefec.data.fetch.stage import FetchConfig, fetch_photos
 from imagefec.errors import UserError
 from imagefec.faces import photo_files
@@ -336,6 +337,53 @@ def test_bad_rows_stop_the_fetch_unless_skipped(photo_server, csv_of_urls, cache
     assert not photo_server.hits
     report = fetch_photos([csv], cache_dir, FetchConfig(skip_bad_rows=True))
     assert (report.n_ok, report.n_rows_refused) == (1, 1)
+    assert report.rows_refused == {"wrong number of columns": 1}
+    assert "1 bad rows of the csv files skipped, each a lost triplet: 1 wrong" in describe(report)
+
+
+def test_the_report_says_how_many_triplets_each_reason_costs(photo_server, csv_of_urls, cache_dir):
+    ok, gone = [photo_server.url(f"ok/{n}") for n in range(4)], photo_server.url("status/404/x")
+    html = photo_server.url("html/x")
+    csv = csv_of_urls([*ok[:3], ok[0], ok[1], gone, gone, gone, html, ok[2], ok[3], html])
+    report = fetch_photos([csv], cache_dir, QUICK)
+    assert report.reasons == {"http 404": 1, "not an image: text/html": 1}
+    assert report.triplets_lost == {"http 404": 2, "not an image: text/html": 2}
+    assert report.triplets["train"]["whole"] == 1
+    assert "lost      1: http 404 (2 triplets)" in describe(report)
+
+
+def test_a_csv_file_given_twice_counts_once(photo_server, csv_of_urls, cache_dir, tmp_path):
+    csv = csv_of_urls([photo_server.url("ok/x")])
+    (tmp_path / "link").symlink_to(tmp_path)
+    report = fetch_photos([csv, csv, tmp_path / "link" / csv.name], cache_dir, QUICK)
+    assert report.triplets["train"]["n_triplets"] == 1
+
+
+def test_urls_of_every_spelling_are_requested_as_browsers_do(photo_server, csv_of_urls, cache_dir):
+    long_name = "x" * 10_000
+    paths = {
+        "ok/a b.jpg": "/ok/a%20b.jpg",
+        "ok/caf\u00e9.jpg": "/ok/caf%C3%A9.jpg",
+        "ok/caf%C3%A9.jpg": "/ok/caf%C3%A9.jpg",
+        "ok/100%.jpg": "/ok/100%25.jpg",
+        "ok/a.jpg?x=\u00e9&y": "/ok/a.jpg?x=%C3%A9&y",
+        "ok/a.jpg#part": "/ok/a.jpg",
+        "ok/\u202egpj.a": "/ok/%E2%80%AEgpj.a",
+        f"ok/{long_name}": f"/ok/{long_name}",
+    }
+    login = photo_server.url("ok/login.jpg").replace("//", "//user:password@")
+    capitals = photo_server.url("ok/c.jpg").replace("http://127.0.0.1", "HTTP://LocalHost")
+    csv = csv_of_urls([*map(photo_server.url, paths), login, capitals])
+    report = fetch_photos([csv], cache_dir, QUICK)
+    assert report.n_ok == len(paths) + 2
+    assert set(photo_server.hits) == {*paths.values(), "/ok/login.jpg", "/ok/c.jpg"}
+    assert not any("password" in host for host in report.hosts)
+
+
+def test_international_host_names_are_looked_up_in_their_ascii_form(csv_of_urls, cache_dir):
+    urls = ["http://b\u00fccher.invalid/x", f"http://{'a' * 64}.invalid/x", "http://a..invalid/x"]
+    report = fetch_photos([csv_of_urls(urls)], cache_dir, QUICK)
+    assert report.reasons == {"host not found": 1, "bad url": 2}
 
 
 def test_progress_gets_every_url_once(photo_server, csv_of_urls, cache_dir):
@@ -370,6 +418,14 @@ def test_progress_gets_every_url_once(photo_server, csv_of_urls, cache_dir):
         {"max_pixels": 0},
         {"max_pixels": photo_files.MAX_PIXELS + 1},  # crop could not read them
         {"max_rate_per_host": 0},
+        {"max_rate_per_host": 1e-9},  # one request in 30 years
+        {"max_rate_per_host": float("nan")},
+        {"workers": 10**9},
+        {"workers": True},
+        {"workers": 2.5},
+        {"workers": "16"},
+        {"timeout_s": float("inf")},
+        {"timeout_s": None},
     ],
 )
 def test_numbers_out_of_range_are_a_callers_bug(wrong):
