@@ -22,6 +22,7 @@ from urllib3 import exceptions as http_errors
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from imagefec.data.fetch.addresses import Resolver, is_public
+from imagefec.data.fetch.failures import private_redirect
 from imagefec.data.fetch.photo_store import FetchFailed
 
 MAX_INTERIM_RESPONSES = 20  # 100 Continue, 102 Processing, 103 Early Hints
@@ -78,11 +79,6 @@ class Limits:
         """Raises FetchFailed if the attempt must not connect to an address."""
         if self.public_only and not is_public(address):
             raise private_redirect()
-
-
-def private_redirect() -> FetchFailed:
-    """The error to raise for a redirect to an address that is not public."""
-    return FetchFailed("redirect to a private address", worth_retrying=False)
 
 
 @contextlib.contextmanager

@@ -19,12 +19,19 @@ from urllib3 import exceptions as http_errors
 
 from imagefec.data.fetch.addresses import is_public, literal_address
 from imagefec.data.fetch.config import FetchConfig
-from imagefec.data.fetch.connections import Limits, limited, make_pools, private_redirect
-from imagefec.data.fetch.ledger import host_of
+from imagefec.data.fetch.connections import Limits, limited, make_pools
+from imagefec.data.fetch.failures import (
+    failure_of,
+    failure_of_proxy,
+    failure_of_status,
+    private_redirect,
+    proxy_refuses,
+    timed_out,
+)
 from imagefec.data.fetch.photo_store import FetchFailed, PhotoStore
-from imagefec.data.fetch.proxies import Proxies, without_password
+from imagefec.data.fetch.proxies import Proxies
 from imagefec.data.fetch.rate_limit import HostResponse
-from imagefec.errors import UserError
+from imagefec.data.fetch.url_names import host_of
 
 PLACEHOLDER = "placeholder picture"
 MAX_REDIRECTS = 5
@@ -139,7 +146,7 @@ class Downloader:
         except http_errors.HTTPError as error:
             if limits.is_over:
                 raise timed_out() from None
-            raise _failure_of(error) from None
+            raise failure_of(error) from None
         finally:
             with self._lock:
                 self._in_flight.discard(limits)
@@ -184,14 +191,14 @@ class Downloader:
                 timeout=self._config.timeout_s,
             )
         except http_errors.ProxyError as error:
-            raise _failure_of_proxy(error, proxy) from None
+            raise failure_of_proxy(error, proxy) from None
         except http_errors.HTTPError:
             raise
         except ValueError:  # from http.client and idna, for an impossible host
             raise FetchFailed("bad url", gone=True) from None
         if response.status == 407 and proxy is not None:
             response.close()
-            raise _proxy_refuses(proxy)
+            raise proxy_refuses(proxy)
         _acknowledge(response)
         return response
 
@@ -218,7 +225,7 @@ class Downloader:
     def _receive(self, response: urllib3.BaseHTTPResponse) -> tuple[int, str]:
         if response.status != 200:
             _drain(response)
-            raise _failure_of_status(response)
+            raise failure_of_status(response)
         refused = refuses_ai(response.headers.getlist("X-Robots-Tag"))
         if refused and not self._config.ignore_x_robots_tag:
             raise FetchFailed("refused by x-robots-tag", gone=True)
@@ -259,8 +266,6 @@ _DIRECTIVES_WITH_VALUES = (
     "max-image-preview",
     "max-video-preview",
 )
-_GONE = frozenset({401, 403, 404, 410, 451})
-_WORTH_RETRYING = frozenset({408, 425, 429})
 _CHUNK_BYTES = 1 << 18
 _MAX_DRAIN_BYTES = 1 << 16
 
@@ -290,67 +295,6 @@ def _path_of(file_url: str) -> str:
         raise FetchFailed("file cannot be read", worth_retrying=False) from None
 
 
-def _failure_of_status(response: urllib3.BaseHTTPResponse) -> FetchFailed:
-    retry_after_s = _retry_after_s(response)
-    host_response = HostResponse.SERVED
-    if response.status == 429 or retry_after_s > 0:
-        host_response = HostResponse.THROTTLED
-    elif response.status >= 500:
-        host_response = HostResponse.SERVER_ERROR
-    return FetchFailed(
-        f"http {response.status}",
-        gone=response.status in _GONE,
-        worth_retrying=response.status in _WORTH_RETRYING or response.status >= 500,
-        response=host_response,
-        retry_after_s=retry_after_s,
-    )
-
-
-def _failure_of(error: http_errors.HTTPError) -> FetchFailed:
-    if isinstance(error, http_errors.LocationValueError):
-        return FetchFailed("bad url", gone=True)
-    if isinstance(error, http_errors.SSLError):
-        return FetchFailed("tls error", worth_retrying=False)
-    if isinstance(error, http_errors.DecodeError):
-        return FetchFailed("broken content encoding")
-    if isinstance(error, http_errors.IncompleteRead | http_errors.InvalidChunkLength) or (
-        isinstance(error, http_errors.ProtocolError) and "IncompleteRead" in str(error)
-    ):
-        return FetchFailed("truncated body")
-    reason = "connection broken"
-    if isinstance(error, http_errors.NameResolutionError):
-        reason = "host not found"
-    elif isinstance(error, http_errors.NewConnectionError):
-        reason = "no connection"
-    elif isinstance(error, http_errors.TimeoutError) or any(
-        isinstance(cause, TimeoutError) for cause in error.args
-    ):
-        return timed_out()
-    return FetchFailed(reason, response=HostResponse.UNREACHABLE)
-
-
-def timed_out() -> FetchFailed:
-    """The error to raise if a host is too slow."""
-    return FetchFailed("timed out", response=HostResponse.UNREACHABLE)
-
-
-def _failure_of_proxy(error: http_errors.ProxyError, proxy: str | None) -> Exception:
-    if "407" in str(error.original_error):
-        return _proxy_refuses(proxy)
-    cause = error.original_error
-    is_timeout = isinstance(cause, http_errors.TimeoutError | TimeoutError)
-    if is_timeout and not isinstance(cause, http_errors.NewConnectionError):
-        return FetchFailed("proxy timed out", response=HostResponse.UNREACHABLE)
-    return FetchFailed("no connection through the proxy", response=HostResponse.UNREACHABLE)
-
-
-def _proxy_refuses(proxy: str | None) -> UserError:
-    return UserError(
-        f"the proxy {without_password(proxy)} asks for a user name and password (HTTP 407). Put "
-        "them into http_proxy and https_proxy: http://USER:PASSWORD@HOST:PORT."
-    )
-
-
 def _acknowledge(response: urllib3.BaseHTTPResponse) -> None:
     # A server with Nagle's algorithm on, such as Python's own, sends the body only after the kernel
     # has acknowledged the headers, which it delays by 40 ms. Measured: 45 ms per photo without
@@ -359,13 +303,3 @@ def _acknowledge(response: urllib3.BaseHTTPResponse) -> None:
     if sock is not None and hasattr(socket, "TCP_QUICKACK"):
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
-
-def _retry_after_s(response: urllib3.BaseHTTPResponse) -> float:
-    value = response.headers.get("Retry-After")
-    if value is None or response.status not in (429, 503):
-        return 0.0
-    try:
-        return float(urllib3.Retry().parse_retry_after(value))
-    except (http_errors.InvalidHeader, ValueError, OverflowError):
-        return 0.0

@@ -12,9 +12,9 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from imagefec.data.fec_csv import Row
+from imagefec.data.fetch.url_names import host_of, loose_name
 from imagefec.errors import UserError
 
 FILE_NAME = "ledger.sqlite3"
@@ -229,20 +229,6 @@ class Ledger:
         self._db.execute("BEGIN")
         self._db.executemany(statement, rows)
         self._db.execute("COMMIT")
-
-
-def host_of(url: str) -> str:
-    """Host and port of a URL in lower case; "" for a file."""
-    try:
-        return urlsplit(url).netloc.rpartition("@")[2].lower()
-    except ValueError:
-        return ""
-
-
-def loose_name(name: str) -> str:
-    """A file name without letter case and with one spelling of JPEG's suffix."""
-    stem, dot, suffix = name.casefold().rpartition(".")
-    return f"{stem}{dot}{'jpg' if suffix in ('jpeg', 'jpe', 'jfif') else suffix}"
 
 
 def unusable(path: Path, error: sqlite3.Error) -> UserError:

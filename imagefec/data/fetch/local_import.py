@@ -9,30 +9,15 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
-from imagefec.data.fetch.ledger import Ledger, Outcome, loose_name
+from imagefec.data.fetch.ledger import Ledger, Outcome
 from imagefec.data.fetch.photo_store import FetchFailed, PhotoStore
+from imagefec.data.fetch.url_names import decoded_name, file_names, loose_name
 from imagefec.errors import UserError
 
 _PAGE_SIZE = 1000
 _log = logging.getLogger(__name__)
-
-
-def file_names(url: str) -> tuple[str, str]:
-    """Names under which most tools save a photo: the last part of the URL's path, decoded.
-
-    Args:
-      url: of the photo.
-
-    Returns:
-      (file name, folder/file name); both "" for a URL that cannot be parsed.
-    """
-    try:
-        folder, _, name = _decoded(urlsplit(url).path).rpartition("/")
-    except ValueError:
-        return "", ""
-    return name, f"{folder.rpartition('/')[2]}/{name}"
 
 
 def import_photos(
@@ -98,10 +83,6 @@ def import_photos(
         )
 
 
-def _decoded(name: str) -> str:
-    return unicodedata.normalize("NFC", unquote(name))
-
-
 def _files(folder: str | os.PathLike[str]) -> Iterator[Path]:
     def warn(error: OSError) -> None:
         _log.warning("--from_dir: %s: cannot be read (%s)", error.filename, error.strerror)
@@ -114,7 +95,9 @@ def _files(folder: str | os.PathLike[str]) -> Iterator[Path]:
 
 def _names_of(path: Path) -> set[str]:
     written = {path.name, f"{path.parent.name}/{path.name}"}
-    names = {unicodedata.normalize("NFC", name) for name in written} | set(map(_decoded, written))
+    names = {unicodedata.normalize("NFC", name) for name in written} | set(
+        map(decoded_name, written)
+    )
     names |= {_LOOSE + loose_name(name) for name in names}
     return names | ({f"{path.stem}.*"} if path.stem else set())
 

@@ -22,10 +22,11 @@ from imagefec import cli
 from imagefec.data.fetch import scheduler
 from imagefec.data.fetch.cache import Cache
 from imagefec.data.fetch.download import Attempt
-from imagefec.data.fetch.ledger import Ledger, Outcome, host_of
+from imagefec.data.fetch.ledger import Ledger, Outcome
 from imagefec.data.fetch.rate_limit import HostResponse
 from imagefec.data.fetch.scheduler import FetchRun
 from imagefec.data.fetch.stage import FetchConfig, fetch_photos
+from imagefec.data.fetch.url_names import host_of
 from imagefec.errors import UserError
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(imagefec.__file__).parents[1])}
@@ -163,7 +164,8 @@ def test_a_fetch_stopped_at_random_instants_exits_quietly_and_ends_with_the_same
                 time.sleep(random_s(0.0, 0.1))
                 child.send_signal(number)
             _, stderr = child.communicate()
-        assert child.returncode in (0, 128 + signals[0])
+        # A signal that comes while Python exits ends it by that signal, which shells show the same.
+        assert child.returncode in (0, 128 + signals[0], -signals[0])
         assert "Traceback" not in stderr and "Exception" not in stderr
     fetch_photos([csv], tmp_path / "cache", QUICK)
     assert contents(tmp_path / "cache") == contents(tmp_path / "complete")
