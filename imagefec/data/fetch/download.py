@@ -209,6 +209,8 @@ class Downloader:
             return self._pools[proxy]
 
     def _redirected(self, url: str, target: str, limits: Limits) -> str:
+        with contextlib.suppress(UnicodeError):  # http.client takes UTF-8 for Latin-1
+            target = target.encode("latin-1").decode()
         try:
             url = urljoin(url, target)
             parts = urlsplit(url)

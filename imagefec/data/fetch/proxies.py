@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import urllib.request
 from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from imagefec.data.fetch.addresses import is_loopback
+from imagefec.data.fetch.addresses import is_loopback, literal_address
 from imagefec.errors import UserError
 
 
@@ -38,7 +40,7 @@ class Proxies:
             return None
         if urllib.request.proxy_bypass(host if parts.port is None else f"{host}:{parts.port}"):
             return None
-        return _checked(proxy)
+        return None if self._is_in_excepted_network(host) else _checked(proxy)
 
     def describe(self) -> str:
         """One line of text, without passwords."""
@@ -48,6 +50,17 @@ class Proxies:
         excepted = self._by_scheme.get("no", "")
         text = f"proxy for http {without_password(http)}, for https {without_password(https)}"
         return f"{text}, none for this machine" + (f" and {excepted}" if excepted else "")
+
+    def _is_in_excepted_network(self, host: str) -> bool:
+        """Whether no_proxy has a network such as 10.0.0.0/8 around this host, if an address."""
+        address = literal_address(host)
+        if address is None:
+            return False
+        for name in self._by_scheme.get("no", "").split(","):
+            with contextlib.suppress(ValueError):
+                if ipaddress.ip_address(address) in ipaddress.ip_network(name.strip()):
+                    return True
+        return False
 
     def _proxy(self, scheme: str) -> str | None:
         proxy = self._by_scheme.get(scheme) or self._by_scheme.get("all")

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pytest
 
+from imagefec.data.fetch.proxies import Proxies
 from imagefec.data.fetch.stage import FetchConfig, fetch_photos
 from imagefec.errors import UserError
 from tests.data.fetch.raw_server import (
@@ -99,6 +100,16 @@ def test_hosts_of_no_proxy_and_this_machine_are_requested_directly(
     assert proxy.paths == ["http://other.invalid/x.jpg"]
     assert len(server.paths) == 2
     assert (report.n_ok, report.reasons) == (3, {"host not found": 2})
+
+
+def test_networks_of_no_proxy_are_requested_directly(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "10.0.0.0/8, fd00::/8,intern.example")
+    proxies = Proxies()
+    direct = ("10.1.2.3", "10.1.2.3:8080", "[fd00::1]", "a.intern.example", "localhost:8000")
+    assert [proxies.proxy_of(f"http://{host}/x") for host in direct] == [None] * 5
+    for host in ("11.1.2.3", "[fe00::1]", "example.com"):
+        assert proxies.proxy_of(f"http://{host}/x") == "http://proxy.example:3128"
 
 
 def test_https_urls_are_tunnelled_and_their_certificates_checked(

@@ -133,6 +133,13 @@ def test_redirects_to_what_is_not_the_web_are_refused(csv_of_urls, cache_dir, ta
     assert report.reasons == {"bad url": 1}
 
 
+def test_redirects_in_utf_8_are_followed(csv_of_urls, cache_dir):
+    with serving(send_photo) as named, serving(redirect_to(named.url("caf\u00e9"))) as server:
+        csv = csv_of_urls([named.url("own"), server.url()])
+        assert fetch_photos([csv], cache_dir, QUICK).n_ok == 2
+    assert set(named.paths) == {"/own", "/caf%C3%A9"}
+
+
 def test_names_that_resolve_to_private_addresses_are_refused(cache_dir, tmp_path):
     program = f"""
 import json
