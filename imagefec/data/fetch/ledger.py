@@ -296,9 +296,12 @@ SELECT split, type, count(*), sum(first IN complete AND second IN complete AND t
 FROM triplets GROUP BY split, type ORDER BY min(triplets.rowid)
 """
 _COUNT_TRIPLETS_LOST = """
+WITH lost AS MATERIALIZED (
+  SELECT n, reason FROM wanted JOIN photos USING (url) WHERE status != 'ok')
 SELECT reason, count(*) FROM (
-  SELECT DISTINCT t.rowid, reason FROM triplets t JOIN wanted w ON w.n IN (first, second, third)
-  JOIN photos USING (url) WHERE status != 'ok')
+  SELECT t.rowid, reason FROM triplets t JOIN lost ON n = first
+  UNION SELECT t.rowid, reason FROM triplets t JOIN lost ON n = second
+  UNION SELECT t.rowid, reason FROM triplets t JOIN lost ON n = third)
 GROUP BY reason ORDER BY 2 DESC, 1
 """
 _COUNT_BY_REASON = """
