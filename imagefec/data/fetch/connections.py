@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import math
 import socket
 import ssl
 import threading
@@ -37,6 +36,7 @@ class Limits:
 
     Attributes:
       deadline: seconds of the monotonic clock; may be changed while the attempt runs.
+      stopped: end at once, whatever the deadline.
       public_only: connect to public addresses only; also checked for connections that are reused.
     """
 
@@ -45,12 +45,12 @@ class Limits:
         self._sock: socket.socket | None = None
         self.start = time.monotonic()
         self.deadline = self.start + total_s
-        self.public_only = False
+        self.public_only = self.stopped = False
 
     @property
     def is_over(self) -> bool:
         """Whether the deadline has passed."""
-        return time.monotonic() >= self.deadline
+        return self.stopped or time.monotonic() >= self.deadline
 
     def left_s(self, sock: socket.socket | None = None) -> float:
         """Longest time that the next operation may take, in seconds.
@@ -62,14 +62,13 @@ class Limits:
           TimeoutError: the deadline has passed.
         """
         self._sock = sock
-        left_s = self.deadline - time.monotonic()
-        if left_s <= 0:
+        if self.is_over:
             raise TimeoutError("the deadline of the attempt has passed")
-        return min(self._silence_s, left_s)
+        return min(self._silence_s, max(self.deadline - time.monotonic(), 1e-3))
 
     def stop(self) -> None:
         """Ends the attempt now; called by another thread."""
-        self.deadline = -math.inf
+        self.stopped = True
         if (sock := self._sock) is not None:
             with contextlib.suppress(OSError):
                 # Not SSLSocket.shutdown, which the thread that reads would take for plain text.
