@@ -21,6 +21,7 @@ BASE = (
     "progress",
     "process",
     "files",
+    "parameters",
     "compat",
 )
 FLOORS = {
@@ -39,7 +40,11 @@ NEVER = {
     ("serving", "training"),
     ("export", "training"),
 }  # refused although the floor would allow it
-GIN_FILES = {"training/configurables.py"}
+GIN_FILES = {
+    "training/configurables.py",
+    "training/settings/check.py",
+    "training/settings/gin_files.py",
+}
 TFDS_FILES = {"data/store/tfds_source.py"}
 
 
