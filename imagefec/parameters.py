@@ -53,7 +53,7 @@ class Number(Kind):
     above: bool = False
     below: bool = False
 
-    _type: ClassVar[type] = numbers.Real
+    _type: ClassVar[Any] = numbers.Real
     _noun: ClassVar[str] = "a number"
 
     @property
@@ -258,7 +258,7 @@ def kinds_of(declared: Callable[..., Any]) -> dict[str, Kind]:
     """
     annotated = declared
     if inspect.isclass(declared) and not hasattr(declared, "__dataclass_fields__"):
-        annotated = declared.__init__  # type: ignore[misc]  # a layer
+        annotated = declared.__init__  # a layer
     hints = typing.get_type_hints(inspect.unwrap(annotated), include_extras=True)
     plain: dict[Any, Kind] = {bool: Flag(), str: Text()}
     kinds = {}

@@ -124,9 +124,10 @@ def parse(
     """
     gin.clear_config()
     reader = gin_files.GinReader(CONFIG_DIRS, RENAMED_CONFIGS)
-    files = [_find(os.fspath(name)) for name in config_files]
-    for file in files:
-        reader.read_file(file)
+    files = [_current_name(os.fspath(name)) for name in config_files]
+    for name in files:
+        folders = (pathlib.Path(), *CONFIG_DIRS)
+        reader.read_file(find_gin_file(name, folders, known_configs(), {}, f"--config_file={name}"))
     for binding in bindings:
         reader.read_binding(binding)
     check_bindings(reader.bindings)
@@ -136,7 +137,7 @@ def parse(
             (scope, group, parameter) if parameter else (macro, "gin.macro", "value"), value
         )
     gin.finalize()
-    return [os.fspath(file) for file in files]
+    return files
 
 
 def known_configs() -> list[str]:
@@ -179,7 +180,7 @@ def train_config(recipe: str | None = None) -> TrainConfig:
 
 
 def _scoped_model() -> str:
-    """ "ImageFEC", or "big/ImageFEC" where training.model is @big/ImageFEC."""
+    """ImageFEC, or big/ImageFEC where training.model is @big/ImageFEC."""
     model = gin.query_parameter("training.model")
     while model.configurable.wrapped is gin.config.macro:
         model = gin.query_parameter(f"{model.scoped_selector}.value")
@@ -261,16 +262,16 @@ def _fields(config: type, bound: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _find(name: str) -> pathlib.Path:
-    """A file that exists: the one of this name, or the one that replaced it."""
+def _current_name(name: str) -> str:
+    """The name, or that of the file that replaced a file of this name."""
     folders = (pathlib.Path(), *CONFIG_DIRS)
     renamed = RENAMED_CONFIGS.get(pathlib.Path(name).name)
     if renamed and not any(folder.joinpath(name).exists() for folder in folders):
         now = pathlib.Path(name).with_name(renamed)
         if any(folder.joinpath(now).is_file() for folder in folders):
             logging.warning("--config_file=%s: this file is now %s.", name, now)
-            name = os.fspath(now)
-    return find_gin_file(name, folders, known_configs(), {}, f"--config_file={name}")
+            return os.fspath(now)
+    return name
 
 
 # Last, since they need the functions above.

@@ -36,7 +36,7 @@ def Adam(
 
     Source: Kingma & Ba 2014, arXiv:1412.6980.
     """
-    return _made(optimizers.Adam, locals())
+    return _made(optimizers.Adam, Adam, locals())
 
 
 @checked
@@ -78,7 +78,7 @@ def Adafactor(
 
     Source: Shazeer & Stern 2018, arXiv:1804.04235.
     """
-    return _made(optimizers.Adafactor, locals())
+    return _made(optimizers.Adafactor, Adafactor, locals())
 
 
 @checked
@@ -99,7 +99,7 @@ def Momentum(
     Raises:
       ValueError: an argument has a value that is not allowed.
     """
-    return _made(optimizers.Momentum, locals())
+    return _made(optimizers.Momentum, Momentum, locals())
 
 
 @checked
@@ -116,15 +116,17 @@ def SGD(
     Raises:
       ValueError: an argument has a value that is not allowed.
     """
-    return _made(optimizers.SGD, locals())
+    return _made(optimizers.SGD, SGD, locals())
 
 
-def _made(make: Callable[..., Any], values: Mapping[str, Any]) -> Any:
-    """The optimizer. Trax's own defaults are not passed: gin records them as Trax's settings.
+def _made(
+    of_trax: Callable[..., Any], function: Callable[..., Any], values: Mapping[str, Any]
+) -> Any:
+    """Trax's optimizer; its defaults, which are those of `function`, are not passed.
 
-    Reports compare the settings of runs by name, those of earlier runs included.
+    Gin then records them by Trax's names, as in earlier runs, with which reports compare.
     """
-    defaults = inspect.signature(make).parameters
-    return make(
+    defaults = inspect.signature(function).parameters
+    return of_trax(
         **{name: value for name, value in values.items() if value != defaults[name].default}
     )

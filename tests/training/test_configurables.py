@@ -128,10 +128,12 @@ def test_a_required_parameter_that_is_not_bound_is_named(missing):
 
 
 def test_the_error_for_a_value_contains_no_text_from_gin():
-    configurables.parse([], [*REQUIRED_BINDINGS, "guards.collapse_steps = -1"])
     with pytest.raises(UserError) as caught:
-        configurables.train_config()
-    assert str(caught.value).startswith("guards.collapse_steps is -1; it must be a number, 0 or")
+        configurables.parse([], [*REQUIRED_BINDINGS, "guards.collapse_steps = -1"])
+    assert str(caught.value) == (
+        "--config='guards.collapse_steps = -1': guards.collapse_steps is -1; it must be an "
+        "integer, 0 or more, at most 1,000,000,000."
+    )
     assert "In call to configurable" not in str(caught.value)
 
 

@@ -77,7 +77,7 @@ def own_name(selector: str) -> str | None:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """ "; did you mean …" for a name that was misspelt; empty if no name is near."""
+    """A question with the name that was meant, for a misspelt one; empty if no name is near."""
     by_end = {known.rsplit(".", 1)[-1]: known for known in names}
     by_end |= {known: known for known in names}
     found = difflib.get_close_matches(name, by_end, n=1, cutoff=0.7)

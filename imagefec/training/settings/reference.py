@@ -12,23 +12,26 @@ _HEAD = """\
 <!-- Made by: python -m imagefec.training.settings.reference > docs/settings.md -->
 # Settings
 
-All parameters that a gin file or `--config` may bind. [training.md](training.md) says which of them to use when.
+All parameters that a gin file or `--config` may bind. [training.md](training.md) says which of
+them to use when.
 
 ```
-training.steps = 2000                 # GROUP.PARAMETER = VALUE; the rest of the line is a comment
-training.optimizer = @imagefec.Adam   # a function, by name
-training.learning_rate = @warmup_cosine()   # what a function returns
-steps = 2000                          # a name for a value, used as %steps
-include 'base.gin'                    # another file: beside this one, in the current folder or in gin_configs
+training.steps = 2000                      # GROUP.PARAMETER = VALUE; # begins a comment
+training.optimizer = @imagefec.Adam        # a function, by name
+training.learning_rate = @warmup_cosine()  # what a function returns
+steps = 2000                               # a name for a value, which %steps stands for
+include 'base.gin'                         # beside this file, in the current folder, or in gin_configs
 ```
 
-Values are checked before any data is read. A wrong one ends the command with exit code 2 and a sentence that names the
-file and line (or the `--config`), the setting, what was found and what is allowed. Among several files, and among several
-`--config`, the later binding counts; within a file a setting is bound once.
+Values are checked before any data is read. A wrong one ends the command with exit code 2 and a
+sentence that names the file and line (or the `--config`), the setting, what was found and what is
+allowed. Among several files, and among several `--config`, the later binding counts; within a file
+a setting is bound once.
 
-Gin files are data. They may name only what is on this page; `import`, `from … import` and names of other libraries are
-refused, so that a gin file that somebody sends you runs no code. To train with a network, a loss or an optimizer of
-your own, call `imagefec.training.trainer.train` from Python with a `TrainConfig`.
+Gin files are data. They may name only what is on this page; `import`, `from … import` and names of
+other libraries are refused, so that a gin file that somebody sends you runs no code. To train with
+a network, a loss or an optimizer of your own, call `imagefec.training.trainer.train` from Python
+with a `TrainConfig`.
 """
 
 
