@@ -10,6 +10,7 @@ from imagefec.model.layers import SCALINGS, GlobalMean, L2Norm, Normalise, Relu
 from imagefec.model.norms import NORMS, norm_and_activation
 from imagefec.parameters import Flag, Integer, Items, Number, OneOf, checked
 
+MOST_WEIGHTS = 2 * 10**9  # of the blocks; those of ResNet-50 have 23 million
 BLOCKS = ("bottleneck", "basic")
 STEMS = ("imagenet", "conv3", "conv3x2")
 POOLS = ("mean", "flatten")
@@ -65,6 +66,7 @@ def ImageFEC(
     Source: He et al. 2015, arXiv:1512.03385; stride in the 3x3 convolution and zero-initialised
       residual branches: Goyal et al. 2017, arXiv:1706.02677, section 5.1.
     """
+    _check_size(d_hidden, block, stage_blocks)
     make_norm, make_activation = norm_and_activation(norm, norm_momentum, mode)
     if zero_init_residual and norm != "batch":
         raise ValueError(f"zero_init_residual needs norm 'batch'; found {norm!r}")
@@ -146,3 +148,17 @@ def _residual(
         return tl.Residual(main)
     # No ReLU follows the projection, so its gain is 1.
     return tl.Residual(main, shortcut=tl.Serial(parts.conv(channels_out, 1, stride, gain=1.0)))
+
+
+def _check_size(d_hidden: int, block: str, stage_blocks: Sequence[int]) -> None:
+    """Refuses sizes that no device has memory for, each of which is allowed by itself."""
+    per_filter = 17 if block == "bottleneck" else 18  # weights of a block by its filters squared
+    n_weights = sum(
+        per_filter * n_blocks * (d_hidden * 2**stage) ** 2
+        for stage, n_blocks in enumerate(stage_blocks)
+    )
+    if n_weights > MOST_WEIGHTS:
+        raise ValueError(
+            f"d_hidden {d_hidden} with stage_blocks {stage_blocks} gives the blocks {n_weights:,} "
+            f"weights; at most {MOST_WEIGHTS:,} are allowed. Reduce either"
+        )

@@ -31,6 +31,9 @@ PRECISIONS = ("float32", "bfloat16")
 INIT_PARTS = ("whole", "body")
 MOST_FACES = 10**6  # of a batch, and most parts of one and processes
 _Name, _Distance = Text(), OneOf(*losses.DISTANCES)
+_Dataset = Text(
+    r"\w[\w.-]*(/\w[\w.-]*)*(:[\w.*]+)?", "a TFDS name, such as 'fec' or 'vggface2/faces:1.0.0'"
+)
 _Coordinator = Text(r"auto|[^\s\0]+:\d{1,5}", "'auto', or 'HOST:PORT' of process 0")
 
 
@@ -51,8 +54,8 @@ class DataConfig:
       images_per_identity: faces per identity in a batch (K), 1 or more.
     """
 
-    dataset: Annotated[str, _Name] = "fec"
-    train_dataset: Annotated[str | None, Maybe(_Name)] = None
+    dataset: Annotated[str, _Dataset] = "fec"
+    train_dataset: Annotated[str | None, Maybe(_Dataset)] = None
     train_split: Annotated[str, _Name] = "train"
     eval_split: Annotated[str, _Name] = "test"
     image_size: Annotated[int, Integer(1, 1024)] = 128
@@ -161,7 +164,7 @@ class UdaConfig:
     distance: Annotated[str, _Distance] = "l2"
     stop_gradient: Annotated[bool, Flag()] = False
     ramp_steps: Annotated[int, Integer(0)] = 0
-    dataset: Annotated[str | None, Maybe(_Name)] = None
+    dataset: Annotated[str | None, Maybe(_Dataset)] = None
     split: Annotated[str, _Name] = "train"
     batch_faces: Annotated[int, Integer(0, MOST_FACES)] = 0
 

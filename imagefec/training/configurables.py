@@ -33,7 +33,7 @@ from imagefec.training.config import (
 from imagefec.training.settings import gin_files
 from imagefec.training.settings.check import check_bindings
 from imagefec.training.settings.gin_text import find_gin_file
-from imagefec.training.settings.table import gin_names
+from imagefec.training.settings.table import FORMER_NAMES, gin_names
 from imagefec.training.step import mesh, objectives
 
 __all__ = ["GIN_NAMES", "known_configs", "parse", "run", "settings_in_force", "train_config"]
@@ -71,10 +71,7 @@ for _optimizer in (optimizers.Adam, optimizers.Adafactor, optimizers.Momentum, o
 def _choice_loss(
     temperature: float = 0.05, distance: str = "squared_l2", from_votes: bool = False
 ) -> tl.Layer:
-    """Former name of OddOneOutCrossEntropy in gin files."""
-    logging.warning(
-        "gin: ChoiceLoss is now OddOneOutCrossEntropy; the former name will be removed."
-    )
+    """Former name of OddOneOutCrossEntropy in gin files; `parse` warns."""
     return objectives.OddOneOutCrossEntropy(temperature, distance, from_votes)
 
 
@@ -101,6 +98,11 @@ def run(
     """
     files = parse(config_files, bindings)
     config = train_config(recipe=pathlib.Path(files[0]).stem if files else None)
+    if config.data.eval_split == "test":
+        logging.warning(
+            "training.eval_split is 'test', so best.npz is chosen on the triplets that `evaluate` "
+            "measures by default. Bind another split, such as 'validation' or 'train[95%%:]'."
+        )
     mesh.join_hosts(_config_from(HostsConfig, _bound_hosts()))
     return trainer.train(output_dir, data_dir, config)
 
@@ -131,6 +133,10 @@ def parse(
     for binding in bindings:
         reader.read_binding(binding)
     check_bindings(reader.bindings)
+    for former in sorted(reader.bindings.groups_used & FORMER_NAMES.keys()):
+        logging.warning(
+            "gin: %s is now %s; the former name will be removed.", former, FORMER_NAMES[former]
+        )
     for (scope, group, parameter), (value, _) in reader.bindings.bound.items():
         macro = "/".join(filter(None, [scope, group]))
         gin.bind_parameter(

@@ -53,6 +53,11 @@ def switch(verb: Any, name: str, what: str) -> None:
     verb.add_argument(name, action="store_true", help=what)
 
 
+def seed(verb: Any, what: str) -> None:
+    """Adds --seed."""
+    flag(verb, "--seed", what, 0, type=_seed)
+
+
 def json_flag(verb: Any) -> None:
     """Adds --json."""
     switch(verb, "--json", "print one JSON object instead of the path")
@@ -111,6 +116,12 @@ def count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return value
+
+
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer, 0 to {2**32 - 1}")
+    return int(text)
 
 
 def above_zero(text: str) -> float:

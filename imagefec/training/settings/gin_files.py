@@ -57,11 +57,13 @@ class Bindings:
       bound: key -> value.
       macros_used: names of macros that some binding refers to, replaced bindings included.
       scopes_used: scopes in which some binding refers to a function.
+      groups_used: names of the table that are bound or referred to.
     """
 
     bound: dict[Key, Bound] = field(default_factory=dict)
     macros_used: set[str] = field(default_factory=set)
     scopes_used: set[str] = field(default_factory=set)
+    groups_used: set[str] = field(default_factory=set)
 
 
 def own_name(selector: str) -> str | None:
@@ -201,6 +203,7 @@ class GinReader:
             )
         key = Key(scope, group, parameter)
         self.bindings.bound[key] = Bound(value, place)
+        self.bindings.groups_used.add(group)
         return key
 
 
@@ -223,6 +226,7 @@ class _Delegate(gin.config.ParserDelegate):
             self.unknown.append(selector)
             return None
         self._bindings.scopes_used.add("/".join(scopes))
+        self._bindings.groups_used.add(name)
         return super().configurable_reference("/".join([*scopes, name]), evaluate)
 
     def macro(self, macro_name: str) -> Any:

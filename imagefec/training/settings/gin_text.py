@@ -38,7 +38,8 @@ def find_gin_file(
                 return place
         existing = [place for place in places if place.exists()]
     except (OSError, ValueError) as error:  # a name that is too long
-        raise UserError(f"{what}: {error}. Give the path of a gin file.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{what}: {reason}. Give the path of a gin file.") from error
     if existing:
         found = "a folder" if existing[0].is_dir() else "not a regular file"
         raise UserError(f"{what}: {existing[0]} is {found}. Give the path of a gin file.")

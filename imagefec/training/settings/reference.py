@@ -20,7 +20,7 @@ training.steps = 2000                      # GROUP.PARAMETER = VALUE; # begins a
 training.optimizer = @imagefec.Adam        # a function, by name
 training.learning_rate = @warmup_cosine()  # what a function returns
 steps = 2000                               # a name for a value, which %steps stands for
-include 'base.gin'                         # beside this file, in the current folder, or in gin_configs
+include 'base.gin'                         # found beside this file, here or in gin_configs
 ```
 
 Values are checked before any data is read. A wrong one ends the command with exit code 2 and a
