@@ -163,6 +163,7 @@ def _check_training(
 
     configurables.parse([config_file], [*bindings, f"training.seed = {seed!r}"])
     configurables.train_config()
+    configurables.hosts_config()
 
 
 class _Stages:

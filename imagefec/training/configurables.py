@@ -36,7 +36,15 @@ from imagefec.training.settings.gin_text import find_gin_file
 from imagefec.training.settings.table import FORMER_NAMES, gin_names
 from imagefec.training.step import mesh, objectives
 
-__all__ = ["GIN_NAMES", "known_configs", "parse", "run", "settings_in_force", "train_config"]
+__all__ = [
+    "GIN_NAMES",
+    "hosts_config",
+    "known_configs",
+    "parse",
+    "run",
+    "settings_in_force",
+    "train_config",
+]
 
 RENAMED_CONFIGS = {
     "fec.gin": "resnet50_hinge.gin",
@@ -103,7 +111,7 @@ def run(
             "training.eval_split is 'test', so best.npz is chosen on the triplets that `evaluate` "
             "measures by default. Bind another split, such as 'validation' or 'train[95%%:]'."
         )
-    mesh.join_hosts(_config_from(HostsConfig, _bound_hosts()))
+    mesh.join_hosts(hosts_config())
     return trainer.train(output_dir, data_dir, config)
 
 
@@ -183,6 +191,15 @@ def train_config(recipe: str | None = None) -> TrainConfig:
         recipe=recipe,
         settings=settings_in_force,
     )
+
+
+def hosts_config() -> HostsConfig:
+    """The hosts that gin has bound.
+
+    Raises:
+      UserError: a value is not allowed.
+    """
+    return _config_from(HostsConfig, _bound_hosts())
 
 
 def _scoped_model() -> str:

@@ -194,6 +194,18 @@ def test_settings_that_cannot_be_used_are_refused_in_one_sentence_with_exit_code
     assert not printed.out and message in printed.err and printed.err.count("imagefec train: ") == 1
 
 
+def test_splits_and_checkpoints_that_do_not_exist_are_told_before_any_face_is_decoded(
+    world, train, tmp_path
+):
+    for binding, message in (
+        ("training.eval_split = 'validation'", r"has no split 'validation'; it has train .* test"),
+        ("training.init_checkpoint = '~/nowhere'", "there is no such checkpoint"),
+    ):
+        with pytest.raises(UserError, match=message):
+            train(tmp_path / "run", "training.image_size = 37", binding)
+    assert not list(world.data_dir.glob("face_stores/**/*37px*"))
+
+
 def test_a_run_of_another_network_is_refused_even_if_the_shapes_fit_and_stays_unchanged(
     world, train, tmp_path, capsys
 ):

@@ -199,7 +199,7 @@ def written(value):
 def build(configurables):
     """Makes all that the settings describe, except the data and the weights."""
     config = configurables.train_config()
-    configurables._config_from(configurables.HostsConfig, configurables._bound_hosts())
+    configurables.hosts_config()
     config.loss(), config.optimizer(), config.augment(mode="train")
     assert 0 < config.learning_rate(1) < 1e9
     if sum(config.model_settings["stage_blocks"]) < 20:
