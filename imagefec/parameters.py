@@ -317,7 +317,7 @@ def shown(value: Any) -> str:
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer of more than 4,300 digits, a very deep list
-        text = f"a {type(value).__name__} that is too large to show"
+        text = f"a value of type {type(value).__name__} that is too large to show"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 

@@ -319,7 +319,7 @@ class TrainConfig:
             if of_triplets
             else ("training.batch_people", data.batch_identities, data.images_per_identity)
         )
-        if wrong := problem(name, items, Integer(1, MOST_FACES)):
+        if wrong := problem(name, items, Integer(1)):
             raise UserError(f"{wrong} Bind it in a gin file or with --config='{name} = …'.")
         if items % parts or extra % parts:
             raise UserError(

@@ -80,7 +80,7 @@ def test_home_and_variables_are_replaced_in_the_path(run_dir, monkeypatch, sourc
 
 
 def test_an_empty_path_is_refused():
-    with pytest.raises(UserError, match="training.init_checkpoint is '', which is not a path"):
+    with pytest.raises(UserError, match=r"training\.init_checkpoint is '', which is not a path"):
         load_pretrained_weights(network(2), "")
 
 
