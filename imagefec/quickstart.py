@@ -156,8 +156,7 @@ def build(manual_dir: pathlib.Path, data_dir: pathlib.Path) -> None:
         raise UserError(f"tfds build failed. The end of its output:\n{done.stdout[-2000:]}")
 
 
-def _check_training(
-    config_file: str | os.PathLike, bindings: Sequence[str], seed: int) -> None:
+def _check_training(config_file: str | os.PathLike, bindings: Sequence[str], seed: int) -> None:
     # Imported here, since Trax takes seconds to import and `imagefec --help` does not need it.
     from imagefec.training import configurables
 

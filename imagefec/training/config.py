@@ -37,8 +37,16 @@ _Dataset = Text(
 _Coordinator = Text(r"auto|[^\s\0]+:\d{1,5}", "'auto', or 'HOST:PORT' of process 0")
 
 
+class _Checked:
+    """A dataclass whose values are checked against the kinds in its annotations."""
+
+    def __post_init__(self) -> None:
+        of = type(self)
+        check_fields(self, lambda field: f"{gin_group(of)}.{GIN_NAMES.get((of, field), field)}")
+
+
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(_Checked):
     """Which faces and triplets a run trains on and evaluates.
 
     Attributes:
@@ -64,12 +72,9 @@ class DataConfig:
     batch_identities: Annotated[int, Integer(0, MOST_FACES)] = 0
     images_per_identity: Annotated[int, Integer(1, MOST_FACES)] = 4
 
-    def __post_init__(self) -> None:
-        _check(self)
-
 
 @dataclass(frozen=True)
-class ScheduleConfig:
+class ScheduleConfig(_Checked):
     """How long a run is, and how often it evaluates and saves, in steps.
 
     Attributes:
@@ -84,9 +89,6 @@ class ScheduleConfig:
     steps_per_checkpoint: Annotated[int, Integer(1)] = 500
     stop_at_tpa: Annotated[float, Number(0, 1)] = 0.0
 
-    def __post_init__(self) -> None:
-        _check(self)
-
     def evaluates(self, step: int) -> bool:
         """Whether to evaluate after a step: the first, every steps_per_eval-th, and the last."""
         return step in (1, self.steps) or step % self.steps_per_eval == 0
@@ -97,7 +99,7 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True)
-class StepConfig:
+class StepConfig(_Checked):
     """How a training step is computed.
 
     The fields change speed and memory, not what is learned, up to rounding. Exception: with
@@ -118,12 +120,9 @@ class StepConfig:
     accumulation_steps: Annotated[int, Integer(1, MOST_FACES)] = 1
     device_resident: Annotated[bool, Flag()] = False
 
-    def __post_init__(self) -> None:
-        _check(self)
-
 
 @dataclass(frozen=True)
-class InitConfig:
+class InitConfig(_Checked):
     """Where the initial weights come from.
 
     Attributes:
@@ -136,7 +135,7 @@ class InitConfig:
     part: Annotated[str, OneOf(*INIT_PARTS)] = "whole"
 
     def __post_init__(self) -> None:
-        _check(self)
+        super().__post_init__()
         if self.checkpoint is None and self.part != "whole":
             raise UserError(
                 f"training.init_part is {self.part!r}, but training.init_checkpoint is None, so "
@@ -146,7 +145,7 @@ class InitConfig:
 
 
 @dataclass(frozen=True)
-class UdaConfig:
+class UdaConfig(_Checked):
     """The consistency term between two augmented views of every face; off if the weight is 0.
 
     Attributes:
@@ -169,7 +168,7 @@ class UdaConfig:
     batch_faces: Annotated[int, Integer(0, MOST_FACES)] = 0
 
     def __post_init__(self) -> None:
-        _check(self)
+        super().__post_init__()
         given = self.dataset is not None
         if given != (self.batch_faces > 0) or (given and not self.weight):
             raise UserError(
@@ -189,7 +188,7 @@ class UdaConfig:
 
 
 @dataclass(frozen=True)
-class DivergenceConfig:
+class DivergenceConfig(_Checked):
     """When a run stops because training has failed; values that are not finite always stop it.
 
     Attributes:
@@ -211,12 +210,9 @@ class DivergenceConfig:
     collapse_steps: Annotated[int, Integer(0)] = 5000
     collapse_spread: Annotated[float, Number(0, 2)] = 0.01
 
-    def __post_init__(self) -> None:
-        _check(self)
-
 
 @dataclass(frozen=True)
-class HostsConfig:
+class HostsConfig(_Checked):
     """Which processes train one model together.
 
     Attributes:
@@ -231,7 +227,7 @@ class HostsConfig:
     process: Annotated[int | None, Maybe(Integer(0, MOST_FACES))] = None
 
     def __post_init__(self) -> None:
-        _check(self)
+        super().__post_init__()
         if self.coordinator in (None, "auto"):
             if (self.processes, self.process) != (None, None):
                 raise UserError(
@@ -249,7 +245,7 @@ class HostsConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(_Checked):
     """All settings of a training run.
 
     Attributes:
@@ -299,9 +295,6 @@ class TrainConfig:
     model_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     recipe: str | None = None
     settings: Callable[[], Mapping[str, Any]] | None = None
-
-    def __post_init__(self) -> None:
-        _check(self)
 
     def check_batch(self, of_triplets: bool, n_devices: int) -> None:
         """Checks that a batch can be split evenly into its parts and among the devices.
@@ -355,8 +348,3 @@ _GIN_GROUPS = {UdaConfig: "uda_consistency", DivergenceConfig: "guards", HostsCo
 def gin_group(config: type) -> str:
     """Gin's name for a dataclass: "training", "uda_consistency", "guards" or "hosts"."""
     return _GIN_GROUPS.get(config, "training")
-
-
-def _check(config: Any) -> None:
-    of = type(config)
-    check_fields(config, lambda field: f"{gin_group(of)}.{GIN_NAMES.get((of, field), field)}")
