@@ -56,9 +56,11 @@ def quickstart(
       paths.
 
     Raises:
-      UserError: a stage failed, or output_dir holds a quickstart with other settings.
+      UserError: a setting of the training is not allowed, which is checked first, a stage failed,
+        or output_dir holds a quickstart with other settings.
     """
     out = user_path(output_dir, "--output_dir")
+    _check_training(config_file, bindings, seed)
     settings = {"seed": seed, "faces": faces, "identities": identities, "triplets": triplets}
     with _locked(out, settings):
         return _run_stages(out, config_file, bindings, **settings)
@@ -87,7 +89,6 @@ def _run_stages(
         cropped = crop_faces(csv_paths, out / "cache", manual / "faces", DETECTOR, progress=bar)
     with stages("build"):
         build(manual, data)
-    # Imported here: the stages above do not need Trax and TensorFlow, which take seconds to import.
     with stages("train"):
         from imagefec.training import configurables
 
@@ -153,6 +154,15 @@ def build(manual_dir: pathlib.Path, data_dir: pathlib.Path) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         raise UserError(f"tfds build failed. The end of its output:\n{done.stdout[-2000:]}")
+
+
+def _check_training(config_file: str | os.PathLike, bindings: Sequence[str], seed: int) -> None:
+    # Imported here, since Trax takes seconds to import and `imagefec --help` does not need it.
+    from imagefec.training import configurables
+
+    configurables.parse([config_file], [*bindings, f"training.seed = {seed!r}"])
+    configurables.train_config()
+    configurables.hosts_config()
 
 
 class _Stages:

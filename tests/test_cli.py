@@ -45,6 +45,21 @@ def test_a_planned_verb_is_refused_with_exit_code_2(verb, capsys):
     assert "not available yet" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("seed", ["-1", "1.5", "1e3", "4294967296", "9" * 5000, "", "one", "²"])
+def test_a_seed_that_is_not_one_is_refused_by_every_verb_that_takes_it(seed, capsys, tmp_path):
+    out = str(tmp_path / "out")
+    for argv in (
+        ["draw", out],
+        ["quickstart", f"--output_dir={out}"],
+        ["gallery", "--run=run", "--data_dir=data", f"--out={out}"],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*argv, f"--seed={seed}"])
+        assert ended.value.code == 2
+        assert "is not an integer, 0 to 4294967295" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_verb_or_flag_exits_2():
     for argv in (["dance"], ["draw"], ["draw", "out", "--colour=red"]):
         with pytest.raises(SystemExit) as ended:

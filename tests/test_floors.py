@@ -24,6 +24,7 @@ BASE = (
     "workers",
     "files",
     "devices",
+    "parameters",
     "compat",
 )
 FLOORS = {
@@ -42,7 +43,11 @@ NEVER = {
     ("serving", "training"),
     ("export", "training"),
 }  # refused although the floor would allow it
-GIN_FILES = {"training/configurables.py"}
+GIN_FILES = {
+    "training/configurables.py",
+    "training/settings/check.py",
+    "training/settings/gin_files.py",
+}
 TFDS_FILES = {"data/store/tfds_source.py", "data/store/tfds_records.py"}
 
 

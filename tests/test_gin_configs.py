@@ -57,6 +57,17 @@ def test_no_run_file_selects_its_step_on_the_complete_test_split(configurables, 
         assert configurables.train_config().data.eval_split != "test"
 
 
+@pytest.mark.parametrize("model", sorted(GIN_CONFIGS.glob("models/*.gin")), ids=name_of)
+@pytest.mark.parametrize("run", [path for path in RUNS if "identity.gin" in path.name], ids=name_of)
+def test_identity_files_evaluate_on_a_split_that_vggface2_has_with_every_model(
+    configurables, run, model
+):
+    configurables.parse([run.name, name_of(model)])
+    data = configurables.train_config().data
+    assert (data.dataset, data.train_dataset) == ("vggface2", "vggface2/faces")
+    assert {data.train_split, data.eval_split.split("[")[0]} == {"train", "test"}
+
+
 def test_a_parameter_that_base_gin_leaves_to_run_files_is_named(configurables):
     configurables.parse(["base.gin"])
     with pytest.raises(UserError, match=r"\['loss'\]"):

@@ -67,6 +67,26 @@ def test_a_second_run_resumes_and_other_settings_are_refused(short):
         quickstart.quickstart(out, 1, **settings)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"config_file": "nowhere.gin"}, "--config_file=nowhere.gin: there is no such file"),
+        ({"config_file": "models/tiny.gin"}, "Required bindings .* Give --config_file"),
+        ({"bindings": ["training.steps = 1e4"]}, "training.steps is 10000.0; .* Write 10000"),
+        ({"bindings": ["import os"]}, "a gin file may bind settings"),
+        ({"bindings": ["hosts.processes = 2"]}, "hosts.coordinator is None"),
+        ({"seed": -1}, "training.seed is -1; it must be an integer, 0 or more"),
+        ({"seed": 1.5}, r"training.seed is 1\.5; it must be an integer"),
+    ],
+)
+def test_wrong_settings_of_the_training_are_refused_before_the_first_stage(
+    tmp_path, wrong, message
+):
+    with pytest.raises(UserError, match=message):
+        quickstart.quickstart(tmp_path / "out", **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_quickstart_learns(seed, tmp_path):

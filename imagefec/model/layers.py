@@ -3,12 +3,15 @@
 Convolutions are in convolution.py, norms in norms.py, the network in resnet.py.
 """
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from imagefec.compat import tl
 from imagefec.maths import augment
+from imagefec.parameters import Integer, Number, checked
 
 SCALINGS = {  # name -> (subtracted, divided by), of values 0..255
     "unit": (127.5, 127.5),
@@ -27,21 +30,26 @@ class Augment(tl.Layer):
     independently. In eval mode there is one view, whatever `views` is.
 
     Args:
-      crop: as for augment.augment_faces.
-      flip: likewise.
-      brightness: likewise.
-      contrast: likewise.
-      views: augmented views of each face.
+      crop: mean share of the area that is cropped away; the share is uniform in [0, 2 crop].
+      flip: probability of mirroring left to right.
+      brightness: each face is multiplied by a factor uniform in 1 - brightness to 1 + brightness.
+      contrast: each face's differences from its own mean are multiplied by a factor uniform in
+        1 - contrast to 1 + contrast.
+      views: augmented views of each face; training with UDA makes two.
       mode: "train" augments; any other mode does not.
+
+    Raises:
+      ValueError: an argument has a value that is not allowed.
     """
 
+    @checked
     def __init__(
         self,
-        crop: float = 0.15,
-        flip: float = 0.5,
-        brightness: float = 0.1,
-        contrast: float = 0.1,
-        views: int = 1,
+        crop: Annotated[float, Number(0, 0.45)] = 0.15,
+        flip: Annotated[float, Number(0, 1)] = 0.5,
+        brightness: Annotated[float, Number(0, 0.99)] = 0.1,
+        contrast: Annotated[float, Number(0, 0.99)] = 0.1,
+        views: Annotated[int, Integer(1, 100)] = 1,
         mode: str = "train",
     ) -> None:
         super().__init__()

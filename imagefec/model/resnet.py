@@ -2,31 +2,36 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Annotated
 
 from imagefec.compat import tl
 from imagefec.model.convolution import PADDINGS, Conv, MaxPool, fan_in_normal
 from imagefec.model.layers import SCALINGS, GlobalMean, L2Norm, Normalise, Relu
-from imagefec.model.norms import norm_and_activation
+from imagefec.model.norms import NORMS, norm_and_activation
+from imagefec.parameters import Flag, Integer, Items, Number, OneOf, checked
 
+MOST_WEIGHTS = 2 * 10**9  # of the blocks; those of ResNet-50 have 23 million
 BLOCKS = ("bottleneck", "basic")
 STEMS = ("imagenet", "conv3", "conv3x2")
 POOLS = ("mean", "flatten")
+MODES = ("train", "eval", "predict")
 
 
+@checked
 def ImageFEC(
-    d_hidden: int = 64,
-    d_embedding: int = 16,
-    fc_widths: Sequence[int] = (512,),
-    block: str = "bottleneck",
-    stage_blocks: Sequence[int] = (3, 4, 6, 3),
-    stem: str = "imagenet",
-    pool: str = "mean",
-    norm: str = "batch",
-    norm_momentum: float = 0.9,
-    zero_init_residual: bool = False,
-    padding: str = "same",
-    scaling: str = "unit",
-    mode: str = "train",
+    d_hidden: Annotated[int, Integer(1, 1024)] = 64,
+    d_embedding: Annotated[int, Integer(1, 4096)] = 16,
+    fc_widths: Annotated[Sequence[int], Items(Integer(1, 65536), 0, 16)] = (512,),
+    block: Annotated[str, OneOf(*BLOCKS)] = "bottleneck",
+    stage_blocks: Annotated[Sequence[int], Items(Integer(1, 100), 1, 6)] = (3, 4, 6, 3),
+    stem: Annotated[str, OneOf(*STEMS)] = "imagenet",
+    pool: Annotated[str, OneOf(*POOLS)] = "mean",
+    norm: Annotated[str, OneOf(*NORMS)] = "batch",
+    norm_momentum: Annotated[float, Number(0, 1, below=True)] = 0.9,
+    zero_init_residual: Annotated[bool, Flag()] = False,
+    padding: Annotated[str, OneOf(*PADDINGS)] = "same",
+    scaling: Annotated[str, OneOf(*SCALINGS)] = "unit",
+    mode: Annotated[str, OneOf(*MODES)] = "train",
 ) -> tl.Serial:
     """Trax layer: faces, uint8 or float32 [n, h, w, 3] of 0..255 -> embeddings, float32 [n, d].
 
@@ -61,9 +66,7 @@ def ImageFEC(
     Source: He et al. 2015, arXiv:1512.03385; stride in the 3x3 convolution and zero-initialised
       residual branches: Goyal et al. 2017, arXiv:1706.02677, section 5.1.
     """
-    _check(
-        d_hidden, d_embedding, fc_widths, block, stage_blocks, stem, pool, padding, scaling, mode
-    )
+    _check_size(d_hidden, block, stage_blocks)
     make_norm, make_activation = norm_and_activation(norm, norm_momentum, mode)
     if zero_init_residual and norm != "batch":
         raise ValueError(f"zero_init_residual needs norm 'batch'; found {norm!r}")
@@ -147,35 +150,15 @@ def _residual(
     return tl.Residual(main, shortcut=tl.Serial(parts.conv(channels_out, 1, stride, gain=1.0)))
 
 
-def _check(
-    d_hidden: int,
-    d_embedding: int,
-    fc_widths: Sequence[int],
-    block: str,
-    stage_blocks: Sequence[int],
-    stem: str,
-    pool: str,
-    padding: str,
-    scaling: str,
-    mode: str,
-) -> None:
-    for name, value, allowed in (
-        ("block", block, BLOCKS),
-        ("stem", stem, STEMS),
-        ("pool", pool, POOLS),
-        ("padding", padding, PADDINGS),
-        ("scaling", scaling, tuple(SCALINGS)),
-        ("mode", mode, ("train", "eval", "predict")),
-    ):
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {', '.join(allowed)}; found {value!r}")
-    if not stage_blocks:
-        raise ValueError("stage_blocks must have at least one stage; found none")
-    for name, values in (
-        ("d_hidden", [d_hidden]),
-        ("d_embedding", [d_embedding]),
-        ("fc_widths", fc_widths),
-        ("stage_blocks", stage_blocks),
-    ):
-        if any(value < 1 for value in values):
-            raise ValueError(f"{name} must be 1 or more; found {values}")
+def _check_size(d_hidden: int, block: str, stage_blocks: Sequence[int]) -> None:
+    """Refuses sizes that no device has memory for, each of which is allowed by itself."""
+    per_filter = 17 if block == "bottleneck" else 18  # weights of a block by its filters squared
+    n_weights = sum(
+        per_filter * n_blocks * (d_hidden * 2**stage) ** 2
+        for stage, n_blocks in enumerate(stage_blocks)
+    )
+    if n_weights > MOST_WEIGHTS:
+        raise ValueError(
+            f"d_hidden {d_hidden} with stage_blocks {stage_blocks} gives the blocks {n_weights:,} "
+            f"weights; at most {MOST_WEIGHTS:,} are allowed. Reduce either"
+        )

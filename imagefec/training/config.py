@@ -1,26 +1,52 @@
 """Settings of a training run as frozen dataclasses: meaning, default and range of every field.
 
-How gin names and binds them is in configurables.py. Messages use gin's names, since users set
-those.
+docs/settings.md is made from this file. How gin binds the fields is in configurables.py. Messages
+use gin's names, since users set those.
 """
 
 import dataclasses
-import numbers
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from imagefec.compat import tl
 from imagefec.errors import UserError
 from imagefec.maths import losses
 from imagefec.model.layers import Augment
+from imagefec.parameters import (
+    Flag,
+    Function,
+    Integer,
+    Maybe,
+    Number,
+    OneOf,
+    RegularExpression,
+    Table,
+    Text,
+    check_fields,
+    problem,
+)
 
 PRECISIONS = ("float32", "bfloat16")
+INIT_PARTS = ("whole", "body")
+MOST_FACES = 10**6  # of a batch, and most parts of one and processes
+_Name, _Distance = Text(), OneOf(*losses.DISTANCES)
+_Dataset = Text(
+    r"\w[\w.-]*(/\w[\w.-]*)*(:[\w.*]+)?", "a TFDS name, such as 'fec' or 'vggface2/faces:1.0.0'"
+)
+_Coordinator = Text(r"auto|[^\s\0]+:\d{1,5}", "'auto', or 'HOST:PORT' of process 0")
+
+
+class _Checked:
+    """A dataclass whose values are checked against the kinds in its annotations."""
+
+    def __post_init__(self) -> None:
+        of = type(self)
+        check_fields(self, lambda field: f"{gin_group(of)}.{GIN_NAMES.get((of, field), field)}")
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(_Checked):
     """Which faces and triplets a run trains on and evaluates.
 
     Attributes:
@@ -36,23 +62,19 @@ class DataConfig:
       images_per_identity: faces per identity in a batch (K), 1 or more.
     """
 
-    dataset: str = "fec"
-    train_dataset: str | None = None
-    train_split: str = "train"
-    eval_split: str = "test"
-    image_size: int = 128
-    batch_triplets: int = 0
-    balanced: bool = False
-    batch_identities: int = 0
-    images_per_identity: int = 4
-
-    def __post_init__(self) -> None:
-        _require_integer("training.image_size", self.image_size, 1)
-        _require_integer("training.faces_each", self.images_per_identity, 1)
+    dataset: Annotated[str, _Dataset] = "fec"
+    train_dataset: Annotated[str | None, Maybe(_Dataset)] = None
+    train_split: Annotated[str, _Name] = "train"
+    eval_split: Annotated[str, _Name] = "test"
+    image_size: Annotated[int, Integer(1, 1024)] = 128
+    batch_triplets: Annotated[int, Integer(0, MOST_FACES)] = 0
+    balanced: Annotated[bool, Flag()] = False
+    batch_identities: Annotated[int, Integer(0, MOST_FACES)] = 0
+    images_per_identity: Annotated[int, Integer(1, MOST_FACES)] = 4
 
 
 @dataclass(frozen=True)
-class ScheduleConfig:
+class ScheduleConfig(_Checked):
     """How long a run is, and how often it evaluates and saves, in steps.
 
     Attributes:
@@ -62,15 +84,10 @@ class ScheduleConfig:
       stop_at_tpa: stop after the first evaluation with this TPA, in [0, 1]; 0 never stops early.
     """
 
-    steps: int
-    steps_per_eval: int = 500
-    steps_per_checkpoint: int = 500
-    stop_at_tpa: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "steps_per_eval", "steps_per_checkpoint"):
-            _require_integer(f"training.{name}", getattr(self, name), 1)
-        _require_number("training.stop_at_tpa", self.stop_at_tpa, 1)
+    steps: Annotated[int, Integer(1)]
+    steps_per_eval: Annotated[int, Integer(1)] = 500
+    steps_per_checkpoint: Annotated[int, Integer(1)] = 500
+    stop_at_tpa: Annotated[float, Number(0, 1)] = 0.0
 
     def evaluates(self, step: int) -> bool:
         """Whether to evaluate after a step: the first, every steps_per_eval-th, and the last."""
@@ -82,7 +99,7 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True)
-class StepConfig:
+class StepConfig(_Checked):
     """How a training step is computed.
 
     The fields change speed and memory, not what is learned, up to rounding. Exception: with
@@ -98,31 +115,37 @@ class StepConfig:
       device_resident: store the complete dataset on every device; batches then send indices.
     """
 
-    precision: str = "float32"
-    remat: bool = False
-    accumulation_steps: int = 1
-    device_resident: bool = False
-
-    def __post_init__(self) -> None:
-        _require_choice("training.precision", self.precision, PRECISIONS)
-        _require_integer("training.accumulate", self.accumulation_steps, 1)
+    precision: Annotated[str, OneOf(*PRECISIONS)] = "float32"
+    remat: Annotated[bool, Flag()] = False
+    accumulation_steps: Annotated[int, Integer(1, MOST_FACES)] = 1
+    device_resident: Annotated[bool, Flag()] = False
 
 
 @dataclass(frozen=True)
-class InitConfig:
+class InitConfig(_Checked):
     """Where the initial weights come from.
 
     Attributes:
-      checkpoint: a run directory, a checkpoint or a state dict; None for random weights.
+      checkpoint: a run directory, a checkpoint or a state dict; None for random weights. `~` and
+        `$NAME` are replaced.
       part: which of its weights to load: "whole" for all, "body" for the stem and the blocks.
     """
 
-    checkpoint: str | None = None
-    part: str = "whole"
+    checkpoint: Annotated[str | None, Maybe(_Name)] = None
+    part: Annotated[str, OneOf(*INIT_PARTS)] = "whole"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.checkpoint is None and self.part != "whole":
+            raise UserError(
+                f"training.init_part is {self.part!r}, but training.init_checkpoint is None, so "
+                "there are no weights to load a part of. Bind training.init_checkpoint as well, or "
+                "neither."
+            )
 
 
 @dataclass(frozen=True)
-class UdaConfig:
+class UdaConfig(_Checked):
     """The consistency term between two augmented views of every face; off if the weight is 0.
 
     Attributes:
@@ -136,19 +159,16 @@ class UdaConfig:
       batch_faces: unlabelled faces per step, 0 or more; 1 or more with a dataset.
     """
 
-    weight: float = 0.0
-    distance: str = "l2"
-    stop_gradient: bool = False
-    ramp_steps: int = 0
-    dataset: str | None = None
-    split: str = "train"
-    batch_faces: int = 0
+    weight: Annotated[float, Number(0)] = 0.0
+    distance: Annotated[str, _Distance] = "l2"
+    stop_gradient: Annotated[bool, Flag()] = False
+    ramp_steps: Annotated[int, Integer(0)] = 0
+    dataset: Annotated[str | None, Maybe(_Dataset)] = None
+    split: Annotated[str, _Name] = "train"
+    batch_faces: Annotated[int, Integer(0, MOST_FACES)] = 0
 
     def __post_init__(self) -> None:
-        _require_number("uda_consistency.weight", self.weight)
-        _require_integer("uda_consistency.ramp_steps", self.ramp_steps, 0)
-        _require_integer("uda_consistency.batch_faces", self.batch_faces, 0)
-        _require_choice("uda_consistency.distance", self.distance, losses.DISTANCES)
+        super().__post_init__()
         given = self.dataset is not None
         if given != (self.batch_faces > 0) or (given and not self.weight):
             raise UserError(
@@ -168,7 +188,7 @@ class UdaConfig:
 
 
 @dataclass(frozen=True)
-class DivergenceConfig:
+class DivergenceConfig(_Checked):
     """When a run stops because training has failed; values that are not finite always stop it.
 
     Attributes:
@@ -184,19 +204,15 @@ class DivergenceConfig:
         is under 0.01 and shrinks; on ResNet-50's plateau it was 0.03 to 0.05.
     """
 
-    spread_floor: float = 1e-4
-    divergence_factor: float = 5.0
-    divergence_steps: int = 1000
-    collapse_steps: int = 5000
-    collapse_spread: float = 0.01
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            _require_number(f"guards.{field.name}", getattr(self, field.name))
+    spread_floor: Annotated[float, Number(0, 2)] = 1e-4
+    divergence_factor: Annotated[float, Number(0)] = 5.0
+    divergence_steps: Annotated[int, Integer(0)] = 1000
+    collapse_steps: Annotated[int, Integer(0)] = 5000
+    collapse_spread: Annotated[float, Number(0, 2)] = 0.01
 
 
 @dataclass(frozen=True)
-class HostsConfig:
+class HostsConfig(_Checked):
     """Which processes train one model together.
 
     Attributes:
@@ -206,14 +222,21 @@ class HostsConfig:
       process: index of this process, from 0.
     """
 
-    coordinator: str | None = None
-    processes: int | None = None
-    process: int | None = None
+    coordinator: Annotated[str | None, Maybe(_Coordinator)] = None
+    processes: Annotated[int | None, Maybe(Integer(1, MOST_FACES))] = None
+    process: Annotated[int | None, Maybe(Integer(0, MOST_FACES))] = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.coordinator in (None, "auto"):
+            if (self.processes, self.process) != (None, None):
+                raise UserError(
+                    f"hosts.processes is {self.processes} and hosts.process {self.process}, but "
+                    f"hosts.coordinator is {self.coordinator!r}, so they have no effect. Bind "
+                    "hosts.coordinator = 'HOST:PORT', or neither of the two."
+                )
             return
-        if self.processes is None or self.process is None or not 0 <= self.process < self.processes:
+        if self.processes is None or self.process is None or self.process >= self.processes:
             raise UserError(
                 f"hosts.coordinator is {self.coordinator}, hosts.processes {self.processes} and "
                 f"hosts.process {self.process}; each process requires the number of processes and "
@@ -222,7 +245,7 @@ class HostsConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(_Checked):
     """All settings of a training run.
 
     Attributes:
@@ -248,25 +271,30 @@ class TrainConfig:
         layers exist. None writes no settings.json.
     """
 
-    model: Callable[..., tl.Layer]
-    loss: Callable[[], tl.Layer]
-    optimizer: Callable[[], Any]
-    learning_rate: Callable[[int], float]
+    model: Annotated[Callable[..., tl.Layer], Function("ImageFEC")]
+    loss: Annotated[
+        Callable[[], tl.Layer],
+        Function("TripletLoss", "OddOneOutCrossEntropy", "IdentityLoss", "ChoiceLoss"),
+    ]
+    optimizer: Annotated[
+        Callable[[], Any],
+        Function("imagefec.Adam", "imagefec.Adafactor", "imagefec.Momentum", "imagefec.SGD"),
+    ]
+    learning_rate: Annotated[Callable[[int], float], Function("warmup_cosine", called=True)]
     schedule: ScheduleConfig
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    augment: Callable[..., tl.Layer] = Augment
+    augment: Annotated[Callable[..., tl.Layer], Function("Augment")] = Augment
     step: StepConfig = dataclasses.field(default_factory=StepConfig)
     init: InitConfig = dataclasses.field(default_factory=InitConfig)
     uda: UdaConfig = dataclasses.field(default_factory=UdaConfig)
     divergence: DivergenceConfig = dataclasses.field(default_factory=DivergenceConfig)
-    lr_multipliers: Mapping[str, float] | None = None
-    seed: int = 0
+    lr_multipliers: Annotated[
+        Mapping[str, float] | None, Maybe(Table(RegularExpression(), Number(0)))
+    ] = None
+    seed: Annotated[int, Integer(0, 2**32 - 1)] = 0
     model_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     recipe: str | None = None
     settings: Callable[[], Mapping[str, Any]] | None = None
-
-    def __post_init__(self) -> None:
-        _require_integer("training.seed", self.seed, 0)
 
     def check_batch(self, of_triplets: bool, n_devices: int) -> None:
         """Checks that a batch can be split evenly into its parts and among the devices.
@@ -284,7 +312,8 @@ class TrainConfig:
             if of_triplets
             else ("training.batch_people", data.batch_identities, data.images_per_identity)
         )
-        _require_integer(name, items, 1)
+        if wrong := problem(name, items, Integer(1)):
+            raise UserError(f"{wrong} Bind it in a gin file or with --config='{name} = …'.")
         if items % parts or extra % parts:
             raise UserError(
                 f"{name} is {items}{f' and uda_consistency.batch_faces {extra}' if extra else ''}; "
@@ -301,24 +330,21 @@ class TrainConfig:
             )
 
 
-def _require_integer(name: str, value: Any, lowest: int) -> None:
-    if not isinstance(value, numbers.Integral) or value < lowest:
-        _refuse(name, value, f"an integer, {lowest} or more")
+# Fields whose gin parameter has another name. Gin's names are an interface for users' files.
+GIN_NAMES = {
+    (DataConfig, "batch_identities"): "batch_people",
+    (DataConfig, "images_per_identity"): "faces_each",
+    (StepConfig, "remat"): "rematerialise",
+    (StepConfig, "accumulation_steps"): "accumulate",
+    (StepConfig, "device_resident"): "faces_on_device",
+    (InitConfig, "checkpoint"): "init_checkpoint",
+    (InitConfig, "part"): "init_part",
+    (TrainConfig, "lr_multipliers"): "layer_rates",
+}
+# Gin's name of each dataclass; those of the other classes are all "training".
+_GIN_GROUPS = {UdaConfig: "uda_consistency", DivergenceConfig: "guards", HostsConfig: "hosts"}
 
 
-def _require_number(name: str, value: Any, highest: float = sys.float_info.max) -> None:
-    if not isinstance(value, int | float) or not 0 <= value <= highest:
-        limited = highest < sys.float_info.max
-        _refuse(name, value, f"a number, 0 {f'to {highest}' if limited else 'or more'}")
-
-
-def _require_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        _refuse(name, value, f"one of {', '.join(choices)}")
-
-
-def _refuse(name: str, value: Any, allowed: str) -> None:
-    raise UserError(
-        f"{name} is {value!r}; it must be {allowed}. Bind it in a gin file or with "
-        f"--config='{name} = …'."
-    )
+def gin_group(config: type) -> str:
+    """Gin's name for a dataclass: "training", "uda_consistency", "guards" or "hosts"."""
+    return _GIN_GROUPS.get(config, "training")

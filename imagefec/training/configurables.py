@@ -1,24 +1,26 @@
-"""Gin: what it binds, its files, and the settings in force; no other file imports gin."""
+"""Gin: what it binds and the settings in force. Its files are read in settings/.
 
-import contextlib
+Other files do not import gin.
+"""
+
 import dataclasses
 import importlib.util  # noqa: F401  # gin 0.5.0 uses importlib.util without importing it
 import inspect
 import logging
 import os
 import pathlib
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import gin
 
-from imagefec.compat import optimizers, tl
+from imagefec.compat import tl
 from imagefec.config_dirs import CONFIG_DIRS
 from imagefec.errors import UserError
 from imagefec.model import layers, resnet
-from imagefec.training import schedules, trainer
+from imagefec.training import optimizers, schedules, trainer
 from imagefec.training.config import (
+    GIN_NAMES,
     DataConfig,
     DivergenceConfig,
     HostsConfig,
@@ -28,7 +30,21 @@ from imagefec.training.config import (
     TrainConfig,
     UdaConfig,
 )
+from imagefec.training.settings import gin_files
+from imagefec.training.settings.check import check_bindings
+from imagefec.training.settings.gin_text import find_gin_file
+from imagefec.training.settings.table import FORMER_NAMES, gin_names
 from imagefec.training.step import mesh, objectives
+
+__all__ = [
+    "GIN_NAMES",
+    "hosts_config",
+    "known_configs",
+    "parse",
+    "run",
+    "settings_in_force",
+    "train_config",
+]
 
 RENAMED_CONFIGS = {
     "fec.gin": "resnet50_hinge.gin",
@@ -41,28 +57,8 @@ RENAMED_CONFIGS = {
     "best_resnet50.gin": "resnet50_cross_entropy.gin",
     "best_resnet50_uda.gin": "resnet50_cross_entropy_uda.gin",
 }
-# Fields whose gin parameter has another name. Gin's names are an interface for users' files.
-GIN_NAMES = {
-    (DataConfig, "batch_identities"): "batch_people",
-    (DataConfig, "images_per_identity"): "faces_each",
-    (StepConfig, "remat"): "rematerialise",
-    (StepConfig, "accumulation_steps"): "accumulate",
-    (StepConfig, "device_resident"): "faces_on_device",
-    (InitConfig, "checkpoint"): "init_checkpoint",
-    (InitConfig, "part"): "init_part",
-    (TrainConfig, "lr_multipliers"): "layer_rates",
-}
-# What gin binds as training.*: the fields of these groups, and these fields of TrainConfig.
+# What gin binds as training.*: the fields of these groups, and some of TrainConfig's own.
 _GROUPS = {"data": DataConfig, "schedule": ScheduleConfig, "step": StepConfig, "init": InitConfig}
-_TRAIN_CONFIG_FIELDS = (
-    "model",
-    "loss",
-    "optimizer",
-    "learning_rate",
-    "augment",
-    "lr_multipliers",
-    "seed",
-)
 T = TypeVar("T")
 _UNSET = object()  # not a literal, so gin leaves it out of config.gin
 
@@ -83,10 +79,7 @@ for _optimizer in (optimizers.Adam, optimizers.Adafactor, optimizers.Momentum, o
 def _choice_loss(
     temperature: float = 0.05, distance: str = "squared_l2", from_votes: bool = False
 ) -> tl.Layer:
-    """Former name of OddOneOutCrossEntropy in gin files."""
-    logging.warning(
-        "gin: ChoiceLoss is now OddOneOutCrossEntropy; the former name will be removed."
-    )
+    """Former name of OddOneOutCrossEntropy in gin files; `parse` warns."""
     return objectives.OddOneOutCrossEntropy(temperature, distance, from_votes)
 
 
@@ -113,14 +106,19 @@ def run(
     """
     files = parse(config_files, bindings)
     config = train_config(recipe=pathlib.Path(files[0]).stem if files else None)
-    mesh.join_hosts(_config_from(HostsConfig, _bound_hosts()))
+    if config.data.eval_split == "test":
+        logging.warning(
+            "training.eval_split is 'test', so best.npz is chosen on the triplets that `evaluate` "
+            "measures by default. Bind another split, such as 'validation' or 'train[95%%:]'."
+        )
+    mesh.join_hosts(hosts_config())
     return trainer.train(output_dir, data_dir, config)
 
 
 def parse(
     config_files: Sequence[str | os.PathLike[str]], bindings: Sequence[str] = ()
 ) -> list[str]:
-    """Clears gin and reads files and bindings.
+    """Clears gin, reads files and bindings and checks them.
 
     Args:
       config_files: paths, or names of files in gin_configs. Former names are replaced, with a
@@ -131,22 +129,28 @@ def parse(
       The files that were read.
 
     Raises:
-      UserError: a file does not exist, or gin cannot read a file or binding; its message is quoted.
+      UserError: a file does not exist or cannot be read, a name is unknown or a value is not
+        allowed. The message names the file and line, or the binding.
     """
     gin.clear_config()
-    for folder in CONFIG_DIRS:
-        gin.add_config_file_search_path(str(folder))
-    files = [_find(os.fspath(name)) for name in config_files]
-    try:
-        with _quiet_gin_search():
-            gin.parse_config_files_and_bindings(files, list(bindings))
-    except (ValueError, SyntaxError, OSError, TypeError, LookupError) as error:
-        message = " ".join(str(error).split())
-        raise UserError(
-            f"gin cannot read {', '.join([*files, *bindings])}: {message} "
-            f"{_renamed_include(message)}Correct the file or binding; `imagefec train --help` "
-            "shows one that works."
-        ) from error
+    reader = gin_files.GinReader(CONFIG_DIRS, RENAMED_CONFIGS)
+    files = [_current_name(os.fspath(name)) for name in config_files]
+    for name in files:
+        folders = (pathlib.Path(), *CONFIG_DIRS)
+        reader.read_file(find_gin_file(name, folders, known_configs(), {}, f"--config_file={name}"))
+    for binding in bindings:
+        reader.read_binding(binding)
+    check_bindings(reader.bindings)
+    for former in sorted(reader.bindings.groups_used & FORMER_NAMES.keys()):
+        logging.warning(
+            "gin: %s is now %s; the former name will be removed.", former, FORMER_NAMES[former]
+        )
+    for (scope, group, parameter), (value, _) in reader.bindings.bound.items():
+        macro = "/".join(filter(None, [scope, group]))
+        gin.bind_parameter(
+            (scope, group, parameter) if parameter else (macro, "gin.macro", "value"), value
+        )
+    gin.finalize()
     return files
 
 
@@ -183,10 +187,27 @@ def train_config(recipe: str | None = None) -> TrainConfig:
         **{name: _config_from(config, bound) for name, config in _GROUPS.items()},
         uda=_config_from(UdaConfig, _bound_uda()),
         divergence=_config_from(DivergenceConfig, _bound_guards()),
-        model_settings=dict(gin.get_bindings("ImageFEC")),
+        model_settings=dict(gin.get_bindings(_scoped_model())),
         recipe=recipe,
         settings=settings_in_force,
     )
+
+
+def hosts_config() -> HostsConfig:
+    """The hosts that gin has bound.
+
+    Raises:
+      UserError: a value is not allowed.
+    """
+    return _config_from(HostsConfig, _bound_hosts())
+
+
+def _scoped_model() -> str:
+    """ImageFEC, or big/ImageFEC where training.model is @big/ImageFEC."""
+    model = gin.query_parameter("training.model")
+    while model.configurable.wrapped is gin.config.macro:
+        model = gin.query_parameter(f"{model.scoped_selector}.value")
+    return model.scoped_selector
 
 
 def settings_in_force() -> dict[str, Any]:
@@ -219,16 +240,6 @@ def _as_json(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-def _gin_names(config: type) -> dict[str, str]:
-    """Field -> gin parameter, of a dataclass; of TrainConfig only _TRAIN_CONFIG_FIELDS."""
-    names = (
-        _TRAIN_CONFIG_FIELDS
-        if config is TrainConfig
-        else [field.name for field in dataclasses.fields(config)]
-    )
-    return {name: GIN_NAMES.get((config, name), name) for name in names}
-
-
 def _configurable(
     name: str, *configs: type, deprecated: Sequence[str] = ()
 ) -> Callable[[], dict[str, Any]]:
@@ -246,7 +257,7 @@ def _configurable(
     defaults: dict[str, Any] = dict.fromkeys(deprecated, _UNSET)
     for config in configs:
         of_field = {field.name: field.default for field in dataclasses.fields(config)}
-        for field, parameter in _gin_names(config).items():
+        for field, parameter in gin_names(config).items():
             required = of_field[field] is dataclasses.MISSING
             defaults[parameter] = gin.REQUIRED if required else of_field[field]
 
@@ -269,52 +280,21 @@ def _fields(config: type, bound: dict[str, Any]) -> dict[str, Any]:
     """Field -> bound value."""
     return {
         field: bound[parameter]
-        for field, parameter in _gin_names(config).items()
+        for field, parameter in gin_names(config).items()
         if parameter in bound
     }
 
 
-def _find(name: str) -> str:
-    """The name of a file that exists: the given one, or the one that replaced it."""
-    if _exists(name):
-        return name
+def _current_name(name: str) -> str:
+    """The name, or that of the file that replaced a file of this name."""
+    folders = (pathlib.Path(), *CONFIG_DIRS)
     renamed = RENAMED_CONFIGS.get(pathlib.Path(name).name)
-    if renamed:
-        found = str(pathlib.Path(name).with_name(renamed))
-        if _exists(found):
-            logging.warning("--config_file=%s: this file is now %s.", name, found)
-            return found
-    known = ", ".join(known_configs()) or (
-        "the installed ones (none found: install from a checkout with pip install -e .)"
-    )
-    raise UserError(
-        f"--config_file={name}: there is no such file, neither at this path nor among {known}."
-    )
-
-
-def _exists(name: str) -> bool:
-    return any(folder.joinpath(name).is_file() for folder in (pathlib.Path(), *CONFIG_DIRS))
-
-
-def _renamed_include(message: str) -> str:
-    """A sentence with the new name of an included file that gin did not find by its former name."""
-    missing = re.search(r"Unable to open file: (\S+?)\. ", message)
-    renamed = RENAMED_CONFIGS.get(pathlib.Path(missing[1]).name) if missing else None
-    return f"{missing[1]} is now {renamed}: include that. " if missing and renamed else ""
-
-
-@contextlib.contextmanager
-def _quiet_gin_search() -> Iterator[None]:
-    """Drops the errors that gin logs for each folder that it searches before the file's own."""
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return "Path not found" not in record.getMessage()
-
-    logging.getLogger().addFilter(is_other)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeFilter(is_other)
+    if renamed and not any(folder.joinpath(name).exists() for folder in folders):
+        now = pathlib.Path(name).with_name(renamed)
+        if any(folder.joinpath(now).is_file() for folder in folders):
+            logging.warning("--config_file=%s: this file is now %s.", name, now)
+            return os.fspath(now)
+    return name
 
 
 # Last, since they need the functions above.

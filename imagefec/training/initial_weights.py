@@ -7,9 +7,30 @@ from typing import Any
 from imagefec.errors import UserError
 from imagefec.model import checkpoint, pretrained
 from imagefec.model.run import INFO, Run
+from imagefec.paths import user_path
+from imagefec.training.config import INIT_PARTS
 
-PARTS = ("whole", "body")
 _STATE_DICTS = (".safetensors", ".pth", ".pt")
+
+
+def find_pretrained_weights(source: str | os.PathLike[str]) -> pathlib.Path:
+    """The file with the weights; reads none, so that training can ask before it loads any data.
+
+    Args:
+      source: as for load_pretrained_weights; `~` and `$NAME` are replaced.
+
+    Raises:
+      UserError: there is no such checkpoint.
+    """
+    path = user_path(source, "training.init_checkpoint")
+    if path.is_dir():
+        return Run(path, {}).checkpoint  # run.json may be missing
+    if not path.is_file():
+        raise UserError(
+            f"training.init_checkpoint is {os.fspath(source)!r}, but there is no such checkpoint. "
+            "Give a run directory, a checkpoint (.npz) or a state dict (.safetensors, .pth)."
+        )
+    return path
 
 
 def load_pretrained_weights(
@@ -28,14 +49,14 @@ def load_pretrained_weights(
       UserError: there is no such checkpoint, its run.json is broken or of another format or channel
         order, the part is unknown, or a name or shape differs; the message names the first.
     """
-    if part not in PARTS:
-        raise UserError(f"training.init_part must be one of {', '.join(PARTS)}; found {part!r}.")
-    path = pathlib.Path(source).expanduser()
+    if part not in INIT_PARTS:
+        raise UserError(
+            f"training.init_part must be one of {', '.join(INIT_PARTS)}; found {part!r}."
+        )
+    path = find_pretrained_weights(source)
     if path.suffix in _STATE_DICTS:
         pretrained.load_body(model, path)
         return
-    if path.is_dir():
-        path = Run(path, {}).checkpoint  # run.json may be missing
     if (path.parent / INFO).is_file():
         Run.open(path.parent)
     arrays, _ = checkpoint.load(path)

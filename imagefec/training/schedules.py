@@ -2,13 +2,17 @@
 
 import math
 from collections.abc import Callable
+from typing import Annotated
+
+from imagefec.parameters import Integer, Number, checked
 
 
+@checked
 def warmup_cosine(
-    learning_rate: float = 1e-3,
-    steps: int = 1000,
-    warmup_steps: int = 50,
-    final_fraction: float = 0.02,
+    learning_rate: Annotated[float, Number(0, 1000, above=True)] = 1e-3,
+    steps: Annotated[int, Integer(1)] = 1000,
+    warmup_steps: Annotated[int, Integer(0)] = 50,
+    final_fraction: Annotated[float, Number(0, 1)] = 0.02,
 ) -> Callable[[int], float]:
     """Linear warm-up, then a fall along half a cosine to the last step.
 
@@ -20,6 +24,9 @@ def warmup_cosine(
 
     Returns:
       step (from 1) -> learning rate.
+
+    Raises:
+      ValueError: an argument has a value that is not allowed.
     """
 
     def rate(step: int) -> float:

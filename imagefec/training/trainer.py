@@ -17,6 +17,7 @@ from imagefec import files
 from imagefec.compat import shapes, tl, training
 from imagefec.data.samplers import IdentitySampler, TripletSampler
 from imagefec.data.store import datasets
+from imagefec.data.store.tfds_source import open_source
 from imagefec.errors import UserError
 from imagefec.model import ImageFEC, checkpoint, run_schema
 from imagefec.model.run import (
@@ -30,7 +31,9 @@ from imagefec.model.run import (
     prepare_directory,
     write_json,
 )
+from imagefec.paths import user_path
 from imagefec.training.config import TrainConfig
+from imagefec.training.initial_weights import find_pretrained_weights
 from imagefec.training.input import FaceInput
 from imagefec.training.loop import FaceLoop
 from imagefec.training.monitor.divergence import TrainingMonitor
@@ -63,7 +66,8 @@ def train(
         diverged or collapsed.
       KeyboardInterrupt: ctrl-C or SIGTERM; the run's state is saved.
     """
-    run_dir = prepare_directory(run_dir)
+    run_dir = prepare_directory(user_path(run_dir, "output_dir"))
+    data_dir = user_path(data_dir, "data_dir")
     cache_compilations()
     check_precision(config.step.precision)
     mesh = all_devices()
@@ -78,13 +82,15 @@ def _train(
     with _settings_errors():
         loss, optimizer = config.loss(), config.optimizer()
         objective = Objective(config.loss(), config.uda)
+        models = _models(config)
     config.check_batch(takes_triplets(loss), mesh.size)
     done_steps = _done_steps(run_dir, config)
+    if config.init.checkpoint and not done_steps:
+        find_pretrained_weights(config.init.checkpoint)
+    _check_splits(data_dir, config)
     faces = _face_input(data_dir, config, takes_triplets(loss), mesh)
     evaluation = _evaluation(data_dir, config, loss, mesh)
     sample = faces.sample()
-    with _settings_errors():
-        models = _models(config)
     labels = sample[1 : len(sample) - (config.uda.views - 1)]
     reporter = Reporter(config.schedule.steps, faces.faces_per_step, silent=not is_chief())
     monitor = TrainingMonitor(config.divergence, _collapsed_loss(loss, labels), reporter.step)
@@ -155,6 +161,17 @@ def _with_defaults(model_settings: dict[str, Any]) -> dict[str, Any]:
     parameters = inspect.signature(ImageFEC).parameters
     defaults = {name: parameter.default for name, parameter in parameters.items()}
     return {**json.loads(json.dumps(defaults)), **model_settings}
+
+
+def _check_splits(data_dir: str | os.PathLike[str], config: TrainConfig) -> None:
+    """Refuses splits that do not exist before any of them is loaded."""
+    data, uda = config.data, config.uda
+    for dataset, split in (
+        (data.train_dataset or data.dataset, data.train_split),
+        (data.dataset, data.eval_split),
+        *([(uda.dataset, uda.split)] if uda.dataset else []),
+    ):
+        open_source(pathlib.Path(data_dir), dataset, split)
 
 
 def _face_input(

@@ -35,7 +35,7 @@ def draw(verbs: Any) -> None:
     flags.flag(verb, "--faces", "number of faces in all splits together", 9000)
     flags.flag(verb, "--identities", "number of identities in all splits together", 300)
     flags.flag(verb, "--triplets", "number of rows in all csv files together", 24000)
-    flags.flag(verb, "--seed", "seed of everything rendered and judged, 0 or more", 0)
+    flags.seed(verb, "seed of everything rendered and judged")
     flags.flag(verb, "--test_fraction", "fraction of the test split", 0.2)
     flags.flag(
         verb,

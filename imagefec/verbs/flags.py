@@ -54,6 +54,11 @@ def switch(verb: Any, name: str, what: str) -> None:
     verb.add_argument(name, action="store_true", help=what)
 
 
+def seed(verb: Any, what: str) -> None:
+    """Adds --seed."""
+    flag(verb, "--seed", what, 0, type=within(0, 2**32 - 1, int))
+
+
 def json_flag(verb: Any) -> None:
     """Adds --json."""
     switch(verb, "--json", "print one JSON object instead of the path")
@@ -124,7 +129,7 @@ def within(least: float, most: float, kind: type) -> Callable[[str], float]:
             value = math.nan
         if not least <= value <= most:
             what = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text} is not {what} from {least:g} to {most:g}")
+            raise argparse.ArgumentTypeError(f"{text} is not {what} from {least} to {most}")
         return value
 
     return parse

@@ -25,7 +25,7 @@ def quickstart(verbs: Any) -> None:
         verbs, "quickstart", run, what, "imagefec quickstart --output_dir=quickstart --seed=0"
     )
     flags.path(verb, "--output_dir", "folder for all output", "quickstart")
-    flags.flag(verb, "--seed", "seed of the synthetic faces and of the training", 0)
+    flags.seed(verb, "seed of the synthetic faces and of the training")
     flags.path(verb, "--config_file", "gin file of the training", "quickstart.gin")
     flags.binding(verb)
     flags.json_flag(verb)

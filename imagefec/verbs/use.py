@@ -67,4 +67,4 @@ def gallery(verbs: Any) -> None:
     flags.flag(verb, "--k", "number of neighbours per query", 4)
     flags.flag(verb, "--max_distance", "neighbours farther away are not shown", 1.77)
     flags.path(verb, "--exclude", "file of URLs or face ids to leave out, one per line")
-    flags.flag(verb, "--seed", "seed of the choice of queries", 0)
+    flags.seed(verb, "seed of the choice of queries")

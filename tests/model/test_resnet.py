@@ -258,13 +258,16 @@ def test_training_on_one_batch_predicts_its_triplets():
         ({"pool": "max"}, "pool must be one of mean, flatten"),
         ({"norm": "layer"}, "norm must be one of batch, group, frn, none"),
         ({"mode": "test"}, "mode must be one of train, eval"),
-        ({"d_hidden": 0}, "d_hidden must be 1 or more"),
-        ({"fc_widths": (512, 0)}, "fc_widths must be 1 or more"),
+        ({"d_hidden": 0}, "d_hidden must be an integer, 1 to 1,024; found 0"),
+        (
+            {"fc_widths": (512, 0)},
+            "fc_widths must be a tuple of 0 to 16 values, each an integer, 1 to 65,536",
+        ),
         (
             {"zero_init_residual": True, "norm": "group"},
             "zero_init_residual needs norm 'batch'; found 'group'",
         ),
-        ({"stage_blocks": ()}, "stage_blocks must have at least one stage"),
+        ({"stage_blocks": ()}, "stage_blocks must be a tuple of 1 to 6 values"),
     ],
 )
 def test_unknown_settings_are_refused_with_the_allowed_ones(wrong, text):

@@ -128,10 +128,12 @@ def test_a_required_parameter_that_is_not_bound_is_named(missing):
 
 
 def test_the_error_for_a_value_contains_no_text_from_gin():
-    configurables.parse([], [*REQUIRED_BINDINGS, "guards.collapse_steps = -1"])
     with pytest.raises(UserError) as caught:
-        configurables.train_config()
-    assert str(caught.value).startswith("guards.collapse_steps is -1; it must be a number, 0 or")
+        configurables.parse([], [*REQUIRED_BINDINGS, "guards.collapse_steps = -1"])
+    assert str(caught.value) == (
+        "--config='guards.collapse_steps = -1': guards.collapse_steps is -1; it must be an "
+        "integer, 0 or more, at most 1,000,000,000."
+    )
     assert "In call to configurable" not in str(caught.value)
 
 
@@ -139,8 +141,27 @@ def test_the_former_name_of_the_cross_entropy_still_works_and_warns(caplog):
     configurables.parse(
         ["smoke.gin"], ["training.loss = @ChoiceLoss", "ChoiceLoss.temperature = 0.1"]
     )
-    loss = configurables.train_config().loss()
-    assert loss.name == "OddOneOutCrossEntropy" and "is now OddOneOutCrossEntropy" in caplog.text
+    found = configurables.train_config()
+    assert [found.loss().name, found.loss().name] == ["OddOneOutCrossEntropy"] * 2
+    assert caplog.text.count("ChoiceLoss is now OddOneOutCrossEntropy") == 1
+
+
+def test_choosing_the_step_on_the_complete_test_split_is_warned_of(caplog, tmp_path):
+    for split, n_warnings in (("test", 1), ("train[95%:]", 0), ("test[:10%]", 0)):
+        caplog.clear()
+        bindings = [f"training.eval_split = '{split}'"]
+        with pytest.raises(UserError, match="nowhere holds no dataset 'fec'"):
+            configurables.run(["smoke.gin"], bindings, tmp_path / "run", tmp_path / "nowhere")
+        assert caplog.text.count("best.npz is chosen on the triplets") == n_warnings
+
+
+def test_home_and_variables_are_replaced_in_the_paths_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(UserError, match=f"{tmp_path}/nowhere holds no dataset"):
+        configurables.run(["smoke.gin"], [], "~/run", "$HOME/nowhere")
+    with pytest.raises(UserError, match="data_dir is '', which is not a path"):
+        configurables.run(["smoke.gin"], [], "~/run", "")
+    assert not (tmp_path / "~").exists() and not (tmp_path / "$HOME").exists()
 
 
 @pytest.mark.parametrize("value", [True, False])

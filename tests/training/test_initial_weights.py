@@ -70,6 +70,20 @@ def test_a_body_is_loaded_under_another_head(run_dir):
         )
 
 
+@pytest.mark.parametrize("source", ["~/run", "$HOME/run", "${HOME}/run/model.npz"])
+def test_home_and_variables_are_replaced_in_the_path(run_dir, monkeypatch, source):
+    monkeypatch.setenv("HOME", str(run_dir.parent))
+    layer = network(2)
+    load_pretrained_weights(layer, source)
+    name = next(iter(named(layer)))
+    assert np.array_equal(named(layer)[name], named(network(1))[name])
+
+
+def test_an_empty_path_is_refused():
+    with pytest.raises(UserError, match=r"training\.init_checkpoint is '', which is not a path"):
+        load_pretrained_weights(network(2), "")
+
+
 @pytest.mark.parametrize(
     ("layer", "source", "part", "message"),
     [

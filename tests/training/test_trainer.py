@@ -1,5 +1,6 @@
 """Training with gin, TFDS files and Trax's loop: what a run writes, resuming, and refusals."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -182,8 +183,14 @@ def test_a_killed_run_resumes_and_ends_with_the_weights_of_an_uninterrupted_one(
         ("training.precision = 'float8'", "must be one of float32, bfloat16"),
         ("training.accumulate = 3", "cannot split the batch evenly"),
         ("training.stop_at_tpa = 80", "training.stop_at_tpa is 80; it must be a number, 0 to 1"),
-        ("ImageFEC.block = 'round'", "block must be one of"),
-        ("TripletLoss.distance = 'far'", "distance must be one of"),
+        (
+            "ImageFEC.block = 'round'",
+            "ImageFEC.block is 'round'; it must be one of bottleneck, basic",
+        ),
+        (
+            "TripletLoss.distance = 'far'",
+            "TripletLoss.distance is 'far'; it must be one of l2, squared_l2",
+        ),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused_in_one_sentence_with_exit_code_2(
@@ -192,6 +199,18 @@ def test_settings_that_cannot_be_used_are_refused_in_one_sentence_with_exit_code
     assert train_by_command(world, tmp_path / "run", binding) == 2
     printed = capsys.readouterr()
     assert not printed.out and message in printed.err and printed.err.count("imagefec train: ") == 1
+
+
+def test_splits_and_checkpoints_that_do_not_exist_are_told_before_any_face_is_decoded(
+    world, train, tmp_path
+):
+    for binding, message in (
+        ("training.eval_split = 'validation'", r"has no split 'validation'; it has train .* test"),
+        ("training.init_checkpoint = '~/nowhere'", "there is no such checkpoint"),
+    ):
+        with pytest.raises(UserError, match=message):
+            train(tmp_path / "run", "training.image_size = 37", binding)
+    assert not list(world.data_dir.glob("face_stores/**/*37px*"))
 
 
 def test_a_run_of_another_network_is_refused_even_if_the_shapes_fit_and_stays_unchanged(
@@ -285,9 +304,13 @@ def test_an_output_directory_that_cannot_be_written_is_refused(world, tmp_path, 
         assert f"--output_dir={output_dir}: cannot be written" in capsys.readouterr().err
 
 
-def test_training_that_diverges_stops_and_leaves_only_finite_checkpoints(train, tmp_path):
+def test_training_that_diverges_stops_and_leaves_only_finite_checkpoints(world, tmp_path):
+    from imagefec.training import configurables, trainer
+
+    configurables.parse(["smoke.gin"])  # which refuses such a learning rate
+    config = dataclasses.replace(configurables.train_config(), learning_rate=lambda step: 1e38)
     with pytest.raises(UserError, match=r"diverged|collapsed"):
-        train(tmp_path / "run", "warmup_cosine.learning_rate = 1e38")
+        trainer.train(tmp_path / "run", world.data_dir, config)
     if (tmp_path / "run" / "model.npz").is_file():
         assert all(np.isfinite(array).all() for array in arrays_of(tmp_path / "run").values())
 

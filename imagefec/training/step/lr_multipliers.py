@@ -6,6 +6,7 @@ from typing import Any
 
 from imagefec.errors import UserError
 from imagefec.model import checkpoint
+from imagefec.parameters import Number
 
 _SETTING = "training.layer_rates"
 
@@ -56,7 +57,7 @@ def _check(pattern: str, factor: Any) -> None:
         raise UserError(
             f"{_SETTING}: {pattern!r} is not a regular expression ({error}). Correct it."
         ) from None
-    if not isinstance(factor, int | float) or not 0 <= factor < float("inf"):
+    if not Number(0).accepts(factor):
         raise UserError(
             f"{_SETTING}: {pattern!r} has the factor {factor!r}; it must be a number, 0 or more."
         )

@@ -1,19 +1,26 @@
 """The losses of imagefec.maths as Trax layers over a batch, with or without UDA's term."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
 from imagefec.compat import tl
 from imagefec.maths import losses, metrics, mining
+from imagefec.parameters import Flag, Items, Maybe, Number, OneOf, checked
 from imagefec.training.config import UdaConfig
 
+SELECTIONS = ("semi_hard", "batch_hard")
+_Margin, _Distance = Number(0, 4, above=True), OneOf(*losses.DISTANCES)
 
+
+@checked
 def TripletLoss(
-    margin: float = 0.1,
-    margins_by_type: tuple[float, float, float] | None = None,
-    distance: str = "l2",
+    margin: Annotated[float, _Margin] = 0.1,
+    margins_by_type: Annotated[
+        tuple[float, float, float] | None, Maybe(Items(_Margin, 3, 3))
+    ] = None,
+    distance: Annotated[str, _Distance] = "l2",
 ) -> tl.Layer:
     """Trax layer: mean over the batch of the symmetric triplet margin loss.
 
@@ -22,14 +29,14 @@ def TripletLoss(
     raters chose each face as the odd one out. Output: float32 scalar.
 
     Args:
-      margin: required gap between distances, unitless, in (0, 2).
-      margins_by_type: a margin for each type of triplet instead, as in Vemulapalli & Agarwala 2019.
+      margin: required gap between distances, unitless, in (0, 2) for "l2", (0, 4) for "squared_l2".
+      margins_by_type: a margin for each type of triplet instead, one-class, two-class and
+        three-class, as in Vemulapalli & Agarwala 2019; None for `margin`.
       distance: "l2" or "squared_l2".
 
     Raises:
-      ValueError: the distance is unknown.
+      ValueError: an argument has a value that is not allowed.
     """
-    losses.check_distance(distance)
 
     def loss(embeddings: jnp.ndarray, types: jnp.ndarray, vote_counts: jnp.ndarray) -> jnp.ndarray:
         del vote_counts
@@ -39,8 +46,11 @@ def TripletLoss(
     return tl.Fn("TripletLoss", loss)
 
 
+@checked
 def OddOneOutCrossEntropy(
-    temperature: float = 0.05, distance: str = "squared_l2", from_votes: bool = False
+    temperature: Annotated[float, Number(1e-6, 10**6)] = 0.05,
+    distance: Annotated[str, _Distance] = "squared_l2",
+    from_votes: Annotated[bool, Flag()] = False,
 ) -> tl.Layer:
     """Trax layer: mean over the batch of the odd-one-out cross-entropy.
 
@@ -52,9 +62,8 @@ def OddOneOutCrossEntropy(
       from_votes: predict the votes of all raters instead of the majority's choice.
 
     Raises:
-      ValueError: the distance is unknown.
+      ValueError: an argument has a value that is not allowed.
     """
-    losses.check_distance(distance)
 
     def loss(embeddings: jnp.ndarray, types: jnp.ndarray, vote_counts: jnp.ndarray) -> jnp.ndarray:
         del types
@@ -67,7 +76,12 @@ def OddOneOutCrossEntropy(
     return tl.Fn("OddOneOutCrossEntropy", loss)
 
 
-def IdentityLoss(select: str = "semi_hard", margin: float = 0.2, distance: str = "l2") -> tl.Layer:
+@checked
+def IdentityLoss(
+    select: Annotated[str, OneOf(*SELECTIONS)] = "semi_hard",
+    margin: Annotated[float, _Margin] = 0.2,
+    distance: Annotated[str, _Distance] = "l2",
+) -> tl.Layer:
     """Trax layer: mean hinge over triplets mined in a batch of P identities with K faces each.
 
     Inputs: embeddings float32 [batch, dim]; labels int32 [batch], the identity of each face.
@@ -77,15 +91,12 @@ def IdentityLoss(select: str = "semi_hard", margin: float = 0.2, distance: str =
       select: "semi_hard": every pair of one identity's faces against the nearest face of another
         identity that is farther away than the pair's distance; "batch_hard": every face against its
         identity's farthest face and the nearest face of another.
-      margin: required gap between distances, unitless, in (0, 2).
+      margin: required gap between distances, unitless, in (0, 2) for "l2", (0, 4) for "squared_l2".
       distance: "l2" or "squared_l2".
 
     Raises:
-      ValueError: select or the distance is unknown.
+      ValueError: an argument has a value that is not allowed.
     """
-    losses.check_distance(distance)
-    if select not in ("semi_hard", "batch_hard"):
-        raise ValueError(f"select must be semi_hard or batch_hard; found {select!r}")
 
     def loss(embeddings: jnp.ndarray, labels: jnp.ndarray) -> jnp.ndarray:
         if select == "batch_hard":
