@@ -27,6 +27,7 @@ from imagefec.errors import UserError
 from imagefec.paths import cache_folder
 from imagefec.quiet import unnamed_file
 
+DETECTORS = ("yunet", "faced", "haar", "lbp")
 DATASETS = ("fec", "vggface2")
 LEAST_FREE_GB = 5.0
 DEVICES_TIMEOUT_S = 60.0
@@ -141,7 +142,7 @@ def _satisfied(requirement: str, version: str) -> bool:
     try:
         # A dependency of matplotlib; without it versions are not checked.
         from packaging.requirements import Requirement
-    except ImportError:
+    except Exception:
         return True
     return Requirement(requirement).specifier.contains(version, prereleases=True)
 
@@ -165,9 +166,9 @@ def _opencv(problems: list[str]) -> dict[str, Any]:
         )
     try:
         import cv2
-    except ImportError as error:
+    except Exception as error:  # a broken package may raise anything
         problems.append(
-            f"OpenCV cannot be imported ({str(error).splitlines()[0]}). Run pip install "
+            f"OpenCV cannot be imported ({_one_line(error)}). Run pip install "
             "'opencv-python-headless>=4.10,<5', which needs no desktop libraries."
         )
         return {"version": None, "packages": installed}
@@ -185,11 +186,16 @@ def _detectors(
     if opencv["version"] is None:
         lacking = {"available": False, "file": None, "problem": "OpenCV cannot be imported."}
         return {
-            "detectors": dict.fromkeys(("yunet", "faced", "haar", "lbp"), lacking),
+            "detectors": dict.fromkeys(DETECTORS, lacking),
             "auto": None,
         }
-    from imagefec.faces import detectors
-    from imagefec.faces.detectors import faced, yunet
+    try:
+        from imagefec.faces import detectors
+        from imagefec.faces.detectors import faced, yunet
+    except Exception as error:
+        problems.append(f"the detectors cannot be imported ({_one_line(error)}). Run {REINSTALL}.")
+        lacking = {"available": False, "file": None, "problem": problems[-1]}
+        return {"detectors": dict.fromkeys(DETECTORS, lacking), "auto": None}
 
     files = {
         "yunet": yunet.find_file(model_dir),
@@ -207,7 +213,8 @@ def _detectors(
             "file": str(files[name]) if files[name] else None,
             "problem": problem,
         }
-        if problem is not None and files[name]:  # a file that is absent is the user's choice
+        # A file that is absent is the user's choice.
+        if problem is not None and (files[name] or name == "lbp"):
             problems.append(problem)
     return {"detectors": found, "auto": detectors.auto_choice(model_dir)}
 
@@ -223,9 +230,18 @@ def _why_not(name: str, model_dir: str | os.PathLike | None) -> str | None:
         return f"detector faced: {faced.missing_files(model_dir)}. {faced.how_to_get(model_dir)}"
     try:
         detectors.make_detector(name, None, model_dir)
-    except (UserError, ImportError) as error:
+    except UserError as error:
         return str(error)
+    except Exception as error:  # a broken package may raise anything
+        return (
+            f"detector {name}: a package is broken ({_one_line(error)}). Reinstall it with pip "
+            "install --force-reinstall."
+        )
     return None
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _devices(timeout_s: float, problems: list[str]) -> dict[str, Any]:
@@ -340,7 +356,7 @@ def _datasets(problems: list[str]) -> dict[str, str | None]:
     for name in DATASETS:
         try:
             spec = importlib.util.find_spec(f"tfds_builders.{name}")
-        except ModuleNotFoundError:
+        except Exception:
             spec = None
         folders[name] = str(pathlib.Path(spec.origin).parent) if spec and spec.origin else None
         if folders[name] is None:

@@ -117,6 +117,32 @@ def test_an_opencv_that_cannot_be_imported_is_a_problem_and_the_report_continues
     )
 
 
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("cv2", "problem 1: OpenCV cannot be imported (AttributeError: of last year)"),
+        ("numpy", "problem 1: OpenCV cannot be imported (AttributeError: of last year)"),
+        ("skimage", "detector lbp: a package is broken (AttributeError: of last year)"),
+        ("packaging", "imagefec     "),
+    ],
+)
+def test_a_broken_package_is_a_problem_and_the_report_continues(tmp_path, module, text):
+    (tmp_path / f"{module}.py").write_text("raise AttributeError('of\\nlast year')\n")
+    done = in_a_process("print(doctor.describe(doctor.examine()))", tmp_path, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert text in done.stdout and "\nbeam " in done.stdout
+
+
+def test_a_current_folder_that_is_gone_is_a_problem(tmp_path):
+    code = "import os\nos.rmdir(os.getcwd())\nprint(doctor.describe(doctor.examine()))"
+    (tmp_path / "gone").mkdir()
+    done = in_a_process(code, tmp_path / "gone")
+    assert done.returncode == 0, done.stderr
+    assert (
+        "disk         unknown\n" in done.stdout and "Change to a folder that exists" in done.stdout
+    )
+
+
 def test_a_missing_package_and_a_wrong_version_are_reported_with_the_command(quick, monkeypatch):
     monkeypatch.setattr(
         importlib.metadata,

@@ -105,3 +105,19 @@ def python(code, redirected=""):
         capture_output=True,
         timeout=60,
     )
+
+
+def test_blocks_of_two_threads_at_the_same_time_leave_stderr_as_it_was():
+    done = python(
+        "import os, sys, threading\nfrom imagefec.quiet import quiet_imports\n"
+        "inside, outside = threading.Event(), threading.Event()\n"
+        "def first():\n    with quiet_imports():\n        inside.set()\n        other.wait()\n"
+        "    outside.set()\n"
+        "def second():\n    inside.wait()\n    with quiet_imports():\n        other.set()\n"
+        "        outside.wait()\n"
+        "other = threading.Event()\n"
+        "threads = [threading.Thread(target=each) for each in (first, second)]\n"
+        "[each.start() for each in threads]\n[each.join() for each in threads]\n"
+        "os.write(2, b'after both\\n')"
+    )
+    assert (done.returncode, done.stderr) == (0, b"after both\n")

@@ -70,6 +70,13 @@ class Embedder:
         """
         find_devices()  # before anything computes
         run = run_dir if isinstance(run_dir, Run) else Run.open(run_dir)
+        embedder = cls._of_run(run)
+        embedder._run_dir = run.path.absolute()
+        return embedder
+
+    @classmethod
+    def _of_run(cls, run: Run) -> "Embedder":
+        """Builds the network of a run and sets its weights."""
         info, path, size = run.info, run.checkpoint, run.image_size
         try:
             model = ImageFEC(**{**run.model_settings, "mode": "eval"})
@@ -86,9 +93,7 @@ class Embedder:
         arrays, meta = checkpoint.load(path)
         checkpoint.set_named_weights(model, arrays, source=path)
         step = {"step": meta["step"]} if "step" in meta else {}
-        embedder = cls(model, size, {**info, **step, "checkpoint": path.name})
-        embedder._run_dir = run.path.absolute()
-        return embedder
+        return cls(model, size, {**info, **step, "checkpoint": path.name})
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the run's path and a digest of the weights; see the class.
@@ -155,16 +160,14 @@ class Embedder:
         """
         from imagefec.faces import crop, detectors  # not needed for faces already cropped
 
+        detectors.check_arguments(detector, min_score)
+
         photo = _as_array(photo, upright=True)
-        try:
-            finder = self._detectors.get((detector, min_score))
-        except TypeError:  # not hashable; make_detector says what is allowed
-            finder = None
-        if finder is None:
+        if (detector, min_score) not in self._detectors:
             made = detectors.make_detector(detector, min_score)
-            # Of detectors made by two threads at the same time, both use the same.
-            finder = self._detectors.setdefault((detector, min_score), made)
-        found = finder.detect(photo)
+            # If two threads make one at the same time, both use the same.
+            self._detectors.setdefault((detector, min_score), made)
+        found = self._detectors[detector, min_score].detect(photo)
         vectors = self.embed([crop.crop_detection(photo, detection).face for detection in found])
         return [
             (detection.box, detection.score, vector) for detection, vector in zip(found, vectors)

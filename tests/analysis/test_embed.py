@@ -1,6 +1,9 @@
 """Embedding image files: faces, photos, photos without faces, both output formats, and errors."""
 
 import csv
+import json
+import shutil
+import subprocess
 import sys
 
 import cv2
@@ -8,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagefec.analysis.embed import embed_paths, find_images
+from imagefec import cli
+from imagefec.analysis.embed import embed_paths
 from imagefec.errors import UserError
 from imagefec.faces import crop
 from imagefec.maths.geometry import Box
+from imagefec.model import checkpoint
 
 
 def save(path, image, **how):
@@ -107,15 +112,110 @@ def test_a_photo_without_a_face_can_be_refused_or_skipped(run, faces_dir, tmp_pa
     assert not (tmp_path / "none.npz").exists()
 
 
-def test_the_number_of_skipped_images_is_logged(run, faces_dir, tmp_path, monkeypatch):
+def test_what_was_skipped_and_what_was_embedded_complete_is_logged(
+    run, faces_dir, tmp_path, monkeypatch
+):
     from imagefec.analysis import embed
 
     messages = []
     monkeypatch.setattr(embed.logging, "warning", lambda text, *args: messages.append(text % args))
     wall = save(tmp_path / "wall.png", np.full((300, 200, 3), 90, np.uint8))
-    embed_paths(run, [wall, *faces_dir.glob("*/*.png")], tmp_path / "out.npz", "skip")
-    [text] = messages
-    assert text.startswith("1 of 10 images skipped") and "wall.png" in text
+    paths = [wall, *faces_dir.glob("*/*.png")]
+    embed_paths(run, paths, tmp_path / "out.npz", "skip")
+    assert messages == [f"left out, no face found: 1, {wall}"]
+    embed_paths(run, paths, tmp_path / "out.npz")
+    assert messages[1:] == [f"no face found, so the complete photo was embedded: 1, {wall}"]
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A folder with two faces, and what folders hold besides."""
+    folder = tmp_path / "mixed"
+    save(folder / "a.jfif", noise(128, 128), format="JPEG")
+    save(folder / "sub" / "b.avif", noise(128, 128, 1))
+    save(folder / ".ipynb_checkpoints" / "a.jpg", noise(128, 128))
+    (folder / "._a.jfif").write_bytes(b"\0\5\x16\7Mac OS X")
+    whole = save(folder / "cut.png", noise(128, 128)).read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "new.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64))
+    (folder / "notes.txt").write_text("of the photographer")
+    return folder
+
+
+def test_a_folder_gives_every_readable_image_and_the_rest_is_counted(run, mixed, tmp_path, capsys):
+    arguments = ["embed", f"--run={run}", str(mixed), f"--out={tmp_path / 'out.npz'}"]
+    assert cli.main([*arguments, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    unreadable = printed["left_out"].pop("unreadable")
+    assert unreadable["count"] == 2
+    assert [name.split(" (")[0] for name in unreadable["first"]] == [
+        str(mixed / "cut.png"),
+        str(mixed / "new.heic"),
+    ]
+    assert printed == {
+        "path": str(tmp_path / "out.npz"),
+        "run": str(run),
+        "step": 12,
+        "n_faces": 2,
+        "n_images": 2,
+        "complete": 0,
+        "left_out": {
+            "hidden": {
+                "count": 2,
+                "first": [str(mixed / "._a.jfif"), str(mixed / ".ipynb_checkpoints")],
+            },
+            "no image": {"count": 1, "first": [str(mixed / "notes.txt")]},
+        },
+    }
+    with np.load(tmp_path / "out.npz") as found:
+        assert found["ids"].tolist() == [str(mixed / "a.jfif"), str(mixed / "sub" / "b.avif")]
+
+
+def test_an_unreadable_image_that_is_named_stops_unless_it_is_to_be_skipped(
+    run, mixed, tmp_path, capsys
+):
+    named = [str(mixed), str(mixed / "cut.png")]
+    arguments = ["embed", f"--run={run}", *named, f"--out={tmp_path / 'out.npz'}"]
+    assert cli.main(arguments) == 2
+    assert "cut.png" in capsys.readouterr().err and not (tmp_path / "out.npz").exists()
+    assert cli.main([*arguments, "--on_no_face=skip"]) == 0
+    with pytest.raises(UserError, match=r"cut\.png"):
+        embed_paths(run, mixed, tmp_path / "strict.npz", on_no_face="raise")
+
+
+def test_ids_are_unique_if_two_folders_hold_the_same_faces(run, faces_dir, tmp_path):
+    other = shutil.copytree(faces_dir, tmp_path / "other")
+    with np.load(embed_paths(run, [faces_dir, other], tmp_path / "out.npz")) as found:
+        ids = found["ids"].tolist()
+        assert len(set(ids)) == len(ids) == 18
+        assert ids[:9] == [path.stem for path in sorted(faces_dir.glob("*/*.png"))]
+        assert ids[9:] == [str(path) for path in sorted(other.glob("*/*.png"))]
+
+
+def test_vectors_that_are_not_of_unit_length_are_refused_and_nothing_is_written(
+    run, faces_dir, tmp_path
+):
+    broken = shutil.copytree(run, tmp_path / "broken")
+    arrays, meta = checkpoint.load(broken / "best.npz")
+    grown = {name: np.full_like(array, 1e30) for name, array in arrays.items()}
+    checkpoint.save(broken / "best.npz", grown, meta)
+    with pytest.raises(UserError, match=r"broken: a face's vector has length nan, not 1"):
+        embed_paths(broken, faces_dir, tmp_path / "out.npz")
+    assert not (tmp_path / "out.npz").exists()
+
+
+def test_of_two_commands_that_write_the_same_file_one_remains_complete(run, faces_dir, tmp_path):
+    out, walls = tmp_path / "out.npz", tmp_path / "walls"
+    for n in range(3):
+        save(walls / f"{n}.png", np.full((300, 200, 3), 60 * n, np.uint8))
+    command = [sys.executable, "-m", "imagefec", "embed", f"--run={run}", f"--out={out}"]
+    both = [subprocess.Popen([*command, str(folder)]) for folder in (faces_dir, walls)]
+    assert [process.wait(300) for process in both] == [0, 0]
+    with np.load(out) as found:
+        n = len(found["ids"])
+        assert n in (3, 9) and all(len(found[name]) == n for name in found.files)
+        assert found["paths"][0].startswith(str(walls if n == 3 else faces_dir))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.npz", "walls"]
 
 
 def test_a_file_that_is_not_an_image_is_refused_by_name(run, tmp_path):
@@ -150,29 +250,6 @@ def test_parquet_without_pyarrow_says_what_to_install(run, faces_dir, tmp_path, 
         embed_paths(run, faces_dir, tmp_path / "out.parquet")
 
 
-def test_images_of_folders_are_sorted_distinct_and_found_by_suffix(tmp_path):
-    for name in ("b/2.JPG", "b/1.png", "a.webp", "notes.txt", ".a.png.12.tmp"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"")
-    found = find_images([tmp_path / "b" / "2.JPG", tmp_path, tmp_path / "notes.txt"])
-    assert [str(path.relative_to(tmp_path)) for path in found] == [
-        "b/2.JPG",
-        "a.webp",
-        "b/1.png",
-        "notes.txt",
-    ]
-
-
-def test_paths_without_images_are_refused(tmp_path):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="empty: no file in this folder"):
-        find_images(tmp_path / "empty")
-    with pytest.raises(UserError, match=r"gone\.png: no such file"):
-        find_images([tmp_path / "gone.png"])
-    with pytest.raises(UserError, match="No image was given"):
-        find_images([])
-
-
 def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path):
     face = save(tmp_path / "face.png", noise(128, 128))
     (tmp_path / "folder.npz").mkdir()
@@ -180,9 +257,12 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path):
         ("out.csv", r"allowed are \.npz and \.parquet"),
         ("folder.npz", "is a folder"),
         ("face.png/out.npz", "cannot be written"),
+        ("x" * 246 + ".npz", "name too long"),  # but not the name alone: 250 of 255 bytes
+        ("", "not a path"),
     ):
         with pytest.raises(UserError, match=text):
-            embed_paths(tmp_path / "not reached", face, tmp_path / out)
+            embed_paths(tmp_path / "not reached", face, out and tmp_path / out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["face.png", "folder.npz"]
 
 
 def test_unknown_options_are_refused(run, tmp_path):
@@ -191,6 +271,8 @@ def test_unknown_options_are_refused(run, tmp_path):
         embed_paths(run, face, tmp_path / "out.npz", on_no_face="ignore")
     with pytest.raises(UserError, match="no such detector"):
         embed_paths(run, face, tmp_path / "out.npz", detector="eyes")
+    with pytest.raises(ValueError, match="min_score must"):
+        embed_paths(run, face, tmp_path / "out.npz", min_score="high")
     with pytest.raises(UserError, match="no such run directory"):
         embed_paths(tmp_path / "gone", face, tmp_path / "out.npz")
 

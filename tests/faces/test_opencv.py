@@ -1,5 +1,7 @@
 """How images are resized, and OpenCV's threads."""
 
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -42,3 +44,33 @@ def test_threads_are_restored_even_after_an_error():
     with pytest.raises(ZeroDivisionError), opencv.single_thread():
         _ = 1 / 0
     assert cv2.getNumThreads() == before
+
+
+def test_overlapping_blocks_of_several_threads_restore_the_number_from_before():
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(before + 3)  # unlike 1, on any machine
+    first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+
+    def first():
+        with opencv.single_thread():
+            first_is_in.set()
+            second_is_in.wait()
+        first_is_out.set()
+
+    def second():
+        first_is_in.wait()
+        with opencv.single_thread():
+            second_is_in.set()
+            first_is_out.wait()
+            inside.append(cv2.getNumThreads())
+
+    inside = []
+    threads = [threading.Thread(target=each) for each in (first, second)]
+    try:
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join(60)
+        assert inside == [1] and cv2.getNumThreads() == before + 3
+    finally:
+        cv2.setNumThreads(before)

@@ -1,19 +1,26 @@
 """The embedder: loading runs, kinds of input, batches and padding, photos, and refusals."""
 
+import copy
 import json
+import multiprocessing
+import os
+import pickle
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import jax
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 from imagefec.compat import ShapeDtype
 from imagefec.errors import UserError
 from imagefec.faces import crop
+from imagefec.faces.detectors import haar_file
 from imagefec.model import Embedder, ImageFEC, checkpoint
 from imagefec.model.run import Run
 
@@ -169,6 +176,12 @@ def test_inputs_other_than_faces_are_refused(embedder, wrong):
         embedder.embed(wrong)
 
 
+@pytest.mark.parametrize("batch_size", [1.5, "3", None, True])
+def test_a_batch_size_that_is_no_whole_number_is_refused(embedder, batch_size):
+    with pytest.raises(ValueError, match="batch_size must be a whole number, found"):
+        embedder.embed(some_faces(1, SIZE), batch_size=batch_size)
+
+
 def test_a_batch_size_below_one_is_refused(embedder):
     with pytest.raises(ValueError, match="batch_size must be 1 or more, found 0"):
         embedder.embed(some_faces(1, SIZE), batch_size=0)
@@ -192,6 +205,136 @@ def test_photos_are_cropped_as_in_the_dataset(embedder):
 
 def test_a_photo_without_faces_gives_an_empty_list(embedder):
     assert embedder.embed_photo(np.full((120, 160, 3), 128, np.uint8)) == []
+
+
+@pytest.mark.parametrize("detector", ["haar", "lbp"])
+def test_eight_threads_get_the_answers_of_one(embedder, detector):
+    if detector == "haar" and haar_file() is None:
+        pytest.skip("this OpenCV has no Haar cascade")
+    person = skimage.data.astronaut()[:320, 80:400]
+    photos = [
+        cv2.resize(np.roll(person, 5 * i, axis=i % 2), (320 >> i % 3, 320 >> i % 3))
+        for i in range(40)
+    ]
+
+    def answer(photo):
+        found = embedder.embed_photo(photo, detector)
+        return [(box, score, vector.tobytes()) for box, score, vector in found]
+
+    alone = [answer(photo) for photo in photos]
+    assert sum(map(len, alone)) >= 20
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(answer, photos)) == alone
+
+
+def test_faces_embedded_in_eight_threads_are_those_of_one(embedder):
+    batches = [some_faces(1 + n % 5, SIZE + n % 3) for n in range(24)]
+    alone = [embedder.embed(faces) for faces in batches]
+    with ThreadPoolExecutor(8) as pool:
+        for found, expected in zip(pool.map(embedder.embed, batches), alone, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((5,), "a detector's name must be a text"),
+        ((["haar"],), "a detector's name must be a text"),
+        (("lbp", "high"), "min_score must be a number"),
+        (("lbp", [0.5]), "min_score must be a number"),
+    ],
+)
+def test_a_detector_or_min_score_of_another_type_is_refused(embedder, arguments, text):
+    with pytest.raises(ValueError, match=text):
+        embedder.embed_photo(np.zeros((40, 40, 3), np.uint8), *arguments)
+
+
+def test_a_pickled_embedder_gives_the_same_vectors(embedder, run, monkeypatch):
+    faces = some_faces(3, SIZE)
+    monkeypatch.chdir(run.parent)
+    pickled = pickle.dumps(Embedder.load(run.name))
+    monkeypatch.chdir("/")  # the run is found from another folder
+    assert len(pickled) < 1000  # no weights
+    loaded = pickle.loads(pickled)
+    assert loaded.info == embedder.info
+    np.testing.assert_array_equal(loaded.embed(faces), embedder.embed(faces))
+    np.testing.assert_array_equal(copy.deepcopy(loaded).embed(faces), embedder.embed(faces))
+
+
+def test_a_pickle_whose_run_has_other_weights_by_now_is_refused(run, tmp_path):
+    copied = shutil.copytree(run, tmp_path / "run")
+    pickled = pickle.dumps(Embedder.load(copied))
+    arrays, _ = checkpoint.load(copied / "best.npz")
+    name = min(name for name in arrays if name.startswith("weights/"))
+    checkpoint.save(copied / "best.npz", {**arrays, name: arrays[name] + 1e-6}, {"step": 13})
+    with pytest.raises(UserError, match=r"\(step 13\) are not those .* \(step 12\)"):
+        pickle.loads(pickled)
+    shutil.rmtree(copied)
+    with pytest.raises(UserError, match="no such run directory"):
+        pickle.loads(pickled)
+
+
+def test_an_embedder_of_a_network_in_memory_says_why_it_cannot_be_pickled(model):
+    in_memory = Embedder(model, SIZE)
+    with pytest.raises(pickle.PicklingError, match=r"only an Embedder of Embedder\.load"):
+        pickle.dumps(in_memory)
+
+
+def test_a_spawned_process_embeds_with_a_pickled_embedder(embedder):
+    faces = some_faces(3, SIZE)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.apply(embedder.embed, (faces,))
+    np.testing.assert_array_equal(found, embedder.embed(faces))
+
+
+IN_A_FORK = """
+import os, sys
+import numpy as np
+import imagefec
+from imagefec.errors import UserError
+
+faces = np.zeros((2, 32, 32, 3), np.uint8)
+embedder = imagefec.Embedder.load(sys.argv[1])
+child = os.fork()
+if child == 0:
+    photo = faces[0]
+    for use in (
+        lambda: embedder.embed(faces),
+        lambda: embedder.embed_photo(photo, "none"),
+        lambda: imagefec.Embedder.load(sys.argv[1]),
+    ):
+        try:
+            use()
+        except UserError as error:
+            print(error, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print(embedder.embed(faces).shape)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_is_told_to_be_spawned_instead_of_hanging(run):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", IN_A_FORK, str(run)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    *child, parent = done.stdout.splitlines()
+    assert len(child) == 3 and parent == "(2, 6)"
+    for text in child:
+        assert "was forked from one that had used JAX" in text and "get_context('spawn')" in text
+
+
+def test_a_vector_that_is_not_of_unit_length_is_refused(run, tmp_path):
+    broken = shutil.copytree(run, tmp_path / "diverged")
+    arrays, meta = checkpoint.load(broken / "best.npz")
+    grown = {name: np.full_like(array, 1e30) for name, array in arrays.items()}
+    checkpoint.save(broken / "best.npz", grown, meta)
+    with pytest.raises(UserError, match=r"diverged: a face's vector has length \S+, not 1: the"):
+        Embedder.load(broken).embed(some_faces(2, SIZE))
 
 
 def test_an_opened_run_is_loaded_as_well(run, embedder):

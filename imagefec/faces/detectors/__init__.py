@@ -7,7 +7,12 @@ the user downloads: nothing is fetched here, and `imagefec doctor` says where to
 from imagefec.faces.detectors.haar import HaarDetector, haar_file
 from imagefec.faces.detectors.no_detector import NoDetector
 from imagefec.faces.detectors.protocol import SMALLEST, Detection, Detector
-from imagefec.faces.detectors.registry import AUTO_ORDER, auto_choice, make_detector
+from imagefec.faces.detectors.registry import (
+    AUTO_ORDER,
+    auto_choice,
+    check_arguments,
+    make_detector,
+)
 
 __all__ = [
     "AUTO_ORDER",
@@ -17,6 +22,7 @@ __all__ = [
     "HaarDetector",
     "NoDetector",
     "auto_choice",
+    "check_arguments",
     "haar_file",
     "make_detector",
 ]

@@ -89,19 +89,15 @@ def checked_min_score(
       default: the detector's default; None for `least`.
 
     Raises:
-      ValueError: min_score is not a number.
-      UserError: min_score is outside the detector's scale, or infinite.
+      UserError: min_score is outside the detector's scale.
     """
     if min_score is None:
         return least if default is None else default
-    if not is_number(min_score):
-        raise ValueError(
-            f"min_score of detector {name} must be a number or None, found {min_score!r}"
-        )
     if not (least <= min_score <= most and math.isfinite(min_score)):  # refuses NaN too
+        scale = f"from {least:g} to {most:g}" if math.isfinite(most) else f"{least:g} or more"
         raise UserError(
-            f"--min_score {min_score}: detector {name} scores from {least:g} to {most:g}. Give a "
-            "number in this range, or omit it for the default."
+            f"--min_score {min_score}: detector {name} scores {scale}. Give a finite number in "
+            "this range, or omit it for the default."
         )
     return float(min_score)
 

@@ -11,7 +11,7 @@ from imagefec.faces.detectors.faced import FacedDetector
 from imagefec.faces.detectors.haar import HaarDetector, haar_file
 from imagefec.faces.detectors.lbp import LbpDetector
 from imagefec.faces.detectors.no_detector import NoDetector
-from imagefec.faces.detectors.protocol import Detector
+from imagefec.faces.detectors.protocol import Detector, is_number
 from imagefec.faces.detectors.yunet import YunetDetector
 
 AUTO_ORDER = ("yunet", "faced", "haar", "lbp")  # "auto" is the first that is available
@@ -46,11 +46,7 @@ def make_detector(
       UserError: there is no such detector, it is not available (its files are missing or wrong), or
         min_score is outside its scale.
     """
-    if not isinstance(name, str) or not isinstance(model_dir, str | os.PathLike | None):
-        raise ValueError(
-            "a detector's name must be a text and model_dir a path or None, found "
-            f"{name!r} and {model_dir!r}"
-        )
+    check_arguments(name, min_score, model_dir)
     if name == "auto":
         name = auto_choice(model_dir)
     if name not in _DETECTORS:
@@ -59,6 +55,20 @@ def make_detector(
             f"{', '.join(_DETECTORS)}."
         )
     return _DETECTORS[name](min_score, model_dir)
+
+
+def check_arguments(name: object, min_score: object, model_dir: object = None) -> None:
+    """Checks the types of `make_detector`'s arguments.
+
+    Raises:
+      ValueError: one is of another type.
+    """
+    if not isinstance(name, str):
+        raise ValueError(f"a detector's name must be a text, found {name!r}")
+    if min_score is not None and not is_number(min_score):
+        raise ValueError(f"min_score must be a number or None, found {min_score!r}")
+    if not isinstance(model_dir, str | os.PathLike | None):
+        raise ValueError(f"model_dir must be a path or None, found {model_dir!r}")
 
 
 def auto_choice(model_dir: str | os.PathLike[str] | None = None) -> str:

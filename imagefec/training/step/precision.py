@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from imagefec.compat import tl
+from imagefec.devices import find_devices
 from imagefec.errors import UserError
 
 
@@ -42,6 +43,7 @@ def check_precision(precision: str, device: Any = None) -> None:
     """
     if precision == "float32":
         return
+    find_devices()
     device = device or jax.local_devices()[0]
     capability = getattr(device, "compute_capability", None)
     if device.platform == "gpu" and capability and float(capability) < 8:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -281,6 +282,64 @@ def test_a_file_that_opencv_cannot_read_is_a_user_error(tmp_path, monkeypatch):
 def test_a_min_score_outside_its_scale_is_refused(models, score):
     with pytest.raises(UserError, match="detector yunet scores from 0 to 1"):
         make_detector("yunet", score, models)
+
+
+def test_eight_threads_get_the_faces_that_one_gets(models):
+    sizes = [(160, 120), (320, 160), (248, 400)]  # the network is set to each photo's size
+    photos = [
+        cells(*sizes[n % 3], {(5 + n % 7, 6): 255 - n, (12, 7 + n % 5): 200 + n}) for n in range(40)
+    ]
+    detector = make_detector("yunet", model_dir=models)
+    alone = [detector.detect(photo) for photo in photos]
+    assert sum(map(len, alone)) >= 40 and len(set(map(str, alone))) > 20
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            assert list(pool.map(detector.detect, photos)) == alone
+
+
+def test_the_model_is_the_one_whose_digest_was_checked_even_if_its_file_changes(models):
+    detector = make_detector("yunet", model_dir=models)
+    (models / yunet.FILE.name).write_bytes(b"another model")
+    photos = [cells(160, 120, {(10, 6): 255})] * 16
+    with ThreadPoolExecutor(8) as pool:  # makes more networks
+        assert {len(found) for found in pool.map(detector.detect, photos)} == {1}
+
+
+@pytest.mark.parametrize("length", [1000, len(RED_CELLS) - 1])
+def test_a_truncated_file_is_refused_even_if_its_digest_is_expected(tmp_path, monkeypatch, length):
+    folder = write_model(tmp_path / "models", monkeypatch, RED_CELLS[:length])
+    with pytest.raises(UserError, match="cannot read it"):
+        make_detector("yunet", model_dir=folder)
+
+
+def test_a_network_that_gives_nan_finds_no_face(tmp_path, monkeypatch):
+    nan = float("nan")
+    for head in ("bbox", "obj"):
+        weights = {
+            ("cls", 8): ((0, 0, 1 / 255), (0,)),
+            ("obj", 8): ((0, 0, 0), (nan if head == "obj" else 1,)),
+            ("bbox", 8): ((0, 0, 0), (nan,) * 4 if head == "bbox" else (0.5, 0.5, 1, 1)),
+        }
+        folder = write_model(tmp_path / head, monkeypatch, onnx(weights))
+        detector = make_detector("yunet", model_dir=folder)
+        assert detector.detect(cells(160, 120, {(10, 6): 255})) == []
+
+
+def test_the_home_and_variables_are_resolved_in_the_folder(models, monkeypatch):
+    monkeypatch.setenv("HOME", str(models.parent))
+    monkeypatch.setenv("MODELS_ARE_IN", str(models))
+    for folder in ("~/models", "$MODELS_ARE_IN", "$HOME/models"):
+        assert make_detector("yunet", model_dir=folder).name == "yunet"
+        monkeypatch.setenv("IMAGEFEC_MODELS", folder)
+        assert make_detector("yunet").name == "yunet"
+    with pytest.raises(UserError, match=r"--model_dir is '', which is not a path"):
+        make_detector("yunet", model_dir="")
+
+
+def test_a_home_that_cannot_be_looked_into_is_one_without_models(monkeypatch):
+    monkeypatch.delenv("IMAGEFEC_MODELS", raising=False)
+    monkeypatch.setenv("HOME", "/" + "x" * 300)  # an OSError even for root: name too long
+    assert make_detector("auto").name in ("haar", "lbp")
 
 
 @pytest.mark.skipif(
