@@ -18,6 +18,7 @@ from imagefec.faces import opencv
 from imagefec.model import checkpoint
 from imagefec.model.resnet import ImageFEC
 from imagefec.model.run import INFO, Run
+from imagefec.paths import user_path
 
 
 class Embedder:
@@ -65,11 +66,14 @@ class Embedder:
         """Loads a run: run.json and best.npz, or model.npz if there is no best.npz yet.
 
         Raises:
+          ValueError: run_dir is no path.
           UserError: the directory, its run.json or its checkpoint is missing, broken or
             inconsistent, the run saw faces in another channel order, or JAX has no device.
         """
         find_devices()  # before anything computes
-        run = run_dir if isinstance(run_dir, Run) else Run.open(run_dir)
+        if not isinstance(run_dir, str | os.PathLike | Run):
+            raise ValueError(f"run_dir must be a path or a Run, found {run_dir!r}")
+        run = run_dir if isinstance(run_dir, Run) else Run.open(user_path(run_dir, "the run"))
         embedder = cls._of_run(run)
         embedder._run_dir = run.path.absolute()
         return embedder

@@ -343,6 +343,17 @@ def test_an_opened_run_is_loaded_as_well(run, embedder):
     np.testing.assert_array_equal(loaded.embed(faces), embedder.embed(faces))
 
 
+def test_the_home_and_variables_are_resolved_in_the_path_of_a_run(run, monkeypatch):
+    monkeypatch.setenv("HOME", str(run.parent))
+    for path in (f"~/{run.name}", f"$HOME/{run.name}"):
+        assert Embedder.load(path).info["step"] == 12
+    with pytest.raises(UserError, match="the run is '', which is not a path"):
+        Embedder.load("")
+    for wrong in (None, 5, b"run"):
+        with pytest.raises(ValueError, match="run_dir must be a path or a Run, found"):
+            Embedder.load(wrong)
+
+
 def test_the_best_checkpoint_is_preferred_to_the_latest(run, embedder, tmp_path):
     copied = tmp_path / "copied"
     shutil.copytree(run, copied)

@@ -70,7 +70,7 @@ def test_a_min_score_that_no_face_can_have_is_refused(name, outside):
 
 @pytest.mark.parametrize("arguments", [(None,), (5,), (["haar"],), ("haar", None, 5)])
 def test_names_and_folders_of_another_type_are_a_callers_error(arguments):
-    with pytest.raises(ValueError, match="must be a (text|path)"):
+    with pytest.raises(ValueError, match=r"must be a (text|path)"):
         make_detector(*arguments)
 
 
