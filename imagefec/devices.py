@@ -1,8 +1,10 @@
 """JAX's devices, or the reason why it has none; JAX itself is imported only when it is needed."""
 
 import os
+import subprocess
 import sys
-from typing import Any
+import time
+from typing import IO, Any
 
 from imagefec.errors import UserError
 
@@ -60,6 +62,41 @@ def explain(text: str, platforms: str | None) -> str:
         "the best device of this machine, set JAX_PLATFORMS=cpu for the CPU, or install the driver "
         f"and the JAX for this device: {INSTALLATION}"
     )
+
+
+_LIST_DEVICES = """
+import json, jax
+try:
+    found = jax.devices()
+except (RuntimeError, AssertionError) as error:
+    print(json.dumps({"error": str(error), "platforms": jax.config.jax_platforms}))
+else:
+    kinds = sorted({each.device_kind for each in found})
+    print(json.dumps({"platform": found[0].platform, "n": len(found), "kinds": kinds}))
+"""
+
+
+def list_in_process(timeout_s: float, out: IO[bytes], err: IO[bytes]) -> bool:
+    """Lists JAX's devices in a process of its own, because a broken driver can hang.
+
+    Args:
+      timeout_s: how long it may take.
+      out: gets a line of JSON: platform, n, kinds; or error (text) and platforms, for `explain`.
+      err: gets what JAX logs.
+
+    Returns:
+      Whether the process ended in time.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LIST_DEVICES], stdin=subprocess.DEVNULL, stdout=out, stderr=err
+    )
+    deadline = time.monotonic() + timeout_s
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if process.poll() is None:
+        process.kill()  # without a wait, because a process that hangs in a driver cannot be reaped
+        return False
+    return True
 
 
 _forked_after_jax = False

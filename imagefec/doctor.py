@@ -14,11 +14,8 @@ import pathlib
 import platform
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
-from typing import IO, Any
+from typing import Any
 
 import imagefec
 from imagefec import devices as jax_devices
@@ -249,7 +246,7 @@ def _devices(timeout_s: float, problems: list[str]) -> dict[str, Any]:
     try:
         # Files instead of pipes, which a process that hangs in a driver keeps open.
         with unnamed_file() as out, unnamed_file() as err:
-            ended = _list_devices(timeout_s, out, err)
+            ended = jax_devices.list_in_process(timeout_s, out, err)
             out.seek(0)
             err.seek(0)
             said, told = (each.read().decode(errors="replace").strip() for each in (out, err))
@@ -277,32 +274,6 @@ def _devices(timeout_s: float, problems: list[str]) -> dict[str, Any]:
         problems.append(problem)
         return unknown | {"error": problem}
     return found
-
-
-_LIST_DEVICES = """
-import json, jax
-try:
-    found = jax.devices()
-except (RuntimeError, AssertionError) as error:
-    print(json.dumps({"error": str(error), "platforms": jax.config.jax_platforms}))
-else:
-    kinds = sorted({each.device_kind for each in found})
-    print(json.dumps({"platform": found[0].platform, "n": len(found), "kinds": kinds}))
-"""
-
-
-def _list_devices(timeout_s: float, out: IO[bytes], err: IO[bytes]) -> bool:
-    """Lists JAX's devices in a process of its own; returns whether it ended in time."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _LIST_DEVICES], stdin=subprocess.DEVNULL, stdout=out, stderr=err
-    )
-    deadline = time.monotonic() + timeout_s
-    while process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if process.poll() is None:
-        process.kill()  # without a wait, because a process that hangs in a driver cannot be reaped
-        return False
-    return True
 
 
 def _disk(problems: list[str]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def test_a_seed_that_is_not_one_is_refused_by_every_verb_that_takes_it(seed, cap
         with pytest.raises(SystemExit) as ended:
             cli.main([*argv, f"--seed={seed}"])
         assert ended.value.code == 2
-        assert "is not an integer, 0 to 4294967295" in capsys.readouterr().err
+        assert "is not a whole number from 0 to 4294967295" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
