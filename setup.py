@@ -25,7 +25,7 @@ REQUIREMENTS = [
     "tensorflow-datasets>=4.9.9",
     "tqdm>=4.66",
     "trax==1.4.1",
-    "urllib3>=2.6",
+    "urllib3>=2.8",
 ]
 
 setup(

@@ -2,7 +2,10 @@
 
 import sys
 
-from imagefec.cli import main
+try:
+    from imagefec.cli import main
+except KeyboardInterrupt:  # before the command line can handle it
+    sys.exit(130)
 
 if __name__ == "__main__":
     sys.exit(main())

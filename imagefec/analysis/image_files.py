@@ -9,22 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagefec.errors import UserError
-from imagefec.faces.photo_files import starts_like_photo
+from imagefec.faces import photo_files
 from imagefec.paths import user_path
 
 # Files of a folder with one of these are images, whatever they hold: if they cannot be read, that
 # is reported. Other files are images if their first bytes say so.
-# fmt: off
-SUFFIXES = frozenset((
-    ".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heics", ".heif", ".heifs",
-    ".hif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".jxl", ".mpo",
-    ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".tga", ".tif", ".tiff", ".webp",
-))
-# fmt: on
+_UNREADABLE = (".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif", ".jpf", ".jpx", ".jxl")
+SUFFIXES = frozenset((*photo_files.SUFFIXES, *_UNREADABLE, ".qoi", ".tga"))
 # What macOS, editors and this project write beside images: "._a.jpg", ".ipynb_checkpoints".
 HIDDEN = (".", "__MACOSX")
-_HEAD_BYTES = 16
-_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+_HEAD_BYTES = 32
 _N_NAMES = 5
 
 HIDDEN_REASON = "hidden"
@@ -91,7 +85,7 @@ def find_images(
     """Finds the images of paths and folders.
 
     Of a folder, all images below it, through links too: files with one of SUFFIXES, and others that
-    begin like a JPEG, PNG, GIF, WebP, BMP, AVIF or HEIC file. Hidden files and folders are left
+    begin like an image (`photo_files.kind_of`). Hidden files and folders are left
     out. A file that has two names is found under the first.
 
     Args:
@@ -196,8 +190,7 @@ def _why_no_image(path: Path) -> str | None:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return NO_IMAGE
-    is_image = starts_like_photo(head) or (head[4:8] == b"ftyp" and head[8:12] in _BRANDS)
-    return None if is_image else NO_IMAGE
+    return None if photo_files.kind_of(head) else NO_IMAGE
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from imagefec.compat import History, jaxboard, training
 from imagefec.errors import UserError
 from imagefec.model import checkpoint, run_schema
 from imagefec.model.run import BEST, LATEST, LEGACY_CONFIG
+from imagefec.process import Stopped
 from imagefec.training import initial_weights
 from imagefec.training.config import TrainConfig
 from imagefec.training.monitor import views
@@ -92,7 +93,7 @@ class FaceLoop(training.Loop):
         Raises:
           TrainingDiverged: training has failed; the last checkpoint precedes the failure.
           UserError: a checkpoint cannot be written.
-          KeyboardInterrupt: the run was asked to stop; its state is saved.
+          Stopped: the run was asked to stop; its state is saved.
         """
         self._monitor.reset_means()
         if self._tpa_reached():
@@ -206,11 +207,11 @@ class FaceLoop(training.Loop):
         if self._last_evaluated == self._step - 1 and self._tpa_reached():
             self._step -= 1
             raise _TpaReached
-        if self._stop.requested:
+        if self._stop.number is not None:
             self._step -= 1  # Trax counts a step before it runs
             self._monitor.drain()
             self._save_latest()
-            raise KeyboardInterrupt(f"saved at step {self._step}")
+            raise Stopped(self._stop.number)
         task, trainer = self._tasks[task_index], self._trainer_per_task[task_index]
         _, statistics = trainer.one_step(
             task.next_batch(), self._rng, self.step, task.learning_rate(self.step)

@@ -64,7 +64,7 @@ def train(
       UserError: no data, a batch that does not fit the data or the devices, a directory that cannot
         be written or that another process trains in, a run of another model, or training that
         diverged or collapsed.
-      KeyboardInterrupt: ctrl-C or SIGTERM; the run's state is saved.
+      Stopped: ctrl-C or SIGTERM; the run's state is saved.
     """
     run_dir = prepare_directory(user_path(run_dir, "output_dir"))
     data_dir = user_path(data_dir, "data_dir")

@@ -6,17 +6,23 @@ import sys
 import threading
 from collections.abc import Iterator
 
+from imagefec.process import Stopped
+
 
 class StopRequest:
-    """Whether the run was asked to stop."""
+    """Whether the run was asked to stop.
+
+    Attributes:
+      number: of the signal that asked; None for none.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.number: int | None = None
 
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Yields a StopRequest that SIGINT or SIGTERM sets; a second signal raises KeyboardInterrupt.
+    """Yields a StopRequest that SIGINT or SIGTERM sets; a second signal raises Stopped.
 
     Only the main thread can handle signals; in another thread the request is never set.
     """
@@ -24,9 +30,9 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
     def handle(number: int, frame: object) -> None:
         del frame
-        if request.requested:
-            raise KeyboardInterrupt
-        request.requested = True
+        if request.number is not None:
+            raise Stopped(number)
+        request.number = number
         name = "ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         print(
             f"\n{name}: stopping after this step and saving; repeat it to stop at once.",
