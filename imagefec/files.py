@@ -71,7 +71,7 @@ def remove_temporary_files(folder: Path, pattern: str = "") -> None:
     for place in (folder, *(folder.glob(pattern) if pattern else ())):
         for path in place.glob(f".*{TEMPORARY_SUFFIX}"):
             match = _TEMPORARY.fullmatch(path.name)
-            if match and not _is_other_process(int(match[1])):
+            if match and not path.is_dir() and not _is_other_process(int(match[1])):
                 path.unlink(missing_ok=True)
 
 
