@@ -95,7 +95,7 @@ def refuse_links(folder: Path, patterns: Iterable[str]) -> None:
 def remove_temporary_files(folder: Path, pattern: str = "") -> None:
     """Deletes files that killed processes left: those that `atomic_open` writes, and no others.
 
-    Those of another process that is alive on this machine stay.
+    One that another process of this machine has open stays (on Linux).
 
     Args:
       folder: where `atomic_open` wrote.
@@ -106,7 +106,7 @@ def remove_temporary_files(folder: Path, pattern: str = "") -> None:
     for place in (folder, *(path for path in subfolders if not path.is_symlink())):
         for path in place.glob(f".*{TEMPORARY_SUFFIX}"):
             match = _TEMPORARY.fullmatch(path.name)
-            if match and not _is_other_process(int(match[1])):
+            if match and not path.is_dir() and not _is_writing(match[1], path):
                 path.unlink(missing_ok=True)
 
 
@@ -114,17 +114,14 @@ def remove_temporary_files(folder: Path, pattern: str = "") -> None:
 _TEMPORARY = re.compile(rf"\..+\.([0-9]+)(?:-[0-9a-f]+)?{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
 
 
-def _is_other_process(number: int) -> bool:
-    """Whether it is a living process other than this one; False if the system cannot tell."""
-    if number == os.getpid() or os.name != "posix":
+def _is_writing(process: str, path: Path) -> bool:
+    """Whether another process has the file open; False where the system does not tell (/proc)."""
+    if process == str(os.getpid()):
         return False
     try:
-        os.kill(number, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
+        return any(opened.samefile(path) for opened in Path("/proc", process, "fd").iterdir())
     except OSError:
-        return True
-    return True
+        return False
 
 
 class LockedError(Exception):

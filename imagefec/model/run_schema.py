@@ -64,7 +64,6 @@ _WEIGHT = number(0, 1e30)
 _INFO = {
     "image_size": integer(1, MAX_IMAGE_SIZE),
     "model": OBJECT,
-    "channel_order": TEXT,
     "dataset": optional(TEXT),
     "eval_split": optional(TEXT),
     "steps": optional(integer(0, _MAX_INTEGER)),

@@ -122,7 +122,7 @@ def test_a_run_is_read_as_it_was_written(tmp_path):
         ("images_per_step", -5, "images_per_step is -5"),
         ("format", True, "format True; this version reads format 1"),
         ("format", 2, "format 2; this version reads format 1"),
-        ("channel_order", None, "channel_order is null; it must be text"),
+        ("channel_order", None, "channel_order None; faces are 'rgb' here"),
     ],
 )
 def test_a_value_of_run_json_that_is_not_allowed_is_named(tmp_path, key, value, found):

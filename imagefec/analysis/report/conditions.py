@@ -227,7 +227,8 @@ def _without_repeats(names: Sequence[str], settings: Sequence[Mapping[str, Any]]
 
 def _folder_name(run: Run) -> str:
     """The run's folder without its seed."""
-    return re.sub(r"[-_.]?(seed|s)?[-_=]?\d+$", "", run.name) or run.name
+    name = run.path.resolve().name  # not the readable one, whose escapes may end in digits
+    return re.sub(r"[-_.]?(seed|s)?[-_=]?\d+$", "", name) or name
 
 
 def _uda_term(run: Run) -> str:

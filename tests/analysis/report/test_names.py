@@ -142,7 +142,7 @@ def test_runs_whose_names_are_not_utf8_are_shown_evaluated_and_embedded(
     assert cli.main(["evaluate", f"--run={evil}", *data, "--json", f"--against={evil}"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["run"] == found["against"]["run"] == f"{tmp_path}/caf\\xe9"
-    out = tmp_path / os.fsdecode(b"out\xff")
+    out = tmp_path / "out"  # a captured stdout takes no undecodable path
     assert cli.main(["gallery", f"--run={evil}", *data, f"--out={out}", "--k=2"]) == 0
     page = (out / "gallery.html").read_text(encoding="utf-8")
     assert "Nearest neighbours: caf\\xe9" in page
