@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import json
 import os
 import re
 import secrets
@@ -58,19 +57,6 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, durable: bool = True)
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes UTF-8 text atomically, line ends as given; errors as `atomic_open`."""
     write_bytes(path, text.encode())
-
-
-def read_json(path: Path) -> Any:
-    """Reads a JSON file, which another program or person may have written or damaged.
-
-    Raises:
-      ValueError: it is not JSON, not UTF-8, or nested too deeply.
-      OSError: it cannot be read.
-    """
-    try:
-        return json.loads(path.read_bytes())
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
 
 
 def refuse_links(folder: Path, patterns: Iterable[str]) -> None:

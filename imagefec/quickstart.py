@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import logging
 
-from imagefec import files
+from imagefec import files, json_files
 from imagefec.data.crop.stage import crop_faces
 from imagefec.data.fetch.stage import fetch_photos
 from imagefec.errors import UserError
@@ -203,7 +203,7 @@ def _locked(out: pathlib.Path, settings: dict[str, int]) -> Iterator[None]:
 def _read_settings(path: pathlib.Path) -> Any:
     """Contents of settings.json; None if there is none or, with a warning, a damaged one."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json_files.read_json(path)
     except FileNotFoundError:
         return None
     except ValueError:

@@ -22,6 +22,7 @@ BASE = (
     "progress",
     "process",
     "workers",
+    "json_files",
     "files",
     "devices",
     "parameters",

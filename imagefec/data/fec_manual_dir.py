@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from imagefec import files
+from imagefec import json_files
 from imagefec.data.crop import face_folder
 from imagefec.errors import UserError
 from imagefec.fec import SPLITS, csv_file_name
+from imagefec.paths import user_path
 
 CSV_NAMES = {split: csv_file_name(split) for split in SPLITS}
 
@@ -59,7 +60,7 @@ def find_manual_files(manual_dir: str | os.PathLike[str]) -> ManualFiles:
     Raises:
       UserError: no csv file or no faces; the text says which, and how to make them.
     """
-    root = Path(manual_dir)
+    root = user_path(manual_dir, "manual_dir")
     if not root.is_dir():
         raise UserError(f"{root} is not a directory.\n{HOW_TO_FILL}")
     csv_paths = {}
@@ -96,7 +97,7 @@ def read_settings(faces_dir: Path) -> dict[str, Any]:
     """
     path = faces_dir / face_folder.SETTINGS
     try:
-        settings = files.read_json(path)
+        settings = json_files.read_json(path)
         if not isinstance(settings, dict):
             raise ValueError("not a JSON object")
         return settings

@@ -18,9 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imagefec import files
+from imagefec import files, json_files
 from imagefec.errors import UserError
-from imagefec.model import json_object
 
 META = "meta.json"
 MAX_META_BYTES = 64 * 2**20  # the history of a million evaluations would take more
@@ -252,7 +251,7 @@ def _read_meta(archive: zipfile.ZipFile) -> dict[str, Any]:
     member = archive.getinfo(META)
     if member.file_size > MAX_META_BYTES:
         raise ValueError(f"{META} has {member.file_size} bytes")
-    return json_object.parse_object(archive.read(member))
+    return json_files.parse_object(archive.read(member))
 
 
 def _array_info(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> ArrayInfo:

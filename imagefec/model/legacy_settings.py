@@ -4,8 +4,9 @@ import ast
 from pathlib import Path
 from typing import Any
 
+from imagefec import json_files
 from imagefec.errors import UserError
-from imagefec.model import json_object
+from imagefec.model.run_schema import MAX_BYTES, REMEDY
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -17,10 +18,12 @@ def read(path: Path) -> dict[str, Any]:
         than 32 levels.
     """
     try:
-        settings = parse(json_object.read_bytes(path).decode("utf-8-sig"))
-        json_object.check_depth(settings)
-    except ValueError as error:
-        raise UserError(f"{path}: cannot be read ({error}). {json_object.REMEDY}") from None
+        settings = parse(json_files.read_bytes(path, MAX_BYTES).decode("utf-8-sig"))
+        json_files.check_depth(settings)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}). {REMEDY}") from None
     return settings
 
 

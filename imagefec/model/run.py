@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imagefec import files
+from imagefec import files, json_files
 from imagefec.errors import UserError
-from imagefec.model import json_object, legacy_settings, run_schema
-from imagefec.paths import readable
+from imagefec.model import legacy_settings, run_schema
+from imagefec.paths import readable, user_path
 
 RUN_FORMAT = 1
 CHANNEL_ORDER = "rgb"  # of every run's faces, even if its run.json lacks the key
@@ -55,14 +55,14 @@ class Run:
           UserError: there is no such run, or its run.json is broken, of another format or of
             another channel order.
         """
-        run_dir = Path(run_dir)
+        run_dir = user_path(run_dir, "run")
         if not run_dir.is_dir():
             raise UserError(
                 f"{run_dir}: no such run directory. Give the --output_dir of a training run."
             )
         path = run_dir / INFO
         try:
-            info = json_object.read_object(path, constants=False)
+            info = _read_object(path, constants=False)
         except FileNotFoundError:
             raise UserError(
                 f"{run_dir}: has no {INFO}, so it is not a run directory. Give the --output_dir of "
@@ -133,7 +133,7 @@ class Run:
         """
         path = self.path / SETTINGS
         try:
-            settings = json_object.read_object(path)
+            settings = _read_object(path)
         except FileNotFoundError:
             path = self.path / LEGACY_CONFIG
             settings = legacy_settings.read(path) if path.exists() else {}
@@ -149,7 +149,7 @@ class Run:
         """
         path = self.path / HISTORY
         try:
-            found = json_object.read_object(path, run_schema.MAX_HISTORY_BYTES)
+            found = _read_object(path, run_schema.MAX_HISTORY_BYTES)
         except FileNotFoundError:
             return {}
         return run_schema.check_history(path, found)
@@ -207,7 +207,7 @@ def prepare_directory(run_dir: str | os.PathLike[str]) -> Path:
     Raises:
       UserError: the directory or a file in it cannot be written.
     """
-    path = Path(run_dir).expanduser()
+    path = user_path(run_dir, "run")
     probe = path / f".probe.{os.getpid()}{files.TEMPORARY_SUFFIX}"
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -251,3 +251,17 @@ def check_channel_order(path: Path, info: Mapping[str, Any]) -> None:
             f"weights would swap colours. Give a run trained on {CHANNEL_ORDER.upper()} faces, or "
             "train a new one."
         )
+
+
+def _read_object(
+    path: Path, max_bytes: int = run_schema.MAX_BYTES, constants: bool = True
+) -> dict[str, Any]:
+    """A JSON object of a run; raises FileNotFoundError or, if the file is broken, UserError."""
+    try:
+        return json_files.parse_object(json_files.read_bytes(path, max_bytes), constants)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise UserError(f"{path}: cannot be read ({error}). {run_schema.REMEDY}") from None

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from imagefec.errors import UserError
-from imagefec.model.json_object import REMEDY, shown
+from imagefec.json_files import shown
 
+REMEDY = "Copy it again from its source, or train a new run."
+MAX_BYTES = 2**20  # of run.json, settings.json and config.gin, which have some kilobytes
 MAX_HISTORY_BYTES = 64 * 2**20
 MAX_STEP = 10**8
 MAX_IMAGE_SIZE = 4096

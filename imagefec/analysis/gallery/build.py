@@ -26,7 +26,7 @@ from imagefec.analysis.neighbours import (
 )
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
-from imagefec.paths import readable
+from imagefec.paths import readable, user_path
 
 if TYPE_CHECKING:
     from imagefec.analysis.gallery.sheet import GalleryText, Strip
@@ -177,7 +177,7 @@ def _tpa_text(vectors: np.ndarray, data: Triplets, step: int | None) -> str:
 
 def _output_paths(out: str | os.PathLike[str]) -> tuple[Path, Path]:
     """The paths of both files. Creates their folder; raises UserError if they are unwritable."""
-    out = Path(out)
+    out = user_path(out, "out")
     suffix = out.suffix.lower()
     if suffix in OTHER_SUFFIXES and not out.is_dir():
         raise UserError(

@@ -19,6 +19,7 @@ from imagefec.analysis.report.measures import EvaluationSet, Measures
 from imagefec.analysis.report.page import Block, Figure, as_html, as_markdown
 from imagefec.analysis.report.request import Request
 from imagefec.model.run import Run
+from imagefec.paths import user_path
 
 PAGE, MARKDOWN, CACHE = "report.html", "report.md", "embeddings"
 TITLE = "Experiments with expression embeddings"
@@ -54,7 +55,7 @@ def make_report(
     """
     runs = read_runs(run_dirs)
     refuse_copies(runs)
-    out = Path(out).expanduser()
+    out = user_path(out, "out")
     _make_folders(out)
     paths = tuple(os.fspath(path) for path in run_dirs)
     request = Request(paths, os.fspath(data_dir), dataset, split, str(out))

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from imagefec import files
+from imagefec import files, json_files
 from imagefec.data.exclusion import EXCLUDED
 from imagefec.errors import UserError
 from imagefec.fec import is_face_id
 from imagefec.maths.geometry import Box
+from imagefec.paths import user_path
 
 MANIFEST = "faces.csv"
 SETTINGS = "settings.json"
@@ -60,7 +61,7 @@ def read_faces(faces_dir: str | os.PathLike[str]) -> dict[str, FaceRecord]:
     Raises:
       UserError: the folder has no faces.csv, or a damaged one.
     """
-    faces_dir = Path(faces_dir)
+    faces_dir = user_path(faces_dir, "faces_dir")
     if not (faces_dir / MANIFEST).is_file():
         raise UserError(
             f"{faces_dir}: no {MANIFEST} in it, so no faces were cropped to it. Give the --faces "
@@ -200,7 +201,7 @@ def check_settings(faces_dir: Path, settings: dict[str, Any], compared: Iterable
         files.write_text(path, json.dumps(settings, indent=2) + "\n")
         return
     try:
-        found = files.read_json(path)
+        found = json_files.read_json(path)
         differing = [name for name in compared if found.get(name) != settings[name]]
     except (ValueError, AttributeError):
         raise UserError(f"{path}: damaged. Delete the folder {faces_dir} and crop again.") from None

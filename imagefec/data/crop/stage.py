@@ -22,6 +22,7 @@ from imagefec.data.stage_progress import Progress, StageProgress
 from imagefec.errors import UserError
 from imagefec.faces.detectors import Detector, make_detector
 from imagefec.maths.geometry import Box
+from imagefec.paths import user_path
 from imagefec.workers import checked_workers
 
 __all__ = ["CropReport", "FaceRecord", "crop_faces", "read_faces"]
@@ -81,7 +82,7 @@ def crop_faces(
     splits = [split_of(path) for path in csv_paths]
     exclusion = Exclusion.load(exclude)
     finder = make_detector(detector, min_score, model_dir)
-    faces_dir = Path(faces_dir)
+    faces_dir = user_path(faces_dir, "faces_dir")
     with Cache(cache_dir) as cache, _folder_errors(faces_dir), face_folder.locked(faces_dir):
         _check_settings(faces_dir, finder)
         pending, triplets = _read_csvs(csv_paths, splits, skip_bad_rows)

@@ -9,6 +9,7 @@ from pathlib import Path
 from imagefec.data.fetch import ledger
 from imagefec.data.fetch.photo_store import object_path
 from imagefec.errors import UserError
+from imagefec.paths import user_path
 
 
 class Cache:
@@ -22,7 +23,7 @@ class Cache:
     """
 
     def __init__(self, cache_dir: str | os.PathLike[str]) -> None:
-        self._cache_dir = Path(cache_dir)
+        self._cache_dir = user_path(cache_dir, "cache_dir")
         path = self._cache_dir / ledger.FILE_NAME
         if not path.is_file():
             raise UserError(

@@ -28,6 +28,7 @@ from imagefec.data.fetch.scheduler import FetchRun
 from imagefec.data.fetch.url_names import file_names, host_of
 from imagefec.data.stage_progress import Progress, StageProgress
 from imagefec.errors import UserError
+from imagefec.paths import user_path
 
 __all__ = ["FetchConfig", "FetchReport", "fetch_photos"]
 
@@ -64,7 +65,7 @@ def fetch_photos(
         csv_paths = [csv_paths]
     if not csv_paths:
         raise ValueError("fetch_photos needs at least one csv file; csv_paths is empty")
-    start, cache_dir = time.monotonic(), Path(cache_dir)
+    start, cache_dir = time.monotonic(), user_path(cache_dir, "cache_dir")
     csv_paths = _distinct(csv_paths)
     with (
         _cache_errors(cache_dir),

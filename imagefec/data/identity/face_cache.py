@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from imagefec import files
+from imagefec import files, json_files
 from imagefec.cpu import cpu_count
 from imagefec.data.exclusion import Exclusion
 from imagefec.data.identity.detection import (
@@ -266,7 +266,7 @@ def _stem(folder: Path, identity: Identity) -> Path:
 
 def _is_made_from(manifest_path: Path, made_from: str) -> bool:
     try:
-        return files.read_json(manifest_path)["made_from"] == made_from
+        return json_files.read_json(manifest_path)["made_from"] == made_from
     except (FileNotFoundError, ValueError, KeyError, TypeError):  # missing or damaged
         return False
 
@@ -274,7 +274,7 @@ def _is_made_from(manifest_path: Path, made_from: str) -> bool:
 def _read_manifest(folder: Path, identity: Identity) -> dict[str, Any]:
     path = _stem(folder, identity).with_suffix(".json")
     try:
-        return files.read_json(path)
+        return json_files.read_json(path)
     except (OSError, ValueError):
         raise _changed(path) from None
 

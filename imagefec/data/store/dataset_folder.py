@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from imagefec import files
+from imagefec import json_files
 from imagefec.errors import UserError
 
 INFO, FEATURES, METADATA = "dataset_info.json", "features.json", "metadata.json"
@@ -30,7 +30,7 @@ def refuse_foreign_classes(data_dir: Path, dataset: str) -> None:
     """
     for folder in version_folders(data_dir, dataset.split(":")[0].split("/")[0]):
         try:
-            features = files.read_json(folder / FEATURES)
+            features = json_files.read_json(folder / FEATURES)
         except (OSError, ValueError):
             continue  # `defect_of` reports it, if TFDS is to read it
         for name in _class_names(features):
@@ -53,7 +53,7 @@ def defect_of(data_dir: Path, dataset: str) -> str | None:
         for file_name in (INFO, FEATURES, METADATA):
             path = folder / file_name
             try:
-                if not isinstance(files.read_json(path), dict):
+                if not isinstance(json_files.read_json(path), dict):
                     return f"{path}: damaged (not a JSON object)"
             except FileNotFoundError:
                 if file_name != METADATA:  # datasets without metadata have none

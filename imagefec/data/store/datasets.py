@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from imagefec.data.store.face_store import FaceStore
 from imagefec.data.store.tfds_source import TfdsSource, open_source
 from imagefec.data.store.triplets import TripletIndex, Triplets
 from imagefec.errors import UserError
+from imagefec.paths import user_path
 
 __all__ = ["LabelledFaces", "Triplets", "load_faces", "load_triplets"]
 
@@ -70,7 +70,7 @@ def load_triplets(
       ValueError: image_size < 1.
     """
     _check_size(image_size)
-    source = open_source(Path(data_dir).expanduser(), dataset, split)
+    source = open_source(user_path(data_dir, "data_dir"), dataset, split)
     if not source.has(_INDEX_FEATURES) or (source.has(IMAGES) and not source.has(("urls",))):
         raise source.refusal(
             "triplets", (*IMAGES, *_INDEX_FEATURES, "urls"), "a dataset of triplets, such as fec"
@@ -113,7 +113,7 @@ def load_faces(
       ValueError: image_size < 1.
     """
     _check_size(image_size)
-    source = open_source(Path(data_dir).expanduser(), dataset, split)
+    source = open_source(user_path(data_dir, "data_dir"), dataset, split)
     required = ("image", *_FACE_FEATURES, *_IDENTITY_FEATURES)
     if not source.has(required):
         raise source.refusal(

@@ -19,6 +19,7 @@ from imagefec.faces.synthetic.people_folders import link_people
 from imagefec.faces.synthetic.settings import DrawSettings, checked_url_root
 from imagefec.fec import TripletType, csv_file_name
 from imagefec.maths.geometry import Box
+from imagefec.paths import user_path
 from imagefec.workers import checked_workers, worker_pool
 
 _GROUP_PHOTOS = 0.1  # share of photos with two or three faces
@@ -101,7 +102,7 @@ def render_dataset(
     """
     settings = DrawSettings(faces, identities, triplets, test_fraction, validation_fraction, seed)
     n_workers = checked_workers(workers) or cpu_count()
-    out = Path(out)
+    out = user_path(out, "out")
     root = checked_url_root(url_root, out)
     plans, n_triplets = [], {}
     for split in sorted(settings.shares, key=_RENDERED_FIRST.index):

@@ -9,7 +9,7 @@ import numbers
 from pathlib import Path
 from typing import Any
 
-from imagefec import files
+from imagefec import files, json_files
 from imagefec.errors import UserError
 from imagefec.faces.synthetic.expressions import WORDS
 from imagefec.fec import is_photo_url
@@ -89,7 +89,7 @@ class DrawSettings:
         path = out / SETTINGS
         mine: dict[str, Any] = {"format": FORMAT, **dataclasses.asdict(self)}
         try:
-            found = files.read_json(path)
+            found = json_files.read_json(path)
             if not isinstance(found, dict):
                 raise ValueError("not a JSON object")
         except (FileNotFoundError, ValueError) as error:

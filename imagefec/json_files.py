@@ -1,4 +1,4 @@
-"""Reads a JSON object that anyone may have written, within limits; its meaning is elsewhere."""
+"""Reads JSON files that anyone may have written, within limits; their meaning is elsewhere."""
 
 import json
 import math
@@ -6,64 +6,51 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from imagefec.errors import UserError
-
-MAX_BYTES = 2**20  # of run.json, settings.json and config.gin, which have some kilobytes
-REMEDY = "Copy it again from its source, or train a new run."
+MAX_BYTES = 2**26  # a dataset's description may list thousands of files
 _MAX_DEPTH = 32
 
 
-def read_object(path: Path, max_bytes: int = MAX_BYTES, constants: bool = True) -> dict[str, Any]:
-    """Reads a JSON object from a file.
+def read_json(path: Path, max_bytes: int = MAX_BYTES) -> Any:
+    """Reads a JSON file.
 
     Args:
       path: the file.
       max_bytes: a larger file is refused unread.
-      constants: as for `parse_object`.
 
     Raises:
       FileNotFoundError: there is no such file.
-      UserError: it cannot be read, is too large, or is not a JSON object.
+      ValueError: as for `parse_json`; or it is no regular file, or larger than max_bytes.
+      OSError: it cannot be read.
     """
-    try:
-        return parse_object(read_bytes(path, max_bytes), constants)
-    except ValueError as error:
-        raise UserError(f"{path}: cannot be read ({error}). {REMEDY}") from None
+    return parse_json(read_bytes(path, max_bytes))
 
 
-def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
-    """Reads a file of a run.
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """Reads a file.
 
     Raises:
       FileNotFoundError: there is no such file.
-      UserError: it cannot be read, is no regular file, or is larger than max_bytes.
+      ValueError: it is no regular file, or larger than max_bytes.
+      OSError: it cannot be read.
     """
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise UserError(f"{path}: not a file. {REMEDY}")
-        if status.st_size > max_bytes:
-            raise UserError(
-                f"{path}: has {status.st_size:,} bytes; such a file has at most {max_bytes:,}. "
-                f"{REMEDY}"
-            )
-        with path.open("rb") as file:
-            return file.read(max_bytes)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("not a file")
+    if status.st_size > max_bytes:
+        raise ValueError(f"it has {status.st_size:,} bytes; such a file has at most {max_bytes:,}")
+    with path.open("rb") as file:
+        return file.read(max_bytes)
 
 
-def parse_object(data: bytes, constants: bool = True) -> dict[str, Any]:
-    """Parses a JSON object; a byte order mark is ignored.
+def parse_json(data: bytes, constants: bool = True) -> Any:
+    """Parses JSON; a byte order mark is ignored.
 
     Args:
       data: UTF-8 text.
       constants: accept NaN and Infinity, which Python's JSON has.
 
     Raises:
-      ValueError: it is no JSON, no object, nested deeper than 32 levels, or has a key twice.
+      ValueError: it is no JSON, nested deeper than 32 levels, or has a key twice.
     """
 
     def refuse(name: str) -> None:
@@ -74,9 +61,15 @@ def parse_object(data: bytes, constants: bool = True) -> dict[str, Any]:
         found = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object, **more)
     except RecursionError:
         raise ValueError(f"nested deeper than {_MAX_DEPTH} levels") from None
+    check_depth(found)
+    return found
+
+
+def parse_object(data: bytes, constants: bool = True) -> dict[str, Any]:
+    """Parses a JSON object; arguments and errors otherwise as for `parse_json`."""
+    found = parse_json(data, constants)
     if not isinstance(found, dict):
         raise ValueError(f"not an object but {shown(found)}")
-    check_depth(found)
     return found
 
 
