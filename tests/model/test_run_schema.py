@@ -162,7 +162,7 @@ def test_a_huge_sparse_file_is_refused_unread(tmp_path):
     folder = write_run(tmp_path / "run")
     for name in ("run.json", "settings.json", "history.json"):
         os.truncate(folder / name, 10**10)
-        with pytest.raises(UserError, match=rf"{name}: has 10,000,000,000 bytes"):
+        with pytest.raises(UserError, match=rf"{name}.*has 10,000,000,000 bytes"):
             read(folder)
         write_run(folder)
 
@@ -172,7 +172,7 @@ def test_a_pipe_is_refused_without_waiting(tmp_path):
     folder = write_run(tmp_path / "run")
     (folder / "run.json").unlink()
     os.mkfifo(folder / "run.json")
-    with pytest.raises(UserError, match=r"run\.json: not a file"):
+    with pytest.raises(UserError, match=r"run\.json.*not a file"):
         Run.open(folder)
 
 
