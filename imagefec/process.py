@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 _STOPPING = [
@@ -61,32 +62,74 @@ def close_stdout() -> None:
 class StopSignals:
     """Raises Stopped on ctrl-C, SIGTERM and SIGHUP inside a with block, unless they are ignored.
 
+    While modules are imported, Stopped waits until they are: a C++ extension would abort the
+    process. A second signal in that time ends the process at once. Where Python ignores exceptions
+    (in finalizers and callbacks of the garbage collector), Stopped is raised again afterwards.
+
     Only the main thread can handle signals; in another thread this does nothing.
 
     Attributes:
-      received: the number of the last signal; None for none. A library that is being imported may
-        turn Stopped into an error of another type, or drop it.
+      received: the number of the last signal; None for none. A library may turn Stopped into an
+        error of another type.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
         self._previous: dict[int, Any] = {}
+        self._previous_hook = sys.unraisablehook
+        self._again: threading.Timer | None = None
+        self._is_again = False
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
             for number in _STOPPING:
                 if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                     self._previous[number] = signal.signal(number, self._stop)
+            sys.unraisablehook = self._ignored
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._again is not None:
+            self._again.cancel()
+        if self._previous:
+            sys.unraisablehook = self._previous_hook
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _stop(self, number: int, frame: object) -> None:
-        del frame
-        self.received = number
-        raise Stopped(number)
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        is_second = self.received is not None and not self._is_again
+        self.received, self._is_again = number, False
+        if not _is_importing(frame):
+            raise Stopped(number)
+        if is_second:
+            os._exit(128 + number)
+        self._send_again(number)
+
+    def _ignored(self, ignored: Any) -> None:
+        if isinstance(ignored.exc_value, Stopped):
+            self._send_again(ignored.exc_value.number)
+        else:
+            self._previous_hook(ignored)
+
+    def _send_again(self, number: int) -> None:
+        def send() -> None:
+            self._is_again = True
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+        self._again = threading.Timer(_AGAIN_S, send)
+        self._again.daemon = True
+        self._again.start()
+
+
+_AGAIN_S = 0.05
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def end_at_once_on_signals() -> None:

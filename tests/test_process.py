@@ -107,3 +107,54 @@ def test_a_child_started_in_the_block_survives_ctrl_c_and_the_parent_does_not():
     os.killpg(process.pid, signal.SIGINT)
     assert process.stdout.readline() == "0\n"
     assert process.wait(timeout=30) == 0
+
+
+STOP_IN_IMPORT = """
+import os, pathlib, signal, sys
+from imagefec.process import Stopped, StopSignals
+sys.path.insert(0, sys.argv[1])
+pathlib.Path(sys.argv[1], "slow.py").write_text(
+    "import os, signal, time\\n"
+    "for _ in range(int(os.environ['TIMES'])): os.kill(os.getpid(), signal.SIGTERM)\\n"
+    "time.sleep(0.3)\\n"
+    "print('imported', flush=True)\\n"
+)
+with StopSignals() as signals:
+    try:
+        import slow
+        import time
+        time.sleep(30)
+    except Stopped as stopped:
+        print("stopped by", stopped.number, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("times", "said", "code"), [(1, "imported\nstopped by 15\n", 0), (2, "", 143)]
+)
+def test_a_signal_waits_for_the_end_of_an_import_and_a_second_one_does_not(
+    times, said, code, tmp_path
+):
+    done = subprocess.run(
+        [PYTHON, "-c", STOP_IN_IMPORT, tmp_path],
+        env={**ENVIRONMENT, "TIMES": str(times)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (said, "", code)
+
+
+def test_a_signal_in_a_finalizer_is_neither_lost_nor_printed():
+    code = (
+        "import os, signal, time\n"
+        "from imagefec.process import Stopped, StopSignals\n"
+        "class Finalized:\n"
+        "  def __del__(self): os.kill(os.getpid(), signal.SIGINT); time.sleep(0.01)\n"
+        "with StopSignals() as signals:\n"
+        "  try:\n"
+        "    finalized = Finalized(); del finalized; time.sleep(30)\n"
+        "  except Stopped: print('stopped', signals.received)\n"
+    )
+    process = python(code, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.communicate(timeout=60) == ("stopped 2\n", "") and process.returncode == 0

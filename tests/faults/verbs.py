@@ -98,7 +98,12 @@ def _result(_out, stdout):
 
 
 def _pages(out, _stdout):
-    return {name: sha for name, sha in _files(out).items() if name.endswith((".png", ".html"))}
+    """Digest of every picture and page; a page may name the folder that it is in."""
+    return {
+        path.relative_to(out).as_posix(): _sha(path.read_bytes().replace(os.fsencode(out), b""))
+        for path in sorted(out.rglob("*"))
+        if path.suffix in (".png", ".html")
+    }
 
 
 def _nothing(_out, _stdout):
