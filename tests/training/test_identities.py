@@ -107,7 +107,7 @@ def test_a_run_on_expressions_starts_with_the_weights_of_a_run_on_identities(
                 "steps = 1",
                 f"training.init_checkpoint = '{identity_run}'",
                 "training.init_part = 'body'",
-                "warmup_cosine.learning_rate = 0.0",
+                "warmup_cosine.learning_rate = 1e-30",
             ],
             tmp_path / "fec",
             world.data_dir,

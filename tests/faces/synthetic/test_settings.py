@@ -53,7 +53,7 @@ def bytes_of(folder):
         ("--url_root=http://", "--url_root is 'http://'"),
         ("--url_root=file:///", "--url_root is 'file:///'"),
         ("--url_root=http://x\ny", "--url_root is"),
-        ("--seed=-1", "--seed is -1; it must be 0 or more"),
+        ("--seed=-1", "-1 is not a whole number from 0"),
         ("--seed=1.5", "--seed"),
         ("--faces=0", "--faces"),
         ("--faces=-5", "--faces"),
