@@ -4,6 +4,13 @@ import pathlib
 from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A loaded machine is slow, and a clean checkout has to make Hypothesis's table of characters first.
+settings.register_profile(
+    "imagefec", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("imagefec")
 
 
 @pytest.fixture(scope="session", autouse=True)
