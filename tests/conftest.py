@@ -1,6 +1,7 @@
 """Synthetic faces, once per session through the real pipeline: draw, fetch, crop, `tfds build`."""
 
 import pathlib
+import signal
 from typing import NamedTuple
 
 import pytest
@@ -11,6 +12,12 @@ settings.register_profile(
     "imagefec", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("imagefec")
+
+# A background job or nohup ignores these, and so would the processes that tests start and stop.
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, default)
 
 
 @pytest.fixture(scope="session", autouse=True)
