@@ -1,17 +1,45 @@
-"""Atomic writes and locks between processes: the only file that implements either."""
+"""Opening regular files, atomic writes and locks between processes: the only file with either."""
 
 import contextlib
 import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from imagefec.errors import UserError
 
 TEMPORARY_SUFFIX = ".tmp"  # of files that are still written, or were when their process was killed
+
+
+class NotAFileError(OSError):
+    """A named pipe, a socket or a device, which could be read without end."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(errno.EINVAL, "it is not a file", path)
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Opens a regular file for reading, without waiting for the other end of a named pipe.
+
+    Raises:
+      NotAFileError: it is a named pipe, a socket or a device.
+      OSError: it is a folder, is missing, or cannot be read.
+      ValueError: the path has a zero byte.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        descriptor = os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # open() refuses folders itself
+            os.close(descriptor)
+            raise NotAFileError(name)
+        return descriptor
+
+    return open(path, "rb", opener=opener)  # Path.open takes no opener
 
 
 @contextlib.contextmanager

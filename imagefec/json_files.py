@@ -2,9 +2,12 @@
 
 import json
 import math
-import stat
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from imagefec import files
 
 MAX_BYTES = 2**26  # a dataset's description may list thousands of files
 _MAX_DEPTH = 32
@@ -33,13 +36,14 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
       ValueError: it is no regular file, or larger than max_bytes.
       OSError: it cannot be read.
     """
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("not a file")
-    if status.st_size > max_bytes:
-        raise ValueError(f"it has {status.st_size:,} bytes; such a file has at most {max_bytes:,}")
-    with path.open("rb") as file:
-        return file.read(max_bytes)
+    try:
+        with files.open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > max_bytes:
+                raise ValueError(f"it has {size:,} bytes; such a file has at most {max_bytes:,}")
+            return file.read(size)
+    except files.NotAFileError:
+        raise ValueError("not a file") from None
 
 
 def parse_json(data: bytes, constants: bool = True) -> Any:
@@ -73,6 +77,29 @@ def parse_object(data: bytes, constants: bool = True) -> dict[str, Any]:
     return found
 
 
+def differing(
+    found: Mapping[str, Any], wanted: Mapping[str, Any], names: Iterable[str]
+) -> tuple[str, str] | None:
+    """Describes settings that differ from those of a file, as text for a message.
+
+    Args:
+      found: settings of the file; any of them may be missing or of any type.
+      wanted: the settings to compare with.
+      names: of those that must agree.
+
+    Returns:
+      (found, wanted), such as ("seed 1, faces 9", "seed 2, faces 9"); None if all agree.
+    """
+    unequal = [name for name in names if found.get(name) != wanted[name]]
+    if not unequal:
+        return None
+    described = (
+        ", ".join(f"{name} {_short(values.get(name))}" for name in unequal)
+        for values in (found, wanted)
+    )
+    return next(described), next(described)
+
+
 def check_depth(value: Any) -> None:
     """Raises ValueError if lists and objects are nested deeper than 32 levels."""
     level = [value]
@@ -100,6 +127,10 @@ def shown(value: Any) -> str:
         return "a number of more than 63 bits"
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _short(value: object) -> str:
+    return str(value) if str(value).isprintable() and len(str(value)) < 80 else f"{value!r:.80}"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

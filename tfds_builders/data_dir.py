@@ -68,17 +68,9 @@ class TidyDataDir(_Mixin):
 def _one_build(root: Path, full_name: str) -> Iterator[None]:
     # In the folder that TFDS makes for downloads: beside the dataset, the lock file would be part
     # of what people copy.
-    downloads = root / "downloads"
-    downloads.mkdir(parents=True, exist_ok=True)
-    try:
-        with files.file_lock(downloads / f"{full_name.replace('/', '-')}.lock"):
-            yield
-    except files.LockedError as error:
-        raise UserError(
-            f"{root}: another build of {full_name} (process {error.holder}) is writing to this "
-            "folder; only one at a time is allowed. Wait for it, stop it, or give another "
-            "--data_dir."
-        ) from None
+    name = f"{full_name.replace('/', '-')}.lock"
+    with files.folder_lock(root / "downloads", f"build of {full_name}", "--data_dir", name):
+        yield
 
 
 def _check_format(file_format: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -134,7 +133,7 @@ _BOM = b"\xef\xbb\xbf"
 
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
     try:
-        file = open(path, "rb", opener=_open_without_blocking)  # noqa: SIM115
+        return files.open_regular(path)
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file. Give one of FEC's csv files, from FEC_dataset.zip or made by "
@@ -142,18 +141,12 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
         ) from None
     except IsADirectoryError:
         raise UserError(f"{path}: this is a directory. Give a csv file in it.") from None
+    except files.NotAFileError:
+        raise UserError(f"{path}: this is a pipe or a device. Save it as a file first.") from None
     except (OSError, ValueError) as error:  # ValueError: the path contains a NUL byte
         raise UserError(
             f"{path}: cannot be read ({error}). Check the path and its permissions."
         ) from None
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        return file
-    file.close()
-    raise UserError(f"{path}: this is a pipe or a device. Save it as a file first.")
-
-
-def _open_without_blocking(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # opening a pipe would wait
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

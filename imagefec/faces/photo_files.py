@@ -4,12 +4,12 @@ import importlib
 import io
 import mmap
 import os
-import stat
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagefec import files
 from imagefec.faces import photo_layout
 from imagefec.faces.jpeg_layout import TOO_MANY_SCANS, read_jpeg
 from imagefec.faces.photo_layout import BROKEN_HEADER, DAMAGED, TRUNCATED, Bytes, Layout
@@ -134,15 +134,16 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
       NotAPhoto: it cannot be read, is a named pipe, a device or a folder, or is larger.
     """
     try:
-        with open(path, "rb", opener=_open_without_blocking) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise NotAPhoto("not a regular file, but a named pipe, a socket or a device", "")
-            if status.st_size > MAX_BYTES:
+        with files.open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
                 raise NotAPhoto(
-                    f"{status.st_size:,} bytes, over {MAX_BYTES:,}", f"more than {MAX_BYTES} bytes"
+                    f"{size:,} bytes, over {MAX_BYTES:,}", f"more than {MAX_BYTES} bytes"
                 )
-            return file.read(status.st_size)
+            return file.read(size)
+    except files.NotAFileError:
+        text = "not a regular file, but a named pipe, a socket or a device"
+        raise NotAPhoto(text, "") from None
     except OSError as error:
         raise NotAPhoto(f"cannot be read: {error.strerror}", "") from None
     except ValueError:  # a name with a zero byte
@@ -222,7 +223,3 @@ _STARTS = (
     (b"\xff\x4f\xff\x51", "JPEG2000"),
 )
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-
-
-def _open_without_blocking(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a named pipe would block indefinitely

@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import stat
 import struct
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
@@ -187,7 +186,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
     """Opens the zip file; whatever is wrong with it becomes a UserError that names it."""
     try:
         with (
-            open(path, "rb", opener=_open_without_waiting) as file,
+            files.open_regular(path) as file,
             zipfile.ZipFile(file) as archive,
         ):
             _check_members(archive.infolist(), os.fstat(file.fileno()).st_size)
@@ -220,15 +219,6 @@ _BROKEN = (
     OverflowError,
     MemoryError,
 )
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    """Opens a file; refuses pipes and devices, which could be read without an end."""
-    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(None, "it is not a file")
-    return descriptor
 
 
 def _check_members(members: Collection[zipfile.ZipInfo], file_size: int) -> None:

@@ -18,7 +18,6 @@ from imagefec.faces import opencv
 from imagefec.model import checkpoint, run_schema
 from imagefec.model.resnet import ImageFEC
 from imagefec.model.run import INFO, Run
-from imagefec.paths import user_path
 
 
 class Embedder:
@@ -73,7 +72,7 @@ class Embedder:
         find_devices()  # before anything computes
         if not isinstance(run_dir, str | os.PathLike | Run):
             raise ValueError(f"run_dir must be a path or a Run, found {run_dir!r}")
-        run = run_dir if isinstance(run_dir, Run) else Run.open(user_path(run_dir, "the run"))
+        run = run_dir if isinstance(run_dir, Run) else Run.open(run_dir)
         embedder = cls._of_run(run)
         embedder._run_dir = run.path.absolute()
         return embedder

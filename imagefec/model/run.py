@@ -55,7 +55,7 @@ class Run:
           UserError: there is no such run, or its run.json is broken, of another format or of
             another channel order.
         """
-        run_dir = user_path(run_dir, "run")
+        run_dir = user_path(run_dir, "the run")
         if not run_dir.is_dir():
             raise UserError(
                 f"{run_dir}: no such run directory. Give the --output_dir of a training run."
@@ -207,7 +207,7 @@ def prepare_directory(run_dir: str | os.PathLike[str]) -> Path:
     Raises:
       UserError: the directory or a file in it cannot be written.
     """
-    path = user_path(run_dir, "run")
+    path = user_path(run_dir, "output_dir")
     probe = path / f".probe.{os.getpid()}{files.TEMPORARY_SUFFIX}"
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ def train(
         diverged or collapsed.
       Stopped: ctrl-C or SIGTERM; the run's state is saved.
     """
-    run_dir = prepare_directory(user_path(run_dir, "output_dir"))
+    run_dir = prepare_directory(run_dir)
     data_dir = user_path(data_dir, "data_dir")
     cache_compilations()
     check_precision(config.step.precision)

@@ -1,5 +1,7 @@
 """The embedder: loading runs, kinds of input, batches and padding, photos, and refusals."""
 
+# Over 350 lines: every kind of input goes through one class and one run.
+
 import copy
 import json
 import multiprocessing

@@ -1,5 +1,7 @@
 """The JSON of runs: any value anywhere is right or refused by name; earlier versions load."""
 
+# Over 350 lines: the table of values and the fuzz share one written run.
+
 import copy
 import json
 import math

@@ -1,5 +1,7 @@
 """Training with gin, TFDS files and Trax's loop: what a run writes, resuming, and refusals."""
 
+# Over 350 lines: its tests share a trained run, which takes long to make.
+
 import dataclasses
 import json
 import os

@@ -201,15 +201,11 @@ def check_settings(faces_dir: Path, settings: dict[str, Any], compared: Iterable
         files.write_text(path, json.dumps(settings, indent=2) + "\n")
         return
     try:
-        found = json_files.read_json(path)
-        differing = [name for name in compared if found.get(name) != settings[name]]
+        differing = json_files.differing(json_files.read_json(path), settings, compared)
     except (ValueError, AttributeError):
         raise UserError(f"{path}: damaged. Delete the folder {faces_dir} and crop again.") from None
     if differing:
-        earlier, now = (
-            ", ".join(f"{name} {_short(values.get(name))}" for name in differing)
-            for values in (found, settings)
-        )
+        earlier, now = differing
         raise UserError(
             f"{faces_dir}: its faces were cropped with {earlier}, this crop uses {now}; the two "
             "must not be mixed. Give another --faces folder, or use the same settings."
@@ -262,10 +258,6 @@ def _parsed(faces_dir: Path, path: Path, number: int, line: str) -> tuple[str, F
         found = f"{line.strip()[:80]!r} is not a line of {HEADER} (face_id: 20 digits of 0-9a-f)"
         raise _damaged(path, number, found) from None
     return face_id, record
-
-
-def _short(value: object) -> str:
-    return str(value) if str(value).isprintable() and len(str(value)) < 80 else f"{value!r:.80}"
 
 
 def _damaged(path: Path, number: int | None, found: str) -> UserError:

@@ -135,7 +135,7 @@ class Downloader:
             pools.clear()
 
     def _request(self, url: str) -> tuple[int, str, str]:
-        limits = Limits(self._config.timeout_s, _HEADERS_TIMEOUTS * self._config.timeout_s)
+        limits = Limits(self._config.timeout_s, _HEADERS_PER_TIMEOUT * self._config.timeout_s)
         with self._lock:
             self._in_flight.add(limits)
             if self._stopped:
@@ -158,7 +158,7 @@ class Downloader:
             try:
                 target = response.get_redirect_location()
                 if not target:
-                    limits.deadline = limits.start + _TIMEOUTS * self._config.timeout_s
+                    limits.deadline = limits.start + _ATTEMPT_PER_TIMEOUT * self._config.timeout_s
                     if n_redirects and _PLACEHOLDER_PATH.search(urlsplit(url).path):
                         raise FetchFailed(PLACEHOLDER, gone=True)
                     return (*self._receive(response), url)
@@ -270,11 +270,8 @@ _DIRECTIVES_WITH_VALUES = (
 )
 _CHUNK_BYTES = 1 << 18
 _MAX_DRAIN_BYTES = 1 << 16
-
-
-# The headers of all answers of an attempt must arrive within twice timeout_s, the photo within ten
-# times.
-_HEADERS_TIMEOUTS, _TIMEOUTS = 2.0, 10.0
+# In units of timeout_s: how long all headers of an attempt, and the complete attempt, may take.
+_HEADERS_PER_TIMEOUT, _ATTEMPT_PER_TIMEOUT = 2.0, 10.0
 
 
 def _chunks(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

@@ -6,11 +6,11 @@ import hashlib
 import io
 import os
 import re
-import stat
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from imagefec import files
 from imagefec.data.fetch.rate_limit import HostResponse
 from imagefec.faces import photo_files
 
@@ -99,13 +99,13 @@ class PhotoStore:
     def add_file(self, path: str | os.PathLike[str]) -> tuple[int, str]:
         """Copies a photo from a file; arguments, result and errors otherwise as for `add`."""
         try:
-            with open(path, "rb", opener=_open_without_blocking) as file:
-                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    raise FetchFailed("not a file", gone=True)
+            with files.open_regular(path) as file:
                 # Read at once, so that a later OSError can only come from the cache.
                 content = file.read(self.max_bytes + 1)
         except FileNotFoundError:
             raise FetchFailed("no such file", gone=True) from None
+        except files.NotAFileError:
+            raise FetchFailed("not a file", gone=True) from None
         except (OSError, ValueError):
             raise FetchFailed("file cannot be read", worth_retrying=False) from None
         self.check_size(len(content))
@@ -151,10 +151,6 @@ def _plain(content_type: str) -> str:
     if found:
         return found[0]
     return "odd content type" if content_type else "no content type"
-
-
-def _open_without_blocking(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a named pipe would block the thread indefinitely
 
 
 def _write_all(file: io.RawIOBase, chunk: bytes) -> None:

@@ -102,12 +102,8 @@ class DrawSettings:
                 ) from None
             files.write_text(path, json.dumps(mine, indent=2) + "\n")
             return
-        differing = [name for name in mine if found.get(name) != mine[name]]
-        if differing:
-            earlier, now = (
-                ", ".join(f"{name} {values.get(name)!r:.40}" for name in differing)
-                for values in (found, mine)
-            )
+        if differing := json_files.differing(found, mine, mine):
+            earlier, now = differing
             raise UserError(
                 f"{out}: drawn with {earlier}, now {now} is requested; two sets of photos must not "
                 "be mixed. Give another OUT, use the same settings to resume, or delete this "

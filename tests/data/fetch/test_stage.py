@@ -1,5 +1,7 @@
 """Fetching from a real server that misbehaves: what is stored, what is retried, and resumption."""
 
+# Over 350 lines: one function, every behaviour of one server.
+
 import hashlib
 import json
 import os

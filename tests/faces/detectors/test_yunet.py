@@ -1,5 +1,7 @@
 """YuNet's adapter, on small ONNX files with YuNet's signature, which this file writes itself."""
 
+# Over 350 lines: the writer of those ONNX files is needed here only.
+
 import hashlib
 import os
 import struct
