@@ -9,7 +9,6 @@ model.npz      the latest checkpoint, from which the run resumes
 """
 
 import functools
-import hashlib
 import json
 import math
 import os
@@ -20,7 +19,7 @@ from typing import Any
 
 from imagefec import files, json_files
 from imagefec.errors import UserError
-from imagefec.model import legacy_settings, run_schema
+from imagefec.model import checkpoint_file, legacy_settings, run_schema
 from imagefec.paths import readable, user_path
 
 RUN_FORMAT = 1
@@ -110,17 +109,12 @@ class Run:
 
     @functools.cached_property
     def checkpoint_digest(self) -> str:
-        """SHA-256 of the checkpoint to evaluate, which no other run has.
+        """SHA-256 of the arrays of the checkpoint to evaluate; two seeds never have the same.
 
         Raises:
           UserError: there is none, or it cannot be read.
         """
-        path = self.checkpoint
-        try:
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
+        return checkpoint_file.arrays_digest(self.checkpoint)
 
     @functools.cached_property
     def settings(self) -> dict[str, Any]:

@@ -183,3 +183,14 @@ def test_a_run_given_twice_under_any_name_is_refused_by_the_report(
     assert cli.main([*command, f"--out={tmp_path / 'out'}"]) == 2
     assert "its dataset is other, but that of" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_repeated_with_the_same_seed_is_refused_by_the_report(
+    run, folder, data_dir, tmp_path, capsys
+):
+    arrays, meta = checkpoint.load(folder / "best.npz")
+    checkpoint.save(folder / "best.npz", arrays, {**meta, "seconds": 12.5})  # as if timed again
+    assert (folder / "best.npz").read_bytes() != (run / "best.npz").read_bytes()
+    command = ["report", "--runs", f"{run}", f"{folder}", f"--data_dir={data_dir}"]
+    assert cli.main([*command, "--split=train", f"--out={tmp_path / 'out'}"]) == 2
+    assert "the same run with the same seed: their weights are equal" in capsys.readouterr().err

@@ -72,18 +72,21 @@ def read_runs(run_dirs: Sequence[str | os.PathLike[str]]) -> list[Run]:
 
 
 def refuse_copies(runs: Sequence[Run]) -> None:
-    """Refuses runs with the same checkpoint, whose standard error would be 0.
+    """Refuses runs with the same weights, whose standard error would be 0.
 
-    Two seeds never agree in every byte.
+    Two seeds never agree in every weight; a run repeated with the same seed does.
 
     Raises:
-      UserError: a checkpoint is a copy of another, or cannot be read.
+      UserError: a checkpoint has the weights of another, or cannot be read.
     """
     first_with: dict[str, Run] = {}
     for run in runs:
         other = first_with.setdefault(run.checkpoint_digest, run)
         if other is not run:
-            raise UserError(f"{run.checkpoint}: a copy of {other.checkpoint}. Give each run once.")
+            raise UserError(
+                f"{run.checkpoint}: a copy of {other.checkpoint}, or the same run with the same "
+                "seed: their weights are equal. Give one of them."
+            )
 
 
 def group_by_condition(runs: Sequence[Run]) -> list[Condition]:

@@ -68,6 +68,7 @@ def plot_curves(measures: Measures) -> bytes | None:
     label_ends(axes, ends, last_step)
     axes.set_xlabel("training step")
     axes.set_ylabel("TPA (%)")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     return figure_png(fig)
 
