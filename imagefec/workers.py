@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import multiprocessing.connection
 import multiprocessing.context
 import os
 import signal
@@ -69,6 +70,9 @@ def worker_pool(
             "again with fewer --workers (1 starts no other process). Finished work is not lost."
         ) from None
     except BaseException:
+        # Tasks are cancelled before the workers die: until Python 3.12 the pool's thread prints a
+        # traceback when a worker dies and the caller's `map` has cancelled a task by itself.
+        pool.shutdown(wait=False, cancel_futures=True)
         context.kill()
         raise
     finally:
@@ -95,9 +99,11 @@ class _Context(multiprocessing.context.SpawnContext):
         return process
 
     def kill(self) -> None:
+        """Kills the processes and returns when they are gone."""
         for process in self._started:
             with contextlib.suppress(ValueError, AttributeError):  # not started, or closed
                 process.kill()
+                multiprocessing.connection.wait([process.sentinel])
 
 
 def _start(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:

@@ -98,8 +98,8 @@ def test_a_child_started_in_the_block_survives_ctrl_c_and_the_parent_does_not():
         "with children_ignore_ctrl_c():\n"
         "  child = subprocess.Popen([sys.executable, '-c',\n"
         "    'import time; print(1, flush=True); time.sleep(2)'], stdout=subprocess.PIPE)\n"
-        "child.stdout.readline(); print('ready', flush=True)\n"
-        "try: time.sleep(60)\n"
+        "child.stdout.readline()\n"
+        "try: print('ready', flush=True); time.sleep(60)\n"
         "except KeyboardInterrupt: print(child.wait(), flush=True)\n"
     )
     process = python(code, stdout=subprocess.PIPE, start_new_session=True)
