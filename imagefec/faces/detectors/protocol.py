@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Protocol
 
@@ -21,10 +21,13 @@ class Detection:
     Attributes:
       box: in pixels of the photo.
       score: in the detector's own scale; higher is more certain.
+      keypoints: (column, row) in pixels of the photo, the two eyes first: the one further left in
+        an upright face, then the other. Empty if the detector finds none.
     """
 
     box: Box
     score: float
+    keypoints: tuple[tuple[float, float], ...] = ()
 
 
 class Detector(Protocol):
@@ -109,7 +112,7 @@ def is_number(value: object) -> bool:
 
 def clip_to_photo(found: Iterable[Detection], width: int, height: int) -> list[Detection]:
     """Clips boxes to the photo, drops those outside, and sorts by score, highest first."""
-    clipped = (Detection(clip(each.box, width, height), each.score) for each in found)
+    clipped = (replace(each, box=clip(each.box, width, height)) for each in found)
     inside = [each for each in clipped if each.box.width > 0 and each.box.height > 0]
     # Equal scores get a fixed order, because a cascade's threads find them in any order.
     return sorted(inside, key=lambda d: (-d.score, -d.box.width, d.box.left, d.box.top))

@@ -84,10 +84,18 @@ class YunetDetector:
         with self._networks.lent() as network:
             network.setInputSize((bgr.shape[1], bgr.shape[0]))
             _, rows = network.detect(bgr)
-        # A row is left, top, width, height, five landmarks, score; without faces, rows is None.
+        # A row is left, top, width, height, five landmarks (the eyes first), score; without faces,
+        # rows is None.
         found = [
-            Detection(Box(*(float(side) / scale for side in (x, x + w, y, y + h))), float(score))
-            for x, y, w, h, *_, score in (() if rows is None else rows)
+            Detection(
+                Box(*(float(side) / scale for side in (x, x + w, y, y + h))),
+                float(score),
+                tuple(
+                    (float(column) / scale, float(row) / scale)
+                    for column, row in zip(landmarks[::2], landmarks[1::2])
+                ),
+            )
+            for x, y, w, h, *landmarks, score in (() if rows is None else rows)
         ]
         return clip_to_photo(drop_small_or_invalid(found, smallest, width, height), width, height)
 
