@@ -4,8 +4,8 @@ import enum
 import re
 
 SPLITS = ("train", "test", "validation")  # FEC has the first two; the third may be one's own
-FACE_LABELS = "face_labels.csv"  # optional, beside the csv files: expressions, which FEC has not
-FACE_LABELS_HEADER = ("url", "left", "right", "top", "bottom", "label")
+EXPRESSIONS_CSV = "expressions.csv"  # optional, beside the csv files; FEC has none
+EXPRESSIONS_HEADER = ("url", "left", "right", "top", "bottom", "expression")
 
 
 class TripletType(enum.IntEnum):

@@ -15,8 +15,8 @@ import imagefec
 from imagefec.data.crop import face_folder, pool
 from imagefec.data.crop.csv_triplets import CsvTriplets
 from imagefec.data.crop.detector_warnings import warnings_about
+from imagefec.data.crop.expressions import read_expressions
 from imagefec.data.crop.face_folder import FaceRecord, read_faces
-from imagefec.data.crop.face_labels import read_labels
 from imagefec.data.crop.report import CropReport
 from imagefec.data.crop.worker import NOT_A_PHOTO, CropOutcome, CropTask
 from imagefec.data.exclusion import EXCLUDED, Exclusion
@@ -52,7 +52,7 @@ def crop_faces(
     The finished folder has the same bytes for any number of workers and any interruptions.
 
     Args:
-      csv_paths: one or more of FEC's csv files, with Google's names. If face_labels.csv is beside
+      csv_paths: one or more of FEC's csv files, with Google's names. If expressions.csv is beside
         them, the report also says which expressions the detector misses.
       cache_dir: photo cache that `fetch_photos` filled.
       faces_dir: made if missing; gets `ab/<face_id>.png`, faces.csv, settings.json and report.json.
@@ -74,7 +74,7 @@ def crop_faces(
       CropReport, also written to faces_dir/report.json.
 
     Raises:
-      UserError: a csv file, face_labels.csv or the list is bad, there is no cache, the detector is
+      UserError: a csv file, expressions.csv or the list is bad, there is no cache, the detector is
         not available or not the folder's, the folder cannot be written (or the disk
         is full), or another crop uses it.
       ValueError: workers < 1, or no csv file.
@@ -86,7 +86,7 @@ def crop_faces(
     workers = checked_workers(workers)
     splits = [split_of(path) for path in csv_paths]
     exclusion = Exclusion.load(exclude)
-    labels = read_labels(csv_paths)
+    labels = read_expressions(csv_paths)
     finder = make_detector(detector, min_score, model_dir)
     faces_dir = user_path(faces_dir, "faces_dir")
     with Cache(cache_dir) as cache, _folder_errors(faces_dir), face_folder.locked(faces_dir):

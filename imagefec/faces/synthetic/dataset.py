@@ -17,7 +17,7 @@ from imagefec.faces.synthetic.expressions import CONTROLS, WORDS, sample_express
 from imagefec.faces.synthetic.people import SyntheticPerson, sample_person
 from imagefec.faces.synthetic.people_folders import link_people
 from imagefec.faces.synthetic.settings import DrawSettings, checked_url_root
-from imagefec.fec import FACE_LABELS, FACE_LABELS_HEADER, TripletType, csv_file_name
+from imagefec.fec import EXPRESSIONS_CSV, EXPRESSIONS_HEADER, TripletType, csv_file_name
 from imagefec.maths.geometry import Box
 from imagefec.paths import user_path
 from imagefec.workers import checked_workers, worker_pool
@@ -77,7 +77,7 @@ def render_dataset(
     interrupted, run it again: the finished folder has the same bytes.
 
     Args:
-      out: folder for `images/`, the csv files, `identities.csv`, `controls.csv`, face_labels.csv,
+      out: folder for `images/`, the csv files, `identities.csv`, `controls.csv`, expressions.csv,
         settings.json.
       faces: number of faces in all splits together.
       identities: number of identities in all splits together.
@@ -118,7 +118,7 @@ def render_dataset(
             for plan in plans:
                 _write_csv(out, n_triplets[plan.split], root, plan, boxes, settings.seed)
             _write_truth(out, plans)
-            _write_labels(out, root, plans, boxes)
+            _write_expressions(out, root, plans, boxes)
             if people_folders:
                 link_people(out)
     except OSError as error:
@@ -239,12 +239,12 @@ def _write_truth(out: Path, plans: list[_SplitPlan]) -> None:
             csv.writer(file).writerows(rows)
 
 
-def _write_labels(
+def _write_expressions(
     out: Path, root: str, plans: list[_SplitPlan], boxes: dict[str, list[Box]]
 ) -> None:
     """Writes the expression of every face, in the form in which `crop` reads it."""
-    with files.atomic_open(out / FACE_LABELS, "w", newline="", encoding="utf-8") as file:
-        file.write(",".join(FACE_LABELS_HEADER) + "\n")
+    with files.atomic_open(out / EXPRESSIONS_CSV, "w", newline="", encoding="utf-8") as file:
+        file.write(",".join(EXPRESSIONS_HEADER) + "\n")
         for plan in sorted(plans, key=lambda plan: plan.split):
             cells = _face_cells(root, plan, boxes)
             file.writelines(f"{face},{WORDS[word]}\n" for face, word in zip(cells, plan.words))

@@ -57,12 +57,12 @@ class Cropped:
         }
 
     def name_two_classes(self):
-        """Replaces the thirty words of face_labels.csv, whose classes are small, by two."""
-        path = self.root / "face_labels.csv"
+        """Replaces the thirty words of expressions.csv, whose classes are small, by two."""
+        path = self.root / "expressions.csv"
         with path.open() as file:
             self.labels = list(csv.DictReader(file))
         for row in self.labels:
-            row["label"] = "wide-eyed" if row["label"] in WIDE_EYED else "other"
+            row["expression"] = "wide-eyed" if row["expression"] in WIDE_EYED else "other"
         with path.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.labels[0])
             writer.writeheader()
@@ -145,7 +145,7 @@ def test_the_console_warns_of_a_class_that_is_missed_far_more_often(cropped):
         keys = {
             cropped.key(row["url"], row["left"], row["top"])
             for row in cropped.labels
-            if row["label"] == name
+            if row["expression"] == name
         } & faces
         counts[name] = percent(len(keys & cropped.dropped), len(keys))
     assert any(

@@ -7,7 +7,7 @@ import urllib.request
 import numpy as np
 import pytest
 
-from imagefec.data.crop.face_labels import read_labels
+from imagefec.data.crop.expressions import read_expressions
 from imagefec.data.fec_csv import FaceRef, RowReport, read_rows
 from imagefec.errors import UserError
 from imagefec.faces.crop import crop_face
@@ -115,7 +115,7 @@ def test_identities_and_controls_list_the_same_faces(folder):
 
 
 def test_the_labels_are_the_expressions_of_the_csv_files_faces(folder, rows, truth):
-    labels = read_labels([csv_of(folder, "train")])
+    labels = read_expressions([csv_of(folder, "train")])
     ids = {face.face_id for split in SPLITS for row in rows[split] for face in row.faces}
     assert len(labels) == 500 and ids <= labels.keys()
     for (url, box), (word, _) in truth.items():

@@ -1,31 +1,31 @@
-"""face_labels.csv: found beside the csv files, optional, and refused if it is damaged."""
+"""expressions.csv: found beside the csv files, optional, and refused if it is damaged."""
 
 import pytest
 
-from imagefec.data.crop.face_labels import MOST_LABELS, read_labels
+from imagefec.data.crop.expressions import MOST_LABELS, read_expressions
 from imagefec.data.fec_csv import FaceRef
 from imagefec.errors import UserError
 from imagefec.maths.geometry import Box
 
-HEADER = "url,left,right,top,bottom,label\n"
+HEADER = "url,left,right,top,bottom,expression\n"
 LINE = '"http://photos/a,""b"".jpg",0.250000,.5,-0.0,1,{}\n'
 FACE = FaceRef('http://photos/a,"b".jpg', Box(0.25, 0.5, 0.0, 1.0))
 
 
 @pytest.fixture
 def beside(tmp_path):
-    """Writes face_labels.csv and returns the path of a csv file in its folder."""
+    """Writes expressions.csv and returns the path of a csv file in its folder."""
 
     def write(text, folder="."):
         (tmp_path / folder).mkdir(exist_ok=True)
-        (tmp_path / folder / "face_labels.csv").write_bytes(text.encode("latin-1"))
+        (tmp_path / folder / "expressions.csv").write_bytes(text.encode("latin-1"))
         return tmp_path / folder / "faceexp-comparison-data-train-public.csv"
 
     return write
 
 
 def test_a_label_belongs_to_the_face_that_the_csv_file_calls_by_that_url_and_box(beside):
-    assert read_labels([beside(HEADER + LINE.format("  open  mouth "))]) == {
+    assert read_expressions([beside(HEADER + LINE.format("  open  mouth "))]) == {
         FACE.face_id: "open mouth"
     }
 
@@ -33,8 +33,11 @@ def test_a_label_belongs_to_the_face_that_the_csv_file_calls_by_that_url_and_box
 def test_each_folder_of_csv_files_may_have_labels_or_none(beside, tmp_path):
     first = beside(HEADER + LINE.format("joy"), "first")
     second = beside(HEADER + "http://photos/2.jpg,0,1,0,1,fear\n\n", "second")
-    assert sorted(read_labels([first, second, tmp_path / "none.csv"]).values()) == ["fear", "joy"]
-    assert read_labels([tmp_path / "none.csv"]) == {}
+    assert sorted(read_expressions([first, second, tmp_path / "none.csv"]).values()) == [
+        "fear",
+        "joy",
+    ]
+    assert read_expressions([tmp_path / "none.csv"]) == {}
 
 
 @pytest.mark.parametrize(
@@ -55,11 +58,11 @@ def test_each_folder_of_csv_files_may_have_labels_or_none(beside, tmp_path):
     ],
 )
 def test_a_damaged_file_names_the_line_and_that_it_is_optional(beside, text, found):
-    with pytest.raises(UserError, match=rf"(?s)face_labels\.csv.*{found}.*it is optional"):
-        read_labels([beside(text)])
+    with pytest.raises(UserError, match=rf"(?s)expressions\.csv.*{found}.*it is optional"):
+        read_expressions([beside(text)])
 
 
 def test_a_folder_of_that_name_is_an_error_too(tmp_path):
-    (tmp_path / "face_labels.csv").mkdir()
-    with pytest.raises(UserError, match=r"face_labels\.csv: cannot be read"):
-        read_labels([tmp_path / "train.csv"])
+    (tmp_path / "expressions.csv").mkdir()
+    with pytest.raises(UserError, match=r"expressions\.csv: cannot be read"):
+        read_expressions([tmp_path / "train.csv"])

@@ -1,4 +1,4 @@
-"""Reads face_labels.csv, which may lie beside FEC's csv files and names each face's expression.
+"""Reads expressions.csv, which may lie beside FEC's csv files and names each face's expression.
 
 FEC has no such labels. They serve the report of the crop only: no later stage reads them.
 """
@@ -13,19 +13,19 @@ from pathlib import Path
 from imagefec import files
 from imagefec.data.fec_csv import FaceRef
 from imagefec.errors import UserError
-from imagefec.fec import FACE_LABELS, FACE_LABELS_HEADER
+from imagefec.fec import EXPRESSIONS_CSV, EXPRESSIONS_HEADER
 from imagefec.maths.geometry import Box
 
 MOST_LABELS = 200  # FEC's photos were searched for with 30 words
 _MAX_LENGTH = 60
 
 
-def read_labels(csv_paths: Sequence[str | os.PathLike[str]]) -> dict[str, str]:
+def read_expressions(csv_paths: Sequence[str | os.PathLike[str]]) -> dict[str, str]:
     """Reads the labels beside csv files.
 
     Args:
-      csv_paths: FEC's csv files. Each of their folders may have a face_labels.csv, UTF-8 with the
-        header url,left,right,top,bottom,label: the URL and box as in FEC's files, and a word.
+      csv_paths: FEC's csv files. Each of their folders may have an expressions.csv, UTF-8 with the
+        header url,left,right,top,bottom,expression: the URL and box as in FEC's files, and a word.
 
     Returns:
       Label by face id; empty if there is no such file.
@@ -35,7 +35,7 @@ def read_labels(csv_paths: Sequence[str | os.PathLike[str]]) -> dict[str, str]:
     """
     labels: dict[str, str] = {}
     for folder in dict.fromkeys(Path(path).parent for path in csv_paths):
-        path = folder / FACE_LABELS
+        path = folder / EXPRESSIONS_CSV
         try:
             labels.update(_read(path))
         except FileNotFoundError:
@@ -53,7 +53,7 @@ def _read(path: Path) -> Iterator[tuple[str, str]]:
         lines = csv.reader((raw.decode("utf-8-sig") for raw in file), strict=True)
         for number, cells in enumerate(lines, start=1):
             if number == 1:
-                if tuple(cells) != FACE_LABELS_HEADER:
+                if tuple(cells) != EXPRESSIONS_HEADER:
                     raise _bad(path, number, f"the header is {','.join(cells)!r:.80}")
                 continue
             if not cells:
@@ -74,7 +74,7 @@ def _read(path: Path) -> Iterator[tuple[str, str]]:
 
 def _bad(path: Path, line: int, found: str) -> UserError:
     return UserError(
-        f"{path}, line {line}: {found}; allowed are the header {','.join(FACE_LABELS_HEADER)} and, "
+        f"{path}, line {line}: {found}; allowed are the header {','.join(EXPRESSIONS_HEADER)} and, "
         f"in each further line, a face with a label of 1 to {_MAX_LENGTH} characters, of at most "
         f"{MOST_LABELS} different ones. Fix or delete the file: it is optional."
     )
