@@ -91,13 +91,13 @@ class BlazefaceDetector:
                 "or lbp, or pip install 'opencv-python-headless>=4.10,<5'."
             )
         self.version = f"{CLOSE.sha256[:8]}+{FAR.sha256[:8]}-1"
-        self._networks = {search: _networks(search) for search in (CLOSE, FAR)}
+        self._networks = {search: networks_of(search) for search in (CLOSE, FAR)}
 
     def detect(self, photo: np.ndarray, smallest: float = SMALLEST) -> list[Detection]:
         """As `Detector.detect`."""
         check_photo(photo, smallest)
         height, width = photo.shape[:2]
-        search = CLOSE if smallest >= _CLOSE_FROM else FAR
+        search = self._search(smallest)
         image, scale, offset = letterbox(photo, search)
         with self._networks[search].lent() as network:
             points, scores = network.candidates(image, _LEAST_SCORE)
@@ -108,6 +108,9 @@ class BlazefaceDetector:
             if score >= self.min_score
         ]
         return clip_to_photo(drop_small_or_invalid(found, smallest, width, height), width, height)
+
+    def _search(self, smallest: float) -> Search:
+        return CLOSE if smallest >= _CLOSE_FROM else FAR
 
 
 def runs_here() -> bool:
@@ -168,7 +171,12 @@ def _detection(points: list[list[float]], score: float) -> Detection:
     )
 
 
-def _networks(search: Search) -> Instances[BlazefaceNetwork]:
+def networks_of(search: Search) -> Instances[BlazefaceNetwork]:
+    """Reads a graph, checked, once for each thread.
+
+    Raises:
+      UserError: the package is missing or the file is wrong.
+    """
     path, model = _checked_model(search)
     try:
         return Instances(lambda: BlazefaceNetwork(model, search.strides))
