@@ -9,8 +9,8 @@ boxes.csv has the columns image, x1, y1, x2, y2 (pixels); others are ignored. A 
 if it overlaps a face's box by an intersection over union of --iou or more and no detection with a
 higher score has claimed that box. Every other detection is a false alarm. "Boxes without a face"
 are random boxes that touch no face, searched as `imagefec crop` searches boxes. Detectors whose
-files are missing (--model_dir) are skipped and named. blazeface.py compares blazeface's settings. Times are the median CPU time of one core, so other
-load on the machine has little effect.
+files are missing (--model_dir) are skipped and named. Times are the median CPU time of one core, so
+other load on the machine has little effect. blazeface.py compares blazeface's settings.
 """
 
 import argparse
@@ -125,12 +125,10 @@ def portraits(folder: pathlib.Path, detectors: Sequence[Detector]) -> None:
     photos = [
         read_photo(path)
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in BOXES_WITHOUT_FACE = 60  # random boxes of each photo of SCENES
-PHOTO_SUFFIXES
+        if path.suffix.lower() in PHOTO_SUFFIXES
     ]
     if not photos:
-        sys.exit(f"{folder}: has neither boxes.csv nor photos ({', '.join(BOXES_WITHOUT_FACE = 60  # random boxes of each photo of SCENES
-PHOTO_SUFFIXES)}).")
+        sys.exit(f"{folder}: has neither boxes.csv nor photos ({', '.join(PHOTO_SUFFIXES)}).")
     _row(
         "detector",
         "min_score",
