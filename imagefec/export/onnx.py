@@ -22,7 +22,7 @@ _INSTALL = "Install them with: pip install 'imagefec[export]'."
 
 
 def write_onnx(network: Network, path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
-    """Writes a network as ONNX: "faces" uint8 [n, side, side, 3] RGB -> "embeddings" float32 [n, d].
+    """Writes a network: "faces" uint8 [n, side, side, 3] RGB -> "embeddings" float32 [n, d].
 
     Args:
       network: folded.

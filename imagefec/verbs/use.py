@@ -1,4 +1,4 @@
-"""Verbs that use a run: embeddings and galleries."""
+"""Verbs that use a run: embeddings, galleries and exports."""
 
 import argparse
 from typing import Any
@@ -68,3 +68,39 @@ def gallery(verbs: Any) -> None:
     flags.flag(verb, "--max_distance", "neighbours farther away are not shown", 1.77)
     flags.path(verb, "--exclude", "file of URLs or face ids to leave out, one per line")
     flags.seed(verb, "seed of the choice of queries")
+
+
+def export(verbs: Any) -> None:
+    """Adds `export`."""
+
+    def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.export.build import export_run
+
+        result = export_run(
+            arguments.run,
+            arguments.out,
+            arguments.format,
+            arguments.data_dir,
+            arguments.dataset,
+            arguments.split,
+        )
+        return result if arguments.json else result["path"]
+
+    what = "writes a run as one file for other programs, and checks the file against the run"
+    example = "imagefec export --run=runs/fec --format=onnx --out=fec.onnx --data_dir=data"
+    verb = flags.add_verb(verbs, "export", run, what, example)
+    flags.path(verb, "--run", "run directory or archive", required=True)
+    flags.flag(
+        verb,
+        "--format",
+        "format",
+        required=True,
+        choices=("archive", "onnx", "savedmodel", "tflite", "stablehlo"),
+    )
+    flags.path(verb, "--out", "file to write; for savedmodel a new folder", required=True)
+    flags.path(
+        verb, "--data_dir", "folder of the built TFDS datasets; default: check on synthetic faces"
+    )
+    flags.flag(verb, "--dataset", "TFDS name (default: that of the run)")
+    flags.flag(verb, "--split", "split (default: the run's evaluation split)")
+    flags.json_flag(verb)
