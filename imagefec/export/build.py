@@ -26,10 +26,12 @@ class Format(NamedTuple):
     Attributes:
       write: writes the file or folder, with a record in it.
       open: opens it for running.
+      beside: further files that belong to it, whose names begin with its own.
     """
 
     write: Writer
     open: Callable[[Path], check.Engine]
+    beside: Callable[[Path], list[Path]] = lambda path: []  # noqa: ARG005  # none
 
 
 def export_run(
@@ -77,6 +79,8 @@ def export_run(
         made.write(last, {**record, "check": found})
         check.compare(made.open(last), expected, faces, out)
         n_bytes = sum(part.stat().st_size for part in (last, *last.rglob("*")) if part.is_file())
+        for part in made.beside(last):
+            part.replace(out.with_name(out.name + part.name.removeprefix(last.name)))
         last.replace(out)
     return {"path": readable(out), "format": form, "check": found, "bytes": n_bytes}
 
@@ -113,8 +117,7 @@ def _run_embeddings(run: Run, faces: np.ndarray) -> np.ndarray:
 def _format(form: str, run: Run) -> Format:
     if form == "archive":
         return _archive(run)
-    network = load_network(run)
-    return {"onnx": _onnx}[form](network)
+    return _OF_NETWORK[form](load_network(run))
 
 
 def _archive(run: Run) -> Format:
@@ -135,3 +138,39 @@ def _onnx(network: Network) -> Format:
         return lambda faces: onnx.embed(session, faces)
 
     return Format(lambda path, record: onnx.write_onnx(network, path, record), opened)
+
+
+def _savedmodel(network: Network) -> Format:
+    from imagefec.export import tensorflow
+
+    return Format(
+        lambda path, record: tensorflow.write_savedmodel(network, path, record),
+        tensorflow.open_savedmodel,
+    )
+
+
+def _tflite(network: Network) -> Format:
+    from imagefec.export import tensorflow
+
+    return Format(
+        lambda path, record: tensorflow.write_tflite(network, path, record),
+        tensorflow.open_tflite,
+    )
+
+
+def _stablehlo(network: Network) -> Format:
+    from imagefec.export import stablehlo
+
+    return Format(
+        lambda path, record: stablehlo.write_stablehlo(network, path, record),
+        stablehlo.open_stablehlo,
+        lambda path: [stablehlo.record_path(path)],
+    )
+
+
+_OF_NETWORK = {
+    "onnx": _onnx,
+    "savedmodel": _savedmodel,
+    "tflite": _tflite,
+    "stablehlo": _stablehlo,
+}
