@@ -42,7 +42,7 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
       UserError: it is no such file.
     """
-    onnx = _package("onnx")
+    onnx = open_package("onnx")
     try:
         model = onnx.load(os.fspath(path), load_external_data=False)
     except Exception as error:  # protobuf has no common base class of its errors
@@ -81,7 +81,7 @@ def open_session(path: str | os.PathLike[str], threads: int = 1) -> Any:
     Raises:
       UserError: the package onnxruntime is missing, or it cannot load the file.
     """
-    runtime = _package("onnxruntime")
+    runtime = open_package("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -109,8 +109,35 @@ def embed(session: Any, faces: np.ndarray) -> np.ndarray:
     return session.run([OUTPUT], {INPUT: faces})[0]
 
 
+def with_record(path: str | os.PathLike[str], record: Mapping[str, Any]) -> bytes:
+    """An ONNX file with another record in it."""
+    onnx = open_package("onnx")
+    model = onnx.load(os.fspath(path))
+    onnx.helper.set_model_props(model, {RECORD: json.dumps(record)})
+    return model.SerializeToString()
+
+
+def open_package(name: str) -> Any:
+    """Imports onnx with its parts, or onnxruntime.
+
+    Raises:
+      UserError: it is missing.
+    """
+    import importlib
+
+    try:
+        if name == "onnx":
+            for part in ("helper", "numpy_helper"):
+                importlib.import_module(f"onnx.{part}")
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(
+            f"ONNX files require the packages onnx and onnxruntime ({error}). {_INSTALL}"
+        ) from None
+
+
 def _model(network: Network, record: Mapping[str, Any]) -> Any:
-    onnx = _package("onnx")
+    onnx = open_package("onnx")
     graph = _Graph(onnx)
     side = network.image_size
     names = [INPUT]
@@ -118,7 +145,7 @@ def _model(network: Network, record: Mapping[str, Any]) -> Any:
         taken = [names[value] for value in step.inputs]
         is_last = index == len(network.steps) - 1
         names.append(graph.add(step, taken, OUTPUT if is_last else f"value{index + 1}"))
-    if sum(array.nbytes for array in graph.arrays.values()) > _MAX_BYTES:
+    if graph.n_bytes > _MAX_BYTES:
         raise UserError(
             "the network is larger than an ONNX file may be (2 GiB). Use --format=archive or "
             "--format=savedmodel."
@@ -129,7 +156,7 @@ def _model(network: Network, record: Mapping[str, Any]) -> Any:
         "ImageFEC",
         [helper.make_tensor_value_info(INPUT, onnx.TensorProto.UINT8, ["n", side, side, 3])],
         [helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, ["n", network.d_embedding])],
-        [onnx.numpy_helper.from_array(array, name) for name, array in graph.arrays.items()],
+        graph.tensors,
     )
     model = helper.make_model(
         proto,
@@ -146,7 +173,8 @@ class _Graph:
 
     def __init__(self, onnx: Any) -> None:
         self.nodes: list[Any] = []
-        self.arrays: dict[str, np.ndarray] = {}
+        self.tensors: list[Any] = []
+        self.n_bytes = 0  # of the tensors
         self._onnx = onnx
 
     def add(self, step: operations.Step, taken: list[str], result: str) -> str:
@@ -241,29 +269,15 @@ class _Graph:
 
     def array(self, array: Any) -> str:
         """Stores an array and returns its name."""
-        name = f"array{len(self.arrays)}"
-        self.arrays[name] = np.asarray(array)
+        name, array = f"array{len(self.tensors)}", np.asarray(array)
+        self.n_bytes += array.nbytes
+        self.tensors.append(self._onnx.numpy_helper.from_array(array, name))
         return name
 
 
 def _of_maps(values: Any) -> np.ndarray:
     """[c] -> [c, 1, 1], to be combined with maps."""
     return np.asarray(values, np.float32).reshape(-1, 1, 1)
-
-
-def _package(name: str) -> Any:
-    """Imports onnx with its parts, or onnxruntime."""
-    import importlib
-
-    try:
-        if name == "onnx":
-            for part in ("helper", "numpy_helper"):
-                importlib.import_module(f"onnx.{part}")
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UserError(
-            f"ONNX files require the packages onnx and onnxruntime ({error}). {_INSTALL}"
-        ) from None
 
 
 def _first_line(error: BaseException) -> str:

@@ -24,8 +24,9 @@ def record_of_run(run: Run) -> dict[str, Any]:
 
     Returns:
       JSON: "imagefec" (version), "run" (as run.json), "settings" (as settings.json), "step",
-      "architecture" (every setting of ImageFEC), "preprocessing", "training_data", "tpa" (None
-      if the checkpoint does not say), and "weights_sha256".
+      "architecture" (every setting of ImageFEC), "preprocessing", "crop" (the detector of the
+      training's faces and its mapping, as run.json has them; None if it does not),
+      "training_data", "tpa" (None if the checkpoint does not say), and "weights_sha256".
 
     Raises:
       UserError: the run has no readable checkpoint, or its settings fit no network.
@@ -44,6 +45,7 @@ def record_of_run(run: Run) -> dict[str, Any]:
             for name, value in dataclasses.asdict(architecture).items()
         },
         "preprocessing": _preprocessing(run, architecture),
+        "crop": run.info.get("faces"),
         "training_data": {
             "dataset": run.info.get("dataset"),
             "train_split": run.train_split,

@@ -1,6 +1,7 @@
 """Verbs that use a run: embeddings, galleries and exports."""
 
 import argparse
+import sys
 from typing import Any
 
 from imagefec.verbs import flags
@@ -83,7 +84,15 @@ def export(verbs: Any) -> None:
             arguments.data_dir,
             arguments.dataset,
             arguments.split,
+            arguments.precision,
         )
+        check = result["check"]
+        if "tpa_after" in check:
+            print(
+                f"TPA {check['tpa_before']:.1%} before, {check['tpa_after']:.1%} after, on "
+                f"{check['n_triplets']:,} triplets of {check['split']}",
+                file=sys.stderr,
+            )
         return result if arguments.json else result["path"]
 
     what = "writes a run as one file for other programs, and checks the file against the run"
@@ -103,4 +112,11 @@ def export(verbs: Any) -> None:
     )
     flags.flag(verb, "--dataset", "TFDS name (default: that of the run)")
     flags.flag(verb, "--split", "split (default: the run's evaluation split)")
+    flags.flag(
+        verb,
+        "--precision",
+        "int8 (for onnx): 8-bit integers; the TPA before and after is measured and printed",
+        "float32",
+        choices=("float32", "bfloat16", "int8"),
+    )
     flags.json_flag(verb)

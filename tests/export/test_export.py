@@ -318,3 +318,86 @@ def test_an_onnx_file_is_written_and_run_without_jax_trax_and_tensorflow(run, tm
         text=True,
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
+
+
+def test_int8_is_measured_on_a_split_and_printed(world, tmp_path, capsys):
+    run = write_run(tmp_path / "run", {**SETTINGS, "d_hidden": 8}, 32, eval_split="test")
+    out = tmp_path / "int8.onnx"
+    argv = ["export", f"--run={run}", "--format=onnx", f"--out={out}", "--precision=int8"]
+    assert cli.main([*argv, f"--data_dir={world.data_dir}", "--json"]) == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)["check"]
+    expected = evaluated_tpa(Embedder.load(run).embed, world.data_dir)
+    assert found["tpa_before"] == pytest.approx(expected, abs=1e-9)
+    from imagefec.export import onnx
+
+    session = onnx.open_session(out)
+    after = evaluated_tpa(lambda faces: onnx.embed(session, faces), world.data_dir)
+    assert found["tpa_after"] == pytest.approx(after, abs=1e-9)
+    assert 0 < found["mean_distance"] < 0.5  # of unrelated unit vectors: about 1.4
+    assert f"TPA {expected:.1%} before, {after:.1%} after" in printed.err
+    assert onnx.read_record(out)["check"] == found
+    export_run(run, tmp_path / "float.onnx", "onnx")
+    import onnx as onnx_package
+
+    types = {
+        tensor.data_type
+        for tensor in onnx_package.load(out).graph.initializer
+        if len(tensor.dims) == 4
+    }
+    assert types == {onnx_package.TensorProto.INT8}
+
+
+def evaluated_tpa(embed, data_dir):
+    """TPA by a loop over the triplets."""
+    from imagefec.data.store.datasets import load_triplets
+
+    data = load_triplets(data_dir, "fec", "test", 32)
+    vectors = embed(np.stack([data.faces[i] for i in range(len(data.faces))]))
+
+    def distance(i, j):
+        return np.linalg.norm(vectors[i] - vectors[j])
+
+    correct = [
+        distance(a, b) < min(distance(a, odd), distance(b, odd)) for a, b, odd in data.triplets
+    ]
+    return np.mean(correct)
+
+
+@pytest.mark.parametrize(
+    ("flags", "what"),
+    [
+        (["--format=tflite", "--precision=int8"], "--format=onnx has float32 and int8"),
+        (["--format=onnx", "--precision=bfloat16"], "--precision=bfloat16 is not available"),
+        (["--format=onnx", "--precision=int8"], "needs --data_dir"),
+    ],
+)
+def test_a_precision_that_nothing_has_or_measures_is_refused(run, tmp_path, capsys, flags, what):
+    out = tmp_path / "x"
+    assert cli.main(["export", f"--run={run}", f"--out={out}", *flags]) == 2
+    error = capsys.readouterr().err
+    assert what in error and error.count("\n") == 1 and not out.exists()
+
+
+def test_a_stablehlo_file_has_its_record_beside_it(run, tmp_path, faces, expected):
+    from imagefec.export.stablehlo import open_stablehlo
+
+    export_run(run, tmp_path / "small.stablehlo", "stablehlo")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "small.stablehlo",
+        "small.stablehlo.json",
+    ]
+    record = json.loads((tmp_path / "small.stablehlo.json").read_text())
+    assert record["check"]["largest_difference"] <= 1e-4
+    found = open_stablehlo(tmp_path / "small.stablehlo")(faces)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_savedmodel_is_a_new_folder(run, tmp_path, capsys):
+    out = tmp_path / "model"
+    argv = ["export", f"--run={run}", "--format=savedmodel", f"--out={out}"]
+    assert cli.main(argv) == 0
+    assert (out / "saved_model.pb").is_file()
+    assert "check" in json.loads((out / "assets.extra" / "imagefec.json").read_text())
+    assert cli.main(argv) == 2
+    assert "exists already" in capsys.readouterr().err

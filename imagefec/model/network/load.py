@@ -64,7 +64,7 @@ def with_arrays(network: Network, arrays: Mapping[str, np.ndarray]) -> Network:
 
     def filled(operation: Any) -> Any:
         found = {
-            name: arrays[value.name].astype(np.float32)
+            name: arrays[value.name].astype(np.float32, copy=False)
             for name, value in vars(operation).items()
             if isinstance(value, Stored)
         }
