@@ -12,7 +12,6 @@ import numpy as np
 from imagefec import files
 from imagefec.errors import UserError
 from imagefec.export import onnx
-from imagefec.maths import metrics
 from imagefec.model.network import Network
 
 if TYPE_CHECKING:
@@ -103,6 +102,8 @@ def measured(
 
 def tpa(vectors: np.ndarray, data: "Triplets") -> float:
     """Share of the triplets whose odd face the embeddings find."""
+    from imagefec.maths import metrics
+
     distances = metrics.triplet_distances(vectors[data.triplets])
     return float(np.mean(np.asarray(metrics.correct_triplets(*distances))))
 
