@@ -29,6 +29,8 @@ REQUIREMENTS = [
     "urllib3>=2.8",
 ]
 
+EXPORT = ["onnx>=1.17", "onnxruntime>=1.20"]  # the other formats need no further package
+
 setup(
     name="imagefec",
     version=VERSION,
@@ -59,6 +61,7 @@ setup(
         "test": [
             "dill>=0.3.8",
             "hypothesis>=6.100",
+            *EXPORT,
             "mypy==2.4.1",  # pinned, as ruff is: other versions report other errors
             "psutil>=5.9",
             "pytest>=8",
@@ -68,7 +71,7 @@ setup(
         ],
         "pretrained": ["safetensors>=0.4"],
         "beam": ["apache-beam[gcp]>=2.70"],  # Dataflow and gs://; Beam itself is above
-        "export": [],
+        "export": EXPORT,
         "notebook": ["jupyter-client>=8", "nbclient>=0.10", "ipykernel>=6"],
     },
     entry_points={"console_scripts": ["imagefec=imagefec.cli:main"]},

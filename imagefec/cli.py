@@ -29,12 +29,12 @@ _VERBS = (
     training.evaluate,
     use.embed,
     use.gallery,
+    use.export,
     training.report,
     pipeline.doctor,
 )
 _PLANNED = {
     "serve": "the webcam page and the embedding service on 127.0.0.1",
-    "export": "a run as stablehlo, savedmodel or onnx",
 }
 
 
@@ -129,5 +129,6 @@ def _outcome(error: BaseException, signals: StopSignals) -> tuple[int, str]:
 def _refuse(arguments: argparse.Namespace) -> None:
     raise UserError(
         f"this verb is not available yet ({_PLANNED[arguments.verb]}). This version has "
-        "quickstart, draw, fetch, crop, train, evaluate, embed, gallery, report and doctor."
+        "quickstart, draw, fetch, crop, train, evaluate, embed, gallery, export, report and "
+        "doctor."
     )

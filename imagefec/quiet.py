@@ -11,12 +11,13 @@ from typing import IO
 
 from imagefec.environment import prepare_for_libraries
 
-# Lines that TensorFlow's C++ code and gym print at import; no setting turns them off.
+# Lines that TensorFlow's C++ code and gym print at import or first use; no setting turns them off.
 _NOTICES = re.compile(
     r"All log messages before absl::InitializeLog|oneDNN custom operations"
     r"|Could not find cuda drivers|TensorFlow binary is optimized|rebuild TensorFlow with"
     r"|Gym has been unmaintained|upgrade to Gymnasium|replace 'import gym'|gymnasium.farama.org"
     r"|failed call to cuInit|MLIR V1 optimization pass is not enabled"
+    r"|Ignored output_format|Ignored drop_control_dependency|Created TensorFlow Lite XNNPACK"
 )
 
 

@@ -39,7 +39,7 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
     assert f"Example:\n  imagefec {verb}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", ["serve", "export"])
+@pytest.mark.parametrize("verb", ["serve"])
 def test_a_planned_verb_is_refused_with_exit_code_2(verb, capsys):
     assert cli.main([verb]) == 2
     assert "not available yet" in capsys.readouterr().err

@@ -20,6 +20,10 @@ LIGHT = (
     "imagefec.data.crop.stage",
     "imagefec.doctor",
     "imagefec.model",  # its names load at first use
+    "imagefec.model.network",
+    "imagefec.export.onnx",
+    "imagefec.export.record",
+    "imagefec.export.build",
 )
 
 

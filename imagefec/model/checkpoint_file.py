@@ -144,6 +144,20 @@ def arrays_digest(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
+def array_digests(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Name -> SHA-256, hexadecimal, of each array as stored (its .npy file).
+
+    Raises:
+      UserError: as for `load`.
+    """
+    with _opened(path) as archive:
+        return {
+            name.removesuffix(_NPY): hashlib.sha256(archive.read(name)).hexdigest()
+            for name in archive.namelist()
+            if name != META
+        }
+
+
 def check_arrays(
     expected: Mapping[str, Any], found: Mapping[str, Any], source: str | os.PathLike[str]
 ) -> None:

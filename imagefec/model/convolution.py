@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from imagefec.compat import tl
+from imagefec.model.network.architecture import PADDINGS
 
 LOWERINGS = ("auto", "lax", "matmul")
-PADDINGS = ("same", "symmetric")
 
 
 class Conv(tl.Conv):

@@ -17,7 +17,7 @@ from imagefec.errors import UserError
 from imagefec.faces import opencv
 from imagefec.model import checkpoint, run_schema
 from imagefec.model.resnet import ImageFEC
-from imagefec.model.run import INFO, Run
+from imagefec.model.run import Run
 
 
 class Embedder:
@@ -64,6 +64,9 @@ class Embedder:
     def load(cls, run_dir: str | os.PathLike[str] | Run) -> "Embedder":
         """Loads a run: run.json and best.npz, or model.npz if there is no best.npz yet.
 
+        Args:
+          run_dir: run directory, or archive made by `imagefec export`.
+
         Raises:
           ValueError: run_dir is no path.
           UserError: the directory, its run.json or its checkpoint is missing, broken or
@@ -88,10 +91,10 @@ class Embedder:
             weights, state = model.weights_and_state_signature(signature)
         except (TypeError, ValueError, ArithmeticError, tl.base.LayerError) as error:
             raise UserError(
-                f"{run.path / INFO}: its model settings fit no model of this version: "
+                f"{run.info_path}: its model settings fit no model of this version: "
                 f"{error}. Use the version of Image FEC that made the run."
             ) from None
-        arrays, meta = checkpoint.load(path, checkpoint.expected_weights(model, weights, state))
+        arrays, meta = run.load_checkpoint(checkpoint.expected_weights(model, weights, state))
         model.weights, model.state = nested_map(
             lambda s: np.zeros(s.shape, s.dtype), (weights, state)
         )

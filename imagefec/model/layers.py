@@ -7,19 +7,11 @@ from typing import Annotated
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from imagefec.compat import tl
 from imagefec.maths import augment
+from imagefec.model.network.architecture import SCALINGS
 from imagefec.parameters import Integer, Number, checked
-
-SCALINGS = {  # name -> (subtracted, divided by), of values 0..255
-    "unit": (127.5, 127.5),
-    "imagenet": (
-        np.array([123.675, 116.28, 103.53], np.float32),
-        np.array([58.395, 57.12, 57.375], np.float32),
-    ),
-}
 
 
 class Augment(tl.Layer):

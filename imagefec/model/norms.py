@@ -9,8 +9,7 @@ import jax.numpy as jnp
 
 from imagefec.compat import tl
 from imagefec.model.layers import Relu
-
-NORMS = ("batch", "group", "frn", "none")
+from imagefec.model.network.architecture import NORMS
 
 # Up to this ratio of E[x^2] to the variance, E[x^2] - E[x]^2 loses at most two decimal digits.
 _MAX_SQUARE_TO_VARIANCE = 100.0

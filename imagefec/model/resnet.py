@@ -5,15 +5,13 @@ from functools import partial
 from typing import Annotated
 
 from imagefec.compat import tl
-from imagefec.model.convolution import PADDINGS, Conv, MaxPool, fan_in_normal
-from imagefec.model.layers import SCALINGS, GlobalMean, L2Norm, Normalise, Relu
-from imagefec.model.norms import NORMS, norm_and_activation
+from imagefec.model.convolution import Conv, MaxPool, fan_in_normal
+from imagefec.model.layers import GlobalMean, L2Norm, Normalise, Relu
+from imagefec.model.network.architecture import BLOCKS, NORMS, PADDINGS, POOLS, SCALINGS, STEMS
+from imagefec.model.norms import norm_and_activation
 from imagefec.parameters import Flag, Integer, Items, Number, OneOf, checked
 
 MOST_WEIGHTS = 2 * 10**9  # of the blocks; those of ResNet-50 have 23 million
-BLOCKS = ("bottleneck", "basic")
-STEMS = ("imagenet", "conv3", "conv3x2")
-POOLS = ("mean", "flatten")
 MODES = ("train", "eval", "predict")
 
 

@@ -1,4 +1,4 @@
-"""A run directory: names and contents of its files. Weights are read in checkpoint.py.
+"""A run directory: names and contents of its files, or an archive, which replaces one.
 
 run.json       the network, the faces it sees, and the length and seed of the run
 settings.json  every setting in force, by its gin name
@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from imagefec import files, json_files
 from imagefec.errors import UserError
-from imagefec.model import checkpoint_file, legacy_settings, run_schema
+from imagefec.model import archive, checkpoint_file, legacy_settings, run_schema
 from imagefec.paths import readable, user_path
 
 RUN_FORMAT = 1
@@ -33,28 +35,33 @@ AUGMENT_RANGES = ("crop", "flip", "brightness", "contrast")
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory; `Run.open` reads and checks its run.json.
+    """A run directory or an archive; `Run.open` reads and checks its run.json.
 
     Attributes:
-      path: the directory.
+      path: the directory, or the archive's file.
       info: contents of run.json.
+      archive_meta: what the archive says (see archive.py); None for a directory.
     """
 
     path: Path
     info: dict[str, Any]
+    archive_meta: dict[str, Any] | None = None
 
     @classmethod
     def open(cls, run_dir: str | os.PathLike[str]) -> "Run":
         """Reads run.json.
 
         Args:
-          run_dir: the directory.
+          run_dir: the directory, or an archive made by `imagefec export`.
 
         Raises:
           UserError: there is no such run, or its run.json is broken, of another format or of
             another channel order.
         """
         run_dir = user_path(run_dir, "the run")
+        if archive.is_archive(run_dir):
+            meta = archive.read_meta(run_dir)
+            return cls._checked(run_dir, run_dir, meta["run"], meta)
         if not run_dir.is_dir():
             raise UserError(
                 f"{run_dir}: no such run directory. Give the --output_dir of a training run."
@@ -67,6 +74,13 @@ class Run:
                 f"{run_dir}: has no {INFO}, so it is not a run directory. Give the --output_dir of "
                 "a training run."
             ) from None
+        return cls._checked(run_dir, path, info)
+
+    @classmethod
+    def _checked(
+        cls, run_dir: Path, path: Path, info: dict[str, Any], meta: dict[str, Any] | None = None
+    ) -> "Run":
+        """Checks the contents of run.json, which come from the file `path`."""
         found = info.get("format")
         if found != RUN_FORMAT or isinstance(found, bool):
             raise UserError(
@@ -75,12 +89,17 @@ class Run:
             )
         run_schema.check_info(path, info)
         check_channel_order(path, info)
-        return cls(run_dir, info)
+        return cls(run_dir, info, meta)
 
     @property
     def name(self) -> str:
         """Name of the directory, readable."""
         return readable(self.path.resolve().name)
+
+    @property
+    def info_path(self) -> Path:
+        """The file that `info` comes from."""
+        return self.path if self.archive_meta is not None else self.path / INFO
 
     @property
     def image_size(self) -> int:
@@ -96,9 +115,13 @@ class Run:
     def checkpoint(self) -> Path:
         """The checkpoint to evaluate: best.npz, or model.npz if there is no best.npz yet.
 
+        An archive is its own checkpoint.
+
         Raises:
           UserError: neither exists.
         """
+        if self.archive_meta is not None:
+            return self.path
         for name in (BEST, LATEST):
             if (self.path / name).is_file():
                 return self.path / name
@@ -106,6 +129,26 @@ class Run:
             f"{self.path}: has no checkpoint ({BEST} or {LATEST}). Train it until its first "
             "evaluation, or give another run."
         )
+
+    def load_checkpoint(
+        self, expected: Mapping[str, Any]
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Reads the checkpoint to evaluate; an archive's arrays are compared with their digests.
+
+        Args:
+          expected: as for `checkpoint_file.load`.
+
+        Returns:
+          (arrays, meta), as there.
+
+        Raises:
+          UserError: there is none, it cannot be read, or its arrays are not the expected ones.
+        """
+        path = self.checkpoint
+        loaded = checkpoint_file.load(path, expected)
+        if self.archive_meta is not None:
+            archive.check_arrays(path, self.archive_meta)
+        return loaded
 
     @functools.cached_property
     def checkpoint_digest(self) -> str:
@@ -125,6 +168,8 @@ class Run:
         Raises:
           UserError: the file is broken.
         """
+        if self.archive_meta is not None:
+            return self.archive_meta["settings"]
         path = self.path / SETTINGS
         try:
             settings = _read_object(path)
@@ -136,12 +181,14 @@ class Run:
 
     @functools.cached_property
     def history(self) -> dict[str, Any]:
-        """Contents of history.json; empty if the run has not ended.
+        """Contents of history.json; empty if the run has not ended, and for an archive.
 
         Raises:
           UserError: the file is broken.
         """
         path = self.path / HISTORY
+        if self.archive_meta is not None:
+            return {}
         try:
             found = _read_object(path, run_schema.MAX_HISTORY_BYTES)
         except FileNotFoundError:

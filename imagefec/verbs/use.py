@@ -1,6 +1,7 @@
-"""Verbs that use a run: embeddings and galleries."""
+"""Verbs that use a run: embeddings, galleries and exports."""
 
 import argparse
+import sys
 from typing import Any
 
 from imagefec.verbs import flags
@@ -68,3 +69,54 @@ def gallery(verbs: Any) -> None:
     flags.flag(verb, "--max_distance", "neighbours farther away are not shown", 1.77)
     flags.path(verb, "--exclude", "file of URLs or face ids to leave out, one per line")
     flags.seed(verb, "seed of the choice of queries")
+
+
+def export(verbs: Any) -> None:
+    """Adds `export`."""
+
+    def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.export.build import export_run
+
+        result = export_run(
+            arguments.run,
+            arguments.out,
+            arguments.format,
+            arguments.data_dir,
+            arguments.dataset,
+            arguments.split,
+            arguments.precision,
+        )
+        check = result["check"]
+        if "tpa_after" in check:
+            print(
+                f"TPA {check['tpa_before']:.1%} before, {check['tpa_after']:.1%} after, on "
+                f"{check['n_triplets']:,} triplets of {check['split']}",
+                file=sys.stderr,
+            )
+        return result if arguments.json else result["path"]
+
+    what = "writes a run as one file for other programs, and checks the file against the run"
+    example = "imagefec export --run=runs/fec --format=onnx --out=fec.onnx --data_dir=data"
+    verb = flags.add_verb(verbs, "export", run, what, example)
+    flags.path(verb, "--run", "run directory or archive", required=True)
+    flags.flag(
+        verb,
+        "--format",
+        "format",
+        required=True,
+        choices=("archive", "onnx", "savedmodel", "tflite", "stablehlo"),
+    )
+    flags.path(verb, "--out", "file to write; for savedmodel a new folder", required=True)
+    flags.path(
+        verb, "--data_dir", "folder of the built TFDS datasets; default: check on synthetic faces"
+    )
+    flags.flag(verb, "--dataset", "TFDS name (default: that of the run)")
+    flags.flag(verb, "--split", "split (default: the run's evaluation split)")
+    flags.flag(
+        verb,
+        "--precision",
+        "int8 (for onnx): 8-bit integers; the TPA before and after is measured and printed",
+        "float32",
+        choices=("float32", "bfloat16", "int8"),
+    )
+    flags.json_flag(verb)

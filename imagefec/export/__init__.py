@@ -1,0 +1,1 @@
+"""Writes a run as one file for other programs; each file is checked against the run."""
