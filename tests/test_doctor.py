@@ -197,14 +197,14 @@ def test_installed_graphs_are_reported_with_their_folder(quick, tmp_path):
         "file": str(tmp_path),
         "problem": None,
     }
-    assert report["auto"] == "faced"
+    assert report["auto"] == "blazeface"  # before faced
     assert f"detector     faced: available, {tmp_path}\n" in doctor.describe(report)
 
 
 def test_opencv_5_has_no_haar_and_the_report_says_what_to_do(quick, monkeypatch):
     monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
     report = doctor.examine()
-    assert not report["opencv"]["CascadeClassifier"] and report["auto"] == "lbp"
+    assert not report["opencv"]["CascadeClassifier"] and report["auto"] == "blazeface"
     assert "'opencv-python-headless<5'" in report["detectors"]["haar"]["problem"]
 
 
