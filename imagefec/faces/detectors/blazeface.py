@@ -182,8 +182,9 @@ def networks_of(search: Search) -> Instances[BlazefaceNetwork]:
         return Instances(lambda: BlazefaceNetwork(model, search.strides))
     except cv2.error as error:
         raise UserError(
-            f"{path}: this OpenCV ({cv2.__version__}) cannot read it: {error.err}. Use --detector "
-            "haar or lbp, or pip install 'opencv-python-headless>=4.10,<5'."
+            f"detector blazeface: {path}: this OpenCV ({cv2.__version__}) cannot read it: "
+            f"{error.err}. Use --detector haar or lbp, or pip install "
+            "'opencv-python-headless>=4.10,<5'."
         ) from None
 
 
@@ -198,10 +199,12 @@ def _checked_model(search: Search) -> tuple[Path, bytes]:
     try:
         model = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}). {_REINSTALL}") from None
+        raise UserError(
+            f"detector blazeface: {path}: cannot be read ({error.strerror}). {_REINSTALL}"
+        ) from None
     if sha256_of(model) != search.sha256:
         raise UserError(
-            f"{path}: not the graph of detector blazeface: found {describe_file(model)}, sha256 "
+            f"detector blazeface: {path}: not its graph: found {describe_file(model)}, sha256 "
             f"{sha256_of(model)}; expected {search.sha256}. {_REINSTALL}"
         )
     return path, model
