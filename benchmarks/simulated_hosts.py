@@ -226,21 +226,22 @@ class Ban(TokenBucket):
     """
 
     def __init__(
-        self, rate, capacity, ban_s, lengthens=1.0, max_ban_s=300.0, slow_start_s=0.0, **options
+        self, rate, capacity, ban_s, lengthens=1.0, max_ban_s=60.0, slow_start_s=0.0, **options
     ):
         super().__init__(rate, capacity, **options)
         self.ban_s, self.lengthens, self.max_ban_s = ban_s, lengthens, max_ban_s
         self.slow_start_s, self._until, self._length = slow_start_s, -math.inf, ban_s
+        self._heard_by = 0.0
 
     def serves(self, now, number):
         if now < self._until:
-            self._length = min(self._length * self.lengthens, self.max_ban_s)
-            if self.lengthens > 1:
-                self._until = now + self._length
+            if self.lengthens > 1 and now > self._heard_by:  # it has ignored the refusal
+                self._length = min(self._length * self.lengthens, self.max_ban_s)
+                self._until, self._heard_by = now + self._length, now + 0.5
             return False
         if super().serves(now, number):
             return True
-        self._length, self._until = self.ban_s, now + self.ban_s
+        self._length, self._until, self._heard_by = self.ban_s, now + self.ban_s, now + 0.5
         return False
 
     def rate_at(self, now):

@@ -14,16 +14,10 @@ import math
 import random
 from collections.abc import Callable
 
+from imagefec.data.fetch.pace import Pace
 from imagefec.data.fetch.refusals import Cause, Refusals
 
 INITIAL_CONCURRENCY = 4  # requests in flight
-MIN_RATE = 0.2  # requests/s
-DECREASE, MAX_DECREASE = 0.97, 0.9  # factors on the rate that the host served, after a refusal
-# t seconds after a refusal the rate has grown by the factor 1 + GROWTH_PER_S t + (t / doubling)**3.
-GROWTH_PER_S = 0.003
-FIRST_DOUBLING_S = 4.0  # after the first refusal: the rate is still a guess
-LATER_DOUBLINGS_S = 30.0  # after later refusals: the rate is measured
-REQUESTS_TO_DOUBLE = 24  # if refusals do not depend on the rate
 FAILURES_TO_OPEN = 10  # consecutive failures that open the circuit breaker
 FIRST_BACKOFF_S = 1.0  # after a 429 without Retry-After
 FIRST_COOLDOWN_S = 5.0  # after FAILURES_TO_OPEN; both double
@@ -62,27 +56,24 @@ class HostLimiter:
         jitter: Callable[[], float] = lambda: random.uniform(0.75, 1.25),
     ) -> None:
         self._max_concurrency = max_concurrency
-        self._max_rate = max_rate or math.inf
         self._give_up_s = give_up_s
         self._jitter = jitter
         self._concurrency = float(min(INITIAL_CONCURRENCY, max_concurrency))
-        self._rate, self._rate_before_test = self._max_rate, self._max_rate
-        self._doubling_s: float | None = FIRST_DOUBLING_S
-        self._refusals, self._n_started = Refusals(), 0
+        self._pace, self._refusals = Pace(now, max_rate or math.inf), Refusals()
         self._in_flight = 0
-        self._next_start = self._rate_set_at = now
-        self._cooldown_until = 0.0
-        self._last_refusal: float | None = None
+        self._cooldown_until, self._opened_at = 0.0, now
+        self._refused_at: float | None = None  # because of the limit
         self._n_served_since = 0  # since the last refusal
         self._n_cooldowns = self._n_failures = 0  # since a request was last served
         self._in_trouble_since: float | None = None
+        self._was_locked_out = False  # refused again after the back-off
         self.n_throttled = 0
 
     def ready_at(self) -> float:
         """Time from which the next request may start; infinity while too many are in flight."""
         if self._in_flight >= (1 if self._is_probing else int(self._concurrency)):
             return math.inf
-        return max(self._next_start, self._cooldown_until)
+        return max(self._pace.next_start, self._cooldown_until)
 
     @property
     def _is_probing(self) -> bool:
@@ -92,12 +83,7 @@ class HostLimiter:
     def start(self, now: float) -> None:
         """Records that a request starts."""
         self._in_flight += 1
-        self._n_started += 1
-        rate = self.rate(now)
-        # One late start is made up for, more are not: a thread that wakes up slightly late must not
-        # lower the rate.
-        if rate < math.inf:
-            self._next_start = max(self._next_start, now - 1.0 / rate) + 1.0 / rate
+        self._pace.start(now)
 
     def finish(
         self,
@@ -120,18 +106,9 @@ class HostLimiter:
         self._in_flight -= 1
         if response is HostResponse.REPEATED_ERROR:
             return False
-        cause = self._refusals.cause
         if response is HostResponse.SERVED:
-            if now >= self._cooldown_until:  # else it was in flight when the host refused
-                self._n_served_since += 1
-                self._n_cooldowns = 0
-                self._in_trouble_since = None
-            self._n_failures = 0
-            self._concurrency = min(
-                self._concurrency + 1.0 / self._concurrency, self._max_concurrency
-            )
-            self._refusals.served(n_refusals > 0)
-            self._follow(cause, now)
+            self._serve(now)
+            self._judge(lambda: self._refusals.served(n_refusals > 0), now)
             return False
         if self._in_trouble_since is None:
             self._in_trouble_since = now
@@ -139,10 +116,9 @@ class HostLimiter:
             self.n_throttled += 1
             if self._cooldown_until > now:  # was in flight when the host first refused
                 self._cooldown_until = max(self._cooldown_until, now + retry_after_s)
-            elif self._refusals.refused(n_refusals > 0):
+            elif self._judge(lambda: self._refusals.refused(n_refusals > 0), now):
                 self._back_off(now, retry_after_s)
             else:
-                self._follow(cause, now)
                 return True
         else:
             self._n_failures += 1
@@ -153,14 +129,7 @@ class HostLimiter:
 
     def rate(self, now: float) -> float:
         """Requests/s allowed now; infinity if the host has never refused and has no limit."""
-        open_s = max(0.0, now - max(self._rate_set_at, self._cooldown_until))
-        if self._refusals.cause is Cause.TESTED:
-            growth = 1.0
-        elif self._doubling_s is None:
-            growth = 2.0 ** min(self._n_started / REQUESTS_TO_DOUBLE, 99)
-        else:
-            growth = 1 + GROWTH_PER_S * open_s + (open_s / self._doubling_s) ** 3
-        return min(self._max_rate, self._rate * growth)
+        return self._pace.rate(now)
 
     def cooldown_until(self, now: float) -> float | None:
         """End of the current back-off or cool-down; None if there is none."""
@@ -190,9 +159,29 @@ class HostLimiter:
             return None
         return max(retry_after_s, min(FIRST_BACKOFF_S * 1.5 ** (n_refusals - 1), MAX_URL_WAIT_S))
 
+    def _serve(self, now: float) -> None:
+        self._n_failures = 0
+        self._concurrency = min(self._concurrency + 1.0 / self._concurrency, self._max_concurrency)
+        if now < self._cooldown_until:  # was in flight when the host refused
+            return
+        self._n_served_since += 1
+        self._in_trouble_since = None
+        if self._n_cooldowns:
+            self._was_locked_out, self._n_cooldowns = self._n_cooldowns > 1, 0
+            self._opened_at = now
+            if self._refused_at is not None:
+                self._pace.open(now, now - self._refused_at)
+
+    def _judge(self, judge: Callable[[], bool | None], now: float) -> bool | None:
+        cause = self._refusals.cause
+        verdict = judge()
+        if self._refusals.cause is Cause.OTHER and cause is Cause.TESTED:
+            self._pace.surge(now)
+        return verdict
+
     def _back_off(self, now: float, retry_after_s: float) -> None:
         if self._n_cooldowns == 0:  # else nothing was served since the last back-off
-            self._decrease_rate(now)
+            self._end_interval(now)
             if retry_after_s > 0:
                 self._n_cooldowns += 1
                 self._cooldown_until = now + retry_after_s
@@ -201,43 +190,15 @@ class HostLimiter:
         self._cool_down(now, FIRST_BACKOFF_S)
         self._cooldown_until = max(self._cooldown_until, now + retry_after_s)
 
-    def _follow(self, cause: Cause, now: float) -> None:
-        """Changes the rate after a test of the refusals' cause has ended."""
-        if cause is self._refusals.cause:
-            return
-        if self._refusals.cause is Cause.OTHER:
-            self._set_rate(max(self._rate, self._rate_before_test), None, now)
-        elif cause is Cause.TESTED:
-            self._set_rate(self._rate, FIRST_DOUBLING_S, now)
-        else:
-            self._set_rate(self.rate(now), LATER_DOUBLINGS_S, now)
-
-    def _set_rate(self, rate: float, doubling_s: float | None, now: float) -> None:
-        self._rate, self._doubling_s = min(max(rate, MIN_RATE), self._max_rate), doubling_s
-        self._rate_set_at, self._n_started = now, 0
-
-    def _decrease_rate(self, now: float) -> None:
-        # A token bucket is empty when it refuses, so what it served between two refusals is the
-        # rate that it allows.
-        allowed = self.rate(now)
-        if self._last_refusal is None:
-            served_rate = max(self._n_served_since, 1) / max(now - self._rate_set_at, 0.1)
-            rate = (allowed if allowed < math.inf else served_rate) / 2
-            doubling_s = FIRST_DOUBLING_S
-            self._refusals.begin_interval(False)
-        else:
-            served_rate = self._n_served_since / max(now - self._last_refusal, 1e-3)
-            doubling_s = LATER_DOUBLINGS_S
-            # A small bucket overflows during a back-off, which makes `served_rate` too low.
-            rate = self._rate_before_test = max(
-                DECREASE * min(served_rate, allowed), MAX_DECREASE * allowed
-            )
-            self._refusals.begin_interval(served_rate < 0.7 * allowed)
-            if self._refusals.cause is Cause.TESTED:
-                rate = DECREASE * min(served_rate, allowed)
-        self._set_rate(rate, doubling_s, now)
-        self._last_refusal, self._n_served_since = now, 0
-        self._next_start = now
+    def _end_interval(self, now: float) -> None:
+        """Learns from the requests served between two refusals."""
+        interval_s, open_share = None, 1.0
+        if self._refused_at is not None:
+            interval_s = now - self._refused_at
+            open_share = (now - self._opened_at) / max(interval_s, 1e-3)
+            self._refusals.begin_interval(self._n_served_since, open_share, self._was_locked_out)
+        self._pace.decrease(now, self._n_served_since, interval_s, open_share)
+        self._refused_at, self._n_served_since = now, 0
 
     def _cool_down(self, now: float, first_s: float) -> None:
         wait_s = min(first_s * 2**self._n_cooldowns, MAX_COOLDOWN_S) * self._jitter()
