@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable
 
 from imagefec.data.fetch.pace import Pace
-from imagefec.data.fetch.refusals import Cause, Refusals
+from imagefec.data.fetch.refusals import Refusals
 
 INITIAL_CONCURRENCY = 4  # requests in flight
 FAILURES_TO_OPEN = 10  # consecutive failures that open the circuit breaker
@@ -107,8 +107,7 @@ class HostLimiter:
         if response is HostResponse.REPEATED_ERROR:
             return False
         if response is HostResponse.SERVED:
-            self._serve(now)
-            self._judge(lambda: self._refusals.served(n_refusals > 0), now)
+            self._serve(n_refusals > 0, now)
             return False
         if self._in_trouble_since is None:
             self._in_trouble_since = now
@@ -116,7 +115,7 @@ class HostLimiter:
             self.n_throttled += 1
             if self._cooldown_until > now:  # was in flight when the host first refused
                 self._cooldown_until = max(self._cooldown_until, now + retry_after_s)
-            elif self._judge(lambda: self._refusals.refused(n_refusals > 0), now):
+            elif self._refusals.refused(n_refusals > 0):
                 self._back_off(now, retry_after_s)
             else:
                 return True
@@ -159,7 +158,7 @@ class HostLimiter:
             return None
         return max(retry_after_s, min(FIRST_BACKOFF_S * 1.5 ** (n_refusals - 1), MAX_URL_WAIT_S))
 
-    def _serve(self, now: float) -> None:
+    def _serve(self, is_retry: bool, now: float) -> None:
         self._n_failures = 0
         self._concurrency = min(self._concurrency + 1.0 / self._concurrency, self._max_concurrency)
         if now < self._cooldown_until:  # was in flight when the host refused
@@ -171,17 +170,13 @@ class HostLimiter:
             self._opened_at = now
             if self._refused_at is not None:
                 self._pace.open(now, now - self._refused_at)
-
-    def _judge(self, judge: Callable[[], bool | None], now: float) -> bool | None:
-        cause = self._refusals.cause
-        verdict = judge()
-        if self._refusals.cause is Cause.OTHER and cause is Cause.TESTED:
+        if self._refusals.served(is_retry):
             self._pace.surge(now)
-        return verdict
 
     def _back_off(self, now: float, retry_after_s: float) -> None:
         if self._n_cooldowns == 0:  # else nothing was served since the last back-off
-            self._end_interval(now)
+            if self._end_interval(now):
+                return
             if retry_after_s > 0:
                 self._n_cooldowns += 1
                 self._cooldown_until = now + retry_after_s
@@ -190,15 +185,18 @@ class HostLimiter:
         self._cool_down(now, FIRST_BACKOFF_S)
         self._cooldown_until = max(self._cooldown_until, now + retry_after_s)
 
-    def _end_interval(self, now: float) -> None:
-        """Learns from the requests served between two refusals."""
-        interval_s, open_share = None, 1.0
+    def _end_interval(self, now: float) -> bool:
+        """Learns from the requests served between two refusals; returns whether to go on."""
+        interval_s, open_share, goes_on = None, 1.0, False
+        n_served, self._n_served_since = self._n_served_since, 0
         if self._refused_at is not None:
             interval_s = now - self._refused_at
             open_share = (now - self._opened_at) / max(interval_s, 1e-3)
-            self._refusals.begin_interval(self._n_served_since, open_share, self._was_locked_out)
-        self._pace.decrease(now, self._n_served_since, interval_s, open_share)
-        self._refused_at, self._n_served_since = now, 0
+            goes_on = self._refusals.end_interval(n_served, open_share, self._was_locked_out)
+        self._refused_at = self._opened_at = now
+        if not goes_on:
+            self._pace.decrease(now, n_served, interval_s, open_share)
+        return goes_on
 
     def _cool_down(self, now: float, first_s: float) -> None:
         wait_s = min(first_s * 2**self._n_cooldowns, MAX_COOLDOWN_S) * self._jitter()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 import math
 
+INTERVALS_TO_TEST = 2  # between refusals, in a row, in which the host was left alone for long
 MAX_OPEN_SHARE = 0.7  # of the time: where back-offs cost less, their cause does not matter
 CERTAINTY = math.log(20)  # of the test: log likelihood ratio
 ALARM = 8.0  # the same, for more refusals than the base share
@@ -40,8 +41,8 @@ class Refusals:
         self.cause = Cause.RATE
         self.base_share = 0.0
         self._max_base_share = 0.0
-        self._n_to_test = 1  # costly intervals
-        self._n_costly = 0  # intervals between refusals of the limit, in a row
+        self._n_to_test = INTERVALS_TO_TEST
+        self._n_costly = self._n_served = 0  # such intervals, and the requests served in them
         self._share_before = self._share_of_limit = 0.0  # refused: expected by the test
         self._n = self._n_refused = 0.0  # requests: of the test, then of the base share
         self._score = 0.0
@@ -54,11 +55,18 @@ class Refusals:
             return False
         return self._n_retries_refused + 1 > self._n_retries / 2
 
-    def served(self, is_retry: bool) -> None:
-        """Records a request that was served; `is_retry`: its URL was refused before."""
-        if self.cause is not Cause.RATE:
-            self._n_retries += is_retry
-            self._count(0)
+    def served(self, is_retry: bool) -> bool:
+        """Records a request that was served; returns whether the cause turns out not to be the rate.
+
+        Args:
+          is_retry: whether the host refused the URL before.
+        """
+        if self.cause is Cause.RATE:
+            return False
+        was_tested = self.cause is Cause.TESTED
+        self._n_retries += is_retry
+        self._count(0)
+        return was_tested and self.cause is Cause.OTHER
 
     def refused(self, is_retry: bool) -> bool:
         """Records a refusal; returns whether to take it for the host's limit."""
@@ -69,25 +77,30 @@ class Refusals:
         self._n_retries_refused += is_retry
         return not was_expected and self._count(1)
 
-    def begin_interval(self, n_served: int, open_share: float, locked_out: bool) -> None:
-        """Records a refusal that was taken for the limit; may start a test of that belief.
+    def end_interval(self, n_served: int, open_share: float, was_locked_out: bool) -> bool:
+        """Records a refusal that was taken for the limit; returns whether a test begins.
+
+        Then the host is not left alone. A limit, which has just been reached, refuses the share of
+        the following requests for which it has needed the time to recover.
 
         Args:
           n_served: requests served since the last such refusal.
           open_share: part of the time since then in which the host was not left alone.
-          locked_out: whether it refused again after the time that it demanded.
+          was_locked_out: whether it refused again after the time that it demanded.
         """
         self._score = 0.0
-        if self.cause is Cause.TESTED:
-            return
-        is_costly = n_served > 0 and open_share < MAX_OPEN_SHARE and not locked_out
+        is_costly = n_served > 0 and open_share < MAX_OPEN_SHARE and not was_locked_out
         self._n_costly = self._n_costly + 1 if is_costly else 0
-        if self._n_costly >= self._n_to_test:
-            self._n_costly, self._n, self._n_refused = 0, 0.0, 0.0
-            self._share_before = 1 / (1 + n_served)
-            self._share_of_limit = min(1 - open_share, max(0.1, 4 * self._share_before))
-            if self._share_of_limit > self._share_before:
-                self.cause = Cause.TESTED
+        self._n_served = n_served if self._n_costly == 1 else self._n_served + n_served
+        if self._n_costly < self._n_to_test:
+            return False
+        self._share_before = self._n_costly / (self._n_costly + self._n_served)
+        self._share_of_limit = min(1 - open_share, max(0.1, 4 * self._share_before))
+        self._n_costly = 0
+        if self._share_of_limit <= self._share_before:
+            return False
+        self.cause, self._n, self._n_refused = Cause.TESTED, 0.0, 0.0
+        return True
 
     def _count(self, refused: int) -> bool:
         self._n += 1
