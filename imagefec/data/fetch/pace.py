@@ -16,16 +16,16 @@ CHEAP_DECREASE, COSTLY_DECREASE = 0.9, 0.5
 GROWTH_PER_S = 0.003  # of the refused rate
 FIRST_SCALE_S, LATER_SCALE_S = 8.0, 30.0  # the first refused rate is a guess
 SCALE_PER_LOCKOUT = 4.0  # the least time scale, in units of the time that the last refusal cost
-REQUESTS_TO_DOUBLE = 24  # in a surge
+REQUESTS_TO_DOUBLE = 12  # in a surge
 N_RECENT, MIN_RECENT = 32, 8  # starts from which the actual rate is measured
 
 
 class Pace:
     """The rate of one host.
 
-    It falls to r after a refusal at the rate w. Then it rises steeply to w, stays near it, and rises
-    beyond it, as CUBIC does (RFC 9438): w (1 + GROWTH_PER_S t + ((t - k) / scale)**3) after t
-    seconds, where k is such that it begins at r. A surge doubles it with every REQUESTS_TO_DOUBLE.
+    It falls to r after a refusal at the rate w. Then it rises steeply to w, stays near it, and
+    rises beyond it, as CUBIC does (RFC 9438): w (1 + GROWTH_PER_S t + ((t - k) / scale)**3) after
+    t seconds, where k is such that it begins at r. A surge doubles it every REQUESTS_TO_DOUBLE.
 
     Args:
       now: current time.
@@ -39,7 +39,7 @@ class Pace:
         self._max_rate = max_rate
         self._start = self._refused_rate = max_rate
         self._scale_s = FIRST_SCALE_S
-        self._since, self._began_at = now, now
+        self._since = now
         self._n_surge: int | None = None  # requests since the surge began
         self._starts: deque[float] = deque(maxlen=N_RECENT)  # since the last refusal
         self.next_start = now
@@ -78,7 +78,7 @@ class Pace:
           interval_s: time since then; None for the first refusal.
           open_share: part of that time in which the host was not left alone.
         """
-        refused_rate = self._actual_rate(now, n_served)
+        refused_rate = self._actual_rate(now)
         if interval_s is None:
             rate, scale_s = FIRST_DECREASE * refused_rate, FIRST_SCALE_S
         else:
@@ -104,11 +104,13 @@ class Pace:
         """Lets the rate rise fast: the refusals did not depend on it."""
         self._start, self._since, self._n_surge = self.rate(now), now, 0
 
-    def _actual_rate(self, now: float, n_served: int) -> float:
+    def _actual_rate(self, now: float) -> float:
         """The rate of the last requests, which other limits than this one may have kept lower."""
         rate = self.rate(now)
         if len(self._starts) >= MIN_RECENT and self._starts[-1] > self._starts[0]:
             return min(rate, (len(self._starts) - 1) / (self._starts[-1] - self._starts[0]))
         if rate < math.inf:
             return rate
-        return max(n_served, 1) / max(now - self._began_at, 0.1)
+        # The first request was alone.
+        first = self._starts[min(1, len(self._starts) - 1)] if self._starts else now
+        return max(len(self._starts) - 1, 1) / max(now - first, 0.05)

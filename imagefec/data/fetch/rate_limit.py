@@ -151,10 +151,10 @@ class HostLimiter:
         """
         if retry_after_s > self._give_up_s:
             return None
-        n_allowed = MAX_REFUSALS
-        if is_last and self._refusals.depend_on_url:
-            n_allowed = MIN_REFUSALS
-        if n_refusals >= n_allowed:
+        is_hopeless = self._refusals.always_depend_on_url or (
+            is_last and self._refusals.depend_on_url
+        )
+        if n_refusals >= (MIN_REFUSALS if is_hopeless else MAX_REFUSALS):
             return None
         return max(retry_after_s, min(FIRST_BACKOFF_S * 1.5 ** (n_refusals - 1), MAX_URL_WAIT_S))
 

@@ -14,10 +14,13 @@ import math
 
 INTERVALS_TO_TEST = 2  # between refusals, in a row, in which the host was left alone for long
 MAX_OPEN_SHARE = 0.7  # of the time: where back-offs cost less, their cause does not matter
-CERTAINTY = math.log(20)  # of the test: log likelihood ratio
+MAX_SHARE_TO_TEST = 0.4  # refused: more than that cannot be told from a limit
+MAX_SHARE_OF_LIMIT = 0.75  # that the test expects, so that no single request decides
+CERTAINTY, MIN_TESTED = math.log(20), 12  # of the test: log likelihood ratio, and requests
 ALARM = 8.0  # the same, for more refusals than the base share
 MAX_BASE_SHARE = 0.5  # a host that refuses more has a limit
 MIN_BASE_SHARE = 0.002
+MIN_RETRIES = 20  # of refused URLs
 MEMORY = 500  # requests after which earlier ones count half in the base share
 
 
@@ -54,6 +57,11 @@ class Refusals:
         if self.cause is Cause.RATE:
             return False
         return self._n_retries_refused + 1 > self._n_retries / 2
+
+    @property
+    def always_depend_on_url(self) -> bool:
+        """Whether URLs that were refused have been refused again so far, with few exceptions."""
+        return self._n_retries >= MIN_RETRIES and self._n_retries_refused > 0.9 * self._n_retries
 
     def served(self, is_retry: bool) -> bool:
         """Records a request that was served; returns whether the cause turns out not to be the rate.
@@ -95,9 +103,11 @@ class Refusals:
         if self._n_costly < self._n_to_test:
             return False
         self._share_before = self._n_costly / (self._n_costly + self._n_served)
-        self._share_of_limit = min(1 - open_share, max(0.1, 4 * self._share_before))
+        self._share_of_limit = min(
+            1 - open_share, max(0.1, 4 * self._share_before), MAX_SHARE_OF_LIMIT
+        )
         self._n_costly = 0
-        if self._share_of_limit <= self._share_before:
+        if self._share_before > min(MAX_SHARE_TO_TEST, self._share_of_limit / 1.5):
             return False
         self.cause, self._n, self._n_refused = Cause.TESTED, 0.0, 0.0
         return True
@@ -110,7 +120,7 @@ class Refusals:
             if self._score > CERTAINTY:
                 self._reject()
                 return True
-            if self._score < -CERTAINTY:
+            if not refused and self._score < -CERTAINTY and self._n >= MIN_TESTED:
                 self._confirm()
             return False
         share = max(self.base_share, MIN_BASE_SHARE)
