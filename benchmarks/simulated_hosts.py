@@ -333,4 +333,4 @@ CASES = [
     _case("503 for 5 s of 20, no Retry-After", lambda: Bursts(5, 20, refusal=DOWN)),
     _case("503 for 5 s of 20, Retry-After 2", lambda: Bursts(5, 20, refusal=DOWN, retry_after="2")),
 ]
-CASES += [_case("zz fast", lambda: UrlsRefused(12, retry_after="1", latency_s=0.003), n_photos=468)]
+CASES += [_case("zz fast", lambda: UrlsRefused(12, retry_after="1", latency_s=0.003), n_photos=468), _case("yy fast", lambda: TokenBucket(100, 100, retry_after="1", latency_s=0.003))]

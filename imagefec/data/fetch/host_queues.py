@@ -34,7 +34,8 @@ class Task:
       url: of the photo.
       host: of the URL.
       attempts: number of requests made.
-      refusals: number of times that a host which served others in between throttled this URL.
+      refusals: number of times that the host throttled this URL, not counting those after which it
+        served no other.
       n_served_before: requests that the host had served when it last throttled this URL.
       slow_at: time from which its request in flight counts as slow.
       is_new: whether it has not been requested.
@@ -204,7 +205,7 @@ class HostQueues:
         if self._fast.pop(id(task), None) is None:
             self._n_slow -= 1
             host.n_slow -= 1
-        was_trusted = host.has_answered and not host.is_slow
+        was_trusted = host.has_answered and not host.is_slow and not host.limiter.is_probing
         host.is_silent = response is HostResponse.UNREACHABLE
         host.has_answered |= not host.is_silent
         host.n_served += response is HostResponse.SERVED

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections import deque
 
-MIN_RATE = 0.2  # requests/s
+MIN_RATE, NO_LIMIT = 0.2, 10_000.0  # requests/s; above that the rate is not limited
 FIRST_DECREASE = 0.5  # factor on the refused rate, after the first refusal
 DECREASE = 0.97  # factor on the rate that was served between two refusals
-# Least factors on the refused rate: if the host was open all the time between them, if hardly.
+# Least factors on the refused rate: if the host was open all the time between them, and if hardly.
 CHEAP_DECREASE, COSTLY_DECREASE = 0.9, 0.5
+MIN_OPEN_SHARE, EXTRA_DECREASE = 0.2, 0.5  # below that share of the time, another factor
 GROWTH_PER_S = 0.003  # of the refused rate
 FIRST_SCALE_S, LATER_SCALE_S = 8.0, 30.0  # the first refused rate is a guess
 SCALE_PER_LOCKOUT = 4.0  # the least time scale, in units of the time that the last refusal cost
@@ -39,7 +40,7 @@ class Pace:
         self._max_rate = max_rate
         self._start = self._refused_rate = max_rate
         self._scale_s = FIRST_SCALE_S
-        self._since = now
+        self._since, self._first_rate = now, 0.0
         self._n_surge: int | None = None  # requests since the surge began
         self._starts: deque[float] = deque(maxlen=N_RECENT)  # since the last refusal
         self.next_start = now
@@ -50,10 +51,10 @@ class Pace:
             return math.inf
         if self._n_surge is not None:
             rate = self._start * 2.0 ** min(self._n_surge / REQUESTS_TO_DOUBLE, 64.0)
-        else:
-            seconds = max(0.0, now - self._since)
-            steps = seconds / self._scale_s - (1 - self._start / self._refused_rate) ** (1 / 3)
-            rate = self._refused_rate * (1 + GROWTH_PER_S * seconds + steps**3)
+            return min(rate if rate < NO_LIMIT else math.inf, self._max_rate)
+        seconds = max(0.0, now - self._since)
+        steps = seconds / self._scale_s - (1 - self._start / self._refused_rate) ** (1 / 3)
+        rate = self._refused_rate * (1 + GROWTH_PER_S * seconds + steps**3)
         return min(rate, self._max_rate)
 
     def start(self, now: float) -> None:
@@ -81,13 +82,16 @@ class Pace:
         refused_rate = self._actual_rate(now)
         if interval_s is None:
             rate, scale_s = FIRST_DECREASE * refused_rate, FIRST_SCALE_S
+            self._first_rate = rate
         else:
             # A token bucket is empty when it refuses, so what it served between two refusals is
             # the rate that it permits. A small bucket overflows while the host is left alone,
             # which makes that rate too low.
-            served_rate = n_served / max(interval_s, 1e-3)
+            served_rate = min(n_served / max(interval_s, 1e-3), refused_rate)
+            if open_share < MIN_OPEN_SHARE:
+                refused_rate *= max((served_rate / refused_rate) ** 0.5, EXTRA_DECREASE)
             least = COSTLY_DECREASE + (CHEAP_DECREASE - COSTLY_DECREASE) * open_share
-            rate = max(DECREASE * min(served_rate, refused_rate), least * refused_rate)
+            rate = max(DECREASE * served_rate, least * refused_rate)
             scale_s = LATER_SCALE_S
         self._refused_rate = min(max(refused_rate, MIN_RATE), self._max_rate)
         self._start = min(max(rate, MIN_RATE), self._refused_rate)
@@ -102,7 +106,7 @@ class Pace:
 
     def surge(self, now: float) -> None:
         """Lets the rate rise fast: the refusals did not depend on it."""
-        self._start, self._since, self._n_surge = self.rate(now), now, 0
+        self._start, self._since, self._n_surge = max(self.rate(now), self._first_rate), now, 0
 
     def _actual_rate(self, now: float) -> float:
         """The rate of the last requests, which other limits than this one may have kept lower."""

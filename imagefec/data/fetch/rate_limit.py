@@ -22,7 +22,7 @@ FAILURES_TO_OPEN = 10  # consecutive failures that open the circuit breaker
 FIRST_BACKOFF_S = 1.0  # after a 429 without Retry-After
 FIRST_COOLDOWN_S = 5.0  # after FAILURES_TO_OPEN; both double
 MAX_COOLDOWN_S = 300.0
-MAX_REFUSALS, MIN_REFUSALS = 10, 5  # of a URL; at the end of a fetch, if they depend on the URL
+MAX_REFUSALS, MIN_REFUSALS = 12, 5  # of a URL; at the end of a fetch, if they depend on the URL
 MAX_URL_WAIT_S = 60.0
 
 
@@ -62,21 +62,22 @@ class HostLimiter:
         self._pace, self._refusals = Pace(now, max_rate or math.inf), Refusals()
         self._in_flight = 0
         self._cooldown_until, self._opened_at = 0.0, now
-        self._refused_at: float | None = None  # because of the limit
+        self._refused_at = -math.inf  # because of the limit
         self._n_served_since = 0  # since the last refusal
         self._n_cooldowns = self._n_failures = 0  # since a request was last served
         self._in_trouble_since: float | None = None
-        self._was_locked_out = False  # refused again after the back-off
+        self._is_limited = False  # has refused, and not served since
+        self._was_locked_out = False  # refused again after the last back-off
         self.n_throttled = 0
 
     def ready_at(self) -> float:
         """Time from which the next request may start; infinity while too many are in flight."""
-        if self._in_flight >= (1 if self._is_probing else int(self._concurrency)):
+        if self._in_flight >= (1 if self.is_probing else int(self._concurrency)):
             return math.inf
         return max(self._pace.next_start, self._cooldown_until)
 
     @property
-    def _is_probing(self) -> bool:
+    def is_probing(self) -> bool:
         """Whether a single request finds out if the host serves again."""
         return self._n_failures >= FAILURES_TO_OPEN or self._n_cooldowns > 0
 
@@ -151,12 +152,12 @@ class HostLimiter:
         """
         if retry_after_s > self._give_up_s:
             return None
-        is_hopeless = self._refusals.always_depend_on_url or (
+        is_hopeless = self._refusals.depend_on_url_only or (
             is_last and self._refusals.depend_on_url
         )
         if n_refusals >= (MIN_REFUSALS if is_hopeless else MAX_REFUSALS):
             return None
-        return max(retry_after_s, min(FIRST_BACKOFF_S * 1.5 ** (n_refusals - 1), MAX_URL_WAIT_S))
+        return max(retry_after_s, min(FIRST_BACKOFF_S * 1.5 ** max(n_refusals - 1, 0), MAX_URL_WAIT_S))
 
     def _serve(self, is_retry: bool, now: float) -> None:
         self._n_failures = 0
@@ -168,8 +169,9 @@ class HostLimiter:
         if self._n_cooldowns:
             self._was_locked_out, self._n_cooldowns = self._n_cooldowns > 1, 0
             self._opened_at = now
-            if self._refused_at is not None:
+            if self._is_limited:
                 self._pace.open(now, now - self._refused_at)
+                self._is_limited = False
         if self._refusals.served(is_retry):
             self._pace.surge(now)
 
@@ -189,13 +191,14 @@ class HostLimiter:
         """Learns from the requests served between two refusals; returns whether to go on."""
         interval_s, open_share, goes_on = None, 1.0, False
         n_served, self._n_served_since = self._n_served_since, 0
-        if self._refused_at is not None:
+        if self._refused_at > -math.inf:
             interval_s = now - self._refused_at
             open_share = (now - self._opened_at) / max(interval_s, 1e-3)
             goes_on = self._refusals.end_interval(n_served, open_share, self._was_locked_out)
         self._refused_at = self._opened_at = now
         if not goes_on:
             self._pace.decrease(now, n_served, interval_s, open_share)
+            self._is_limited = True
         return goes_on
 
     def _cool_down(self, now: float, first_s: float) -> None:
