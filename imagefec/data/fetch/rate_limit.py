@@ -2,9 +2,10 @@
 
 No network and no threads: the caller passes in the times, seconds of one monotonic clock.
 
-A host that answers 429 or 503 gets no requests during the back-off that it demands, and then gets
-them at the rate at which it has served requests before. If a host does not answer at all, the
-circuit breaker opens: the host gets cool-downs that double.
+A host that answers 429 or 503 gets no requests during the back-off that it demands, and then one
+at a time until it serves one; then `adaptive_rate` sets the rate. If its refusals turn out not to
+depend on the rate (`refusals`), only the URL that was refused waits. If a host does not answer at
+all, the circuit breaker opens: the host gets cool-downs that double.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import math
 import random
 from collections.abc import Callable
 
-from imagefec.data.fetch.pace import Pace
-from imagefec.data.fetch.refusals import Refusals
+from imagefec.data.fetch.adaptive_rate import AdaptiveRate
+from imagefec.data.fetch.refusals import Cause, Refusals
 
 INITIAL_CONCURRENCY = 4  # requests in flight
 FAILURES_TO_OPEN = 10  # consecutive failures that open the circuit breaker
@@ -59,7 +60,8 @@ class HostLimiter:
         self._give_up_s = give_up_s
         self._jitter = jitter
         self._concurrency = float(min(INITIAL_CONCURRENCY, max_concurrency))
-        self._pace, self._refusals = Pace(now, max_rate or math.inf), Refusals()
+        self._rate = AdaptiveRate(now, max_rate or math.inf)
+        self._refusals = Refusals()
         self._in_flight = 0
         self._cooldown_until, self._opened_at = 0.0, now
         self._refused_at = -math.inf  # because of the limit
@@ -74,7 +76,12 @@ class HostLimiter:
         """Time from which the next request may start; infinity while too many are in flight."""
         if self._in_flight >= (1 if self.is_probing else int(self._concurrency)):
             return math.inf
-        return max(self._pace.next_start, self._cooldown_until)
+        return max(self._rate.next_start, self._cooldown_until)
+
+    @property
+    def refuses_at_any_rate(self) -> bool:
+        """Whether its refusals have turned out not to depend on the rate."""
+        return self._refusals.cause is Cause.OTHER
 
     @property
     def is_probing(self) -> bool:
@@ -84,7 +91,7 @@ class HostLimiter:
     def start(self, now: float) -> None:
         """Records that a request starts."""
         self._in_flight += 1
-        self._pace.start(now)
+        self._rate.start(now)
 
     def finish(
         self,
@@ -129,7 +136,7 @@ class HostLimiter:
 
     def rate(self, now: float) -> float:
         """Requests/s allowed now; infinity if the host has never refused and has no limit."""
-        return self._pace.rate(now)
+        return self._rate.value(now)
 
     def cooldown_until(self, now: float) -> float | None:
         """End of the current back-off or cool-down; None if there is none."""
@@ -157,7 +164,9 @@ class HostLimiter:
         )
         if n_refusals >= (MIN_REFUSALS if is_hopeless else MAX_REFUSALS):
             return None
-        return max(retry_after_s, min(FIRST_BACKOFF_S * 1.5 ** max(n_refusals - 1, 0), MAX_URL_WAIT_S))
+        return max(
+            retry_after_s, min(FIRST_BACKOFF_S * 1.5 ** max(n_refusals - 1, 0), MAX_URL_WAIT_S)
+        )
 
     def _serve(self, is_retry: bool, now: float) -> None:
         self._n_failures = 0
@@ -170,10 +179,10 @@ class HostLimiter:
             self._was_locked_out, self._n_cooldowns = self._n_cooldowns > 1, 0
             self._opened_at = now
             if self._is_limited:
-                self._pace.open(now, now - self._refused_at)
+                self._rate.open(now, now - self._refused_at)
                 self._is_limited = False
         if self._refusals.served(is_retry):
-            self._pace.surge(now)
+            self._rate.surge(now)
 
     def _back_off(self, now: float, retry_after_s: float) -> None:
         if self._n_cooldowns == 0:  # else nothing was served since the last back-off
@@ -197,7 +206,7 @@ class HostLimiter:
             goes_on = self._refusals.end_interval(n_served, open_share, self._was_locked_out)
         self._refused_at = self._opened_at = now
         if not goes_on:
-            self._pace.decrease(now, n_served, interval_s, open_share)
+            self._rate.decrease(now, n_served, interval_s, open_share)
             self._is_limited = True
         return goes_on
 

@@ -60,9 +60,7 @@ class Refusals:
     @property
     def depend_on_url(self) -> bool:
         """Whether URLs that were refused are mostly refused again."""
-        return (
-            self.cause is Cause.OTHER and self._n_retries_refused + 1 > (self._n_retries + 1) / 2
-        )
+        return self.cause is Cause.OTHER and self._n_retries_refused + 1 > (self._n_retries + 1) / 2
 
     @property
     def depend_on_url_only(self) -> bool:

@@ -149,6 +149,7 @@ class FetchRun:
                 "n_throttled": limiter.n_throttled,
                 "given_up": limiter.is_given_up(now),
                 "rate_per_s": round(rate, 2) if rate < math.inf else None,
+                "at_any_rate": limiter.refuses_at_any_rate,
             }
 
     def _work(self) -> None:

@@ -14,19 +14,22 @@ DECREASE = 0.97  # factor on the rate that was served between two refusals
 # Least factors on the refused rate: if the host was open all the time between them, and if hardly.
 CHEAP_DECREASE, COSTLY_DECREASE = 0.9, 0.5
 MIN_OPEN_SHARE, EXTRA_DECREASE = 0.2, 0.5  # below that share of the time, another factor
-GROWTH_PER_S = 0.003  # of the refused rate
+GROWTH = 0.09  # of the refused rate in a time scale
 FIRST_SCALE_S, LATER_SCALE_S = 8.0, 30.0  # the first refused rate is a guess
+SLOWDOWN, MAX_SLOWDOWN = 1.25, 2.0  # of the time scale, each time that the refused rate is the same
+SAME_RATE = 0.1  # relative difference
 SCALE_PER_LOCKOUT = 4.0  # the least time scale, in units of the time that the last refusal cost
 REQUESTS_TO_DOUBLE = 12  # in a surge
 N_RECENT, MIN_RECENT = 32, 8  # starts from which the actual rate is measured
 
 
-class Pace:
+class AdaptiveRate:
     """The rate of one host.
 
     It falls to r after a refusal at the rate w. Then it rises steeply to w, stays near it, and
-    rises beyond it, as CUBIC does (RFC 9438): w (1 + GROWTH_PER_S t + ((t - k) / scale)**3) after
-    t seconds, where k is such that it begins at r. A surge doubles it every REQUESTS_TO_DOUBLE.
+    rises beyond it, as CUBIC does (RFC 9438): w (1 + GROWTH t / s + ((t - k) / s)**3) after t
+    seconds, where s is the time scale and k is such that it begins at r. A surge doubles it every
+    REQUESTS_TO_DOUBLE.
 
     Args:
       now: current time.
@@ -41,11 +44,12 @@ class Pace:
         self._start = self._refused_rate = max_rate
         self._scale_s = FIRST_SCALE_S
         self._since, self._first_rate = now, 0.0
+        self._slowdown = 1.0
         self._n_surge: int | None = None  # requests since the surge began
         self._starts: deque[float] = deque(maxlen=N_RECENT)  # since the last refusal
         self.next_start = now
 
-    def rate(self, now: float) -> float:
+    def value(self, now: float) -> float:
         """Requests/s permitted now."""
         if self._start == math.inf:
             return math.inf
@@ -54,7 +58,7 @@ class Pace:
             return min(rate if rate < NO_LIMIT else math.inf, self._max_rate)
         seconds = max(0.0, now - self._since)
         steps = seconds / self._scale_s - (1 - self._start / self._refused_rate) ** (1 / 3)
-        rate = self._refused_rate * (1 + GROWTH_PER_S * seconds + steps**3)
+        rate = self._refused_rate * (1 + GROWTH * seconds / self._scale_s + steps**3)
         return min(rate, self._max_rate)
 
     def start(self, now: float) -> None:
@@ -62,7 +66,7 @@ class Pace:
         self._starts.append(now)
         if self._n_surge is not None:
             self._n_surge += 1
-        rate = self.rate(now)
+        rate = self.value(now)
         # One late start is made up for, more are not: a thread that wakes up slightly late must not
         # lower the rate.
         if rate < math.inf:
@@ -79,7 +83,7 @@ class Pace:
           interval_s: time since then; None for the first refusal.
           open_share: part of that time in which the host was not left alone.
         """
-        refused_rate = self._actual_rate(now)
+        refused_rate = self._actual_rate(now, n_served)
         if interval_s is None:
             rate, scale_s = FIRST_DECREASE * refused_rate, FIRST_SCALE_S
             self._first_rate = rate
@@ -92,7 +96,9 @@ class Pace:
                 refused_rate *= max((served_rate / refused_rate) ** 0.5, EXTRA_DECREASE)
             least = COSTLY_DECREASE + (CHEAP_DECREASE - COSTLY_DECREASE) * open_share
             rate = max(DECREASE * served_rate, least * refused_rate)
-            scale_s = LATER_SCALE_S
+            is_same = abs(refused_rate - self._refused_rate) < SAME_RATE * self._refused_rate
+            self._slowdown = min(SLOWDOWN * self._slowdown, MAX_SLOWDOWN) if is_same else 1.0
+            scale_s = LATER_SCALE_S * self._slowdown
         self._refused_rate = min(max(refused_rate, MIN_RATE), self._max_rate)
         self._start = min(max(rate, MIN_RATE), self._refused_rate)
         self._scale_s, self._since, self._n_surge = scale_s, now, None
@@ -106,15 +112,15 @@ class Pace:
 
     def surge(self, now: float) -> None:
         """Lets the rate rise fast: the refusals did not depend on it."""
-        self._start, self._since, self._n_surge = max(self.rate(now), self._first_rate), now, 0
+        self._start, self._since, self._n_surge = max(self.value(now), self._first_rate), now, 0
 
-    def _actual_rate(self, now: float) -> float:
+    def _actual_rate(self, now: float, n_served: int) -> float:
         """The rate of the last requests, which other limits than this one may have kept lower."""
-        rate = self.rate(now)
+        rate = self.value(now)
         if len(self._starts) >= MIN_RECENT and self._starts[-1] > self._starts[0]:
             return min(rate, (len(self._starts) - 1) / (self._starts[-1] - self._starts[0]))
         if rate < math.inf:
             return rate
         # The first request was alone.
         first = self._starts[min(1, len(self._starts) - 1)] if self._starts else now
-        return max(len(self._starts) - 1, 1) / max(now - first, 0.05)
+        return max(n_served, 1) / max(now - first, 0.05)
