@@ -21,6 +21,7 @@ SAME_RATE = 0.1  # relative difference
 SCALE_PER_LOCKOUT = 4.0  # the least time scale, in units of the time that the last refusal cost
 REQUESTS_TO_DOUBLE = 12  # in a surge
 N_RECENT, MIN_RECENT = 32, 8  # starts from which the actual rate is measured
+MIN_MEASURED_S, GUESSED_RATE = 0.5, 20.0  # if a host refuses before: requests/s at least
 
 
 class AdaptiveRate:
@@ -122,5 +123,7 @@ class AdaptiveRate:
         if rate < math.inf:
             return rate
         # The first request was alone.
-        first = self._starts[min(1, len(self._starts) - 1)] if self._starts else now
-        return max(n_served, 1) / max(now - first, 0.05)
+        seconds = now - self._starts[min(1, len(self._starts) - 1)] if self._starts else 0.0
+        if seconds < MIN_MEASURED_S:
+            return max(n_served / max(seconds, 0.05), GUESSED_RATE)
+        return max(n_served, 1) / seconds

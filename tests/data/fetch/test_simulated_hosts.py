@@ -1,5 +1,6 @@
-"""Fetches from hosts of many kinds, on a simulated clock: benchmarks/fetch_pace.py and its cases."""
+"""Fetches from hosts of many kinds, with a simulated clock: benchmarks/fetch_pace.py."""
 
+import itertools
 import math
 import sys
 from collections import defaultdict
@@ -59,7 +60,7 @@ def test_retry_after_is_obeyed_for_the_url(case):
     for request in fetched(case)[0].requests:
         by_url[request.number].append(request)
     for requests in by_url.values():
-        for earlier, later in zip(requests, requests[1:], strict=False):
+        for earlier, later in itertools.pairwise(requests):
             if earlier.status == hosts.REFUSED and str(earlier.retry_after).isdigit():
                 assert later.sent_at >= earlier.ended_at + int(earlier.retry_after) - 1e-6
 
@@ -83,7 +84,7 @@ def test_requests_continue_while_a_refused_url_waits():
     found, _, _ = fetched(case_named("1 URL in 12 refused once, RA 1"))
     assert found.limiter.refuses_at_any_rate
     starts = [request.sent_at for request in found.requests]
-    pauses = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(starts)]
     # Two back-offs; then the host is never left alone while it has URLs that were not requested.
     assert sum(pause > 0.9 for pause in pauses[:2900]) == 2
 
