@@ -100,7 +100,7 @@ CASES = [
     ),
     Case("1 request in 12 at random, RA 1", lambda: Shedding(1 / 12, retry_after="1"), 0.5, 320),
     Case("1 request in 12 at random, no RA", lambda: Shedding(1 / 12), 0.5, 320),
-    Case("1 request in 3 at random, no RA", lambda: Shedding(1 / 3), 0.2, 1650),
+    Case("1 request in 3 at random, no RA", lambda: Shedding(1 / 3), 0.15, 1650),
     Case(
         "1 URL in 12 refused once, RA 1",
         lambda: UrlsRefused(12, 1, retry_after="1"),
@@ -121,7 +121,7 @@ CASES = [
         200,
         468,
     ),
-    Case("1 URL in 3 always refused, no RA", lambda: UrlsRefused(3), 0.25, 5000),
+    Case("1 URL in 3 always refused, no RA", lambda: UrlsRefused(3), 0.2, 5000),
     Case("2000 a day, RA a day", lambda: Quota(2000, retry_after="86400"), 0.9, 20),
     Case("2000 a day, no RA", lambda: Quota(2000), 0.01, 20),
     Case(

@@ -46,6 +46,7 @@ class AdaptiveRate:
         self._scale_s = FIRST_SCALE_S
         self._since, self._first_rate = now, 0.0
         self._slowdown = 1.0
+        self._before_test = self._start, self._refused_rate, self._scale_s
         self._n_surge: int | None = None  # requests since the surge began
         self._starts: deque[float] = deque(maxlen=N_RECENT)  # since the last refusal
         self.next_start = now
@@ -92,7 +93,7 @@ class AdaptiveRate:
             # A token bucket is empty when it refuses, so what it served between two refusals is
             # the rate that it permits. A small bucket overflows while the host is left alone,
             # which makes that rate too low.
-            served_rate = min(n_served / max(interval_s, 1e-3), refused_rate)
+            served_rate = min(self.served_rate(n_served, interval_s), refused_rate)
             if open_share < MIN_OPEN_SHARE:
                 refused_rate *= max((served_rate / refused_rate) ** 0.5, EXTRA_DECREASE)
             least = COSTLY_DECREASE + (CHEAP_DECREASE - COSTLY_DECREASE) * open_share
@@ -105,6 +106,22 @@ class AdaptiveRate:
         self._scale_s, self._since, self._n_surge = scale_s, now, None
         self._starts.clear()
         self.next_start = now
+
+    def served_rate(self, n_served: int, interval_s: float) -> float:
+        """Requests/s that the host served in an interval between two refusals."""
+        return n_served / max(interval_s, 1e-3)
+
+    def begin_test(self, now: float, rate: float) -> None:
+        """Sets the rate until `end_test` or `surge`."""
+        self._before_test = self._start, self._refused_rate, self._scale_s
+        self._start = self._refused_rate = min(rate, self._max_rate)
+        self._since = now
+
+    def end_test(self, now: float) -> None:
+        """Returns to the rate before the test."""
+        self._start, self._refused_rate, self._scale_s = self._before_test
+        self._since = self.next_start = now
+        self._starts.clear()
 
     def open(self, now: float, lockout_s: float) -> None:
         """Records that the host serves again, `lockout_s` after the refusal: the rate may rise."""

@@ -16,7 +16,7 @@ import random
 from collections.abc import Callable
 
 from imagefec.data.fetch.adaptive_rate import AdaptiveRate
-from imagefec.data.fetch.refusals import Cause, Refusals
+from imagefec.data.fetch.refusals import TEST_RATE, Cause, Refusals
 
 INITIAL_CONCURRENCY = 4  # requests in flight
 FAILURES_TO_OPEN = 10  # consecutive failures that open the circuit breaker
@@ -68,6 +68,7 @@ class HostLimiter:
         self._n_served_since = 0  # since the last refusal
         self._n_cooldowns = self._n_failures = 0  # since a request was last served
         self._in_trouble_since: float | None = None
+        self._is_testing = False  # whether the refusals depend on the rate
         self._is_limited = False  # has refused, and not served since
         self._was_locked_out = False  # refused again after the last back-off
         self.n_throttled = 0
@@ -182,6 +183,7 @@ class HostLimiter:
                 self._rate.open(now, now - self._refused_at)
                 self._is_limited = False
         if self._refusals.served(is_retry):
+            self._is_testing = False
             self._rate.surge(now)
 
     def _back_off(self, now: float, retry_after_s: float) -> None:
@@ -197,18 +199,30 @@ class HostLimiter:
         self._cooldown_until = max(self._cooldown_until, now + retry_after_s)
 
     def _end_interval(self, now: float) -> bool:
-        """Learns from the requests served between two refusals; returns whether to go on."""
-        interval_s, open_share, goes_on = None, 1.0, False
+        """Learns from the requests served between two refusals; returns whether a test begins."""
         n_served, self._n_served_since = self._n_served_since, 0
-        if self._refused_at > -math.inf:
-            interval_s = now - self._refused_at
-            open_share = (now - self._opened_at) / max(interval_s, 1e-3)
-            goes_on = self._refusals.end_interval(n_served, open_share, self._was_locked_out)
-        self._refused_at = self._opened_at = now
-        if not goes_on:
-            self._rate.decrease(now, n_served, interval_s, open_share)
-            self._is_limited = True
-        return goes_on
+        refused_at, self._refused_at = self._refused_at, now
+        opened_at, self._opened_at = self._opened_at, now
+        self._is_limited = True
+        if self._is_testing:  # the test has shown that it is the limit
+            self._is_testing = False
+            self._rate.end_test(now)
+            return False
+        if refused_at == -math.inf:
+            self._rate.decrease(now, n_served, None, 1.0)
+            return False
+        interval_s = now - refused_at
+        open_share = (now - opened_at) / max(interval_s, 1e-3)
+        served_rate = self._rate.served_rate(n_served, interval_s)
+        test_rate = max(TEST_RATE * served_rate, self._rate.value(now))
+        self._rate.decrease(now, n_served, interval_s, open_share)
+        self._is_testing = self._refusals.end_interval(
+            n_served, open_share, self._was_locked_out, test_rate / max(served_rate, 1e-9)
+        )
+        if self._is_testing:
+            self._is_limited = False
+            self._rate.begin_test(now, test_rate)
+        return self._is_testing
 
     def _cool_down(self, now: float, first_s: float) -> None:
         wait_s = min(first_s * 2**self._n_cooldowns, MAX_COOLDOWN_S) * self._jitter()

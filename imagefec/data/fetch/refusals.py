@@ -1,8 +1,8 @@
-"""Whether a host's refusals depend on the rate of requests: its limit, or single URLs and requests.
+"""Whether a host's refusals depend on the rate of requests (its limit), or on other causes.
 
-After a refusal a host is left alone, so on average it gets fewer requests per second than between
-its refusals. A limit must refuse a larger share of them once the host is not left alone. If it does
-not, the rate is not the cause, and the requests for other URLs need not wait.
+A limit refuses a larger share of the requests if their rate rises. So the host is asked at twice
+the rate at which it has served requests, and is not left alone after a refusal. If it does not
+refuse a larger share then, the rate is not the cause, and requests for other URLs need not wait.
 
 No network, no threads and no clock.
 """
@@ -12,11 +12,13 @@ from __future__ import annotations
 import enum
 import math
 
-INTERVALS_TO_TEST = 2  # between refusals, in a row, in which the host was left alone for long
+INTERVALS_TO_TEST = 2  # between refusals of the limit that were short or in which waits took long
 INTERVALS_TO_DOUBT = 6  # the same, if a base share is known: it explains too little
-MAX_OPEN_SHARE = 0.7  # of an interval: where back-offs cost less, their cause does not matter
+MAX_OPEN_SHARE, MAX_SERVED = 0.7, 50  # of such an interval: share of its time, or requests served
 MAX_SHARE_TO_TEST = 0.4  # refused: more than that cannot be told from a limit
+TEST_RATE = 2.0  # in units of the rate served; a limit then refuses half of the requests or more
 MAX_SHARE_OF_LIMIT = 0.75  # that the test expects, so that no single request decides
+MAX_INCREASE = 3.0  # of the share refused: a small bucket recovers faster than it seems
 CERTAINTY, MIN_TESTED = math.log(20), 12  # of the test: log likelihood ratio, and requests
 MAX_RETRIES_IN_TEST = 20
 ALARM = 8.0  # log likelihood ratio for more refusals than the base share
@@ -30,7 +32,7 @@ class Cause(enum.Enum):
     """What the refusals of a host are believed to depend on."""
 
     RATE = "rate"
-    TESTED = "tested"  # the host is not left alone after a refusal, to find out
+    TESTED = "tested"  # the host is asked at a higher rate, to find out
     OTHER = "other"  # a share of the requests is refused at any rate
 
 
@@ -104,36 +106,36 @@ class Refusals:
             return False
         return not is_expected and self._count(1)
 
-    def end_interval(self, n_served: int, open_share: float, was_locked_out: bool) -> bool:
+    def end_interval(
+        self, n_served: int, open_share: float, was_locked_out: bool, relative_rate: float
+    ) -> bool:
         """Records a refusal that was taken for the limit; returns whether a test begins.
-
-        In the test the host is not left alone. A limit, which has just been reached, would refuse
-        the share of the requests for which it has needed the time to recover.
 
         Args:
           n_served: requests served since the last such refusal.
           open_share: part of the time since then in which the host was not left alone.
           was_locked_out: whether it refused again after the time that it demanded.
+          relative_rate: rate at which it will be asked if a test begins, in units of that at which
+            it served requests since the last such refusal.
         """
         self._score = 0.0
-        is_costly = n_served > 0 and open_share < MAX_OPEN_SHARE and not was_locked_out
-        self._n_costly = self._n_costly + 1 if is_costly else 0
-        self._n_served = n_served if self._n_costly == 1 else self._n_served + n_served
+        if was_locked_out or not n_served:  # this tells nothing
+            return False
+        if open_share >= MAX_OPEN_SHARE and n_served > MAX_SERVED:
+            self._n_costly = self._n_served = 0
+            return False
+        self._n_costly, self._n_served = self._n_costly + 1, self._n_served + n_served
         if self.cause is Cause.OTHER:
             if self._n_costly >= INTERVALS_TO_DOUBT:
-                self.cause, self.base_share, self._n_costly = Cause.RATE, 0.0, 0
-            return False
-        if self._n_costly < self._n_to_test:
+                self.cause, self.base_share = Cause.RATE, 0.0
+                self._n_costly = self._n_served = 0
             return False
         self._share_before = self._n_costly / (self._n_costly + self._n_served)
-        self._share_of_limit = min(
-            1 - open_share, max(0.1, 4 * self._share_before), MAX_SHARE_OF_LIMIT
-        )
-        self._n_costly = 0
-        if self._share_before > min(MAX_SHARE_TO_TEST, self._share_of_limit / 1.5):
+        self._share_of_limit = min(1 - 1 / relative_rate, MAX_SHARE_OF_LIMIT)
+        if self._n_costly < self._n_to_test or self._share_before > MAX_SHARE_TO_TEST:
             return False
         self.cause, self._n, self._n_refused = Cause.TESTED, 0.0, 0.0
-        self._n_retries_in_test = 0
+        self._n_costly = self._n_served = self._n_retries_in_test = 0
         return True
 
     def _count(self, refused: int) -> bool:
@@ -159,6 +161,9 @@ class Refusals:
             self._reject()
             return True
         if not refused and self._score < -CERTAINTY and self._n >= MIN_TESTED:
+            if self._n_refused > MAX_INCREASE * self._share_before * self._n + 1:
+                self._reject()
+                return True
             self._confirm()
         return False
 

@@ -8,12 +8,12 @@ import pytest
 from imagefec.data.fetch.refusals import INTERVALS_TO_DOUBT, MEMORY, Cause, Refusals
 
 
-def in_test(n_served=11, open_share=0.2):
+def in_test(n_served=11, relative_rate=1.5):
     """Refusals whose test begins: two intervals in which the host was left alone for long."""
     refusals = Refusals()
     assert refusals.refused(False)
-    assert not refusals.end_interval(n_served, open_share, False)
-    assert refusals.end_interval(n_served, open_share, False)
+    assert not refusals.end_interval(n_served, 0.2, False, relative_rate)
+    assert refusals.end_interval(n_served, 0.2, False, relative_rate)
     assert refusals.cause is Cause.TESTED
     return refusals
 
@@ -36,7 +36,7 @@ def test_each_refusal_counts_as_the_limit_at_first():
 @pytest.mark.parametrize(
     ("n_served", "open_share", "was_locked_out"),
     [
-        (11, 0.8, False),  # the back-offs cost little
+        (51, 0.8, False),  # few refusals, and the back-offs cost little
         (11, 0.2, True),  # the host refused again after the time that it demanded
         (0, 0.2, False),
         (1, 0.2, False),  # half of the requests: this cannot be told from a limit
@@ -45,11 +45,11 @@ def test_each_refusal_counts_as_the_limit_at_first():
 def test_no_test_begins_where_it_would_not_help(n_served, open_share, was_locked_out):
     refusals = Refusals()
     for _ in range(10):
-        assert not refusals.end_interval(n_served, open_share, was_locked_out)
+        assert not refusals.end_interval(n_served, open_share, was_locked_out, 2.0)
 
 
 def test_a_share_as_before_ends_the_test_in_favour_of_other_causes():
-    # 2 of 24 requests refused before. Each served request has the ratio (1 - 1/3) / (1 - 1/12)
+    # 2 of 24 requests refused before; at 1.5 times its rate a limit refuses a third. Each served request has the ratio (1 - 1/3) / (1 - 1/12)
     # = 8/11, each refused one 4. After a refusal and n served ones: ln 4 - 0.318 n < -ln 20 for
     # n >= 14.
     refusals = in_test()
@@ -65,11 +65,25 @@ def test_a_higher_share_ends_the_test_in_favour_of_the_limit():
     assert [refusals.refused(False) for _ in range(3)] == [False, False, True]
     assert refusals.cause is Cause.RATE
     # The next test begins after twice the number of intervals.
-    assert [refusals.end_interval(11, 0.2, False) for _ in range(4)] == [False] * 3 + [True]
+    assert [refusals.end_interval(11, 0.2, False, 2.0) for _ in range(4)] == [False] * 3 + [True]
+
+
+def test_refusals_at_a_low_rate_are_tested_although_waits_take_little_time():
+    refusals = Refusals()
+    assert not refusals.end_interval(11, 0.95, False, 2.0)
+    assert refusals.end_interval(11, 0.95, False, 2.0)
+
+
+def test_many_more_refusals_than_before_are_not_confirmed_as_independent_of_the_rate():
+    # 1 of 61 before, a limit would refuse 3/4; a small bucket that recovers fast refuses 1 in 6.
+    refusals = in_test(n_served=60, relative_rate=4.0)
+    for n in range(100):
+        refusals.refused(False) if n % 6 == 0 else refusals.served(False)
+    assert refusals.cause is Cause.RATE
 
 
 def test_too_few_requests_do_not_decide_for_other_causes():
-    refusals = in_test(n_served=2)  # a third refused before
+    refusals = in_test(n_served=2, relative_rate=4.0)  # a third refused before
     assert not any(refusals.served(False) for _ in range(11))
     assert refusals.served(False)
 
@@ -116,7 +130,7 @@ def test_a_base_share_that_explains_too_little_is_doubted():
     refusals = at_any_rate()
     for n in range(INTERVALS_TO_DOUBT):
         assert refusals.cause is Cause.OTHER, n
-        assert not refusals.end_interval(11, 0.2, False)
+        assert not refusals.end_interval(11, 0.2, False, 2.0)
     assert refusals.cause is Cause.RATE
 
 

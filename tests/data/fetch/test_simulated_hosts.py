@@ -96,6 +96,15 @@ def test_a_limit_is_never_taken_for_refusals_at_any_rate(name):
     assert not fetched(case_named(name))[0].limiter.refuses_at_any_rate
 
 
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_refusals_at_random_are_recognised_whatever_their_order(seed):
+    host = case_named("1 request in 12 at random, RA 1").make()
+    host.random.seed(seed)
+    found = fetch_pace.Fetch(host, 3000)
+    assert found.n_ok == 3000 and found.limiter.refuses_at_any_rate
+    assert found.seconds < 120  # simulated; taken for a limit they cost over an hour
+
+
 def test_the_rate_recovers_within_seconds_when_refusals_turn_out_not_to_depend_on_it():
     found, _, _ = fetched(case_named("1 URL in 12 always refused, RA 1"))
     starts = [request.sent_at for request in found.requests]
