@@ -49,9 +49,9 @@ def test_no_test_begins_where_it_would_not_help(n_served, open_share, was_locked
 
 
 def test_a_share_as_before_ends_the_test_in_favour_of_other_causes():
-    # 2 of 24 requests refused before; at 1.5 times its rate a limit refuses a third. Each served request has the ratio (1 - 1/3) / (1 - 1/12)
-    # = 8/11, each refused one 4. After a refusal and n served ones: ln 4 - 0.318 n < -ln 20 for
-    # n >= 14.
+    # 2 of 24 requests refused before; at 1.5 times its rate a limit refuses a third. Each served
+    # request has the ratio (1 - 1/3) / (1 - 1/12) = 8/11, each refused one 4. After a refusal and
+    # n served ones: ln 4 - 0.318 n < -ln 20 for n >= 14.
     refusals = in_test()
     assert not refusals.refused(False)
     assert [refusals.served(False) for _ in range(14)] == [False] * 13 + [True]
