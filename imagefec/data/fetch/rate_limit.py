@@ -161,7 +161,7 @@ class HostLimiter:
         if retry_after_s > self._give_up_s:
             return None
         is_hopeless = self._refusals.depend_on_url_only or (
-            is_last and self._refusals.depend_on_url
+            is_last and self._refusals.are_known_to_depend_on_url
         )
         if n_refusals >= (MIN_REFUSALS if is_hopeless else MAX_REFUSALS):
             return None

@@ -25,7 +25,7 @@ ALARM = 8.0  # log likelihood ratio for more refusals than the base share
 MAX_BASE_SHARE = 0.5  # a host that refuses more has a limit
 MIN_BASE_SHARE = 0.002
 MEMORY = 500  # requests after which earlier ones count half in the base share
-MIN_RETRIES = 20  # of refused URLs
+MIN_RETRIES, MIN_RETRIES_REFUSED = 20, 8  # of refused URLs
 
 
 class Cause(enum.Enum):
@@ -63,6 +63,11 @@ class Refusals:
     def depend_on_url(self) -> bool:
         """Whether URLs that were refused are mostly refused again."""
         return self.cause is Cause.OTHER and self._n_retries_refused + 1 > (self._n_retries + 1) / 2
+
+    @property
+    def are_known_to_depend_on_url(self) -> bool:
+        """The same, after enough such requests."""
+        return self.depend_on_url and self._n_retries_refused >= MIN_RETRIES_REFUSED
 
     @property
     def depend_on_url_only(self) -> bool:
