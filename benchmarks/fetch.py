@@ -2,6 +2,7 @@
 
     python benchmarks/fetch.py speed      # photos of 150 KB, without a limit
     python benchmarks/fetch.py limit      # a token bucket that answers 429 + Retry-After
+    python benchmarks/fetch.py urls       # one URL in twelve always gets 429 + Retry-After
     python benchmarks/fetch.py memory     # csv files of growing length, small photos
 
 Each prints a Markdown table. The client is the command line itself (`python -m imagefec fetch …
@@ -32,6 +33,12 @@ from imagefec.data.fec_csv import FaceRef, Row, write_rows
 from imagefec.fec import TripletType, csv_file_name
 from imagefec.maths.geometry import Box
 
+SIZES = {  # photos, by case
+    "speed": [6000] * 3,
+    "limit": [6000],
+    "urls": [468] * 3,
+    "memory": [5000, 20_000, 50_000],
+}
 CSV_NAME = csv_file_name("train")
 PEAK = re.compile(r"VmHWM:\s*(\d+) kB")
 NUMBER = re.compile(rb"GET /(\d+)\.jpg HTTP/1\.1\r\n")
@@ -40,17 +47,16 @@ NUMBER = re.compile(rb"GET /(\d+)\.jpg HTTP/1\.1\r\n")
 def main() -> None:
     arguments = _arguments()
     if arguments.CASE == "serve":
-        serve(arguments.kilobytes, arguments.rate, arguments.capacity)
-    limited, small = arguments.CASE == "limit", arguments.CASE == "memory"
-    sizes = (
-        arguments.photos
-        or {"speed": [6000] * 3, "limit": [6000], "memory": [5000, 20_000, 50_000]}[arguments.CASE]
-    )
+        serve(arguments.kilobytes, arguments.rate, arguments.capacity, arguments.refuse_one_in)
+    small = arguments.CASE == "memory"
+    sizes = arguments.photos or SIZES[arguments.CASE]
+    rate = arguments.rate if arguments.CASE == "limit" else 0.0
+    one_in = arguments.refuse_one_in if arguments.CASE == "urls" else 0
     _row("photos", "KB each", "seconds", "images/s", "429s", "lost", "peak memory, MB", head=True)
     for n in sizes:
         kilobytes = 2 if small else arguments.kilobytes
         with (
-            server(kilobytes, arguments.rate if limited else 0.0, arguments.capacity) as port,
+            server(kilobytes, rate, arguments.capacity, one_in) as port,
             tempfile.TemporaryDirectory(dir=arguments.folder) as folder,
         ):
             csv = write_csv(pathlib.Path(folder) / CSV_NAME, port, n)
@@ -112,7 +118,7 @@ def write_csv(path: pathlib.Path, port: int, n: int) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def server(kilobytes: int, rate: float, capacity: float) -> Iterator[int]:
+def server(kilobytes: int, rate: float, capacity: float, one_in: int) -> Iterator[int]:
     """Runs the server in another process and yields its port."""
     process = subprocess.Popen(
         [
@@ -122,6 +128,7 @@ def server(kilobytes: int, rate: float, capacity: float) -> Iterator[int]:
             f"--kilobytes={kilobytes}",
             f"--rate={rate}",
             f"--capacity={capacity}",
+            f"--refuse_one_in={one_in}",
         ],
         stdout=subprocess.PIPE,
     )
@@ -132,13 +139,14 @@ def server(kilobytes: int, rate: float, capacity: float) -> Iterator[int]:
         process.wait()
 
 
-def serve(kilobytes: int, rate: float, capacity: float) -> NoReturn:
+def serve(kilobytes: int, rate: float, capacity: float, one_in: int) -> NoReturn:
     """Answers /N.jpg indefinitely, with different bytes for each N; prints its port first.
 
     Args:
       kilobytes: size of a photo.
       rate: tokens/s of the bucket, one token per request; 0 for no limit.
       capacity: tokens of the bucket.
+      one_in: number of URLs of which one is always refused; 0 for none.
     """
     photo = photo_of(kilobytes * 1000)
     # A comment with N gives each photo its own bytes and hash without another encoding.
@@ -169,7 +177,10 @@ def serve(kilobytes: int, rate: float, capacity: float) -> NoReturn:
                     asked = NUMBER.match(sock.recv(4096))
                     if asked is None:
                         raise ConnectionError
-                    answer = [head % int(asked[1]), rest] if bucket.take() else [refusal]
+                    number = int(asked[1])
+                    refused = one_in and number % one_in == one_in // 2
+                    is_served = not refused and bucket.take()
+                    answer = [head % number, rest] if is_served else [refusal]
                     n_sent = sock.sendmsg(answer)
                     n_all = sum(map(len, answer))
                     left = memoryview(b"".join(answer))[n_sent:] if n_sent < n_all else b""
@@ -223,7 +234,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("CASE", choices=("speed", "limit", "memory", "serve"))
+    parser.add_argument("CASE", choices=(*SIZES, "serve"))
     parser.add_argument(
         "--photos", type=int, nargs="+", help="number of photos, one run each (default: the case's)"
     )
@@ -241,6 +252,12 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--capacity", type=float, default=100.0, help="tokens of the bucket (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--refuse_one_in",
+        type=int,
+        default=12,
+        help="number of URLs of which urls refuses one (default: %(default)s)",
     )
     parser.add_argument(
         "--workers", type=int, default=16, help="workers of the fetch (default: %(default)s)"

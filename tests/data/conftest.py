@@ -137,6 +137,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.server.tokens -= served
         self.way_ok(name) if served else self.answer(429, Retry_After=1)
 
+    def way_one_in_twelve(self, name):
+        """Refuses /one_in_twelve/N/TIMES the first TIMES times if N is 5, 17, 29, ..."""
+        number, times = map(int, name.split("/"))
+        refused = number % 12 == 5 and self.server.hits[self.path] <= times
+        self.answer(429, Retry_After=1) if refused else self.way_ok(name)
+
     def way_no_ai(self, name):
         self.answer(200, photo_bytes(name), X_Robots_Tag=f"{name}noai, noimageai")
 

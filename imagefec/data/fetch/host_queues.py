@@ -34,9 +34,11 @@ class Task:
       url: of the photo.
       host: of the URL.
       attempts: number of requests made.
-      refusals: number of times that a host which served others in between throttled this URL.
+      refusals: number of times that the host throttled this URL, not counting those after which it
+        served no other.
       n_served_before: requests that the host had served when it last throttled this URL.
       slow_at: time from which its request in flight counts as slow.
+      is_new: whether it has not been requested.
     """
 
     url: str
@@ -45,6 +47,7 @@ class Task:
     refusals: int = 0
     n_served_before: int = -1
     slow_at: float = math.inf
+    is_new: bool = True
 
 
 class HostQueues:
@@ -66,7 +69,7 @@ class HostQueues:
         self._fast: dict[int, Task] = {}  # in flight, by identity, oldest first
         self._n_slow = 0  # in flight
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # its lock is reentrant
         self._closed = False
         self._numbers = itertools.count()
 
@@ -79,6 +82,7 @@ class HostQueues:
         """Adds tasks of open hosts; `take` returns none of them before the delay has passed."""
         with self._changed:
             for task in tasks:
+                self._hosts[task.host].n_new += task.is_new
                 entry = (self._clock() + delay_s, next(self._numbers), task)
                 heapq.heappush(self._hosts[task.host].waiting, entry)
             self._changed.notify_all()
@@ -88,32 +92,39 @@ class HostQueues:
         with self._changed:
             while not self._closed:
                 now = self._clock()
-                wake_at = self._count_slow(now)
-                for name, host in self._hosts.items():
-                    ready_at = host.ready_at()
-                    if ready_at > now:
-                        wake_at = min(wake_at, ready_at)
-                    elif self._has_room_for(host):
-                        self._hosts.move_to_end(name)  # the other hosts come first next time
-                        return self._start(host, now)
+                task, wake_at = self._next(now)
+                if task is not None:
+                    return task
                 self._changed.wait(None if wake_at == math.inf else min(wake_at - now, _MAX_WAIT_S))
         return None
 
-    def finish(self, task: Task, response: HostResponse, retry_after_s: float = 0.0) -> None:
+    def take_now(self) -> tuple[Task | None, float]:
+        """The next task, without waiting.
+
+        Returns:
+          The task and the current time; or None and the time from which there may be one, infinity
+          if that depends on a request in flight.
+        """
+        with self._changed:
+            return self._next(self._clock())
+
+    def finish(self, task: Task, response: HostResponse) -> None:
         """Ends a task that was taken; to retry it, `put` it again before this call."""
         with self._changed:
+            self._end(task, response)
+
+    def refuse(self, task: Task, retry_after_s: float = 0.0) -> bool:
+        """Ends a task that its host refused; returns whether it was queued again."""
+        with self._changed:
             host = self._hosts[task.host]
-            host.in_flight -= 1
-            if self._fast.pop(id(task), None) is None:
-                self._n_slow -= 1
-                host.n_slow -= 1
-            was_trusted = host.has_answered and not host.is_slow
-            host.is_silent = response is HostResponse.UNREACHABLE
-            host.has_answered |= not host.is_silent
-            host.n_served += response is HostResponse.SERVED
-            host.limiter.finish(response, self._clock(), retry_after_s)
-            # A host that has just answered may get several requests.
-            self._changed.notify(1 if was_trusted else len(self._fast) + self._workers)
+            is_urls = self._end(task, HostResponse.THROTTLED, retry_after_s)
+            task.refusals += is_urls or host.n_served > task.n_served_before
+            task.n_served_before = host.n_served
+            is_last = host.n_new == 0
+            wait_s = host.limiter.url_wait_s(task.refusals, retry_after_s, is_last)
+            if wait_s is not None:
+                self.put([task], wait_s)
+            return wait_s is not None
 
     def n_threads(self) -> int:
         """Number of threads that may be of use now."""
@@ -123,18 +134,15 @@ class HostQueues:
             n_slow = min(self._n_slow, (MAX_THREADS - 1) * self._workers, MAX_EXTRA_THREADS)
             return min(self._workers + n_slow, n_tasks)
 
-    def count_refusal(self, task: Task) -> int:
-        """Records that a host throttled a task that was taken; returns the task's `refusals`."""
-        with self._changed:
-            n_served = self._hosts[task.host].n_served
-            task.refusals += n_served > task.n_served_before
-            task.n_served_before = n_served
-            return task.refusals
-
     def length(self, host: str) -> int:
         """Number of a host's tasks that wait or are in flight."""
         with self._changed:
             return len(self._hosts[host].waiting) + self._hosts[host].in_flight
+
+    def n_new(self, host: str) -> int:
+        """Number of a host's tasks that wait and have not been requested."""
+        with self._changed:
+            return self._hosts[host].n_new
 
     def is_given_up(self, host: str) -> bool:
         """Whether the host has served nothing for too long."""
@@ -145,6 +153,7 @@ class HostQueues:
         """Removes and returns the tasks of a host that wait."""
         with self._changed:
             waiting, self._hosts[host].waiting = self._hosts[host].waiting, []
+            self._hosts[host].n_new = 0
             return [task for _, _, task in waiting]
 
     def remove(self, host: str) -> HostLimiter:
@@ -169,6 +178,17 @@ class HostQueues:
             self._closed = True
             self._changed.notify_all()
 
+    def _next(self, now: float) -> tuple[Task | None, float]:
+        wake_at = self._count_slow(now)
+        for name, host in self._hosts.items():
+            ready_at = host.ready_at()
+            if ready_at > now:
+                wake_at = min(wake_at, ready_at)
+            elif self._has_room_for(host):
+                self._hosts.move_to_end(name)  # the other hosts come first next time
+                return self._start(host, now), now
+        return None, wake_at
+
     def _count_slow(self, now: float) -> float:
         """Moves requests that became slow to their group; returns when the next one will."""
         for key, task in list(self._fast.items()):
@@ -179,6 +199,21 @@ class HostQueues:
             self._hosts[task.host].n_slow += 1
         return math.inf
 
+    def _end(self, task: Task, response: HostResponse, retry_after_s: float = 0.0) -> bool:
+        host = self._hosts[task.host]
+        host.in_flight -= 1
+        if self._fast.pop(id(task), None) is None:
+            self._n_slow -= 1
+            host.n_slow -= 1
+        was_trusted = host.has_answered and not host.is_slow and not host.limiter.is_probing
+        host.is_silent = response is HostResponse.UNREACHABLE
+        host.has_answered |= not host.is_silent
+        host.n_served += response is HostResponse.SERVED
+        is_urls = host.limiter.finish(response, self._clock(), retry_after_s, task.refusals)
+        # A host that has just answered may get several requests.
+        self._changed.notify(1 if was_trusted else len(self._fast) + self._workers)
+        return is_urls
+
     def _has_room_for(self, host: _Host) -> bool:
         if host.is_slow:
             return self._n_slow < self._workers
@@ -188,6 +223,8 @@ class HostQueues:
 
     def _start(self, host: _Host, now: float) -> Task:
         task = heapq.heappop(host.waiting)[2]
+        host.n_new -= task.is_new
+        task.is_new = False
         task.slow_at = now + SLOW_S
         if host.is_slow:
             host.n_slow += 1
@@ -206,6 +243,7 @@ _MAX_WAIT_S = 60.0
 class _Host:
     limiter: HostLimiter
     waiting: list[tuple[float, int, Task]] = dataclasses.field(default_factory=list)
+    n_new: int = 0  # of `waiting`, not yet requested
     in_flight: int = 0
     n_served: int = 0
     n_slow: int = 0

@@ -31,7 +31,8 @@ class FetchReport:
       triplets_lost: counts of the triplets without a photo for that reason. A triplet counts for
         each of its reasons.
       hosts: by host the counts by status, for the 50 hosts with the most photos; for hosts that
-        throttled also n_throttled, given_up and the final rate_per_s.
+        throttled also n_throttled, given_up, the final rate_per_s, and whether it refused some
+        requests at_any_rate.
       triplets: by split n_triplets, "whole" (those with all three photos), and both by type.
       seconds: duration of the run.
       images_per_s: n_fetched / seconds.
@@ -130,8 +131,7 @@ def describe(report: FetchReport) -> str:
         for reason, n in list(report.reasons.items())[:_MAX_LINES]
     ]
     lines += [
-        f"host      {host} "
-        + ("was given up in this run" if facts["given_up"] else "limited the rate")
+        f"host      {host} {_described(facts)}"
         for host, facts in report.hosts.items()
         if facts.get("given_up") or facts.get("n_throttled")
     ][:_MAX_LINES]
@@ -147,6 +147,12 @@ def describe(report: FetchReport) -> str:
 
 
 _MAX_LINES = 10  # of each kind
+
+
+def _described(facts: Mapping[str, Any]) -> str:
+    if facts["given_up"]:
+        return "was given up in this run"
+    return "refused some requests at any rate" if facts["at_any_rate"] else "limited the rate"
 
 
 def _share(n: int, of: int) -> str:

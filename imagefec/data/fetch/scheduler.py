@@ -1,7 +1,7 @@
-"""Threads, retries and outcomes of a fetch.
+"""Threads and outcomes of a fetch.
 
 `host_queues` decides which URL comes next, `rate_limit` when its host may get a request, `download`
-makes it.
+makes it, `retries` decides what follows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import math
 import queue
-import random
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -21,13 +20,14 @@ from imagefec.data.fetch.download import Attempt
 from imagefec.data.fetch.host_queues import HostQueues, Task
 from imagefec.data.fetch.ledger import Ledger, Outcome
 from imagefec.data.fetch.rate_limit import HostLimiter, HostResponse
+from imagefec.data.fetch.retries import RATE_LIMITED, settle
 from imagefec.errors import UserError
 
 MAX_HOSTS = 256  # open at the same time
 PAGE_SIZE = 256  # URLs of one host read ahead
-MAX_REFUSALS = 10  # of one URL by a host that serves others in between
+MAX_LENGTH = 4096  # URLs of one host in memory, with those that are requested again
 GIVEN_UP = {
-    HostResponse.THROTTLED: "rate limited",
+    HostResponse.THROTTLED: RATE_LIMITED,
     HostResponse.UNREACHABLE: "host does not answer",
     HostResponse.SERVER_ERROR: "host answers with errors",
 }
@@ -113,7 +113,7 @@ class FetchRun:
         for host, cursor in list(self._cursors.items()):
             if self._queues.is_given_up(host):
                 self._give_up(host)
-            if cursor is not None and self._queues.length(host) <= PAGE_SIZE // 2:
+            if cursor is not None and self._needs_page(host):
                 self._fill(host, cursor)
             if self._cursors[host] is None and not self._queues.length(host):
                 self._close(host)
@@ -122,6 +122,12 @@ class FetchRun:
             self._queues.open(host)
             self._fill(host, 0)
         return bool(self._cursors)
+
+    def _needs_page(self, host: str) -> bool:
+        return (
+            self._queues.n_new(host) <= PAGE_SIZE // 2
+            and self._queues.length(host) <= MAX_LENGTH - PAGE_SIZE
+        )
 
     def _fill(self, host: str, cursor: int) -> None:
         rows = self._ledger.pending_urls(host, cursor, PAGE_SIZE)
@@ -143,6 +149,7 @@ class FetchRun:
                 "n_throttled": limiter.n_throttled,
                 "given_up": limiter.is_given_up(now),
                 "rate_per_s": round(rate, 2) if rate < math.inf else None,
+                "at_any_rate": limiter.refuses_at_any_rate,
             }
 
     def _work(self) -> None:
@@ -155,29 +162,11 @@ class FetchRun:
 
     def _process(self, task: Task) -> None:
         found = self._attempt(task.url)
-        response = found.response
-        if response in GIVEN_UP:
-            self._last_trouble[task.host] = response
-        # URLs that always fail come in a row at the end of a fetch and would make the host seem
-        # down.
-        if response is HostResponse.SERVER_ERROR and task.attempts:
-            response = HostResponse.REPEATED_ERROR
-        if response is HostResponse.THROTTLED:  # not the URL's fault, so it costs no attempt
-            if self._queues.count_refusal(task) < MAX_REFUSALS:
-                wait_s = 2.0 ** (task.refusals - 1) - 1
-                self._queues.put([task], min(wait_s, _MAX_BACKOFF_S))
-            else:
-                reason = GIVEN_UP[HostResponse.THROTTLED]
-                self._done.put(Outcome(task.url, "failed", reason, task.attempts))
-        else:
-            task.attempts += 1
-            if found.worth_retrying and task.attempts < self._config.attempts:
-                jitter = random.uniform(0.5, 1.5)
-                wait_s = self._config.backoff_s * 2 ** (task.attempts - 1) * jitter
-                self._queues.put([task], min(wait_s, _MAX_BACKOFF_S))
-            else:
-                self._done.put(_outcome(task, found))
-        self._queues.finish(task, response, found.retry_after_s)
+        if found.response in GIVEN_UP:
+            self._last_trouble[task.host] = found.response
+        outcome = settle(task, found, self._queues, self._config)
+        if outcome is not None:
+            self._done.put(outcome)
 
     def _collect(self) -> list[Outcome]:
         found = []
@@ -198,12 +187,3 @@ class FetchRun:
 # name: `stop` ends the requests themselves.
 _GRACE_S = 1.0
 _POLL_S = 0.2
-_MAX_BACKOFF_S = 60.0
-
-
-def _outcome(task: Task, found: Attempt) -> Outcome:
-    if found.sha256 is not None:
-        return Outcome(
-            task.url, "ok", None, task.attempts, found.n_bytes, found.sha256, found.final_url
-        )
-    return Outcome(task.url, "gone" if found.gone else "failed", found.reason, task.attempts)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import imagefec
 from imagefec import cli
-from imagefec.data.fetch import scheduler
+from imagefec.data.fetch import rate_limit, scheduler
 from imagefec.data.fetch.cache import Cache
 from imagefec.data.fetch.download import Attempt
 from imagefec.data.fetch.ledger import Ledger, Outcome
@@ -290,7 +290,7 @@ def test_a_second_process_on_the_same_cache_exits_with_2_and_one_sentence(
 def test_a_url_always_refused_by_a_host_that_serves_others_ends_as_failed(
     photo_server, csv_of_urls, cache_dir, monkeypatch
 ):
-    monkeypatch.setattr(scheduler, "MAX_REFUSALS", 2)
+    monkeypatch.setattr(rate_limit, "MAX_REFUSALS", 2)
     csv = csv_of_urls(
         [photo_server.url("never/x")] + [photo_server.url(f"ok/{n}") for n in range(12)]
     )

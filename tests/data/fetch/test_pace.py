@@ -14,6 +14,7 @@ import pytest
 from imagefec.data.fetch import local_import, rate_limit
 from imagefec.data.fetch.cache import Cache
 from imagefec.data.fetch.download import refuses_ai
+from imagefec.data.fetch.report import describe
 from imagefec.data.fetch.stage import FetchConfig, fetch_photos
 from imagefec.errors import UserError
 
@@ -27,7 +28,31 @@ def test_a_rate_limit_loses_no_photo_and_costs_no_attempt(photo_server, csv_of_u
     assert (report.n_ok, report.n_failed, report.n_gone) == (150, 0, 0)
     (facts,) = report.hosts.values()
     assert facts["n_throttled"] == sum(photo_server.hits.values()) - 150 > 0
-    assert not facts["given_up"]
+    assert not facts["given_up"] and not facts["at_any_rate"]
+
+
+def test_urls_that_are_refused_once_do_not_slow_the_others(photo_server, csv_of_urls, cache_dir):
+    csv = csv_of_urls(photo_server.url(f"one_in_twelve/{n}/1") for n in range(240))
+    report = fetch_photos([csv], cache_dir, replace(QUICK, attempts=1))
+    assert (report.n_ok, report.n_failed) == (240, 0)
+    assert sum(photo_server.hits.values()) == 240 + 20  # none is requested more often than needed
+    for times in photo_server.times.values():
+        if len(times) == 2:
+            assert times[1] - times[0] >= 1.0  # Retry-After; a busy machine makes it longer
+    (facts,) = report.hosts.values()
+    assert facts["at_any_rate"] and not facts["given_up"]
+    assert facts["rate_per_s"] is None  # no longer limited
+    assert "refused some requests at any rate" in describe(report)
+
+
+@pytest.mark.slow
+def test_urls_that_are_always_refused_do_not_slow_the_others(photo_server, csv_of_urls, cache_dir):
+    csv = csv_of_urls(photo_server.url(f"one_in_twelve/{n}/99") for n in range(468))
+    report = fetch_photos([csv], cache_dir)
+    assert (report.n_ok, report.reasons) == (429, {"rate limited": 39})
+    refused = [n for n in photo_server.hits.values() if n > 1]
+    assert refused == [rate_limit.MIN_REFUSALS] * 39
+    assert next(iter(report.hosts.values()))["at_any_rate"]
 
 
 def test_a_host_that_always_refuses_is_given_up_until_the_next_run(

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import imagefec
-from imagefec.data.fetch import scheduler
+from imagefec.data.fetch import retries, scheduler
 from imagefec.data.fetch.cache import Cache
 from imagefec.data.fetch.report import describe
 from imagefec.data.fetch.stage import FetchConfig, fetch_photos
@@ -173,7 +173,7 @@ def test_the_wait_between_attempts_doubles(photo_server, csv_of_urls, cache_dir,
             super().put(tasks, delay_s)
 
     monkeypatch.setattr(scheduler, "HostQueues", Queues)
-    monkeypatch.setattr(scheduler.random, "uniform", lambda low, high: (low + high) / 2)
+    monkeypatch.setattr(retries.random, "uniform", lambda low, high: (low + high) / 2)
     csv = csv_of_urls([photo_server.url("status/500/x")])
     fetch_photos([csv], cache_dir, replace(QUICK, attempts=4))
     assert delays == pytest.approx([0, 0.01, 0.02, 0.04])
