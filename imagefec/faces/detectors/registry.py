@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from imagefec.errors import UserError
 from imagefec.faces.detectors import faced, yunet
+from imagefec.faces.detectors.blazeface import BlazefaceDetector, package_folder
 from imagefec.faces.detectors.faced import FacedDetector
 from imagefec.faces.detectors.haar import HaarDetector, haar_file
 from imagefec.faces.detectors.lbp import LbpDetector
@@ -14,10 +15,11 @@ from imagefec.faces.detectors.no_detector import NoDetector
 from imagefec.faces.detectors.protocol import Detector, is_number
 from imagefec.faces.detectors.yunet import YunetDetector
 
-AUTO_ORDER = ("yunet", "faced", "haar", "lbp")  # "auto" is the first that is available
+AUTO_ORDER = ("yunet", "blazeface", "faced", "haar", "lbp")  # "auto" is the first that is available
 
 _MakeDetector = Callable[[float | None, str | os.PathLike[str] | None], Detector]
 _DETECTORS: dict[str, _MakeDetector] = {
+    "blazeface": lambda min_score, _: BlazefaceDetector(min_score),
     "faced": FacedDetector,
     "yunet": YunetDetector,
     "haar": lambda min_score, _: HaarDetector(min_score),
@@ -79,6 +81,7 @@ def auto_choice(model_dir: str | os.PathLike[str] | None = None) -> str:
     """
     available = {
         "yunet": yunet.runs_here() and yunet.find_file(model_dir) is not None,
+        "blazeface": package_folder() is not None,
         "faced": faced.find_files(model_dir) is not None,
         "haar": haar_file() is not None,
         "lbp": True,
