@@ -109,7 +109,7 @@ def test_shrinking_averages_the_pixels_below_each_pixel(factor):
 def test_a_face_of_the_right_size_is_copied():
     photo = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
     eyes = complex(64 - EYE_DISTANCE / 2, EYES_ROW), complex(64 + EYE_DISTANCE / 2, EYES_ROW)
-    face, inside, upscaled = alignment.align_face(photo, eyes, 128)
+    face, inside, _ = alignment.align_face(photo, eyes, 128)
     assert inside.all()
     np.testing.assert_array_equal(face, photo)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from imagefec import files, json_files
 from imagefec.data.crop import face_folder
 from imagefec.data.fetch.cache import Cache
 from imagefec.faces.box_mapping import fit_mapping
-from imagefec.faces.crop_settings import MAPPING
-from imagefec.faces.detectors import Detector
+from imagefec.faces.crop_settings import MAPPING, read_crop_settings
+from imagefec.faces.detectors import Detection, Detector
 from imagefec.faces.opencv import single_thread
 from imagefec.faces.photos import NotAPhoto, read_photo
 from imagefec.maths.geometry import Box, iou, to_pixels
@@ -44,8 +44,7 @@ def record_mapping(
     digest = hashlib.sha256("".join(face_id for face_id, _, _ in sample).encode()).hexdigest()[:20]
     path = faces_dir / face_folder.SETTINGS
     settings = json_files.read_json(path)
-    recorded = settings.get(MAPPING)
-    if isinstance(recorded, dict) and recorded.get("sample") == digest:
+    if _is_measured(settings, digest):
         return
     with single_thread():
         pairs = [pair for _, url, box in sample if (pair := _pair(cache, detector, url, box))]
@@ -53,6 +52,22 @@ def record_mapping(
     measured: dict[str, Any] = asdict(mapping) if mapping else {"n": len(pairs)}
     settings[MAPPING] = {**measured, "sample": digest}
     files.write_text(path, json.dumps(settings, indent=2) + "\n")
+
+
+def best_match(found: Iterable[Detection], box: Box) -> Box | None:
+    """The detected box that overlaps a face's box most; None if none is of the same face."""
+    boxes = [detection.box for detection in found]
+    best = max(boxes, key=lambda each: iou(each, box), default=None)
+    return best if best is not None and iou(best, box) >= _LEAST_IOU else None
+
+
+def _is_measured(settings: dict[str, Any], digest: str) -> bool:
+    """Whether the settings have a mapping of this sample; anyone may have written them."""
+    try:
+        read_crop_settings(settings)
+    except ValueError:
+        return False
+    return (settings.get(MAPPING) or {}).get("sample") == digest
 
 
 def _kept(faces_dir: Path, train_ids: Collection[str]) -> Iterator[tuple[str, str, Box]]:
@@ -72,6 +87,5 @@ def _pair(cache: Cache, detector: Detector, url: str, box: Box) -> tuple[Box, Bo
     except NotAPhoto:
         return None
     of_csv = to_pixels(box, photo.shape[1], photo.shape[0])
-    found = [detection.box for detection in detector.detect(photo)]
-    best = max(found, key=lambda each: iou(each, of_csv), default=None)
-    return (best, of_csv) if best is not None and iou(best, of_csv) >= _LEAST_IOU else None
+    found = best_match(detector.detect(photo), of_csv)
+    return None if found is None else (found, of_csv)

@@ -135,6 +135,7 @@ def test_settings_are_recorded(tmp_path):
         "test_fraction": 0.5,
         "validation_fraction": 0.0,
         "seed": 7,
+        "roll": 4.0,
     }
 
 
