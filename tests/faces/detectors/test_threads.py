@@ -12,7 +12,7 @@ from imagefec.faces.detectors import haar_file, make_detector
 from imagefec.faces.detectors.instances import Instances
 
 needs_haar = pytest.mark.skipif(haar_file() is None, reason="this OpenCV has no Haar cascade")
-DETECTORS = [pytest.param("haar", marks=needs_haar), "lbp", "none"]
+DETECTORS = ["blazeface", pytest.param("haar", marks=needs_haar), "lbp", "none"]
 
 
 def photos(n):
