@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from imagefec import cli
 from imagefec.data import fec_manual_dir
 from imagefec.data.crop import worker
 from imagefec.data.crop.stage import crop_faces, read_faces
@@ -183,3 +184,10 @@ def test_a_detector_without_eyes_is_refused_before_anything_is_written(boxed, de
     with pytest.raises(UserError, match=r"finds no eyes\. Use --detector yunet or blazeface"):
         crop_faces([boxed.path], boxed.cache, boxed.faces, detector, align="eyes")
     assert not boxed.faces.exists()
+
+
+def test_the_command_refuses_an_alignment_without_eyes_with_exit_code_2(boxed, capsys):
+    where = [f"--cache={boxed.cache}", f"--faces={boxed.faces}", "--detector=haar"]
+    assert cli.main(["crop", str(boxed.path), *where, "--align=eyes"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "detector haar finds no eyes. Use --detector yunet" in error
