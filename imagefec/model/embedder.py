@@ -215,7 +215,8 @@ class Embedder:
         if settings.detector and not settings.is_of(detector.name, detector.version):
             logging.warning(
                 "%s: its faces were cropped with detector %s (%s). Faces that detector %s (%s) "
-                "finds are cropped a little differently, so their embeddings are less exact.",
+                "finds are cropped a little differently, so their embeddings are less exact; use "
+                "the same detector if it finds the faces.",
                 self._run_dir or "this run",
                 settings.detector,
                 settings.detector_version,

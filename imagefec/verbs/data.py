@@ -163,7 +163,7 @@ def crop(verbs: Any) -> None:
         "detector that must find a face in each box; auto: the first available of yunet, "
         "blazeface, faced, haar, lbp",
         "auto",
-        choices=("auto", "yunet", "blazeface", "faced", "haar", "lbp", "none"),
+        choices=flags.DETECTORS,
     )
     flags.flag(
         verb,
