@@ -4,6 +4,8 @@ import enum
 import re
 
 SPLITS = ("train", "test", "validation")  # FEC has the first two; the third may be one's own
+EXPRESSIONS_CSV = "expressions.csv"  # optional, beside the csv files; FEC has none
+EXPRESSIONS_HEADER = ("url", "left", "right", "top", "bottom", "expression")
 
 
 class TripletType(enum.IntEnum):

@@ -17,11 +17,12 @@ from typing import Any
 from absl import logging
 
 from imagefec import files, json_files
+from imagefec.data.crop.report import show
 from imagefec.data.crop.stage import crop_faces
 from imagefec.data.fetch.stage import fetch_photos
 from imagefec.errors import UserError
 from imagefec.faces.synthetic import render_dataset
-from imagefec.fec import SPLITS, csv_file_name
+from imagefec.fec import EXPRESSIONS_CSV, SPLITS, csv_file_name
 from imagefec.paths import user_path
 from imagefec.progress import progress
 
@@ -87,6 +88,7 @@ def _run_stages(
             fetched = fetch_photos(csv_paths, out / "cache", progress=bar)
     with stages("crop"), progress("crop", unit="faces") as bar:
         cropped = crop_faces(csv_paths, out / "cache", manual / "faces", DETECTOR, progress=bar)
+    show(cropped)
     with stages("build"):
         build(manual, data)
     with stages("train"):
@@ -108,6 +110,8 @@ def _run_stages(
         "n_images_fetched": fetched.n_ok,
         "n_faces": cropped.n_kept,
         "n_dropped": dict(cropped.dropped),
+        "crop_triplets": cropped.triplets,
+        "crop_warnings": cropped.warnings,
         "gallery_png": str(png),
         "gallery_html": str(page),
         "data_dir": str(data),
@@ -222,7 +226,7 @@ def _render_once(
     triplets: int,
     seed: int,
 ) -> None:
-    """Renders the faces unless done, then moves the csv files to the manual directory.
+    """Renders the faces unless done, then moves the csv files and labels to the manual directory.
 
     The csv files are moved last, so their presence there marks the stage as complete.
     """
@@ -239,8 +243,8 @@ def _render_once(
         progress=bar.update,
         validation_fraction=VALIDATION_FRACTION,
     )
-    for path in csv_paths:
-        (out / path.name).replace(path)
+    for name in (EXPRESSIONS_CSV, *(path.name for path in csv_paths)):
+        (out / name).replace(csv_paths[0].with_name(name))
 
 
 class _SilentHandler(http.server.SimpleHTTPRequestHandler):

@@ -18,6 +18,7 @@ import numpy as np
 
 from imagefec.data import fec_csv
 from imagefec.data.crop import face_folder
+from imagefec.data.crop.csv_triplets import why_lost
 from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.errors import UserError
 from imagefec.faces.crop import FACE_PX
@@ -270,13 +271,12 @@ def _why_dropped(
     records: list[face_folder.FaceRecord],
     exclusion: Exclusion,
 ) -> str | None:
-    """The missing label, else an excluded face, else the first dropped face; None if usable."""
-    if row.why_unlabelled is not None:
-        return row.why_unlabelled
-    for face, face_id in zip(row.faces, face_ids):
-        if exclusion.excludes(face.url, face_id):
-            return EXCLUDED
-    return next((record.reason for record in records if not record.kept), None)
+    """As `why_lost`, counting also the faces that are excluded here; None if usable."""
+    reasons = (
+        EXCLUDED if exclusion.excludes(face.url, face_id) else record.reason
+        for face, face_id, record in zip(row.faces, face_ids, records)
+    )
+    return why_lost(row.why_unlabelled, reasons)
 
 
 def _not_cropped(csv_path: Path, line: int, face_id: str) -> UserError:

@@ -1,5 +1,6 @@
 """Standard errors of accuracies where triplets share photos, and paired comparisons, in NumPy."""
 
+import math
 from itertools import combinations
 from typing import NamedTuple
 
@@ -52,6 +53,46 @@ def clustered_standard_error(values: np.ndarray, clusters: np.ndarray) -> float:
     return float(
         np.sqrt(max(_sum_over_sharing_pairs(residuals, clusters), independent) / (n * (n - 1)))
     )
+
+
+def equal_means_p_value(values: np.ndarray, first: np.ndarray, clusters: np.ndarray) -> float:
+    """Two-sided p-value of a difference between two groups' means, where clusters are dependent.
+
+    A score test: residuals are taken from the common mean, as if the groups were equal, so that a
+    group without variation has no standard error of 0. Pairs count as in
+    `clustered_standard_error`. The normal approximation requires some dozens of clusters.
+
+    Args:
+      values: float or bool [n], such as which faces were dropped.
+      first: bool [n], which of them are in the first group; the others are in the second.
+      clusters: int [n, k], as in `clustered_standard_error`.
+
+    Returns:
+      In [0, 1]; 1 if all values are equal; NaN if a group is empty.
+
+    Raises:
+      ValueError: the shapes do not match.
+    """
+    values, first = np.asarray(values, np.float64), np.asarray(first, bool)
+    clusters = np.asarray(clusters)
+    if (
+        values.ndim != 1
+        or first.shape != values.shape
+        or clusters.ndim != 2
+        or len(clusters) != len(values)
+    ):
+        raise ValueError(
+            "values and first must be [n] and clusters [n, k], found "
+            f"{values.shape}, {first.shape} and {clusters.shape}"
+        )
+    n_first = int(first.sum())
+    n_second = len(first) - n_first
+    if not n_first or not n_second:
+        return float("nan")
+    weights = np.where(first, 1 / n_first, -1 / n_second)
+    shares = (values - values.mean()) * weights
+    variance = max(_sum_over_sharing_pairs(shares, clusters), float(np.sum(shares**2)))
+    return math.erfc(abs(float(shares.sum())) / math.sqrt(2 * variance)) if variance else 1.0
 
 
 def paired_bootstrap(

@@ -123,7 +123,7 @@ def crop(verbs: Any) -> None:
     """Adds `crop`."""
 
     def run(arguments: argparse.Namespace) -> Any:
-        from imagefec.data.crop.report import describe
+        from imagefec.data.crop.report import show
         from imagefec.data.crop.stage import crop_faces
         from imagefec.progress import progress
 
@@ -141,7 +141,7 @@ def crop(verbs: Any) -> None:
                 exclude=arguments.exclude,
                 align=arguments.align,
             )
-        print(describe(report), file=sys.stderr)
+        show(report)
         return report.as_json() if arguments.json else arguments.faces
 
     what = "crops 128 px faces from cached photos and reports every dropped face with its reason"

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.stats import chi2_contingency, norm
 
 from imagefec.maths import uncertainty
 
@@ -104,3 +105,44 @@ def test_shapes_are_checked():
     with pytest.raises(ValueError, match=r"found \(0,\) and \(0,\)"):
         uncertainty.paired_bootstrap(np.ones(0), np.ones(0), np.ones((0, 3)))
     assert np.isnan(uncertainty.clustered_standard_error(np.ones(1), np.ones((1, 3))))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    clusters=hnp.arrays(
+        np.int64, st.tuples(st.integers(2, 12), st.integers(1, 3)), elements=st.integers(0, 6)
+    ),
+    seed=st.integers(0, 2**31),
+)
+def test_the_p_value_of_two_groups_equals_a_loop_over_pairs_that_share_a_cluster(clusters, seed):
+    random = np.random.default_rng(seed)
+    values, first = random.random(len(clusters)) < 0.5, np.arange(len(clusters)) % 2 == 0
+    shares = [
+        (value - values.mean()) / (sum(first) if is_first else -sum(~first))
+        for value, is_first in zip(values, first)
+    ]
+    pairs = sum(
+        a * b
+        for a, of_a in zip(shares, clusters.tolist())
+        for b, of_b in zip(shares, clusters.tolist())
+        if set(of_a) & set(of_b)
+    )
+    error = max(pairs, sum(share**2 for share in shares)) ** 0.5
+    difference = values[first].mean() - values[~first].mean()
+    expected = 2 * norm.sf(abs(difference) / error) if error else 1.0
+    assert uncertainty.equal_means_p_value(values, first, clusters) == pytest.approx(expected)
+
+
+def test_the_p_value_of_two_groups_without_clusters_is_that_of_the_chi_square_test():
+    values, first = np.repeat([1, 0, 1, 0], (30, 70, 50, 50)), np.repeat([True, False], 100)
+    table = [[30, 70], [50, 50]]
+    expected = chi2_contingency(table, correction=False).pvalue
+    found = uncertainty.equal_means_p_value(values, first, np.arange(200)[:, None])
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_p_value_of_an_empty_group_or_other_shapes():
+    values, clusters = np.array([True, False]), np.array([[0], [1]])
+    assert np.isnan(uncertainty.equal_means_p_value(values, np.array([True, True]), clusters))
+    with pytest.raises(ValueError, match=r"must be \[n\] and clusters \[n, k\], found"):
+        uncertainty.equal_means_p_value(values, np.array([True]), clusters)

@@ -6,14 +6,18 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 
 import imagefec
 from imagefec.data.crop import box_sample, face_folder, pool
+from imagefec.data.crop.csv_triplets import CsvTriplets
+from imagefec.data.crop.detector_warnings import warnings_about
+from imagefec.data.crop.expressions import read_expressions
 from imagefec.data.crop.face_folder import FaceRecord, read_faces
-from imagefec.data.crop.report import CropReport, CsvTriplets
+from imagefec.data.crop.report import CropReport
 from imagefec.data.crop.worker import NOT_A_PHOTO, CropOutcome, CropTask
 from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.data.fec_csv import RowReport, read_rows, split_of
@@ -51,7 +55,8 @@ def crop_faces(
     The finished folder has the same bytes for any number of workers and any interruptions.
 
     Args:
-      csv_paths: one or more of FEC's csv files, with Google's names.
+      csv_paths: one or more of FEC's csv files, with Google's names. If expressions.csv is beside
+        them, the report also says which expressions the detector misses.
       cache_dir: photo cache that `fetch_photos` filled.
       faces_dir: made if missing; gets `ab/<face_id>.png`, faces.csv, settings.json and report.json.
         It may already hold faces of other csv files, which remain unless they are excluded.
@@ -73,9 +78,9 @@ def crop_faces(
       CropReport, also written to faces_dir/report.json.
 
     Raises:
-      UserError: a csv file or the list is bad, there is no cache, the detector is not available,
-        cannot align or is not the folder's, the folder cannot be written (or the disk is full), or
-        another crop uses it.
+      UserError: a csv file, expressions.csv or the list is bad, there is no cache, the detector is
+        not available, cannot align or is not the folder's, the folder cannot be written (or the
+        disk is full), or another crop uses it.
       ValueError: workers < 1, or no csv file.
     """
     if isinstance(csv_paths, str | os.PathLike):
@@ -85,6 +90,7 @@ def crop_faces(
     workers = checked_workers(workers)
     splits = [split_of(path) for path in csv_paths]
     exclusion = Exclusion.load(exclude)
+    labels = read_expressions(csv_paths)
     finder = make_detector(detector, min_score, model_dir)
     check_detector(align, finder.name)
     faces_dir = user_path(faces_dir, "faces_dir")
@@ -105,7 +111,8 @@ def crop_faces(
                 manifest.flush()
                 shown.add(Counter(_kind(not outcome.reason) for outcome in outcomes))
         shown.show()
-        report = triplets.summarise_crop(face_folder.sort_manifest(faces_dir))
+        report = triplets.summarise_crop(face_folder.sort_manifest(faces_dir), labels)
+        report = replace(report, warnings=warnings_about(report.detector, finder, model_dir))
         if align == "none":  # an aligned crop depends on the eyes alone
             box_sample.record_mapping(faces_dir, cache, finder, train_ids)
         face_folder.write_report(faces_dir, report.as_json())

@@ -17,7 +17,7 @@ from imagefec.faces.synthetic.expressions import CONTROLS, WORDS, sample_express
 from imagefec.faces.synthetic.people import SyntheticPerson, sample_person
 from imagefec.faces.synthetic.people_folders import link_people
 from imagefec.faces.synthetic.settings import DrawSettings, checked_url_root
-from imagefec.fec import TripletType, csv_file_name
+from imagefec.fec import EXPRESSIONS_CSV, EXPRESSIONS_HEADER, TripletType, csv_file_name
 from imagefec.maths.geometry import Box
 from imagefec.paths import user_path
 from imagefec.workers import checked_workers, worker_pool
@@ -79,7 +79,8 @@ def render_dataset(
     interrupted, run it again: the finished folder has the same bytes.
 
     Args:
-      out: folder for `images/`, the csv files, `identities.csv`, `controls.csv`, settings.json.
+      out: folder for `images/`, the csv files, `identities.csv`, `controls.csv`, expressions.csv,
+        settings.json.
       faces: number of faces in all splits together.
       identities: number of identities in all splits together.
       triplets: number of csv rows in all splits together.
@@ -122,6 +123,7 @@ def render_dataset(
             for plan in plans:
                 _write_csv(out, n_triplets[plan.split], root, plan, boxes, settings.seed)
             _write_truth(out, plans)
+            _write_expressions(out, root, plans, boxes)
             if people_folders:
                 link_people(out)
     except OSError as error:
@@ -241,3 +243,14 @@ def _write_truth(out: Path, plans: list[_SplitPlan]) -> None:
     for file_name, rows in (("identities.csv", identities), ("controls.csv", controls)):
         with files.atomic_open(out / file_name, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(rows)
+
+
+def _write_expressions(
+    out: Path, root: str, plans: list[_SplitPlan], boxes: dict[str, list[Box]]
+) -> None:
+    """Writes the expression of every face, in the form in which `crop` reads it."""
+    with files.atomic_open(out / EXPRESSIONS_CSV, "w", newline="", encoding="utf-8") as file:
+        file.write(",".join(EXPRESSIONS_HEADER) + "\n")
+        for plan in sorted(plans, key=lambda plan: plan.split):
+            cells = _face_cells(root, plan, boxes)
+            file.writelines(f"{face},{WORDS[word]}\n" for face, word in zip(cells, plan.words))

@@ -9,8 +9,15 @@ from imagefec.data.fec_csv import FaceRef
 from imagefec.maths.geometry import Box
 
 
-def split(n, whole, lost, refused=0):
-    return {"n_triplets": n, "whole": whole, "lost": lost, "rows_refused": refused, "by_type": {}}
+def split(n, whole, lost, only, by_type, refused=0):
+    return {
+        "n_triplets": n,
+        "whole": whole,
+        "lost": lost,
+        "lost_only": only,
+        "rows_refused": refused,
+        "by_type": {kind: {"n_triplets": n, "whole": whole} for kind, whole, n in by_type},
+    }
 
 
 def test_the_text_says_how_many_triplets_each_reason_costs():
@@ -20,8 +27,15 @@ def test_the_text_says_how_many_triplets_each_reason_costs():
         n_upscaled=3,
         dropped={"no face found": 8, "not a photo": 2},
         triplets={
-            "test": split(0, 0, {}),
-            "train": split(50, 22, {"no face found": 26, "tie": 2}, 1),
+            "test": split(0, 0, {}, {}, [("one_class", 0, 0)]),
+            "train": split(
+                50,
+                22,
+                {"no face found": 26, "tie": 2},
+                {"no face found": 24, "tie": 2},
+                [("one_class", 20, 40), ("two_class", 2, 10), ("three_class", 0, 0)],
+                refused=1,
+            ),
         },
     )
     assert describe(report).splitlines() == [
@@ -30,7 +44,8 @@ def test_the_text_says_how_many_triplets_each_reason_costs():
         "dropped   2: not a photo",
         "triplets  test: 0 of 0 complete, 0 lost",
         "triplets  train: 22 of 50 (44.0%) complete, 28 lost",
-        "lost      train: 26 of 50 (52.0%): no face found",
+        "complete  train: one_class 20 of 40 (50.0%), two_class 2 of 10 (20.0%)",
+        "lost      train: 26 of 50 (52.0%): no face found (24 for this reason only)",
         "lost      train: 2 of 50 (4.0%): tie",
         "rows      train: 1 bad rows skipped",
     ]
@@ -44,6 +59,21 @@ def test_rare_reasons_share_a_line():
         "dropped   12: reason 8",
         "dropped   30: other reasons, see report.json",  # 11 + 10 + 9
     ]
+
+
+def test_the_classes_missed_most_and_least_often_are_shown():
+    by_class = {name: {"n": 10, "missed": k} for k, name in enumerate("abcdefg")}
+    by_class["never searched"] = {"n": 0, "missed": 0}
+    assert describe(CropReport(70, 49, 0, {}, {}, {"by_class": by_class})).splitlines()[1:] == [
+        "missed    most often g 6 of 10 (60.0%), f 5 of 10 (50.0%), e 4 of 10 (40.0%); least often "
+        "c 2 of 10 (20.0%), b 1 of 10 (10.0%), a 0 of 10 (0.0%)"
+    ]
+    few = {name: by_class[name] for name in "fa"}
+    assert describe(CropReport(20, 15, 0, {}, {}, {"by_class": few})).splitlines()[1:] == [
+        "missed    f 5 of 10 (50.0%), a 0 of 10 (0.0%)"
+    ]
+    none = {"by_class": {"a": {"n": 10, "missed": 0}}}
+    assert len(describe(CropReport(10, 10, 0, {}, {}, none)).splitlines()) == 1
 
 
 def test_crop_prints_it_on_stderr_and_only_the_folder_on_stdout(workspace, capsys):

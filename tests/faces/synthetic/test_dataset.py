@@ -7,7 +7,8 @@ import urllib.request
 import numpy as np
 import pytest
 
-from imagefec.data.fec_csv import RowReport, read_rows
+from imagefec.data.crop.expressions import read_expressions
+from imagefec.data.fec_csv import FaceRef, RowReport, read_rows
 from imagefec.errors import UserError
 from imagefec.faces.crop import crop_face
 from imagefec.faces.detectors import haar_file, make_detector
@@ -111,6 +112,14 @@ def test_identities_and_controls_list_the_same_faces(folder):
     ]
     assert places[0] == places[1] and len(set(places[0])) == len(places[0])
     assert {row["word"] for row in table(folder, "controls.csv")} == set(WORDS)
+
+
+def test_the_labels_are_the_expressions_of_the_csv_files_faces(folder, rows, truth):
+    labels = read_expressions([csv_of(folder, "train")])
+    ids = {face.face_id for split in SPLITS for row in rows[split] for face in row.faces}
+    assert len(labels) == 500 and ids <= labels.keys()
+    for (url, box), (word, _) in truth.items():
+        assert labels[FaceRef(url, box).face_id] == word
 
 
 def test_train_and_test_share_neither_identities_nor_photos(folder, rows):
