@@ -18,7 +18,8 @@ from imagefec.paths import user_path
 from imagefec.progress import progress
 
 if TYPE_CHECKING:
-    from imagefec.faces.detectors import Detector
+    from imagefec.faces.crop import FaceCrop
+    from imagefec.faces.detectors import Detection, Detector
 
 ON_NO_FACE = ("raise", "skip", "whole")
 UNREADABLE, NO_FACE = "unreadable", "no face found"
@@ -93,9 +94,11 @@ def embed_and_count(
 
     face_detector = make_detector(detector, min_score)
     embedder = Embedder.load(run_dir)
+    crop_detection = embedder.cropper(face_detector)
     found = _FaceRows(images.left_out)
     with progress("embed", total=len(images.paths), unit="images") as bar:
-        vectors = embedder.embed(_faces(images, face_detector, on_no_face, found, bar.update))
+        faces = _faces(images, face_detector, crop_detection, on_no_face, found, bar.update)
+        vectors = embedder.embed(faces)
     if not found.ids:
         raise UserError(
             f"{out}: nothing to write, because none of {len(images.paths)} images shows a face "
@@ -154,6 +157,7 @@ class _FaceRows:
 def _faces(
     images: ImageFiles,
     detector: Detector,
+    crop_detection: Callable[[np.ndarray, Detection], FaceCrop],
     on_no_face: str,
     found: _FaceRows,
     update: Callable[[], Any],
@@ -183,11 +187,13 @@ def _faces(
             continue
         detections, url = detector.detect(image), path.absolute().as_uri()
         for number, detection in enumerate(detections, start=1):
-            face = crop.crop_detection(image, detection).face
-            if face is not None:  # always true of a detection, but the type of FaceCrop allows None
-                face_id = f"{_text(path)}#{number}"
-                found.add(face_id, url, path, detection.box.sides, detection.score)
-                yield face
+            face_id = f"{_text(path)}#{number}"
+            cropped = crop_detection(image, detection)
+            if cropped.face is None:
+                found.left_out.add(cropped.reason, face_id)
+                continue
+            found.add(face_id, url, path, detection.box.sides, detection.score)
+            yield cropped.face
         if not detections and _takes_complete(path, detector, on_no_face, found):
             found.add(_text(path), url, path, complete, np.nan)
             yield crop.letterbox(image)[0]

@@ -10,6 +10,7 @@ from typing import Any
 from imagefec import json_files
 from imagefec.data.crop import face_folder
 from imagefec.errors import UserError
+from imagefec.faces.crop_settings import read_crop_settings
 from imagefec.fec import SPLITS, csv_file_name
 from imagefec.paths import user_path
 
@@ -87,7 +88,7 @@ def find_manual_files(manual_dir: str | os.PathLike[str]) -> ManualFiles:
 
 
 def read_settings(faces_dir: Path) -> dict[str, Any]:
-    """Reads the settings of the crop (detector, its version, min_score) from settings.json.
+    """Reads the settings of the crop from settings.json: detector, alignment, box mapping.
 
     Args:
       faces_dir: folder that `imagefec crop` wrote.
@@ -100,6 +101,7 @@ def read_settings(faces_dir: Path) -> dict[str, Any]:
         settings = json_files.read_json(path)
         if not isinstance(settings, dict):
             raise ValueError("not a JSON object")
+        read_crop_settings(settings)
         return settings
     except (OSError, ValueError) as error:
         raise UserError(

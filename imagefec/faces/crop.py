@@ -1,11 +1,12 @@
 """Crops a 128 px face from a photo, the same way for dataset and webcam; opens no files."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from imagefec.faces import opencv
+from imagefec.faces import alignment, opencv
+from imagefec.faces.box_mapping import BoxMapping
 from imagefec.faces.detectors.protocol import Detection, Detector
 from imagefec.maths import geometry
 from imagefec.maths.geometry import Box
@@ -15,6 +16,7 @@ MIN_BOX_PX = 16  # expressions cannot be seen in a grown box with a shorter side
 
 BOX_TOO_SMALL = "box too small"
 NO_FACE = "no face found"
+NO_EYES = "eyes not found"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class FaceCrop:
       face: uint8 [128, 128, 3] RGB; None if the box was dropped.
       reason: why it was dropped; "" if it was not.
       score: the detector's score; None if it found no face.
-      upscaled: whether the patch's longer side was below 128 px.
+      upscaled: whether the face has more pixels than the part of the photo that it shows.
     """
 
     face: np.ndarray | None
@@ -34,13 +36,15 @@ class FaceCrop:
     upscaled: bool
 
 
-def crop_face(photo: np.ndarray, box: Box, detector: Detector) -> FaceCrop:
+def crop_face(photo: np.ndarray, box: Box, detector: Detector, align: str = "none") -> FaceCrop:
     """Grows a box, detects a face in it, and crops it to 128 px.
 
     Args:
       photo: uint8 [height, width, 3] RGB.
       box: fractions of the photo.
       detector: must find a face in the grown box, else the box is dropped.
+      align: one of alignment.ALIGN. "eyes" turns the face so that its eyes are level, and scales it
+        to a fixed distance between them; a face whose eyes cannot be trusted is dropped.
 
     Raises:
       ValueError: photo is not uint8 [height, width, 3].
@@ -53,23 +57,36 @@ def crop_face(photo: np.ndarray, box: Box, detector: Detector) -> FaceCrop:
     found = find_face(detector, patch)
     if found is None:
         return FaceCrop(None, NO_FACE, None, False)
+    if align == "eyes":
+        return _crop_aligned(photo, _moved(found, grown.left, grown.top), grown)
     face, upscaled = letterbox(patch)
     return FaceCrop(face, "", found.score, upscaled)
 
 
-def crop_detection(photo: np.ndarray, detection: Detection) -> FaceCrop:
+def crop_detection(
+    photo: np.ndarray,
+    detection: Detection,
+    mapping: BoxMapping | None = None,
+    align: str = "none",
+) -> FaceCrop:
     """Crops a face that a detector found in a photo, as `crop_face` crops the dataset's.
 
     Args:
       photo: uint8 [height, width, 3] RGB.
-      detection: its box in pixels of the photo.
+      detection: in pixels of the photo.
+      mapping: from the detector's boxes to the dataset's; None to take the detector's.
+      align: as for `crop_face`; the eyes alone decide what an aligned face shows.
 
     Returns:
-      FaceCrop with a face, however small the box: the caller has accepted the detection.
+      FaceCrop with a face, however small the box: the caller has accepted the detection. Only an
+      aligned face can be dropped, if its eyes cannot be trusted.
     """
     height, width = photo.shape[:2]
-    box = geometry.to_fractions(detection.box, width, height)
-    face, upscaled = letterbox(crop_patch(photo, grown_box(box, width, height)))
+    box = detection.box if mapping is None else mapping.apply(detection.box)
+    grown = grown_box(geometry.to_fractions(box, width, height), width, height)
+    if align == "eyes":
+        return _crop_aligned(photo, detection, grown)
+    face, upscaled = letterbox(crop_patch(photo, grown))
     return FaceCrop(face, "", detection.score, upscaled)
 
 
@@ -140,6 +157,27 @@ def letterbox(patch: np.ndarray) -> tuple[np.ndarray, bool]:
     top, left = (FACE_PX - new_height) // 2, (FACE_PX - new_width) // 2
     face[top : top + new_height, left : left + new_width] = scaled
     return face, upscaled
+
+
+def _crop_aligned(photo: np.ndarray, found: Detection, within: Box) -> FaceCrop:
+    """Aligns a face by its eyes, which must lie in a box; all in pixels of the photo."""
+    eyes = alignment.trusted_eyes(found, within)
+    if eyes is None:
+        return FaceCrop(None, NO_EYES, found.score, False)
+    face, inside, upscaled = alignment.align_face(photo, eyes, FACE_PX)
+    if not inside.all():
+        face = np.where(inside[..., None], face, _noise_like(face[inside][None]))
+    return FaceCrop(face, "", found.score, upscaled)
+
+
+def _moved(found: Detection, dx: float, dy: float) -> Detection:
+    """A detection in a patch, in pixels of the photo that has the patch at column dx and row dy."""
+    box = found.box
+    return replace(
+        found,
+        box=Box(box.left + dx, box.right + dx, box.top + dy, box.bottom + dy),
+        keypoints=tuple((column + dx, row + dy) for column, row in found.keypoints),
+    )
 
 
 def _noise_like(patch: np.ndarray) -> np.ndarray:

@@ -1,23 +1,30 @@
 """Embedder: loads a run and embeds faces and photos. No training."""
 
+import functools
 import hashlib
 import os
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+from absl import logging
 
 from imagefec.compat import ShapeDtype, nested_map, tl
 from imagefec.devices import check_not_forked, find_devices
 from imagefec.errors import UserError
 from imagefec.faces import opencv
+from imagefec.faces.crop_settings import read_crop_settings
 from imagefec.model import checkpoint, run_schema
 from imagefec.model.resnet import ImageFEC
-from imagefec.model.run import Run
+from imagefec.model.run import FACES, Run
+
+if TYPE_CHECKING:
+    from imagefec.faces.crop import FaceCrop
+    from imagefec.faces.detectors import Detection, Detector
 
 
 class Embedder:
@@ -34,6 +41,7 @@ class Embedder:
       d_embedding: length of an embedding.
       info: the contents of run.json, with "checkpoint" (the file's name) and, if the checkpoint
         has it, "step".
+      crop_settings: how the faces of the training were cropped.
     """
 
     def __init__(self, model: Any, image_size: int, info: dict[str, Any] | None = None) -> None:
@@ -50,6 +58,7 @@ class Embedder:
         find_devices()
         self.image_size = image_size
         self.info = info or {}
+        self.crop_settings = read_crop_settings(self.info.get(FACES) or {})
         self._weights, self._state = jax.device_put((model.weights, model.state))
         key = jax.random.PRNGKey(0)  # required by Trax, unused in eval mode
         self._apply = jax.jit(
@@ -57,7 +66,7 @@ class Embedder:
         )
         face = jax.ShapeDtypeStruct((1, image_size, image_size, 3), np.uint8)
         self.d_embedding = jax.eval_shape(self._apply, self._weights, self._state, face).shape[-1]
-        self._detectors: dict[tuple[str, float | None], Any] = {}
+        self._detectors: dict[tuple[str, float | None], tuple[Any, Any]] = {}
         self._run_dir: Path | None = None  # of `load`
 
     @classmethod
@@ -151,6 +160,10 @@ class Embedder:
     ) -> list[tuple[Any, float, np.ndarray]]:
         """Detects the faces of a photo, crops each as in the dataset, and embeds it.
 
+        If the run records how the detector's boxes differ from the dataset's, they are mapped to
+        those before they are cropped. If the run's faces are aligned, these are too, and a face
+        whose eyes cannot be trusted is left out, as in the dataset.
+
         Args:
           photo: uint8 [h, w, 3] RGB, or a path or PIL image, turned upright as its EXIF says.
           detector: "auto", "haar", "lbp", … as in imagefec.faces.detectors.
@@ -163,21 +176,58 @@ class Embedder:
 
         Raises:
           ValueError: an array has another shape or dtype, or an argument another type.
-          UserError: as `embed`; or the detector is not available, or min_score outside its scale.
+          UserError: as `embed`; or the detector is not available or cannot align, or min_score is
+            outside its scale.
         """
-        from imagefec.faces import crop, detectors  # not needed for faces already cropped
+        from imagefec.faces import detectors  # not needed for faces already cropped
 
         detectors.check_arguments(detector, min_score)
         photo = _as_array(photo)
         if (detector, min_score) not in self._detectors:
             made = detectors.make_detector(detector, min_score)
             # If two threads make one at the same time, both use the same.
-            self._detectors.setdefault((detector, min_score), made)
-        found = self._detectors[detector, min_score].detect(photo)
-        vectors = self.embed([crop.crop_detection(photo, detection).face for detection in found])
+            self._detectors.setdefault((detector, min_score), (made, self.cropper(made)))
+        made, crop = self._detectors[detector, min_score]
+        crops = [(detection, crop(photo, detection).face) for detection in made.detect(photo)]
+        kept = [(detection, face) for detection, face in crops if face is not None]
+        vectors = self.embed([face for _, face in kept])
         return [
-            (detection.box, detection.score, vector) for detection, vector in zip(found, vectors)
+            (detection.box, detection.score, vector)
+            for (detection, _), vector in zip(kept, vectors)
         ]
+
+    def cropper(self, detector: "Detector") -> "Callable[[np.ndarray, Detection], FaceCrop]":
+        """Makes the function that crops what a detector found as the run's faces were cropped.
+
+        A warning is logged if another detector cropped the run's faces, because the boxes of two
+        detectors differ.
+
+        Args:
+          detector: the one whose detections are cropped.
+
+        Returns:
+          A function (photo, detection) -> FaceCrop, whose face is None if it cannot be aligned.
+
+        Raises:
+          UserError: the run's faces are aligned, and the detector finds no eyes.
+        """
+        from imagefec.faces import alignment, crop
+
+        settings = self.crop_settings
+        alignment.check_detector(settings.align, detector.name)
+        if settings.detector and not settings.is_of(detector.name, detector.version):
+            logging.warning(
+                "%s: its faces were cropped with detector %s (%s). Faces that detector %s (%s) "
+                "finds are cropped a little differently, so their embeddings are less exact; use "
+                "the same detector if it finds the faces.",
+                self._run_dir or "this run",
+                settings.detector,
+                settings.detector_version,
+                detector.name,
+                detector.version,
+            )
+        mapping = settings.mapping_for(detector.name, detector.version)
+        return functools.partial(crop.crop_detection, mapping=mapping, align=settings.align)
 
     def _fit(self, face: np.ndarray) -> np.ndarray:
         """The face at image_size, letterboxed and resized as in the dataset."""

@@ -1,6 +1,6 @@
 """A run directory: names and contents of its files, or an archive, which replaces one.
 
-run.json       the network, the faces it sees, and the length and seed of the run
+run.json       the network, the faces it sees, how they were cropped, the run's length and seed
 settings.json  every setting in force, by its gin name
 config.gin     the same as gin bindings, for another run
 history.json   measures by step, written when the run ends
@@ -26,6 +26,7 @@ from imagefec.paths import readable, user_path
 
 RUN_FORMAT = 1
 CHANNEL_ORDER = "rgb"  # of every run's faces, even if its run.json lacks the key
+FACES = "faces"  # in run.json: how the faces of the training were cropped
 INFO, SETTINGS, HISTORY, LEGACY_CONFIG = "run.json", "settings.json", "history.json", "config.gin"
 BEST, LATEST = "best.npz", "model.npz"
 SEED, INIT_CHECKPOINT = "training.seed", "training.init_checkpoint"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from imagefec.errors import UserError
+from imagefec.faces.crop_settings import read_crop_settings
 from imagefec.json_files import shown
 
 REMEDY = "Copy it again from its source, or train a new run."
@@ -74,6 +75,7 @@ _INFO = {
     "seed": optional(_SEED),
     "recipe": optional(TEXT),
     "uda": optional(OBJECT),
+    "faces": optional(OBJECT),
 }
 _REQUIRED = ("image_size", "model")
 # Larger networks are refused before they are built, which would take minutes or all memory.
@@ -113,6 +115,10 @@ def check_info(path: str | os.PathLike[str], info: Mapping[str, Any]) -> None:
     _check(path, "", info, _INFO)
     _check(path, "model.", info["model"], _MODEL)
     _check(path, "uda.", info.get("uda") or {}, {"weight": _WEIGHT})
+    try:
+        read_crop_settings(info.get("faces") or {})
+    except ValueError as error:
+        raise UserError(f"{path}: faces: {error}. {REMEDY}") from None
 
 
 def check_settings(path: str | os.PathLike[str], settings: Mapping[str, Any]) -> None:

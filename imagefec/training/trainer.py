@@ -19,9 +19,11 @@ from imagefec.data.samplers import IdentitySampler, TripletSampler
 from imagefec.data.store import datasets
 from imagefec.data.store.tfds_source import open_source
 from imagefec.errors import UserError
+from imagefec.faces.crop_settings import CropSettings
 from imagefec.model import ImageFEC, checkpoint, run_schema
 from imagefec.model.run import (
     CHANNEL_ORDER,
+    FACES,
     HISTORY,
     INFO,
     LATEST,
@@ -87,7 +89,7 @@ def _train(
     done_steps = _done_steps(run_dir, config)
     if config.init.checkpoint and not done_steps:
         find_pretrained_weights(config.init.checkpoint)
-    _check_splits(data_dir, config)
+    crop_settings = _checked_splits(data_dir, config)
     faces = _face_input(data_dir, config, takes_triplets(loss), mesh)
     evaluation = _evaluation(data_dir, config, loss, mesh)
     sample = faces.sample()
@@ -114,7 +116,7 @@ def _train(
             stop,
         )
         if is_chief():
-            _write_settings(run_dir, config, faces.faces_per_step)
+            _write_settings(run_dir, config, faces.faces_per_step, crop_settings)
         if loop.step:
             reporter.say(f"resuming from step {loop.step} of {run_dir}")
         reporter.begin(loop.step)
@@ -163,15 +165,18 @@ def _with_defaults(model_settings: dict[str, Any]) -> dict[str, Any]:
     return {**json.loads(json.dumps(defaults)), **model_settings}
 
 
-def _check_splits(data_dir: str | os.PathLike[str], config: TrainConfig) -> None:
-    """Refuses splits that do not exist before any of them is loaded."""
+def _checked_splits(data_dir: str | os.PathLike[str], config: TrainConfig) -> CropSettings | None:
+    """Refuses splits that do not exist before any of them is loaded; how train was cropped."""
     data, uda = config.data, config.uda
-    for dataset, split in (
-        (data.train_dataset or data.dataset, data.train_split),
-        (data.dataset, data.eval_split),
-        *([(uda.dataset, uda.split)] if uda.dataset else []),
-    ):
+    train, *_ = [
         open_source(pathlib.Path(data_dir), dataset, split)
+        for dataset, split in (
+            (data.train_dataset or data.dataset, data.train_split),
+            (data.dataset, data.eval_split),
+            *([(uda.dataset, uda.split)] if uda.dataset else []),
+        )
+    ]
+    return train.crop_settings
 
 
 def _face_input(
@@ -244,7 +249,12 @@ def _collapsed_loss(loss: tl.Layer, labels: Sequence[Any]) -> float:
     return float(loss(inputs))
 
 
-def _write_settings(run_dir: pathlib.Path, config: TrainConfig, images_per_step: int) -> None:
+def _write_settings(
+    run_dir: pathlib.Path,
+    config: TrainConfig,
+    images_per_step: int,
+    crop_settings: CropSettings | None,
+) -> None:
     info = {
         "format": RUN_FORMAT,
         "model": dict(config.model_settings),
@@ -257,6 +267,7 @@ def _write_settings(run_dir: pathlib.Path, config: TrainConfig, images_per_step:
         "seed": config.seed,
         "recipe": config.recipe,
         "uda": dataclasses.asdict(config.uda),
+        **({FACES: crop_settings.as_json()} if crop_settings else {}),
     }
     write_json(run_dir, INFO, info)
     if config.settings:

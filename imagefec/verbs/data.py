@@ -26,6 +26,7 @@ def draw(verbs: Any) -> None:
                 progress=bar.update,
                 validation_fraction=arguments.validation_fraction,
                 people_folders=arguments.people_folders,
+                roll=arguments.roll,
             )
 
     what = "renders synthetic faces and simulates raters' judgements, in FEC's own file format"
@@ -42,6 +43,9 @@ def draw(verbs: Any) -> None:
         "--validation_fraction",
         "fraction of the validation split, to choose settings on",
         0.0,
+    )
+    flags.flag(
+        verb, "--roll", "standard deviation of the angle by which heads lean, degrees, 0 to 45", 4.0
     )
     flags.switch(
         verb,
@@ -135,6 +139,7 @@ def crop(verbs: Any) -> None:
                 progress=bar,
                 model_dir=arguments.model_dir,
                 exclude=arguments.exclude,
+                align=arguments.align,
             )
         show(report)
         return report.as_json() if arguments.json else arguments.faces
@@ -158,7 +163,15 @@ def crop(verbs: Any) -> None:
         "detector that must find a face in each box; auto: the first available of yunet, "
         "blazeface, faced, haar, lbp",
         "auto",
-        choices=("auto", "yunet", "blazeface", "faced", "haar", "lbp", "none"),
+        choices=flags.DETECTORS,
+    )
+    flags.flag(
+        verb,
+        "--align",
+        "eyes: turn each face so that its eyes are level and at a fixed distance; requires a "
+        "detector that finds eyes (yunet, blazeface)",
+        "none",
+        choices=("none", "eyes"),
     )
     flags.flag(
         verb,

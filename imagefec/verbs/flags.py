@@ -9,6 +9,8 @@ from typing import Any
 from imagefec.errors import UserError
 from imagefec.paths import user_path
 
+DETECTORS = ("auto", "yunet", "blazeface", "faced", "haar", "lbp", "none")
+
 
 def add_verb(
     verbs: Any, name: str, function: Callable[[argparse.Namespace], Any], what: str, example: str

@@ -14,7 +14,11 @@ def embed(verbs: Any) -> None:
         from imagefec.analysis.embed import embed_and_count
 
         counts = embed_and_count(
-            arguments.run, arguments.PATHS, arguments.out, arguments.on_no_face
+            arguments.run,
+            arguments.PATHS,
+            arguments.out,
+            arguments.on_no_face,
+            arguments.detector,
         )
         return counts if arguments.json else counts["path"]
 
@@ -31,6 +35,13 @@ def embed(verbs: Any) -> None:
         "if no face is found in a photo: stop, skip the photo, or embed the complete photo",
         "whole",
         choices=("raise", "skip", "whole"),
+    )
+    flags.flag(
+        verb,
+        "--detector",
+        "detector that finds the faces of photos; that of the run's faces crops most like them",
+        "auto",
+        choices=flags.DETECTORS,
     )
     flags.json_flag(verb)
 

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from imagefec import cli
-from imagefec.analysis.embed import embed_paths
+from imagefec.analysis.embed import embed_and_count, embed_paths
 from imagefec.errors import UserError
 from imagefec.faces import crop
 from imagefec.maths.geometry import Box
-from imagefec.model import checkpoint
+from imagefec.model import Embedder, checkpoint
 
 
 def save(path, image, **how):
@@ -69,7 +69,7 @@ def test_a_photo_gives_one_row_per_detected_face_cropped_as_in_the_dataset(
         assert len(expected) == 2 and found["ids"].tolist() == [f"{photo}#1", f"{photo}#2"]
         assert found["urls"].tolist() == [photo.as_uri()] * 2 and "%20" in photo.as_uri()
         for row, (box, score, vector) in enumerate(expected):
-            assert Box(*found["boxes"][row].tolist()) == box
+            assert found["boxes"][row].tolist() == np.float32(box.sides).tolist()
             assert found["scores"][row] == pytest.approx(score)
             np.testing.assert_allclose(found["vectors"][row], vector, atol=1e-5)
 
@@ -289,3 +289,41 @@ def test_an_existing_output_survives_a_failure(run, tmp_path, monkeypatch):
         embed_paths(run, face, tmp_path / "out.npz")
     assert (tmp_path / "out.npz").read_bytes() == b"old"
     assert cv2.imread(str(face)) is not None and len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_command_uses_the_named_detector(run, tmp_path):
+    photo = save(tmp_path / "a.png", noise(60, 90))
+    out = tmp_path / "out.npz"
+    command = ["embed", str(photo), f"--run={run}", f"--out={out}", "--detector=none"]
+    assert cli.main(command) == 0
+    with np.load(out) as found:  # "none" takes the complete photo for one face
+        assert found["ids"].tolist() == [f"{photo}#1"]
+        assert found["boxes"].tolist() == [[0, 90, 0, 60]] and found["scores"].tolist() == [1]
+
+
+def test_a_face_that_cannot_be_aligned_is_left_out_and_counted(run, tmp_path, monkeypatch):
+    from imagefec.faces import detectors
+
+    class Profile:
+        name, version, min_score = "blazeface", "1", 0.0
+
+        def detect(self, photo, smallest=0.1):
+            eyes = ((30.0, 20.0), (60.0, 20.0))  # of a frontal face, and of one in profile
+            return [
+                detectors.Detection(Box(20, 70, 5, 55), 0.9, eyes),
+                detectors.Detection(Box(20, 70, 5, 55), 0.8, (eyes[0], (36.0, 20.0))),
+            ]
+
+    monkeypatch.setattr(detectors, "make_detector", lambda *_: Profile())
+    aligned = shutil.copytree(run, tmp_path / "aligned")
+    info = json.loads((aligned / "run.json").read_text())
+    faces = {"detector": "blazeface", "detector_version": "1", "align": "eyes"}
+    (aligned / "run.json").write_text(json.dumps(info | {"faces": faces}))
+    photo = save(tmp_path / "a.png", noise(60, 90))
+    counts = embed_and_count(aligned, photo, tmp_path / "out.npz")
+    assert counts["left_out"] == {"eyes not found": {"count": 1, "first": [f"{photo}#2"]}}
+    with np.load(tmp_path / "out.npz") as found:
+        assert found["ids"].tolist() == [f"{photo}#1"]
+        face = crop.crop_detection(noise(60, 90), Profile().detect(None)[0], align="eyes").face
+        expected = Embedder.load(aligned).embed(face[None])
+        np.testing.assert_allclose(found["vectors"], expected, atol=1e-5)

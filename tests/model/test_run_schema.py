@@ -36,6 +36,12 @@ INFO = {
     "seed": 3,
     "recipe": "smoke",
     "uda": {"weight": 0.5, "distance": "l2", "dataset": None},
+    "faces": {
+        "detector": "haar",
+        "detector_version": "1",
+        "align": "none",
+        "box_mapping": {"dx": 0.1, "dy": -0.05, "scale": 1.2, "n": 300},
+    },
 }
 SETTINGS = {
     "training.seed": 3,
@@ -120,6 +126,12 @@ def test_a_run_is_read_as_it_was_written(tmp_path):
         ("uda", 7, "uda is 7; it must be an object"),
         ("uda.weight", -1, "uda.weight is -1"),
         ("uda.weight", 10**400, "uda.weight is a number of more than 63 bits"),
+        ("faces", [1], "faces is [1]; it must be an object"),
+        ("faces.detector", 5, "faces: detector must be text"),
+        ("faces.align", "mouth", "faces: align must be none or eyes"),
+        ("faces.box_mapping", 5, "faces: box_mapping must be an object with a number n"),
+        ("faces.box_mapping", {"n": 10**400}, "faces: box_mapping must be an object with a"),
+        ("faces.box_mapping", {"n": 30}, "faces: box_mapping: dx must be a number from -10 to 10"),
         ("recipe", {"a": 1}, "recipe is an object; it must be text, or null"),
         ("images_per_step", -5, "images_per_step is -5"),
         ("format", True, "format True; this version reads format 1"),

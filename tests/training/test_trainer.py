@@ -58,6 +58,8 @@ def test_a_run_writes_its_settings_checkpoints_and_history(complete_run):
     info = json.loads((complete_run / "run.json").read_text())
     assert info["model"]["stage_blocks"] == [1, 1] and info["image_size"] == 48
     assert info["channel_order"] == "rgb" and info["recipe"] == "smoke"
+    # The dummy data were cropped before alignments and mappings of boxes were recorded.
+    assert info["faces"] == {"detector": "none", "detector_version": "1", "align": "none"}
     settings = Run.open(complete_run).settings
     assert settings["training.steps"] == settings["warmup_cosine.steps"] == 4
     assert settings["training.loss"] == "@TripletLoss" and settings["TripletLoss.margin"] == 0.1

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from imagefec import files, json_files
 from imagefec.data.exclusion import EXCLUDED
 from imagefec.errors import UserError
+from imagefec.faces.crop_settings import ALIGNMENT
 from imagefec.fec import is_face_id
 from imagefec.maths.geometry import Box
 from imagefec.paths import user_path
@@ -140,6 +141,11 @@ def url_of(line: str) -> str:
     return next(csv.reader((line,), strict=True))[1]
 
 
+def box_of(line: str) -> Box:
+    """The box in a line of faces.csv, in fractions of the photo."""
+    return Box(*map(float, next(csv.reader((line,), strict=True))[2:6]))
+
+
 def delete_face(faces_dir: Path, face_id: str) -> None:
     """Deletes a face's PNG if it exists, and its subfolder if then empty."""
     path = face_path(faces_dir, face_id)
@@ -201,8 +207,10 @@ def check_settings(faces_dir: Path, settings: dict[str, Any], compared: Iterable
         files.write_text(path, json.dumps(settings, indent=2) + "\n")
         return
     try:
-        differing = json_files.differing(json_files.read_json(path), settings, compared)
-    except (ValueError, AttributeError):
+        # Folders of earlier versions do not record the alignment: they have none.
+        found = {ALIGNMENT: "none"} | json_files.read_json(path)
+        differing = json_files.differing(found, settings, compared)
+    except (ValueError, AttributeError, TypeError):
         raise UserError(f"{path}: damaged. Delete the folder {faces_dir} and crop again.") from None
     if differing:
         earlier, now = differing

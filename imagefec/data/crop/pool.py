@@ -30,6 +30,7 @@ def crop_jobs(
     detector: Detector,
     n_workers: int,
     model_dir: str | os.PathLike[str] | None,
+    align: str = "none",
 ) -> Iterator[list[CropOutcome]]:
     """Yields the outcomes of all faces, in batches; memory does not grow with the number of jobs.
 
@@ -38,6 +39,7 @@ def crop_jobs(
       detector: used in this process; the workers make an equal one.
       n_workers: number of processes; 1 for this process only.
       model_dir: as for `make_detector`.
+      align: as for `crop.crop_face`.
 
     Raises:
       UserError: a worker process died.
@@ -47,11 +49,11 @@ def crop_jobs(
         with single_thread():
             for photo, tasks in jobs:
                 if isinstance(photo, Path):
-                    yield worker.crop_photo(photo, tasks, detector)
+                    yield worker.crop_photo(photo, tasks, detector, align)
                 else:
                     yield [CropOutcome(task, photo) for task in tasks]
         return
-    prepared = (detector.name, detector.min_score, model_dir)
+    prepared = (detector.name, detector.min_score, model_dir, align)
     with worker_pool(n_workers, "crop", worker.start_worker, prepared) as pool:
         yield from _crop_in(pool, jobs, max_running=3 * n_workers)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 
 import imagefec
-from imagefec.data.crop import face_folder, pool
+from imagefec.data.crop import box_sample, face_folder, pool
 from imagefec.data.crop.csv_triplets import CsvTriplets
 from imagefec.data.crop.detector_warnings import warnings_about
 from imagefec.data.crop.expressions import read_expressions
@@ -24,6 +24,8 @@ from imagefec.data.fec_csv import RowReport, read_rows, split_of
 from imagefec.data.fetch.cache import Cache
 from imagefec.data.stage_progress import Progress, StageProgress
 from imagefec.errors import UserError
+from imagefec.faces.alignment import check_detector
+from imagefec.faces.crop_settings import ALIGNMENT
 from imagefec.faces.detectors import Detector, make_detector
 from imagefec.maths.geometry import Box
 from imagefec.paths import user_path
@@ -46,6 +48,7 @@ def crop_faces(
     progress: Progress | None = None,
     model_dir: str | os.PathLike[str] | None = None,
     exclude: str | os.PathLike[str] | None = None,
+    align: str = "none",
 ) -> CropReport:
     """Crops the faces of FEC's csv files from the cached photos; run it again to resume.
 
@@ -69,14 +72,15 @@ def crop_faces(
         "excluded": their photos are not opened, and faces that an earlier crop wrote are deleted,
         those of other csv files too. The list applies to this call only: a later call crops the
         faces that its own list does not name.
+      align: as for `crop.crop_face`; a folder takes faces of a single alignment.
 
     Returns:
       CropReport, also written to faces_dir/report.json.
 
     Raises:
       UserError: a csv file, expressions.csv or the list is bad, there is no cache, the detector is
-        not available or not the folder's, the folder cannot be written (or the disk
-        is full), or another crop uses it.
+        not available, cannot align or is not the folder's, the folder cannot be written (or the
+        disk is full), or another crop uses it.
       ValueError: workers < 1, or no csv file.
     """
     if isinstance(csv_paths, str | os.PathLike):
@@ -88,10 +92,11 @@ def crop_faces(
     exclusion = Exclusion.load(exclude)
     labels = read_expressions(csv_paths)
     finder = make_detector(detector, min_score, model_dir)
+    check_detector(align, finder.name)
     faces_dir = user_path(faces_dir, "faces_dir")
     with Cache(cache_dir) as cache, _folder_errors(faces_dir), face_folder.locked(faces_dir):
-        _check_settings(faces_dir, finder)
-        pending, triplets = _read_csvs(csv_paths, splits, skip_bad_rows)
+        _check_settings(faces_dir, finder, align)
+        pending, triplets, train_ids = _read_csvs(csv_paths, splits, skip_bad_rows)
         shown = StageProgress(progress, _n_faces(pending), ("kept", "dropped"))
         # A report describes finished work only.
         (faces_dir / face_folder.REPORT).unlink(missing_ok=True)
@@ -101,23 +106,26 @@ def crop_faces(
             _remove_done(pending, faces_dir, shown)
             n_workers = workers or pool.default_workers(_n_faces(pending))
             jobs = _jobs(pending, cache, faces_dir)
-            for outcomes in pool.crop_jobs(jobs, finder, n_workers, model_dir):
+            for outcomes in pool.crop_jobs(jobs, finder, n_workers, model_dir, align):
                 manifest.writelines(_line_of(outcome, finder.name) for outcome in outcomes)
                 manifest.flush()
                 shown.add(Counter(_kind(not outcome.reason) for outcome in outcomes))
         shown.show()
         report = triplets.summarise_crop(face_folder.sort_manifest(faces_dir), labels)
         report = replace(report, warnings=warnings_about(report.detector, finder, model_dir))
+        if align == "none":  # an aligned crop depends on the eyes alone
+            box_sample.record_mapping(faces_dir, cache, finder, train_ids)
         face_folder.write_report(faces_dir, report.as_json())
     return report
 
 
-def _check_settings(faces_dir: Path, finder: Detector) -> None:
+def _check_settings(faces_dir: Path, finder: Detector, align: str) -> None:
     compared = {
         "format": face_folder.FORMAT,
         "detector": finder.name,
         "detector_version": finder.version,
         "min_score": finder.min_score,
+        ALIGNMENT: align,
     }
     noted = {"imagefec_version": imagefec.__version__, "opencv_version": cv2.__version__}
     face_folder.check_settings(faces_dir, compared | noted, compared)
@@ -125,18 +133,22 @@ def _check_settings(faces_dir: Path, finder: Detector) -> None:
 
 def _read_csvs(
     csv_paths: Sequence[str | os.PathLike[str]], splits: Sequence[str], skip_bad_rows: bool
-) -> tuple[FacesByPhoto, CsvTriplets]:
+) -> tuple[FacesByPhoto, CsvTriplets, set[str]]:
+    """The faces by photo, the triplets, and the ids of the train split's faces."""
     faces_by_photo: FacesByPhoto = {}
     triplets = CsvTriplets()
+    train_ids: set[str] = set()
     for path, split in zip(csv_paths, splits):
         rows = RowReport()
         for row in read_rows(path, rows, skip_bad_rows):
             face_ids = [face.face_id for face in row.faces]
             triplets.add(split, row, face_ids)
+            if split == "train":
+                train_ids.update(face_ids)
             for face, face_id in zip(row.faces, face_ids):
                 faces_by_photo.setdefault(face.url, {})[face_id] = face.box
         triplets.rows_refused[split] += rows.n_refused
-    return faces_by_photo, triplets
+    return faces_by_photo, triplets, train_ids
 
 
 def _n_faces(faces_by_photo: FacesByPhoto) -> int:

@@ -51,13 +51,16 @@ class CropOutcome:
     upscaled: bool = False
 
 
-def crop_photo(photo_path: Path, tasks: list[CropTask], detector: Detector) -> list[CropOutcome]:
+def crop_photo(
+    photo_path: Path, tasks: list[CropTask], detector: Detector, align: str = "none"
+) -> list[CropOutcome]:
     """Decodes a photo once and writes the PNG of each box in which the detector finds a face.
 
     Args:
       photo_path: of the photo.
       tasks: its faces.
       detector: used on each box.
+      align: as for `crop_face`.
 
     Raises:
       OSError: a PNG cannot be written.
@@ -69,7 +72,7 @@ def crop_photo(photo_path: Path, tasks: list[CropTask], detector: Detector) -> l
         return [CropOutcome(task, reason) for task in tasks]
     outcomes = []
     for task in tasks:
-        crop = crop_face(photo, task.box, detector)
+        crop = crop_face(photo, task.box, detector, align)
         if crop.face is not None:
             task.path.parent.mkdir(exist_ok=True)
             write_png(task.path, crop.face)
@@ -83,19 +86,25 @@ def why_not_a_photo(error: NotAPhoto) -> str:
 
 
 def start_worker(
-    detector_name: str, min_score: float, model_dir: str | os.PathLike[str] | None = None
+    detector_name: str,
+    min_score: float,
+    model_dir: str | os.PathLike[str] | None = None,
+    align: str = "none",
 ) -> None:
-    """Prepares a spawned worker process; the arguments are those of `make_detector`."""
-    global _detector
+    """Prepares a spawned worker process: arguments of `make_detector`, and of `crop_face`."""
+    global _detector, _align
     cv2.setNumThreads(1)
-    _detector = make_detector(detector_name, min_score, model_dir)
+    _detector, _align = make_detector(detector_name, min_score, model_dir), align
 
 
 def crop_photos(jobs: list[tuple[Path, list[CropTask]]]) -> list[CropOutcome]:
     """Runs `crop_photo` on several photos in a process prepared by `start_worker`."""
     if _detector is None:
         raise ValueError("crop_photos: call start_worker first in this process")
-    return [outcome for path, tasks in jobs for outcome in crop_photo(path, tasks, _detector)]
+    return [
+        outcome for path, tasks in jobs for outcome in crop_photo(path, tasks, _detector, _align)
+    ]
 
 
 _detector: Detector | None = None
+_align = "none"

@@ -15,6 +15,7 @@ from imagefec.data.store.dataset_folder import (
     CURE,
     FEATURES,
     INFO,
+    METADATA,
     check_name,
     check_shards,
     defect_of,
@@ -23,6 +24,7 @@ from imagefec.data.store.dataset_folder import (
 )
 from imagefec.data.store.tfds_records import defect_of_records, read_examples, said_by
 from imagefec.errors import UserError
+from imagefec.faces.crop_settings import CropSettings, read_crop_settings
 from imagefec.quiet import quiet_imports
 
 STORES = "face_stores"  # in the data_dir
@@ -52,6 +54,22 @@ class TfdsSource:
     def full_name(self) -> str:
         """Name, config and version: "fec/triplets/1.1.0"."""
         return self.builder.info.full_name
+
+    @property
+    def crop_settings(self) -> CropSettings | None:
+        """How the faces of the dataset were cropped; None if its metadata do not say.
+
+        Raises:
+          UserError: the metadata are damaged.
+        """
+        found = (self.builder.info.metadata or {}).get("faces")
+        if found is None:
+            return None
+        try:
+            return read_crop_settings(found)
+        except (ValueError, AttributeError) as error:
+            path = Path(self.builder.data_dir) / METADATA
+            raise UserError(f"{path}: faces: {error}. {CURE}") from error
 
     def has(self, features: Sequence[str]) -> bool:
         """Whether the dataset has all of these features."""

@@ -30,7 +30,8 @@ LOCK = "draw.lock"
 _TASK_PHOTOS = 100  # rendered by a worker at once
 
 Heads = list[tuple[SyntheticPerson, np.ndarray]]
-Task = tuple[Path, list[int], list[str], list[Heads]]  # folder, seed, names and heads of photos
+# Folder, seed, names and heads of photos, deviation of the roll.
+Task = tuple[Path, list[int], list[str], list[Heads], float]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def render_dataset(
     progress: Callable[[int], object] | None = None,
     validation_fraction: float = 0.0,
     people_folders: bool = False,
+    roll: float = photos.ROLL,
 ) -> Path:
     """Renders faces and simulates raters; no two splits share identities or photos.
 
@@ -92,6 +94,7 @@ def render_dataset(
       validation_fraction: share of a third split, to choose settings on; 0 by default, because FEC
         has none.
       people_folders: whether to link the photos by identity under `people/`, in VGGFace2's layout.
+      roll: standard deviation of the angle by which heads lean to a shoulder, degrees, 0 to 45.
 
     Returns:
       `out` as a path.
@@ -101,7 +104,9 @@ def render_dataset(
         fetched; the folder holds other photos, is in use by another call, or cannot be written.
       ValueError: an argument has a wrong type.
     """
-    settings = DrawSettings(faces, identities, triplets, test_fraction, validation_fraction, seed)
+    settings = DrawSettings(
+        faces, identities, triplets, test_fraction, validation_fraction, seed, roll
+    )
     n_workers = checked_workers(workers) or cpu_count()
     out = user_path(out, "out")
     root = checked_url_root(url_root, out)
@@ -114,7 +119,7 @@ def render_dataset(
         files.refuse_links(out, ("images", "images/*", "people", "people/*", "people/*/*"))
         with files.folder_lock(out, "draw", "OUT", LOCK, "images/*"):
             settings.claim(out)
-            boxes = _render_all(out, settings.seed, plans, n_workers, progress)
+            boxes = _render_all(out, settings, plans, n_workers, progress)
             for plan in plans:
                 _write_csv(out, n_triplets[plan.split], root, plan, boxes, settings.seed)
             _write_truth(out, plans)
@@ -151,7 +156,7 @@ def _plan(seed: int, split: str, n_faces: int, n_people: int) -> _SplitPlan:
 
 def _render_all(
     out: Path,
-    seed: int,
+    settings: DrawSettings,
     plans: list[_SplitPlan],
     workers: int,
     progress: Callable[[int], object] | None,
@@ -167,7 +172,8 @@ def _render_all(
         ]
         for start in range(0, len(heads), _TASK_PHOTOS):
             chunk = slice(start, start + _TASK_PHOTOS)
-            tasks.append((out, [seed, 10 + plan.stream, start], plan.names[chunk], heads[chunk]))
+            seed = [settings.seed, 10 + plan.stream, start]
+            tasks.append((out, seed, plan.names[chunk], heads[chunk], settings.roll))
     if workers == 1:
         return _merged(map(_render_photos, tasks), progress)
     with worker_pool(workers, "draw") as pool:
@@ -186,11 +192,11 @@ def _merged(
 
 
 def _render_photos(task: Task) -> dict[str, list[Box]]:
-    out, seed, names, photo_heads = task
+    out, seed, names, photo_heads, roll = task
     rng = np.random.default_rng(seed)
     boxes = {}
     for name, heads in zip(names, photo_heads):
-        image, boxes[name] = photos.render_photo(rng, heads)
+        image, boxes[name] = photos.render_photo(rng, heads, roll)
         files.write_bytes(out / name, photos.encode_jpeg(rng, image), durable=False)
     return boxes
 

@@ -10,16 +10,18 @@ from imagefec.faces.synthetic.people import SyntheticPerson
 from imagefec.maths.geometry import Box
 
 CELL_PX = 216  # width and height of one head's part of a photo
+ROLL = 4.0  # default standard deviation of a head's roll, degrees
 
 
 def render_photo(
-    rng: np.random.Generator, heads: list[tuple[SyntheticPerson, np.ndarray]]
+    rng: np.random.Generator, heads: list[tuple[SyntheticPerson, np.ndarray]], roll: float = ROLL
 ) -> tuple[np.ndarray, list[Box]]:
     """Renders one photo.
 
     Args:
       rng: source of randomness for everything but identity and expression.
       heads: (person, expression float32 [controls]) from left to right.
+      roll: standard deviation of the angle by which a head leans to a shoulder, degrees.
 
     Returns:
       uint8 RGB [h, w, 3] and one face box per head, in fractions of the photo: from hairline to
@@ -30,7 +32,8 @@ def render_photo(
     boxes = []
     step = width / len(heads)
     for i, (person, expression) in enumerate(heads):
-        boxes.append(_place(rng, photo, person, expression, ((i + 0.5) * step, height * 0.5)))
+        middle = (i + 0.5) * step, height * 0.5
+        boxes.append(_place(rng, photo, person, expression, middle, roll))
     return _camera(rng, photo), boxes
 
 
@@ -66,12 +69,13 @@ def _place(
     person: SyntheticPerson,
     expression: np.ndarray,
     middle: tuple[float, float],
+    roll_deviation: float,
 ) -> Box:
     """Puts one head into the photo and returns its box in fractions."""
     turn = rng.normal(0, 0.02, 2).clip(-0.06, 0.06)
     image, mask = render_head(person, expression, (turn[0], turn[1]))
     _light(rng, image)
-    scale, roll = rng.uniform(0.80, 1.02), rng.normal(0, 4)
+    scale, roll = rng.uniform(0.80, 1.02), rng.normal(0, roll_deviation)
     at = np.array(middle) + rng.normal(0, 5, 2)
     matrix = cv2.getRotationMatrix2D(CENTRE, roll, scale)
     matrix[:, 2] = matrix[:, 2] + (at - CENTRE)

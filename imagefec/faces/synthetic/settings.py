@@ -12,11 +12,13 @@ from typing import Any
 from imagefec import files, json_files
 from imagefec.errors import UserError
 from imagefec.faces.synthetic.expressions import WORDS
+from imagefec.faces.synthetic.photo import ROLL
 from imagefec.fec import is_photo_url
 
 SETTINGS = "settings.json"
 FORMAT = 1  # increase if the same settings would give other photos
 MOST = 10_000_000  # faces, identities or triplets; FEC has 156,000 faces and 500,000 triplets
+MOST_ROLL = 45.0  # degrees: the boxes are those of an almost upright head
 _FEWEST_FACES = 3 * len(WORDS)  # one-class triplets need about three faces per word
 
 
@@ -31,6 +33,7 @@ class DrawSettings:
       test_fraction: share of the test split, in (0, 1).
       validation_fraction: share of the validation split; 0 for none.
       seed: of everything that is random.
+      roll: standard deviation of the heads' roll, degrees.
 
     Raises:
       UserError: a number is out of range, or too small to fill every split.
@@ -43,17 +46,20 @@ class DrawSettings:
     test_fraction: float
     validation_fraction: float
     seed: int
+    roll: float = ROLL
 
     def __post_init__(self) -> None:
         for name in ("faces", "identities", "triplets", "seed"):
             _check_kind(name, getattr(self, name), numbers.Integral, "an integer")
-        for name in ("test_fraction", "validation_fraction"):
+        for name in ("test_fraction", "validation_fraction", "roll"):
             _check_kind(name, getattr(self, name), numbers.Real, "a number")
             object.__setattr__(self, name, float(getattr(self, name)))
         for name in ("faces", "identities", "triplets", "seed"):
             object.__setattr__(self, name, int(getattr(self, name)))  # NumPy's are no JSON
         if self.seed < 0:
             raise UserError(f"--seed is {self.seed}; it must be 0 or more.")
+        if not 0 <= self.roll <= MOST_ROLL:
+            raise UserError(f"--roll is {self.roll:g}; allowed are 0 to {MOST_ROLL:g} degrees.")
         _check_fractions(self.test_fraction, self.validation_fraction)
         for name, total in self.totals.items():
             if abs(total) > MOST:
@@ -92,6 +98,7 @@ class DrawSettings:
             found = json_files.read_json(path)
             if not isinstance(found, dict):
                 raise ValueError("not a JSON object")
+            found = {"roll": ROLL} | found  # folders of earlier versions do not record it
         except (FileNotFoundError, ValueError) as error:
             if _has_photos(out):
                 what = "no" if isinstance(error, FileNotFoundError) else "a damaged"

@@ -11,7 +11,7 @@ from imagefec.faces.detectors import make_detector
 
 def test_a_detector_with_model_files_crops_and_is_recorded(many, write_faced):
     models = write_faced(many.root / "models")
-    report = many.crop(many.path, model_dir=models)
+    report = many.crop(many.path, detector="faced", model_dir=models)
     assert report.n_kept == 60  # these graphs find a face in every patch
     settings = json.loads((many.faces / "settings.json").read_text())
     assert (settings["detector"], settings["min_score"]) == ("faced", 0.7)
@@ -23,7 +23,7 @@ def test_worker_processes_find_the_detectors_model_files(many, write_faced):
     models = write_faced(many.root / "models")
     many.crop(many.path, detector="faced", model_dir=models)
     many.crop(
-        many.path, detector="auto", model_dir=models, workers=2, faces_dir=many.root / "spawned"
+        many.path, detector="faced", model_dir=models, workers=2, faces_dir=many.root / "spawned"
     )
     assert many.contents(many.root / "spawned") == many.contents(many.faces)
 

@@ -65,3 +65,27 @@ def test_a_jpeg_preserves_the_photos_colours():
     bgr = cv2.imdecode(np.frombuffer(encode_jpeg(rng, photo), np.uint8), cv2.IMREAD_COLOR)
     # Swapped channels would differ by about 20 levels.
     assert np.abs(bgr[..., ::-1].astype(int) - photo).mean() < 6
+
+
+def test_heads_lean_in_proportion_to_the_roll_and_four_degrees_by_default():
+    rest, winking = np.zeros((2, len(CONTROLS)), np.float32)
+    winking[CONTROLS.index("lid_opening")] = -1
+
+    def lean(seed, **roll):
+        """The angle of the line through the eyes, where the two expressions differ, in degrees."""
+        person = dataclasses.replace(
+            sample_person(np.random.default_rng(seed)), hair_style=0, beard=0, glasses=0
+        )
+        (open_, _), (shut, _) = (
+            render_photo(np.random.default_rng(seed), [(person, expression)], **roll)
+            for expression in (rest, winking)
+        )
+        rows, columns = np.nonzero(np.abs(open_.astype(int) - shut).max(2) > 40)
+        _, axes = np.linalg.eigh(np.cov(columns, rows))
+        return np.degrees(np.arctan(axes[1, 1] / axes[0, 1]))
+
+    leans = {roll: np.array([lean(seed, roll=roll) for seed in range(8)]) for roll in (0, 4, 20)}
+    assert np.abs(leans[0]).max() < 2
+    np.testing.assert_allclose(leans[20], 5 * leans[4], atol=8)
+    assert np.abs(leans[20]).max() > 15
+    assert [lean(seed) for seed in range(3)] == leans[4][:3].tolist()

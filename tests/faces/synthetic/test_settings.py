@@ -55,6 +55,9 @@ def bytes_of(folder):
         ("--url_root=http://x\ny", "--url_root is"),
         ("--seed=-1", "-1 is not a whole number from 0"),
         ("--seed=1.5", "--seed"),
+        ("--roll=-1", "--roll is -1; allowed are 0 to 45 degrees"),
+        ("--roll=46", "--roll is 46; allowed are 0 to 45 degrees"),
+        ("--roll=nan", "--roll is nan; allowed are 0 to 45 degrees"),
         ("--faces=0", "--faces"),
         ("--faces=-5", "--faces"),
         ("--faces=1000000000000", "--faces is 1000000000000; allowed are up to 10000000"),
@@ -135,6 +138,7 @@ def test_settings_are_recorded(tmp_path):
         "test_fraction": 0.5,
         "validation_fraction": 0.0,
         "seed": 7,
+        "roll": 4.0,
     }
 
 
@@ -233,3 +237,15 @@ def test_a_full_disk_ends_draw_with_a_sentence_and_the_rerun_has_the_same_bytes(
     for name in ("full", "whole"):
         assert draw(tmp_path / name, *FLAGS, "--url_root=http://x")[0] == 0
     assert bytes_of(tmp_path / "full") == bytes_of(tmp_path / "whole")
+
+
+def test_a_folder_of_an_earlier_version_has_the_default_roll(tmp_path):
+    settings().claim(tmp_path)
+    path = tmp_path / "settings.json"
+    found = json.loads(path.read_text())
+    del found["roll"]
+    path.write_text(json.dumps(found))
+    settings().claim(tmp_path)
+    settings(roll=4).claim(tmp_path)
+    with pytest.raises(UserError, match=r"drawn with roll 4\.0, now roll 20\.0 is requested"):
+        settings(roll=20).claim(tmp_path)
