@@ -27,7 +27,7 @@ import numpy as np
 
 from imagefec.data.crop.box_sample import best_match
 from imagefec.data.fec_csv import read_rows
-from imagefec.data.fetch.cache import Cache
+from imagefec.data.fetch.photo_cache.cache import Cache
 from imagefec.errors import UserError
 from imagefec.faces import crop
 from imagefec.faces.box_mapping import fit_mapping

@@ -18,9 +18,9 @@ from simulated_hosts import OK, Answer, Host
 
 from imagefec.data.fetch.config import FetchConfig
 from imagefec.data.fetch.download import Attempt
-from imagefec.data.fetch.failures import failure_of_status
-from imagefec.data.fetch.host_queues import HostQueues, Task
-from imagefec.data.fetch.rate_limit import HostLimiter, HostResponse
+from imagefec.data.fetch.network.failures import failure_of_status
+from imagefec.data.fetch.pace.host_queues import HostQueues, Task
+from imagefec.data.fetch.pace.rate_limit import HostLimiter, HostResponse
 from imagefec.data.fetch.retries import settle
 from imagefec.data.fetch.scheduler import MAX_LENGTH, PAGE_SIZE
 

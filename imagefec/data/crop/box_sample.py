@@ -12,7 +12,7 @@ from typing import Any
 
 from imagefec import files, json_files
 from imagefec.data.crop import face_folder
-from imagefec.data.fetch.cache import Cache
+from imagefec.data.fetch.photo_cache.cache import Cache
 from imagefec.faces.box_mapping import fit_mapping
 from imagefec.faces.crop_settings import MAPPING, read_crop_settings
 from imagefec.faces.detectors import Detection, Detector

@@ -21,7 +21,7 @@ from imagefec.data.crop.report import CropReport
 from imagefec.data.crop.worker import NOT_A_PHOTO, CropOutcome, CropTask
 from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.data.fec_csv import RowReport, read_rows, split_of
-from imagefec.data.fetch.cache import Cache
+from imagefec.data.fetch.photo_cache.cache import Cache
 from imagefec.data.stage_progress import Progress, StageProgress
 from imagefec.errors import UserError
 from imagefec.faces.alignment import check_detector

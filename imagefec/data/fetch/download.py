@@ -17,10 +17,10 @@ from urllib.request import url2pathname
 import urllib3
 from urllib3 import exceptions as http_errors
 
-from imagefec.data.fetch.addresses import is_public, literal_address
 from imagefec.data.fetch.config import FetchConfig
-from imagefec.data.fetch.connections import Limits, limited, make_pools
-from imagefec.data.fetch.failures import (
+from imagefec.data.fetch.network.addresses import is_public, literal_address
+from imagefec.data.fetch.network.connections import Limits, limited, make_pools
+from imagefec.data.fetch.network.failures import (
     failure_of,
     failure_of_proxy,
     failure_of_status,
@@ -28,10 +28,10 @@ from imagefec.data.fetch.failures import (
     proxy_refuses,
     timed_out,
 )
-from imagefec.data.fetch.photo_store import FetchFailed, PhotoStore
-from imagefec.data.fetch.proxies import Proxies
-from imagefec.data.fetch.rate_limit import HostResponse
-from imagefec.data.fetch.url_names import host_of
+from imagefec.data.fetch.network.proxies import Proxies
+from imagefec.data.fetch.pace.rate_limit import HostResponse
+from imagefec.data.fetch.photo_cache.photo_store import FetchFailed, PhotoStore
+from imagefec.data.fetch.photo_cache.url_names import host_of
 
 PLACEHOLDER = "placeholder picture"
 MAX_REDIRECTS = 5

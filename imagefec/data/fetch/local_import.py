@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
-from imagefec.data.fetch.ledger import Ledger, Outcome
-from imagefec.data.fetch.photo_store import FetchFailed, PhotoStore
-from imagefec.data.fetch.url_names import decoded_name, file_names, loose_name
+from imagefec.data.fetch.photo_cache.ledger import Ledger, Outcome
+from imagefec.data.fetch.photo_cache.photo_store import FetchFailed, PhotoStore
+from imagefec.data.fetch.photo_cache.url_names import decoded_name, file_names, loose_name
 from imagefec.errors import UserError
 
 _PAGE_SIZE = 1000

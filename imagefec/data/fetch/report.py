@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from imagefec.data.fetch.ledger import Ledger
+from imagefec.data.fetch.photo_cache.ledger import Ledger
 from imagefec.fec import TYPE_KEYS
 
 MAX_HOSTS_REPORTED = 50

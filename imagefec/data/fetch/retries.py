@@ -6,9 +6,9 @@ import random
 
 from imagefec.data.fetch.config import FetchConfig
 from imagefec.data.fetch.download import Attempt
-from imagefec.data.fetch.host_queues import HostQueues, Task
-from imagefec.data.fetch.ledger import Outcome
-from imagefec.data.fetch.rate_limit import HostResponse
+from imagefec.data.fetch.pace.host_queues import HostQueues, Task
+from imagefec.data.fetch.pace.rate_limit import HostResponse
+from imagefec.data.fetch.photo_cache.ledger import Outcome
 
 MAX_BACKOFF_S = 60.0
 RATE_LIMITED = "rate limited"

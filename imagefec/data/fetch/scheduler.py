@@ -17,9 +17,9 @@ from typing import Any
 
 from imagefec.data.fetch.config import FetchConfig
 from imagefec.data.fetch.download import Attempt
-from imagefec.data.fetch.host_queues import HostQueues, Task
-from imagefec.data.fetch.ledger import Ledger, Outcome
-from imagefec.data.fetch.rate_limit import HostLimiter, HostResponse
+from imagefec.data.fetch.pace.host_queues import HostQueues, Task
+from imagefec.data.fetch.pace.rate_limit import HostLimiter, HostResponse
+from imagefec.data.fetch.photo_cache.ledger import Ledger, Outcome
 from imagefec.data.fetch.retries import RATE_LIMITED, settle
 from imagefec.errors import UserError
 

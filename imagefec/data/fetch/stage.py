@@ -16,16 +16,16 @@ from pathlib import Path
 import imagefec
 from imagefec import files
 from imagefec.data.fec_csv import RowReport, read_rows, split_of
-from imagefec.data.fetch import ledger as ledgers
 from imagefec.data.fetch.config import DEFAULT_CONFIG, FetchConfig
 from imagefec.data.fetch.download import Downloader
-from imagefec.data.fetch.ledger import Ledger, Outcome
 from imagefec.data.fetch.local_import import import_photos
-from imagefec.data.fetch.photo_store import PhotoStore, object_path
-from imagefec.data.fetch.proxies import Proxies
+from imagefec.data.fetch.network.proxies import Proxies
+from imagefec.data.fetch.photo_cache import ledger as ledgers
+from imagefec.data.fetch.photo_cache.ledger import Ledger, Outcome
+from imagefec.data.fetch.photo_cache.photo_store import PhotoStore, object_path
+from imagefec.data.fetch.photo_cache.url_names import file_names, host_of
 from imagefec.data.fetch.report import FetchReport, summarise_fetch
 from imagefec.data.fetch.scheduler import FetchRun
-from imagefec.data.fetch.url_names import file_names, host_of
 from imagefec.data.stage_progress import Progress, StageProgress
 from imagefec.errors import UserError
 from imagefec.paths import user_path

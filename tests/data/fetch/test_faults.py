@@ -19,14 +19,15 @@ from hypothesis import strategies as st
 
 import imagefec
 from imagefec import cli
-from imagefec.data.fetch import rate_limit, scheduler
-from imagefec.data.fetch.cache import Cache
+from imagefec.data.fetch import scheduler
 from imagefec.data.fetch.download import Attempt
-from imagefec.data.fetch.ledger import Ledger, Outcome
-from imagefec.data.fetch.rate_limit import HostResponse
+from imagefec.data.fetch.pace import rate_limit
+from imagefec.data.fetch.pace.rate_limit import HostResponse
+from imagefec.data.fetch.photo_cache.cache import Cache
+from imagefec.data.fetch.photo_cache.ledger import Ledger, Outcome
+from imagefec.data.fetch.photo_cache.url_names import host_of
 from imagefec.data.fetch.scheduler import FetchRun
 from imagefec.data.fetch.stage import FetchConfig, fetch_photos
-from imagefec.data.fetch.url_names import host_of
 from imagefec.errors import UserError
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(imagefec.__file__).parents[1])}

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from imagefec.data.fetch.cache import Cache
+from imagefec.data.fetch.photo_cache.cache import Cache
 from imagefec.data.fetch.stage import FetchConfig, fetch_photos
 
 NFC = "caf\u00e9 \u1e69.jpg"  # s with two dots, which NFD orders

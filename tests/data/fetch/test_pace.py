@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
-from imagefec.data.fetch import local_import, rate_limit
-from imagefec.data.fetch.cache import Cache
+from imagefec.data.fetch import local_import
 from imagefec.data.fetch.download import refuses_ai
+from imagefec.data.fetch.pace import rate_limit
+from imagefec.data.fetch.photo_cache.cache import Cache
 from imagefec.data.fetch.report import describe
 from imagefec.data.fetch.stage import FetchConfig, fetch_photos
 from imagefec.errors import UserError

@@ -9,8 +9,8 @@ from PIL import Image
 
 from imagefec.data.crop.stage import crop_faces, read_faces
 from imagefec.data.fec_csv import FaceRef, Row, write_rows
-from imagefec.data.fetch.cache import Cache
 from imagefec.data.fetch.config import FetchConfig
+from imagefec.data.fetch.photo_cache.cache import Cache
 from imagefec.data.fetch.stage import fetch_photos
 from imagefec.faces.photos import read_photo
 from imagefec.fec import TripletType

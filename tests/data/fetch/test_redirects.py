@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from imagefec.data.fetch.addresses import is_loopback, is_public, literal_address
-from imagefec.data.fetch.cache import Cache
+from imagefec.data.fetch.network.addresses import is_loopback, is_public, literal_address
+from imagefec.data.fetch.photo_cache.cache import Cache
 from imagefec.data.fetch.stage import FetchConfig, fetch_photos
 from tests.data.fetch.raw_server import (
     ENVIRONMENT,

@@ -19,7 +19,7 @@ import pytest
 
 import imagefec
 from imagefec.data.fetch import retries, scheduler
-from imagefec.data.fetch.cache import Cache
+from imagefec.data.fetch.photo_cache.cache import Cache
 from imagefec.data.fetch.report import describe
 from imagefec.data.fetch.stage import FetchConfig, fetch_photos
 from imagefec.errors import UserError

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from imagefec.data.fec_csv import Row
-from imagefec.data.fetch.url_names import host_of, loose_name
+from imagefec.data.fetch.photo_cache.url_names import host_of, loose_name
 from imagefec.errors import UserError
 
 FILE_NAME = "ledger.sqlite3"

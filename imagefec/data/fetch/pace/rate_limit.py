@@ -15,8 +15,8 @@ import math
 import random
 from collections.abc import Callable
 
-from imagefec.data.fetch.adaptive_rate import AdaptiveRate
-from imagefec.data.fetch.refusals import TEST_RATE, Cause, Refusals
+from imagefec.data.fetch.pace.adaptive_rate import AdaptiveRate
+from imagefec.data.fetch.pace.refusals import TEST_RATE, Cause, Refusals
 
 INITIAL_CONCURRENCY = 4  # requests in flight
 FAILURES_TO_OPEN = 10  # consecutive failures that open the circuit breaker

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from imagefec import files
-from imagefec.data.fetch.rate_limit import HostResponse
+from imagefec.data.fetch.pace.rate_limit import HostResponse
 from imagefec.faces import photo_files
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 
-from imagefec.data.fetch.proxies import Proxies
+from imagefec.data.fetch.network.proxies import Proxies
 from imagefec.data.fetch.stage import FetchConfig, fetch_photos
 from imagefec.errors import UserError
 from tests.data.fetch.raw_server import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import urllib3
 from urllib3 import exceptions as http_errors
 
-from imagefec.data.fetch.photo_store import FetchFailed
-from imagefec.data.fetch.proxies import without_password
-from imagefec.data.fetch.rate_limit import HostResponse
+from imagefec.data.fetch.network.proxies import without_password
+from imagefec.data.fetch.pace.rate_limit import HostResponse
+from imagefec.data.fetch.photo_cache.photo_store import FetchFailed
 from imagefec.errors import UserError
 
 

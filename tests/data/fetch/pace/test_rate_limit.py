@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from imagefec.data.fetch.rate_limit import (
+from imagefec.data.fetch.pace.rate_limit import (
     FAILURES_TO_OPEN,
     INITIAL_CONCURRENCY,
     HostLimiter,

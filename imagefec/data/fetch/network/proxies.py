@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from imagefec.data.fetch.addresses import is_loopback, literal_address
+from imagefec.data.fetch.network.addresses import is_loopback, literal_address
 from imagefec.errors import UserError
 
 

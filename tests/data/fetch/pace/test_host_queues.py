@@ -1,7 +1,7 @@
 """Which task comes next, on a simulated clock."""
 
-from imagefec.data.fetch.host_queues import SLOW_S, HostQueues, Task
-from imagefec.data.fetch.rate_limit import INITIAL_CONCURRENCY, HostLimiter, HostResponse
+from imagefec.data.fetch.pace.host_queues import SLOW_S, HostQueues, Task
+from imagefec.data.fetch.pace.rate_limit import INITIAL_CONCURRENCY, HostLimiter, HostResponse
 
 
 class Clock:

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from imagefec.data.fetch.refusals import INTERVALS_TO_DOUBT, MEMORY, Cause, Refusals
+from imagefec.data.fetch.pace.refusals import INTERVALS_TO_DOUBT, MEMORY, Cause, Refusals
 
 
 def in_test(n_served=11, relative_rate=1.5):

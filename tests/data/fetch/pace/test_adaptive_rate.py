@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagefec.data.fetch.adaptive_rate import MIN_RATE, AdaptiveRate
+from imagefec.data.fetch.pace.adaptive_rate import MIN_RATE, AdaptiveRate
 
 
 def run(rate, now, n, per_s):

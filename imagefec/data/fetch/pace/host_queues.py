@@ -18,7 +18,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from imagefec.data.fetch.rate_limit import HostLimiter, HostResponse
+from imagefec.data.fetch.pace.rate_limit import HostLimiter, HostResponse
 
 SLOW_S = 2.0
 # New hosts may be slow: they may not fill all threads with slow requests.

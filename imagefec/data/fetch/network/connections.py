@@ -20,9 +20,9 @@ import urllib3
 from urllib3 import exceptions as http_errors
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from imagefec.data.fetch.addresses import Resolver, is_public
-from imagefec.data.fetch.failures import private_redirect
-from imagefec.data.fetch.photo_store import FetchFailed
+from imagefec.data.fetch.network.addresses import Resolver, is_public
+from imagefec.data.fetch.network.failures import private_redirect
+from imagefec.data.fetch.photo_cache.photo_store import FetchFailed
 
 MAX_INTERIM_RESPONSES = 20  # 100 Continue, 102 Processing, 103 Early Hints
 

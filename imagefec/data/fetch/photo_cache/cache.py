@@ -6,8 +6,8 @@ import os
 import sqlite3
 from pathlib import Path
 
-from imagefec.data.fetch import ledger
-from imagefec.data.fetch.photo_store import object_path
+from imagefec.data.fetch.photo_cache import ledger
+from imagefec.data.fetch.photo_cache.photo_store import object_path
 from imagefec.errors import UserError
 from imagefec.paths import user_path
 

@@ -1,0 +1,1 @@
+"""Connections, addresses and proxies, and what their failures mean."""
