@@ -1,17 +1,15 @@
 """Embedder: loads a run and embeds faces and photos. No training."""
 
-import functools
 import hashlib
 import os
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from absl import logging
 
 from imagefec.compat import ShapeDtype, nested_map, tl
 from imagefec.devices import check_not_forked, find_devices
@@ -23,8 +21,8 @@ from imagefec.model.resnet import ImageFEC
 from imagefec.model.run import FACES, Run
 
 if TYPE_CHECKING:
-    from imagefec.faces.crop import FaceCrop
-    from imagefec.faces.detectors import Detection, Detector
+    from imagefec.faces.detection_crop import CropDetection
+    from imagefec.faces.detectors import Detector
 
 
 class Embedder:
@@ -196,38 +194,12 @@ class Embedder:
             for (detection, _), vector in zip(kept, vectors)
         ]
 
-    def cropper(self, detector: "Detector") -> "Callable[[np.ndarray, Detection], FaceCrop]":
-        """Makes the function that crops what a detector found as the run's faces were cropped.
+    def cropper(self, detector: "Detector") -> "CropDetection":
+        """As `faces.detection_crop.cropper`, for the faces of the run."""
+        from imagefec.faces import detection_crop
 
-        A warning is logged if another detector cropped the run's faces, because the boxes of two
-        detectors differ.
-
-        Args:
-          detector: the one whose detections are cropped.
-
-        Returns:
-          A function (photo, detection) -> FaceCrop, whose face is None if it cannot be aligned.
-
-        Raises:
-          UserError: the run's faces are aligned, and the detector finds no eyes.
-        """
-        from imagefec.faces import alignment, crop
-
-        settings = self.crop_settings
-        alignment.check_detector(settings.align, detector.name)
-        if settings.detector and not settings.is_of(detector.name, detector.version):
-            logging.warning(
-                "%s: its faces were cropped with detector %s (%s). Faces that detector %s (%s) "
-                "finds are cropped a little differently, so their embeddings are less exact; use "
-                "the same detector if it finds the faces.",
-                self._run_dir or "this run",
-                settings.detector,
-                settings.detector_version,
-                detector.name,
-                detector.version,
-            )
-        mapping = settings.mapping_for(detector.name, detector.version)
-        return functools.partial(crop.crop_detection, mapping=mapping, align=settings.align)
+        name = str(self._run_dir or "this run")
+        return detection_crop.cropper(self.crop_settings, detector, name)
 
     def _fit(self, face: np.ndarray) -> np.ndarray:
         """The face at image_size, letterboxed and resized as in the dataset."""

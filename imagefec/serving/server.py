@@ -12,7 +12,10 @@ from typing import TextIO
 import imagefec
 from imagefec.errors import UserError
 from imagefec.faces import detectors
+from imagefec.faces.crop_settings import read_crop_settings
+from imagefec.faces.detection_crop import cropper
 from imagefec.serving import listening
+from imagefec.serving.engine import OnnxEngine
 from imagefec.serving.frames import MAX_BYTES, FrameReader
 
 DEFAULT_PORT = 8765
@@ -56,7 +59,7 @@ def serve(
         from imagefec.serving.models import open_engine
 
         engine = open_engine(model)
-        reader = FrameReader(engine, detectors.make_detector("auto"))
+        reader = _reader(engine)
         reader.warm_up()
         _log.info("model %s, detector %s", engine.name, reader.detector.name)
         _run(reader, opened, tls_cert, tls_key, lambda: print(opened.url, file=out, flush=True))
@@ -64,6 +67,26 @@ def serve(
 
 
 _log = logging.getLogger(__name__)
+
+
+def _reader(engine: OnnxEngine) -> FrameReader:
+    """Crops as the faces of the training were, with the detector of these if it is available."""
+    try:
+        settings = read_crop_settings(engine.record.get("crop") or {})
+    except (ValueError, AttributeError) as error:
+        raise UserError(
+            f"{engine.name}: its record of how faces are cropped is damaged ({error}). Export the "
+            "run again."
+        ) from None
+    detector = _detector(settings.detector)
+    return FrameReader(engine, detector, cropper(settings, detector, engine.name))
+
+
+def _detector(name: str) -> detectors.Detector:
+    if name not in ("", "none"):  # "none" takes each photo for a face
+        with contextlib.suppress(UserError):  # files that this machine lacks
+            return detectors.make_detector(name)
+    return detectors.make_detector("auto")
 
 
 def check_packages() -> None:

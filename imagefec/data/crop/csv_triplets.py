@@ -14,10 +14,10 @@ from imagefec.data.crop.report import CropReport, most_frequent_first
 from imagefec.data.crop.unevenness import most_uneven_pair
 from imagefec.data.exclusion import EXCLUDED
 from imagefec.data.fec_csv import Row
-from imagefec.faces.crop import NO_FACE
+from imagefec.faces.crop import NO_EYES, NO_FACE
 from imagefec.fec import TYPE_KEYS
 
-OF_DETECTOR = frozenset({NO_FACE})  # reasons that another detector may not give
+OF_DETECTOR = frozenset({NO_FACE, NO_EYES})  # reasons that another detector may not give
 
 
 def why_lost(unlabelled: str | None, reasons: Iterable[str]) -> str | None:
