@@ -28,7 +28,7 @@ from imagefec.progress import progress
 
 FACES, IDENTITIES, TRIPLETS = 10000, 330, 26700
 TEST_FRACTION, VALIDATION_FRACTION = 0.18, 0.1
-DETECTOR = "haar"  # by name: "auto" would depend on the model files of the machine
+DETECTOR = "blazeface"  # by name: "auto" would depend on the model files of the machine
 
 
 def quickstart(
