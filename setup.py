@@ -29,6 +29,7 @@ REQUIREMENTS = [
     "urllib3>=2.8",
 ]
 
+SERVE = ["starlette>=1.0", "uvicorn>=0.40", "websockets>=15"]  # with EXPORT: the engine
 EXPORT = ["onnx>=1.17", "onnxruntime>=1.20"]  # the other formats need no further package
 
 setup(
@@ -45,6 +46,7 @@ setup(
     packages=find_packages(include=["imagefec", "imagefec.*", "tfds_builders", "tfds_builders.*"]),
     package_data={
         "imagefec": ["py.typed"],
+        "imagefec.serving.static": ["*.html", "*.css", "*.js", "*.svg"],
         **{
             f"tfds_builders.{name}": ["*.md", "*.bib", "*.txt", "*.tsv"]
             for name in ("fec", "vggface2")
@@ -62,6 +64,8 @@ setup(
             "dill>=0.3.8",
             "hypothesis>=6.100",
             *EXPORT,
+            *SERVE,
+            "playwright>=1.50",  # drives Debian's chromium in the tests of the page
             "mypy==2.4.1",  # pinned, as ruff is: other versions report other errors
             "psutil>=5.9",
             "pytest>=8",
@@ -72,6 +76,7 @@ setup(
         "pretrained": ["safetensors>=0.4"],
         "beam": ["apache-beam[gcp]>=2.70"],  # Dataflow and gs://; Beam itself is above
         "export": EXPORT,
+        "serve": [*EXPORT, *SERVE],
         "notebook": ["jupyter-client>=8", "nbclient>=0.10", "ipykernel>=6"],
     },
     entry_points={"console_scripts": ["imagefec=imagefec.cli:main"]},

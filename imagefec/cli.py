@@ -18,7 +18,7 @@ from imagefec.process import (
     end_at_once_on_signals,
     open_standard_streams,
 )
-from imagefec.verbs import data, flags, pipeline, training, use
+from imagefec.verbs import data, live, pipeline, training, use
 
 _VERBS = (
     pipeline.quickstart,
@@ -30,12 +30,10 @@ _VERBS = (
     use.embed,
     use.gallery,
     use.export,
+    live.serve,
     training.report,
     pipeline.doctor,
 )
-_PLANNED = {
-    "serve": "the webcam page and the embedding service on 127.0.0.1",
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,11 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for add in _VERBS:
         add(verbs)
-    for name, what in _PLANNED.items():
-        verb = flags.add_verb(
-            verbs, name, _refuse, f"{what} (not available yet)", f"imagefec {name}"
-        )
-        verb.add_argument("anything", nargs=argparse.REMAINDER)
     return parser
 
 
@@ -124,11 +117,3 @@ def _outcome(error: BaseException, signals: StopSignals) -> tuple[int, str]:
         raise error
     where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
     return 2, f"{where}{error.strerror}. Fix this and rerun the command."
-
-
-def _refuse(arguments: argparse.Namespace) -> None:
-    raise UserError(
-        f"this verb is not available yet ({_PLANNED[arguments.verb]}). This version has "
-        "quickstart, draw, fetch, crop, train, evaluate, embed, gallery, export, report and "
-        "doctor."
-    )

@@ -39,12 +39,6 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
     assert f"Example:\n  imagefec {verb}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", ["serve"])
-def test_a_planned_verb_is_refused_with_exit_code_2(verb, capsys):
-    assert cli.main([verb]) == 2
-    assert "not available yet" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("seed", ["-1", "1.5", "1e3", "4294967296", "9" * 5000, "", "one", "²"])
 def test_a_seed_that_is_not_one_is_refused_by_every_verb_that_takes_it(seed, capsys, tmp_path):
     out = str(tmp_path / "out")

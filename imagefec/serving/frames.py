@@ -1,0 +1,125 @@
+"""From the bytes of a picture to its faces' embeddings; nothing is kept, written or logged."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from imagefec.faces import crop, opencv, photo_files, photos
+from imagefec.faces.detectors.protocol import Detection, Detector
+from imagefec.maths.geometry import Box
+from imagefec.serving.engine import Engine
+
+MAX_BYTES = 2**20  # of a picture
+MAX_PIXELS = 2**23  # 4096 x 2048; a webcam's have less than 1 million
+KINDS = ("JPEG", "PNG")
+
+
+class FrameError(Exception):
+    """A picture that is refused; the text says why.
+
+    Attributes:
+      status: of the HTTP response, 400 or 413.
+    """
+
+    def __init__(self, text: str, status: int = 400) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """A face of a picture.
+
+    Attributes:
+      box: of the detector, pixels of the picture.
+      score: in the detector's scale.
+      embedding: float32 [d], unit length.
+    """
+
+    box: Box
+    score: float
+    embedding: np.ndarray
+
+
+class FrameReader:
+    """Finds and embeds the faces of pictures, cropped as the dataset's are; for one thread."""
+
+    def __init__(self, engine: Engine, detector: Detector) -> None:
+        self.engine = engine
+        self.detector = detector
+
+    def warm_up(self) -> None:
+        """Detects and embeds once: the first calls of detector and engine take longer."""
+        blank = np.full((480, 640, 3), 127, np.uint8)
+        self.detector.detect(blank)
+        self._embed(blank, [Detection(Box(200.0, 400.0, 100.0, 300.0), 1.0)])
+
+    def faces(self, data: bytes) -> list[FoundFace]:
+        """Embeds all faces of a picture, highest score first.
+
+        Args:
+          data: of a JPEG or PNG file.
+
+        Raises:
+          FrameError: it is none, incomplete or too large.
+        """
+        photo = decode(data)
+        with opencv.single_thread():
+            return self._embed(photo, self.detector.detect(photo))
+
+    def nearest_face(self, data: bytes) -> FoundFace | None:
+        """Embeds the largest face of a picture: of the person at the camera, not one behind.
+
+        Args:
+          data: of a JPEG or PNG file.
+
+        Raises:
+          FrameError: as `faces`.
+        """
+        photo = decode(data)
+        with opencv.single_thread():
+            found = self.detector.detect(photo)
+            largest = max(found, key=lambda each: each.box.width * each.box.height, default=None)
+            return self._embed(photo, [largest])[0] if largest else None
+
+    def _embed(self, photo: np.ndarray, found: list[Detection]) -> list[FoundFace]:
+        size = self.engine.image_size
+        faces = []
+        for each in found:
+            face = crop.crop_detection(photo, each).face
+            assert face is not None  # crop_detection drops none
+            faces.append(opencv.resize(face, size, size))
+        if not faces:
+            return []
+        vectors = self.engine.embed(np.stack(faces))
+        return [FoundFace(each.box, each.score, vector) for each, vector in zip(found, vectors)]
+
+
+def decode(data: bytes) -> np.ndarray:
+    """Decodes a picture, turned upright; its size is read from the header first.
+
+    Returns:
+      uint8 [height, width, 3] RGB.
+
+    Raises:
+      FrameError: it is no JPEG or PNG, is incomplete, or has more than MAX_BYTES or MAX_PIXELS.
+    """
+    if len(data) > MAX_BYTES:
+        raise FrameError(f"the picture has {len(data):,} bytes, over {MAX_BYTES:,}", 413)
+    kind = photo_files.kind_of(data[:32])
+    if kind not in KINDS:
+        found = f"is {kind}" if kind else "is no picture" if data else "is empty"
+        raise FrameError(f"the message {found}; send one JPEG or PNG")
+    try:
+        layout = photo_files.read_layout(data)
+        if layout.width * layout.height > MAX_PIXELS:
+            raise FrameError(
+                f"the picture has {layout.width} x {layout.height} pixels, over {MAX_PIXELS:,}; "
+                "send a smaller one",
+                413,
+            )
+        return photos.read_photo(data, upright=True)
+    except photo_files.TooManyPixels as error:
+        raise FrameError(f"the picture has {error}; send a smaller one", 413) from None
+    except photos.NotAPhoto as error:
+        raise FrameError(f"the picture cannot be read: {error}") from None
