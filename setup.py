@@ -65,7 +65,8 @@ setup(
             "hypothesis>=6.100",
             *EXPORT,
             *SERVE,
-            "playwright>=1.50",  # drives Debian's chromium in the tests of the page
+            "axe-playwright-python>=0.1.4",  # accessibility rules for the tests of the page
+            "playwright>=1.50",  # drives Debian's Chromium in the tests of the page
             "mypy==2.4.1",  # pinned, as ruff is: other versions report other errors
             "psutil>=5.9",
             "pytest>=8",

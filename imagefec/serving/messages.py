@@ -75,7 +75,7 @@ def frame_answer(
         "score": None if score is None else float(score),
         "distance": _rounded(reading.distance),
         "smoothed": _rounded(reading.smoothed),
-        "error": _rounded(reading.error),
+        "relative_error": _rounded(reading.relative_error),
         "tone": {"hz": round(reading.tone.hz, 2), "gain": round(reading.tone.gain, 5)},
         "ms": round(took_ms, 1),
     }

@@ -77,14 +77,14 @@ class Reading:
     Attributes:
       distance: to the goal in use; None without a face or a goal.
       smoothed: exponential average of it; None before the first.
-      error: share of the way from goal to neutral, in [0, 1]; None likewise.
+      relative_error: share of the way from goal to neutral, in [0, 1]; None likewise.
       tone: to be played.
       capture: the capture that went on in this frame; None for none.
     """
 
     distance: float | None
     smoothed: float | None
-    error: float | None
+    relative_error: float | None
     tone: Tone
     capture: CaptureState | None = None
 

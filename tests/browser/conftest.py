@@ -1,4 +1,4 @@
-"""Debian's Chromium with a fake camera, against a real server. These tests fail without Chromium."""
+"""Chromium with a fake camera, against a real server. Without Chromium these tests fail."""
 
 import contextlib
 import shutil

@@ -106,7 +106,7 @@ def test_the_session_is_saved_as_csv(server, two_expressions):
         with visitor.page.expect_download() as download:
             visitor.page.click("#save")
         lines = download.value.path().read_text().splitlines()
-        assert lines[0] == "seconds,goal,distance,smoothed,error,tone_hz,tone_gain"
+        assert lines[0] == "seconds,goal,distance,smoothed,relative_error,tone_hz,tone_gain"
         assert lines[1].startswith('0.000,"",,,,220,0')
         assert '"\'=calm"' in lines[-1] and len(lines[-1].split(",")) == 7
 

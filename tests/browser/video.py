@@ -1,4 +1,4 @@
-"""Videos for Chromium's fake camera: drawn faces, with a corner that tells the test what is shown."""
+"""Videos for the fake camera: drawn faces, and a corner that names the part that is shown."""
 
 import cv2
 import numpy as np

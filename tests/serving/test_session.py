@@ -33,7 +33,7 @@ def feed(made, vector, start_s, seconds, fps=20):
 
 def test_without_a_goal_there_is_silence_and_no_distance():
     reading = Session().observe(A, 0)
-    assert (reading.distance, reading.smoothed, reading.error) == (None, None, None)
+    assert (reading.distance, reading.smoothed, reading.relative_error) == (None, None, None)
     assert (reading.tone.hz, reading.tone.gain) == (220, 0)
 
 
@@ -46,7 +46,7 @@ def test_a_captured_goal_is_silent_on_itself_and_sounds_on_another_expression():
     assert feed(made, A, 2.0, 1)[-1].tone.gain == 0
     on_b = feed(made, B, 3.0, 3)[-1]
     assert on_b.distance == pytest.approx(2**0.5)
-    assert on_b.error == 1 and on_b.tone.hz == pytest.approx(880) and on_b.tone.gain == 0.2
+    assert on_b.relative_error == 1 and on_b.tone.hz == pytest.approx(880) and on_b.tone.gain == 0.2
 
 
 def test_a_capture_averages_one_second_from_the_first_face():
@@ -96,7 +96,7 @@ def test_the_neutral_face_sets_the_scale():
     made.neutral = Goal(at(60), 0.05)  # distance 1
     assert made.scale == pytest.approx(1)
     reading = feed(made, at(2 * math.degrees(math.asin(0.55 / 2))), 0, 5)[-1]  # distance .55
-    assert reading.error == pytest.approx((0.55 - 0.1) / (1 - 0.1), abs=1e-6)
+    assert reading.relative_error == pytest.approx((0.55 - 0.1) / (1 - 0.1), abs=1e-6)
     assert reading.tone.hz == pytest.approx(440, rel=1e-6)
     assert reading.tone.gain == pytest.approx(0.1, rel=1e-6)
 
@@ -205,7 +205,7 @@ def test_no_order_of_events_gives_a_tone_outside_the_range(events):
         else:
             reading = made.observe(None if value is None else at(value), now)
             assert 110 <= reading.tone.hz <= 880 + 1e-6 and 0 <= reading.tone.gain <= 0.3
-            assert reading.error is None or 0 <= reading.error <= 1
+            assert reading.relative_error is None or 0 <= reading.relative_error <= 1
             assert reading.smoothed is None or 0 <= reading.smoothed <= 2 + 1e-6
             if reading.distance is None:
                 assert value is None or made.active is None

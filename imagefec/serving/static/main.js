@@ -76,9 +76,9 @@ function show(answer, frame) {
   document.body.dataset.level = now;
   $("word").textContent = capturing ? "Hold still" : WORDS[now];
   $("detail").textContent = detail(answer, active());
-  if (answer.error !== null) {
-    document.documentElement.style.setProperty("--near", (1 - answer.error).toFixed(3));
-    $("meter").setAttribute("aria-valuenow", Math.round(100 * answer.error));
+  if (answer.relative_error !== null) {
+    document.documentElement.style.setProperty("--near", (1 - answer.relative_error).toFixed(3));
+    $("meter").setAttribute("aria-valuenow", Math.round(100 * answer.relative_error));
   }
   $("meter").setAttribute("aria-valuetext", valueText(answer));
   if (now !== spokenLevel && lastAnswerAt - spokenAt > SPOKEN_MS && !capturing) say(WORDS[now], now);

@@ -11,7 +11,7 @@ export class Trace {
 
   // now: milliseconds; answer: of the server; goal: name or null.
   add(now, answer, goal) {
-    this.rows.push([now, goal, answer.distance, answer.smoothed, answer.error, answer.tone.hz, answer.tone.gain]);
+    this.rows.push([now, goal, answer.distance, answer.smoothed, answer.relative_error, answer.tone.hz, answer.tone.gain]);
     if (this.rows.length > MOST_ROWS) this.rows.splice(0, MOST_ROWS / 10);
   }
 
@@ -19,7 +19,7 @@ export class Trace {
     const began = this.rows[0]?.[0] ?? 0;
     const lines = this.rows.map(([now, goal, ...numbers]) =>
       [((now - began) / 1000).toFixed(3), quoted(goal ?? ""), ...numbers.map((x) => x ?? "")].join(","));
-    return ["seconds,goal,distance,smoothed,error,tone_hz,tone_gain", ...lines, ""].join("\n");
+    return ["seconds,goal,distance,smoothed,relative_error,tone_hz,tone_gain", ...lines, ""].join("\n");
   }
 
   draw(now) {

@@ -3,10 +3,10 @@
 // A level of a frame's answer: "none" (no face), "free" (no goal), "at", "near", "way" or "far".
 export function level(answer) {
   if (!answer.box) return "none";
-  if (answer.error === null) return "free";
-  if (answer.error === 0) return "at";
-  if (answer.error < 1 / 3) return "near";
-  return answer.error < 0.8 ? "way" : "far";
+  if (answer.relative_error === null) return "free";
+  if (answer.relative_error === 0) return "at";
+  if (answer.relative_error < 1 / 3) return "near";
+  return answer.relative_error < 0.8 ? "way" : "far";
 }
 
 export const WORDS = {
@@ -26,5 +26,5 @@ export function detail(answer, goal) {
 
 export function valueText(answer) {
   const word = WORDS[level(answer)].toLowerCase();
-  return answer.error === null || !answer.box ? word : `${word}, ${Math.round(100 * answer.error)} percent away`;
+  return answer.relative_error === null || !answer.box ? word : `${word}, ${Math.round(100 * answer.relative_error)} percent away`;
 }
