@@ -19,6 +19,8 @@ LIGHT = (
     "imagefec.data.fetch.stage",
     "imagefec.data.crop.stage",
     "imagefec.doctor",
+    "imagefec.serving.app",
+    "imagefec.serving.server",
     "imagefec.model",  # its names load at first use
     "imagefec.model.network",
     "imagefec.export.onnx",

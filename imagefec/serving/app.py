@@ -21,13 +21,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from imagefec.serving import frames, messages, static
+from imagefec.serving import frames, static
 from imagefec.serving.frames import FoundFace, FrameError, FrameReader
 from imagefec.serving.guard import Allowed, Guard, refuse
-from imagefec.serving.live import MESSAGES_PER_S, LiveSession, TooManyMessages
+from imagefec.serving.live import messages
+from imagefec.serving.live.client import MESSAGES_PER_S, LiveSession, TooManyMessages
+from imagefec.serving.live.session import PRESETS
+from imagefec.serving.live.sockets import serve_socket
 from imagefec.serving.metrics import Metrics
-from imagefec.serving.session import PRESETS
-from imagefec.serving.sockets import serve_socket
 from imagefec.serving.worker import Busy, Worker
 
 MAX_SOCKETS = 32

@@ -117,3 +117,21 @@ def test_serving_loads_neither_tensorflow_nor_trax_nor_jax(model):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def test_no_picture_is_written_or_logged(model, tmp_path, monkeypatch, neutral):
+    """Nor anything else: ONNX Runtime would write its telemetry here, and send it to Microsoft."""
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    home.mkdir()
+    temporary.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    with running(model=model) as server:
+        with server.connect() as socket_:
+            for picture in (neutral, neutral[:500], b"no picture"):
+                socket_.send(picture)
+                socket_.recv(timeout=30)
+                server.json("POST", "/embed", picture)
+        files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+        out, err = server.stop()
+    assert files == set() and out == "" and err.count("\n") == 1

@@ -9,8 +9,8 @@ import numpy as np
 from imagefec import json_files
 from imagefec.maths.geometry import Box
 from imagefec.maths.tones import MIN_DEAD_BAND, Goal
-from imagefec.serving import session as sessions
-from imagefec.serving.session import CaptureState, Reading, Session, SessionError
+from imagefec.serving.live import session as sessions
+from imagefec.serving.live.session import CaptureState, Reading, Session, SessionError
 
 MAX_BYTES = 65_536  # of a request; an embedding of 512 numbers takes 12 kB
 OPERATIONS = ("goal", "neutral", "use", "forget", "preset", "reset", "state")

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagefec.maths.tones import Goal
-from imagefec.serving import session
-from imagefec.serving.session import Session, SessionError
+from imagefec.serving.live import session
+from imagefec.serving.live.session import Session, SessionError
 
 A = np.array([1, 0, 0, 0], np.float32)
 B = np.array([0, 1, 0, 0], np.float32)  # 2 ** 0.5 from A

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from imagefec.serving import messages
-from imagefec.serving.live import MESSAGES_PER_S, LiveSession, TooManyMessages
+from imagefec.serving.live import messages
+from imagefec.serving.live.client import MESSAGES_PER_S, LiveSession, TooManyMessages
 from imagefec.serving.metrics import Metrics
 
 SEND_TIMEOUT_S = 10.0  # a client that reads nothing for so long is dropped

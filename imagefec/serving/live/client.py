@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from imagefec.serving import messages
 from imagefec.serving.frames import FrameError, FrameReader
+from imagefec.serving.live import messages
+from imagefec.serving.live.rate import TokenBucket
+from imagefec.serving.live.session import Session
 from imagefec.serving.metrics import Metrics
-from imagefec.serving.rate import TokenBucket
-from imagefec.serving.session import Session
 from imagefec.serving.worker import Busy, Worker
 
 MESSAGES_PER_S, BURST = 120.0, 240.0  # of one client; cameras give 60 pictures/s at most
