@@ -125,6 +125,9 @@ def open_package(name: str) -> Any:
     """
     import importlib
 
+    # From 1.32 on, importing onnxruntime writes to the home directory and reports to Microsoft;
+    # its disable_telemetry_events() comes too late. A user who sets the variable decides.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         if name == "onnx":
             for part in ("helper", "numpy_helper"):
