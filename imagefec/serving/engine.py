@@ -43,7 +43,11 @@ class Engine(Protocol):
 
 
 class OnnxEngine:
-    """Runs a file of `imagefec export --format onnx` with ONNX Runtime, float32 on the CPU."""
+    """Runs a file of `imagefec export --format onnx` with ONNX Runtime, float32 on the CPU.
+
+    Attributes:
+      record: what the file says of its run; see export/record.py.
+    """
 
     def __init__(
         self, path: str | os.PathLike[str], name: str = "", threads: int | None = None
@@ -64,8 +68,8 @@ class OnnxEngine:
         file_digest = _digest(path)
         threads = min(cpu_count(), MAX_THREADS) if threads is None else threads
         self._session = onnx.open_session(path, threads)
-        record = onnx.record_of(self._session.get_modelmeta().custom_metadata_map, path)
-        weights = record.get("weights_sha256")  # stays the same if a run is exported again
+        self.record = onnx.record_of(self._session.get_modelmeta().custom_metadata_map, path)
+        weights = self.record.get("weights_sha256")  # stays the same if a run is exported again
         self.digest = weights if isinstance(weights, str) else file_digest
         self.image_size, self.d_embedding = _sizes(path, self._session)
         noise = np.random.default_rng(0).integers(0, 256, (1, self.image_size, self.image_size, 3))

@@ -1,5 +1,6 @@
 """From the bytes of a picture to its faces' embeddings; nothing is kept, written or logged."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,9 +45,22 @@ class FoundFace:
 class FrameReader:
     """Finds and embeds the faces of pictures, cropped as the dataset's are; for one thread."""
 
-    def __init__(self, engine: Engine, detector: Detector) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        detector: Detector,
+        crop_detection: Callable[[np.ndarray, Detection], crop.FaceCrop] = crop.crop_detection,
+    ) -> None:
+        """Combines the parts.
+
+        Args:
+          engine: embeds.
+          detector: finds faces.
+          crop_detection: crops a detection of a photo; those without a face are left out.
+        """
         self.engine = engine
         self.detector = detector
+        self._crop = crop_detection
 
     def warm_up(self) -> None:
         """Detects and embeds once: the first calls of detector and engine take longer."""
@@ -80,19 +94,16 @@ class FrameReader:
         with opencv.single_thread():
             found = self.detector.detect(photo)
             largest = max(found, key=lambda each: each.box.width * each.box.height, default=None)
-            return self._embed(photo, [largest])[0] if largest else None
+            return next(iter(self._embed(photo, [largest])), None) if largest else None
 
     def _embed(self, photo: np.ndarray, found: list[Detection]) -> list[FoundFace]:
         size = self.engine.image_size
-        faces = []
-        for each in found:
-            face = crop.crop_detection(photo, each).face
-            assert face is not None  # crop_detection drops none
-            faces.append(opencv.resize(face, size, size))
-        if not faces:
+        crops = [(each, self._crop(photo, each).face) for each in found]
+        kept = [(each, opencv.resize(f, size, size)) for each, f in crops if f is not None]
+        if not kept:
             return []
-        vectors = self.engine.embed(np.stack(faces))
-        return [FoundFace(each.box, each.score, vector) for each, vector in zip(found, vectors)]
+        vectors = self.engine.embed(np.stack([face for _, face in kept]))
+        return [FoundFace(each.box, each.score, vector) for (each, _), vector in zip(kept, vectors)]
 
 
 def decode(data: bytes) -> np.ndarray:
