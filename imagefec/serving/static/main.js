@@ -100,7 +100,8 @@ function drawBox(box, { width, height }) {
 function pace(answer) {
   answersAt.push(lastAnswerAt);
   answersAt = answersAt.filter((at) => lastAnswerAt - at < 2000);
-  $("pace").textContent = `${Math.round(answersAt.length / 2)} pictures/s, ${Math.round(answer.ms)} ms each`;
+  const perSecond = Math.round(answersAt.length / 2);
+  $("pace").textContent = `${perSecond} ${perSecond === 1 ? "picture" : "pictures"}/s, ${Math.round(answer.ms)} ms each`;
 }
 
 // ---- goals
