@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def _key(run: Run) -> str:
 
 def _export(run: Run, path: Path) -> None:
     """Writes a run as ONNX in a process of its own, whose memory is returned when it ends."""
-    _log.info("exporting %s to %s", run.name, path)
+    print(f"exporting {run.name}, which later starts need not do", file=sys.stderr)
     with worker_pool(1, "export") as pool:
         pool.submit(_write, run.path, path).result()
 
