@@ -5,17 +5,16 @@ import importlib.util
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import imagefec
 from imagefec.errors import UserError
 from imagefec.faces import detectors
 from imagefec.faces.crop_settings import read_crop_settings
-from imagefec.faces.detection_crop import cropper
+from imagefec.faces.detection_crop import CropDetection, cropper
 from imagefec.serving import listening
-from imagefec.serving.engine import OnnxEngine
 from imagefec.serving.frames import MAX_BYTES, FrameReader
 
 DEFAULT_PORT = 8765
@@ -59,7 +58,7 @@ def serve(
         from imagefec.serving.models import open_engine
 
         engine = open_engine(model)
-        reader = _reader(engine)
+        reader = FrameReader(engine, *detector_and_crop(engine.record, engine.name))
         reader.warm_up()
         _log.info("model %s, detector %s", engine.name, reader.detector.name)
         _run(reader, opened, tls_cert, tls_key, lambda: print(opened.url, file=out, flush=True))
@@ -69,17 +68,28 @@ def serve(
 _log = logging.getLogger(__name__)
 
 
-def _reader(engine: OnnxEngine) -> FrameReader:
-    """Crops as the faces of the training were, with the detector of these if it is available."""
+def detector_and_crop(
+    record: Mapping[str, Any], model: str
+) -> tuple[detectors.Detector, CropDetection]:
+    """The detector of the run's faces if it is available, else auto's, and how its faces are cropped.
+
+    Args:
+      record: of the engine.
+      model: its name, for messages.
+
+    Raises:
+      UserError: the run's faces are aligned and the detector finds no eyes, or the record is
+        damaged.
+    """
     try:
-        settings = read_crop_settings(engine.record.get("crop") or {})
+        settings = read_crop_settings(record.get("crop") or {})
     except (ValueError, AttributeError) as error:
         raise UserError(
-            f"{engine.name}: its record of how faces are cropped is damaged ({error}). Export the "
-            "run again."
+            f"{model}: its record of how faces are cropped is damaged ({error}). Export the run "
+            "again."
         ) from None
     detector = _detector(settings.detector)
-    return FrameReader(engine, detector, cropper(settings, detector, engine.name))
+    return detector, cropper(settings, detector, model)
 
 
 def _detector(name: str) -> detectors.Detector:
