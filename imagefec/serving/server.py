@@ -71,7 +71,7 @@ _log = logging.getLogger(__name__)
 def detector_and_crop(
     record: Mapping[str, Any], model: str
 ) -> tuple[detectors.Detector, CropDetection]:
-    """The detector of the run's faces if it is available, else auto's, and how its faces are cropped.
+    """The detector of the run's faces, or auto's if it is not available; how its faces are cropped.
 
     Args:
       record: of the engine.
