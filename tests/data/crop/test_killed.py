@@ -158,8 +158,8 @@ def test_a_stopped_crop_prints_one_line_leaves_no_process_and_resumes(many, numb
         time.sleep(0.01)
     assert not any(map(_is_alive, workers))
     assert not list(many.faces.rglob("*.tmp"))
-    many.crop(many.path)
-    many.crop(many.path, faces_dir=many.root / "complete")
+    many.crop(many.path, detector="haar")
+    many.crop(many.path, detector="haar", faces_dir=many.root / "complete")
     assert many.contents(many.faces) == many.contents(many.root / "complete")
 
 
