@@ -64,10 +64,7 @@ def crop_face(photo: np.ndarray, box: Box, detector: Detector, align: str = "non
 
 
 def crop_detection(
-    photo: np.ndarray,
-    detection: Detection,
-    mapping: BoxMapping | None = None,
-    align: str = "none",
+    photo: np.ndarray, detection: Detection, mapping: BoxMapping | None = None
 ) -> FaceCrop:
     """Crops a face that a detector found in a photo, as `crop_face` crops the dataset's.
 
@@ -75,17 +72,13 @@ def crop_detection(
       photo: uint8 [height, width, 3] RGB.
       detection: in pixels of the photo.
       mapping: from the detector's boxes to the dataset's; None to take the detector's.
-      align: as for `crop_face`; the eyes alone decide what an aligned face shows.
 
     Returns:
-      FaceCrop with a face, however small the box: the caller has accepted the detection. Only an
-      aligned face can be dropped, if its eyes cannot be trusted.
+      FaceCrop with a face, however small the box: the caller has accepted the detection.
     """
     height, width = photo.shape[:2]
     box = detection.box if mapping is None else mapping.apply(detection.box)
     grown = grown_box(geometry.to_fractions(box, width, height), width, height)
-    if align == "eyes":
-        return _crop_aligned(photo, detection, grown)
     face, upscaled = letterbox(crop_patch(photo, grown))
     return FaceCrop(face, "", detection.score, upscaled)
 

@@ -308,11 +308,13 @@ def test_a_face_that_cannot_be_aligned_is_left_out_and_counted(run, tmp_path, mo
         name, version, min_score = "blazeface", "1", 0.0
 
         def detect(self, photo, smallest=0.1):
-            eyes = ((30.0, 20.0), (60.0, 20.0))  # of a frontal face, and of one in profile
-            return [
-                detectors.Detection(Box(20, 70, 5, 55), 0.9, eyes),
-                detectors.Detection(Box(20, 70, 5, 55), 0.8, (eyes[0], (36.0, 20.0))),
-            ]
+            if smallest == 0.1:  # a complete photo: a frontal face, and one in profile
+                boxes = Box(20, 70, 5, 55), Box(30, 70, 5, 45)
+                return [detectors.Detection(box, 0.9 - n / 10) for n, box in enumerate(boxes)]
+            side = photo.shape[0]
+            right = 0.8 if side > 50 else 0.3
+            eyes = ((0.2 * side, 0.3 * side), (right * side, 0.3 * side))
+            return [detectors.Detection(Box(0, side, 0, side), 0.9, eyes)]
 
     monkeypatch.setattr(detectors, "make_detector", lambda *_: Profile())
     aligned = shutil.copytree(run, tmp_path / "aligned")
@@ -324,6 +326,7 @@ def test_a_face_that_cannot_be_aligned_is_left_out_and_counted(run, tmp_path, mo
     assert counts["left_out"] == {"eyes not found": {"count": 1, "first": [f"{photo}#2"]}}
     with np.load(tmp_path / "out.npz") as found:
         assert found["ids"].tolist() == [f"{photo}#1"]
-        face = crop.crop_detection(noise(60, 90), Profile().detect(None)[0], align="eyes").face
+        box = Box(20 / 90, 70 / 90, 5 / 60, 55 / 60)
+        face = crop.crop_face(noise(60, 90), box, Profile(), align="eyes").face
         expected = Embedder.load(aligned).embed(face[None])
         np.testing.assert_allclose(found["vectors"], expected, atol=1e-5)

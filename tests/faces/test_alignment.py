@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from imagefec.errors import UserError
 from imagefec.faces import alignment, crop
+from imagefec.faces.crop_settings import CropSettings
+from imagefec.faces.detection_crop import cropper
 from imagefec.faces.detectors import Detection, make_detector
 from imagefec.maths.geometry import Box
 
@@ -25,7 +27,7 @@ ASTRONAUT_EYES = (205.0, 110.0), (245.0, 108.0)
 class Eyes:
     """Finds one face that fills the patch, with the eyes of a photo."""
 
-    name, version, min_score = "eyes", "1", 0.0
+    name, version, min_score = "blazeface", "1", 0.0
 
     def __init__(self, corner, *eyes):
         self.corner, self.eyes = corner, eyes
@@ -129,14 +131,16 @@ def test_a_very_large_face_is_averaged_in_bands():
 def test_pixels_outside_the_photo_are_noise_with_the_faces_mean_and_deviation():
     photo = np.full((200, 200, 3), (200, 100, 50), np.uint8)
     eyes = (80.0, 2.0), (111.4, 2.0)  # the upper part of the face is outside
-    found = Detection(Box(60, 130, 0, 80), 0.9, eyes)
-    face = crop.crop_detection(photo, found, align="eyes").face
+    box = Box(0.3, 0.65, 0, 0.4)
+    grown = crop.grown_box(box, 200, 200)
+    detector = Eyes((grown.left, grown.top), *eyes)
+    face = crop.crop_face(photo, box, detector, align="eyes").face
     above = math.floor(EYES_ROW - 2 * EYE_DISTANCE / 31.4) - 1  # rows surely outside
     assert (face[above + 4 :] == (200, 100, 50)).all()
     noise = face[:above].reshape(-1, 3).astype(float)
     np.testing.assert_allclose(noise.mean(axis=0), (200, 100, 50), atol=2)
     np.testing.assert_allclose(noise.std(axis=0), 16, atol=1)
-    again = crop.crop_detection(photo.copy(), found, align="eyes").face
+    again = crop.crop_face(photo.copy(), box, detector, align="eyes").face
     np.testing.assert_array_equal(face, again)
 
 
@@ -145,7 +149,8 @@ def test_the_dataset_and_a_detection_give_the_same_aligned_face():
     detector = Eyes((grown.left, grown.top), *ASTRONAUT_EYES)
     of_dataset = crop.crop_face(ASTRONAUT, ASTRONAUT_FACE, detector, "eyes")
     box = Box(*(side * 512 for side in ASTRONAUT_FACE.sides))
-    of_photo = crop.crop_detection(ASTRONAUT, Detection(box, 0.5, ASTRONAUT_EYES), None, "eyes")
+    settings = CropSettings("blazeface", "1", align="eyes")
+    of_photo = cropper(settings, detector, "run")(ASTRONAUT, Detection(box, 0.9))
     expected, _, _ = alignment.align_face(ASTRONAUT, complex_of(*ASTRONAUT_EYES), 128)
     np.testing.assert_array_equal(of_dataset.face, expected)
     np.testing.assert_array_equal(of_photo.face, expected)

@@ -96,7 +96,10 @@ def test_a_photo_is_aligned_if_the_runs_faces_are(embedder_of):
     embedder = embedder_of(faces)
     (found,) = detector.detect(PHOTO)
     ((_, _, vector),) = embedder.embed_photo(PHOTO, "blazeface")
-    eyes = tuple(complex(*point) for point in found.keypoints[:2])
+    box = Box(*(side / 512 for side in found.box.sides))
+    grown = crop.grown_box(box, 512, 512)
+    (close,) = detector.detect(crop.crop_patch(PHOTO, grown), smallest=0.5)
+    eyes = tuple(complex(x + grown.left, y + grown.top) for x, y in close.keypoints[:2])
     face, _, _ = alignment.align_face(PHOTO, eyes, 128)
     np.testing.assert_allclose(vector, embedder.embed(face[None])[0], atol=1e-5)
 
