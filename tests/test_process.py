@@ -46,7 +46,7 @@ def test_closed_streams_are_opened_so_that_no_data_file_gets_their_number(tmp_pa
 def test_a_verb_works_with_closed_streams(closed, tmp_path):
     done = shell(f"$imagefec draw {tmp_path}/a --faces=450 --identities=9 --triplets=9 {closed}")
     assert done.returncode == 0
-    assert len(list((tmp_path / "a").glob("*.csv"))) == 4
+    assert len(list((tmp_path / "a").glob("*.csv"))) == 5
 
 
 @pytest.mark.parametrize("arguments", ["--help", "draw --help", "doctor"])

@@ -10,7 +10,7 @@ from imagefec.analysis.gallery.sheet import load_font
 
 N_QUERIES = 5
 TILE_PX = 80
-QUALITY = 82
+QUALITY = 80
 
 
 def side_by_side(
