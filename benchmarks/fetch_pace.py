@@ -124,14 +124,8 @@ def _attempt(answer: Answer) -> Attempt:
     if answer.status == OK:
         return Attempt(HostResponse.SERVED, 1, "0")
     headers = {} if answer.retry_after is None else {"Retry-After": answer.retry_after}
-    failed = failure_of_status(urllib3.HTTPResponse(status=answer.status, headers=headers))
-    return Attempt(
-        failed.response,
-        reason=failed.reason,
-        gone=failed.gone,
-        worth_retrying=failed.worth_retrying,
-        retry_after_s=failed.retry_after_s,
-    )
+    response = urllib3.HTTPResponse(status=answer.status, headers=headers)
+    return Attempt.of_failure(failure_of_status(response))
 
 
 def main() -> None:

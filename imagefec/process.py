@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-_STOPPING = [
+STOPPING = [  # the signals that stop a command
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
 
@@ -82,7 +82,7 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
-            for number in _STOPPING:
+            for number in STOPPING:
                 if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                     self._previous[number] = signal.signal(number, self._stop)
             sys.unraisablehook = self._ignored
@@ -134,7 +134,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 def end_at_once_on_signals() -> None:
     """Lets ctrl-C and the other signals end the process without a traceback, while it exits."""
-    for number in _STOPPING:
+    for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
 

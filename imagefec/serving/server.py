@@ -14,15 +14,13 @@ from imagefec.errors import UserError
 from imagefec.faces import detectors
 from imagefec.faces.crop_settings import read_crop_settings
 from imagefec.faces.detection_crop import CropDetection, cropper
+from imagefec.process import STOPPING
 from imagefec.serving import listening
 from imagefec.serving.frames import MAX_BYTES, FrameReader
 
 DEFAULT_PORT = 8765
 _PACKAGES = ("starlette", "uvicorn", "websockets", "onnxruntime")
 _SHUTDOWN_S = 2
-_STOPPING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
 
 
 def serve(
@@ -137,7 +135,7 @@ def _run(
 
             handlers = {
                 number: signal.signal(number, stop)
-                for number in _STOPPING
+                for number in STOPPING
                 if signal.getsignal(number) is not signal.SIG_IGN  # nohup
             }
             try:

@@ -17,16 +17,8 @@ from imagefec.model.network import load_network
 from imagefec.model.run import Run
 from tests.model.network.numpy_network import run_network
 from tests.model.network.small_networks import some_faces
-from tests.model.network.small_runs import write_run
+from tests.model.network.small_runs import SETTINGS, write_run
 
-SETTINGS = {
-    "d_hidden": 3,
-    "d_embedding": 5,
-    "fc_widths": [6],
-    "block": "basic",
-    "stage_blocks": [1, 1],
-    "pool": "flatten",
-}
 SIDE = 33
 
 

@@ -8,16 +8,7 @@ import pytest
 from imagefec import Embedder
 from imagefec.errors import UserError
 from imagefec.serving import models
-from tests.model.network.small_runs import write_run
-
-SETTINGS = {
-    "d_hidden": 3,
-    "d_embedding": 5,
-    "fc_widths": [6],
-    "block": "basic",
-    "stage_blocks": [1, 1],
-    "pool": "flatten",
-}
+from tests.model.network.small_runs import SETTINGS, write_run
 
 
 @pytest.fixture(scope="module")

@@ -60,6 +60,17 @@ class Attempt(NamedTuple):
     worth_retrying: bool = False
     retry_after_s: float = 0.0
 
+    @classmethod
+    def of_failure(cls, failed: FetchFailed) -> Attempt:
+        """The result of a request that gave no photo."""
+        return cls(
+            failed.response,
+            reason=failed.reason,
+            gone=failed.gone,
+            worth_retrying=failed.worth_retrying,
+            retry_after_s=failed.retry_after_s,
+        )
+
 
 class Downloader:
     """Downloads photos into a store; `attempt` may be called by many threads at once.
@@ -111,13 +122,7 @@ class Downloader:
             else:
                 n_bytes, sha256, final_url = self._request(url)
         except FetchFailed as failed:
-            return Attempt(
-                failed.response,
-                reason=failed.reason,
-                gone=failed.gone,
-                worth_retrying=failed.worth_retrying,
-                retry_after_s=failed.retry_after_s,
-            )
+            return Attempt.of_failure(failed)
         return Attempt(HostResponse.SERVED, n_bytes, sha256, final_url)
 
     def stop(self) -> None:

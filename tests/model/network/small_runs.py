@@ -6,6 +6,15 @@ from imagefec.compat import ShapeDtype
 from imagefec.model import ImageFEC, checkpoint
 from tests.model.network.small_networks import sampled_arrays
 
+SETTINGS = {
+    "d_hidden": 3,
+    "d_embedding": 5,
+    "fc_widths": [6],
+    "block": "basic",
+    "stage_blocks": [1, 1],
+    "pool": "flatten",
+}
+
 
 def trax_arrays(settings, side):
     """Name -> shape and dtype of the arrays of the Trax network."""
