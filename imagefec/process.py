@@ -141,16 +141,17 @@ def end_at_once_on_signals() -> None:
 
 @contextlib.contextmanager
 def children_ignore_ctrl_c() -> Iterator[None]:
-    """Lets processes that start in the block ignore ctrl-C, which a terminal sends to all.
+    """Lets processes that start in the block never see ctrl-C, which a terminal sends to all.
 
     Their parent gets it too and stops them. A handler that they set themselves would come too late:
-    while Python starts, ctrl-C prints a traceback.
+    while Python starts, ctrl-C prints a traceback. The signal is blocked, which children inherit:
+    one that comes in the block reaches the parent at its end.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

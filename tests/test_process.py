@@ -109,6 +109,21 @@ def test_a_child_started_in_the_block_survives_ctrl_c_and_the_parent_does_not():
     assert process.wait(timeout=30) == 0
 
 
+def test_ctrl_c_in_the_block_reaches_the_parent_at_its_end():
+    code = (
+        "import os, signal\n"
+        "from imagefec.process import children_ignore_ctrl_c\n"
+        "try:\n"
+        "  with children_ignore_ctrl_c():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('in the block', flush=True)\n"
+        "  print('lost', flush=True)\n"
+        "except KeyboardInterrupt: print('stopped', flush=True)\n"
+    )
+    process = python(code, stdout=subprocess.PIPE)
+    assert process.communicate()[0] == "in the block\nstopped\n"
+
+
 STOP_IN_IMPORT = """
 import os, pathlib, signal, sys
 from imagefec.process import Stopped, StopSignals
