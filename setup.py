@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 VERSION = "0.1.0"  # imagefec.__version__ reads it back from the installed metadata
 
+JAX = "jax>=0.7,<0.12"
 REQUIREMENTS = [
     "absl-py>=2.1",
     "apache-beam>=2.70",  # `tfds build` imports it at start-up and does not declare it
@@ -13,12 +14,13 @@ REQUIREMENTS = [
     "filelock>=4",
     "gin-config>=0.5.0",
     "importlib_resources>=6.0",  # every TFDS build imports it and does not declare it
-    "jax>=0.7,<0.12",
+    JAX,
     "matplotlib>=3.8",
     "mlcroissant>=1.0",  # `tfds build` imports it and does not declare it
     "numpy>=1.26",
     "opencv-python-headless>=4.10,<5",  # 5 has no Haar cascades; headless needs no libGL
     "pillow>=10.3",
+    "protobuf>=6.31.1,<7",  # 5.x crashes with the tensorflow-metadata that TFDS requires
     "scikit-image>=0.24",
     "scikit-learn>=1.4",
     "scipy>=1.11",
@@ -74,6 +76,8 @@ setup(
             "ruff==0.17.6",
             "safetensors>=0.4",
         ],
+        "cuda": [JAX.replace("jax", "jax[cuda12]")],  # NVIDIA GPUs
+        "tpu": [JAX.replace("jax", "jax[tpu]")],
         "pretrained": ["safetensors>=0.4"],
         "beam": ["apache-beam[gcp]>=2.70"],  # Dataflow and gs://; Beam itself is above
         "export": EXPORT,

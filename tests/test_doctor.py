@@ -15,6 +15,7 @@ import pytest
 
 import imagefec
 from imagefec import doctor
+from imagefec.doctor import folders, hardware, packages
 
 CHECKOUT = str(pathlib.Path(imagefec.__file__).parents[1])
 PRELUDE = "import json, sys\nfrom imagefec import doctor\n"
@@ -29,9 +30,14 @@ def no_models(tmp_path, monkeypatch):
 def quick(monkeypatch):
     """Replaces the process that lists JAX's devices."""
     monkeypatch.setattr(
-        doctor,
-        "_devices",
-        lambda timeout_s, problems: {"platform": "cpu", "n": 1, "kinds": ["cpu"]},
+        hardware,
+        "devices",
+        lambda timeout_s, problems: {
+            "platform": "cpu",
+            "n": 1,
+            "kinds": ["cpu"],
+            "accelerators": [],
+        },
     )
 
 
@@ -166,9 +172,11 @@ def test_a_missing_package_and_a_wrong_version_are_reported_with_the_command(qui
 
 
 def test_two_opencv_packages_are_reported_as_overwriting_each_other(quick, monkeypatch):
-    version = doctor._version
+    version = packages.version_of
     monkeypatch.setattr(
-        doctor, "_version", lambda name: "4.1" if name == "opencv-contrib-python" else version(name)
+        packages,
+        "version_of",
+        lambda name: "4.1" if name == "opencv-contrib-python" else version(name),
     )
     assert any(
         "overwrite each other's cv2. Run pip uninstall" in problem
@@ -213,8 +221,8 @@ def test_little_disk_space_missing_configs_and_missing_builders_are_problems(
 ):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**12, 10**12, 1_234_000_000))
-    monkeypatch.setattr(doctor, "CONFIG_DIRS", (tmp_path,))
-    monkeypatch.setattr(doctor, "DATASETS", ("fec", "nothing"))
+    monkeypatch.setattr(folders, "CONFIG_DIRS", (tmp_path,))
+    monkeypatch.setattr(folders, "DATASETS", ("fec", "nothing"))
     report = doctor.examine()
     assert (
         report["disk"]["free_gb"] == 1.2
@@ -231,8 +239,8 @@ def test_little_disk_space_missing_configs_and_missing_builders_are_problems(
 
 
 def test_a_machine_that_lacks_nothing_says_so(quick, monkeypatch):
-    monkeypatch.setattr(doctor, "_packages", lambda problems: {"numpy": "2"})
-    monkeypatch.setattr(doctor, "LEAST_FREE_GB", 0)
+    monkeypatch.setattr(packages, "required_packages", lambda problems: {"numpy": "2"})
+    monkeypatch.setattr(folders, "LEAST_FREE_GB", 0)
     assert doctor.describe(doctor.examine()).endswith("Nothing is missing.")
 
 
@@ -249,3 +257,52 @@ def test_a_damaged_graph_of_blazeface_is_a_problem_and_auto_is_another_detector(
     assert not found["available"] and found["file"] == str(data)
     assert "not its graph: found 7 bytes" in found["problem"]
     assert found["problem"] in report["problems"] and report["auto"] in ("haar", "lbp")
+
+
+def machine(root, *files):
+    """A file system with some files, given as (path, text)."""
+    for name, text in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_accelerators_are_known_by_their_device_files_and_pci_ids(tmp_path):
+    card = "sys/bus/pci/devices/0000:00:04.0"
+    assert hardware.accelerators(machine(tmp_path / "none", ("dev/null", ""))) == []
+    assert hardware.accelerators(machine(tmp_path / "gpu", ("dev/nvidia0", ""))) == ["NVIDIA GPU"]
+    v5e = machine(tmp_path / "v5e", (f"{card}/vendor", "0x1ae0\n"), (f"{card}/device", "0x0063\n"))
+    assert hardware.accelerators(v5e) == ["TPU"]
+    # Google's network card, on every virtual machine of its cloud
+    gvnic = machine(tmp_path / "vm", (f"{card}/vendor", "0x1ae0\n"), (f"{card}/device", "0x0042\n"))
+    assert hardware.accelerators(gvnic) == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_reported"),
+    [({}, True), ({"JAX_PLATFORMS": "cpu"}, False), ({"CUDA_VISIBLE_DEVICES": ""}, False)],
+)
+def test_a_gpu_that_jax_does_not_use_is_a_problem_unless_the_user_wants_it(
+    monkeypatch, variables, is_reported
+):
+    for name in ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    found = {"platform": "cpu", "n": 1, "kinds": ["cpu"]}
+    monkeypatch.setattr(hardware, "_devices_of_jax", lambda timeout_s, problems: dict(found))
+    monkeypatch.setattr(hardware, "accelerators", lambda: ["NVIDIA GPU"])
+    problems = []
+    assert hardware.devices(1, problems)["accelerators"] == ["NVIDIA GPU"]
+    assert [("'.[cuda]'" in problem) for problem in problems] == [True] * is_reported
+
+
+def test_an_extra_that_is_not_installed_is_named_with_its_command(quick, monkeypatch):
+    version = packages.version_of
+    monkeypatch.setattr(
+        packages, "version_of", lambda name: None if name == "uvicorn" else version(name)
+    )
+    report = doctor.examine()
+    assert report["extras"]["serve"] == ["uvicorn"]
+    line = "extra        serve, for imagefec serve: lacks uvicorn; pip install -e '.[serve]'"
+    assert line in doctor.describe(report)

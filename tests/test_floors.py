@@ -37,6 +37,7 @@ FLOORS = {
     "training": 3,
     "analysis": 4,
     "serving": 5,
+    "doctor": 5,
     "verbs": 6,
 }
 TOP = 6  # cli, quickstart, __main__ and other files at the package's top

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from imagefec import files
+from imagefec.devices import hide_gpus_from_tensorflow
 from imagefec.errors import UserError
 from imagefec.model.network import Network, operations
 from imagefec.quiet import quiet_imports
@@ -224,6 +225,7 @@ def _padded(
 
 
 def _tensorflow() -> Any:
+    hide_gpus_from_tensorflow()
     with quiet_imports():
         import tensorflow as tf
     return tf

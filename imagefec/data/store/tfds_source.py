@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from imagefec.data.store.dataset_folder import (
     version_folders,
 )
 from imagefec.data.store.tfds_records import defect_of_records, read_examples, said_by
+from imagefec.devices import hide_gpus_from_tensorflow
 from imagefec.errors import UserError
 from imagefec.faces.crop_settings import CropSettings, read_crop_settings
 from imagefec.quiet import quiet_imports
@@ -196,13 +196,9 @@ def open_source(data_dir: Path, dataset: str, split: str, why: str = "") -> Tfds
         dataset is missing, damaged or would run Python code.
     """
     with quiet_imports():
-        import tensorflow as tf
         import tensorflow_datasets as tfds
 
-    # TensorFlow would reserve the GPU memory that JAX requires. It raises RuntimeError if it
-    # already uses the GPU, which is then the caller's choice.
-    with quiet_imports(), contextlib.suppress(RuntimeError):
-        tf.config.set_visible_devices([], "GPU")
+    hide_gpus_from_tensorflow()
     refuse_foreign_classes(data_dir, dataset)
     try:
         builder = tfds.core.read_only_builder.builder_from_files(dataset, data_dir=data_dir)
