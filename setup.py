@@ -68,7 +68,9 @@ setup(
             *EXPORT,
             *SERVE,
             "axe-playwright-python>=0.1.4",  # accessibility rules for the tests of the page
+            "nbclient>=0.10",
             "playwright>=1.50",  # drives Debian's Chromium in the tests of the page
+            "ipykernel>=6",  # with nbclient: executes the notebook
             "mypy==2.4.1",  # pinned, as ruff is: other versions report other errors
             "psutil>=5.9",
             "pytest>=8",
