@@ -25,12 +25,16 @@ class Listening:
       url: of the page.
       allowed: the names under which it may be addressed.
       is_public: whether other machines can connect.
+      tls_cert: certificate file, PEM; None for http.
+      tls_key: its key.
     """
 
     socket: socket.socket
     url: str
     allowed: Allowed
     is_public: bool
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
 
 
 def listen(
@@ -70,7 +74,8 @@ def listen(
         opened.close()
         raise
     shown = f"[{host}]" if ":" in host else host
-    return Listening(opened, f"{scheme}://{shown}:{bound_port}/", allowed, is_public)
+    url = f"{scheme}://{shown}:{bound_port}/"
+    return Listening(opened, url, allowed, is_public, tls_cert, tls_key)
 
 
 def _resolve(host: str, port: int) -> tuple[int, tuple]:
@@ -127,7 +132,7 @@ def _bind(family: int, address: tuple, host: str) -> socket.socket:
         port = address[1]
         if error.errno == errno.EADDRINUSE:
             raise UserError(
-                f"--port {port}: taken by another program, perhaps another `imagefec serve`. Stop "
+                f"--port {port}: taken by another program, perhaps another `imagefec`. Stop "
                 "it, or give another --port; 0 takes any free one."
             ) from None
         if error.errno == errno.EACCES:

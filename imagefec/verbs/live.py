@@ -10,6 +10,9 @@ def serve(verbs: Any) -> None:
     """Adds `serve`."""
 
     def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.serving import packages
+
+        packages.check_packages("serve", (*packages.PAGE, *packages.ENGINE))
         from imagefec.serving.server import serve
 
         return serve(
