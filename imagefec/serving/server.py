@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import imagefec
 from imagefec.errors import UserError
 from imagefec.faces import detectors
-from imagefec.faces.crop_settings import read_crop_settings
+from imagefec.faces.crop_settings import CropSettings, read_crop_settings
 from imagefec.faces.detection_crop import CropDetection, cropper
 from imagefec.serving import listening
 from imagefec.serving.frames import MAX_BYTES, FrameReader
@@ -80,15 +80,28 @@ def detector_and_crop(
       UserError: the run's faces are aligned and the detector finds no eyes, or the record is
         damaged.
     """
+    settings = crop_settings(record, model)
+    detector = _detector(settings.detector)
+    return detector, cropper(settings, detector, model)
+
+
+def crop_settings(record: Mapping[str, Any], model: str) -> CropSettings:
+    """How the faces of a run were cropped.
+
+    Args:
+      record: of the engine.
+      model: its name, for messages.
+
+    Raises:
+      UserError: the record is damaged.
+    """
     try:
-        settings = read_crop_settings(record.get("crop") or {})
+        return read_crop_settings(record.get("crop") or {})
     except (ValueError, AttributeError) as error:
         raise UserError(
             f"{model}: its record of how faces are cropped is damaged ({error}). Export the run "
             "again."
         ) from None
-    detector = _detector(settings.detector)
-    return detector, cropper(settings, detector, model)
 
 
 def _detector(name: str) -> detectors.Detector:

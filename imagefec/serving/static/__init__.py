@@ -28,9 +28,7 @@ def page_files(page: str = "") -> dict[str, tuple[bytes, str]]:
     """
     here = resources.files(__name__)
     files = [*_pages_files(here / page if page else here), *(here / name for name in SHARED)]
-    found = {
-        f"/static/{file.name}": (file.read_bytes(), _TYPES[_suffix(file)]) for file in files
-    }
+    found = {f"/static/{file.name}": (file.read_bytes(), _TYPES[_suffix(file)]) for file in files}
     found["/"] = found.pop("/static/index.html")
     return found
 
