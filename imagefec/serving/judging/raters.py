@@ -134,7 +134,7 @@ class Raters:
             "session": self._session,
             "trials": [
                 {"number": trial.number, "id": self._id(name, trial), "faces": trial.faces}
-                for trial in rater.ahead
+                for trial in rater.ahead[:AHEAD]
             ],
         }
 

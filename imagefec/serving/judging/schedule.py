@@ -155,12 +155,14 @@ class Schedule:
     def _turns(self, judged: Sequence[Trial]) -> list[tuple[str, str]]:
         """Split and source of the next judgement, then those to take if its faces are used up."""
         plan, n = self._plan, len(judged)
+        n_test = sum(trial.split == "test" for trial in judged)
         n_train = sum(trial.split == "train" for trial in judged)
         n_own = sum(trial.source in (OWN, ACTIVE) for trial in judged)
+        of_rest = plan.validation_fraction / (1 - plan.test_fraction)
         all_turns = [(split, COMMON) for split in ("test", "validation") if split in self._groups]
         if is_turn(n, plan.test_fraction) and "test" in self._groups:
             turn = "test", COMMON
-        elif is_turn(n, plan.validation_fraction) and "validation" in self._groups:
+        elif is_turn(n - n_test, of_rest) and "validation" in self._groups:
             turn = "validation", COMMON
         elif is_turn(n_train, plan.common_share):
             turn = "train", COMMON

@@ -88,7 +88,7 @@ async function undo() {
   restedAt = state.answered - 1;
   const before = state.answered;
   await change("/undo", { rater: state.rater, number: before }, 0);
-  if (state?.answered === before - 1) note("The last answer is taken back.");
+  if (state?.answered === before - 1) note("Taken back.");
 }
 
 async function change(path, message, least) {
@@ -98,7 +98,7 @@ async function change(path, message, least) {
       server.post(path, message), new Promise((done) => setTimeout(done, least)),
     ]);
     state = next;
-    if (conflict) note("This triplet was answered in another window.");
+    if (conflict) note("Answered in another window.");
     else note("");
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
