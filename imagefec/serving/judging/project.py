@@ -11,9 +11,10 @@ from typing import Any
 from imagefec import files, json_files
 from imagefec.errors import UserError
 from imagefec.faces.detectors import make_detector
-from imagefec.fec import SPLITS
+from imagefec.fec import EXPRESSIONS_CSV, SPLITS, csv_file_name
 from imagefec.maths.geometry import Box
 from imagefec.serving.judging import photos
+from imagefec.serving.judging.journal import NAME
 from imagefec.serving.judging.photos import JudgedFace, PhotoFile
 from imagefec.serving.judging.triplets import assign_splits
 
@@ -99,6 +100,7 @@ def open_project(source: Path, out: Path, settings: Settings) -> Project:
         _check_settings(out, project.settings, settings)
         photos.restore_pictures(list(project.faces.values()), out)
         return project
+    _refuse_others(out)
     faces = photos.find_faces(found, make_detector(DETECTOR), settings.boxes, out, left_out)
     faces.sort(key=lambda face: face.photo.id)
     try:
@@ -118,6 +120,16 @@ def open_project(source: Path, out: Path, settings: Settings) -> Project:
     project = Project(out, settings, by_id, dict(zip(by_id, splits)), left_out.as_json())
     _write(project, found)
     return project
+
+
+def _refuse_others(out: Path) -> None:
+    """Refuses a folder whose files, such as Google's csv files, the answers would replace."""
+    for name in (NAME, EXPRESSIONS_CSV, *map(csv_file_name, SPLITS)):
+        if (out / name).exists():
+            raise UserError(
+                f"{out / name}: not written by judge, which would replace it: {FILE} is missing "
+                "beside it. Give an empty or new folder as --out."
+            )
 
 
 def _write(project: Project, found: list[PhotoFile]) -> None:
@@ -207,4 +219,5 @@ def _box(sides: Any) -> Box:
 
 def split_counts(project: Project) -> dict[str, int]:
     """Number of faces of each split."""
-    return dict(Counter(project.splits.values()))
+    counts = Counter(project.splits.values())
+    return {split: counts[split] for split in SPLITS if counts[split]}

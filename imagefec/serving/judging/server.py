@@ -15,7 +15,12 @@ from imagefec.errors import UserError
 from imagefec.serving import listening
 from imagefec.serving.judging import fec_files
 from imagefec.serving.judging.journal import NAME, Journal, Torn
-from imagefec.serving.judging.project import Project, Settings, open_project
+from imagefec.serving.judging.project import (
+    Project,
+    Settings,
+    open_project,
+    split_counts,
+)
 from imagefec.serving.judging.raters import Raters, standing_answers
 from imagefec.serving.judging.report import report_lines
 from imagefec.serving.judging.schedule import Plan, Schedule
@@ -80,6 +85,7 @@ def judge(
             from imagefec.serving.judging.margins import margins_of
 
             margin = margins_of(project, model)
+        _say_faces(project)
         schedule = Schedule(_plan(project, sharing), margin)
         raters = Raters(schedule, journal, project.settings.seed, sharing.session)
         _export(project, journal)
@@ -158,6 +164,19 @@ def _plan(project: Project, sharing: Sharing) -> Plan:
 def _export(project: Project, journal: Journal, without: Sequence[str] = ()) -> dict[str, Any]:
     torn = sum(isinstance(record, Torn) for record in journal.records)
     return fec_files.export(project, standing_answers(journal.records), torn, without)
+
+
+def _say_faces(project: Project) -> None:
+    """What is judged and what is left out, with the reasons."""
+    counts = ", ".join(f"{split} {n}" for split, n in split_counts(project).items())
+    labels = len(set(project.labels.values()) - {""})
+    named = f"{labels} labels" if labels else "no labels"
+    print(f"judge: {len(project.faces)} faces ({counts}), {named}", file=sys.stderr)
+    for reason, found in project.left_out.items():
+        print(
+            f"judge: {reason}: {found['count']}, such as {', '.join(found['first'][:2])}",
+            file=sys.stderr,
+        )
 
 
 def _say(record: dict[str, Any]) -> None:
