@@ -62,7 +62,7 @@ async function show() {
   faces.forEach((button, place) => {
     button.classList.remove("chosen");
     button.querySelector("img")?.remove();
-    images[place].alt = `Face ${place + 1}`;
+    images[place].alt = ""; // the button has a name
     button.prepend(images[place]);
   });
   delete $("faces").dataset.busy;
