@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -177,18 +176,8 @@ def _record_of(found: dict[str, Any], is_face: Callable[[str], bool]) -> Record:
         return Undo(rater, _int(found, "number", 1), at)
     if op != "answer":
         raise ValueError(f"op must be answer, undo or torn, found {json_files.shown(op)}")
-    ms, margin = found.get("ms"), found.get("margin")
-    for value in (ms, 0 if margin is None else margin):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-            raise ValueError("ms and margin must be numbers")
-    return Answer(
-        rater,
-        _trial_of(found, is_face),
-        _int(found, "choice", 0, 2),
-        ms,
-        found.get("away") is True,
-        at,
-    )
+    trial, choice = _trial_of(found, is_face), _int(found, "choice", 0, 2)
+    return Answer(rater, trial, choice, _number(found, "ms"), found.get("away") is True, at)
 
 
 def _trial_of(found: dict[str, Any], is_face: Callable[[str], bool]) -> Trial:
@@ -214,9 +203,14 @@ def _trial_of(found: dict[str, Any], is_face: Callable[[str], bool]) -> Trial:
         )
     if kind == JUDGEMENT and not (texts["split"] and texts["source"]):
         raise ValueError("a judgement must have split and source")
-    repeats = _int(found, "repeats", 1) if kind == REPEAT else None
-    number = _int(found, "number", 1)
-    return Trial(number, faces=tuple(faces), repeats=repeats, margin=found.get("margin"), **texts)  # type: ignore[arg-type]
+    first, second, third = faces
+    return Trial(
+        _int(found, "number", 1),
+        faces=(first, second, third),
+        repeats=_int(found, "repeats", 1) if kind == REPEAT else None,
+        margin=None if found.get("margin") is None else _number(found, "margin"),
+        **texts,
+    )
 
 
 def _text(found: dict[str, Any], name: str) -> str:
@@ -242,5 +236,8 @@ def _int(found: dict[str, Any], name: str, least: int = 0, most: int = 2**53) ->
     return value
 
 
-def _is_finite(value: float) -> bool:
-    return abs(value) < 1e18 and math.isfinite(value)
+def _number(found: dict[str, Any], name: str) -> float:
+    value = found.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e18:
+        raise ValueError(f"{name} must be a number, found {json_files.shown(value)}")
+    return float(value)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from imagefec.analysis.image_files import LeftOut, find_images
-from imagefec.errors import UserError
 from imagefec.faces import crop, opencv, orientation, photo_files, photos
 from imagefec.faces.detectors.protocol import Detection, Detector
 from imagefec.maths import geometry
@@ -73,10 +72,8 @@ def find_photos(source: Path, use_labels: bool) -> tuple[list[PhotoFile], LeftOu
         and every photo lies in one.
 
     Raises:
-      UserError: there is no such folder, or no image in it.
+      UserError: there is no image in it.
     """
-    if not source.is_dir():
-        raise UserError(f"{source}: no such folder. Give a folder of photos.")
     images = find_images(source)
     parts = [path.relative_to(source).parts for path in images.paths]
     names = {each[0] for each in parts if len(each) > 1}

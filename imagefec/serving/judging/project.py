@@ -76,6 +76,21 @@ class Project:
         return photos.copy_path(self.out, face) if judged.is_copied else judged.photo.path
 
 
+def check_folders(source: Path, out: Path) -> None:
+    """Raises UserError if `source` is no folder, or `out` lies in it."""
+    if not source.is_dir():
+        found = "a file" if source.exists() else "no such folder"
+        raise UserError(
+            f"{source}: {found}. Give a folder of photos; the names of its sub-folders may be "
+            "labels."
+        )
+    if out.resolve().is_relative_to(source.resolve()):
+        raise UserError(
+            f"--out {out}: lies in the folder of the photos, so its pictures would become photos. "
+            "Give a folder elsewhere."
+        )
+
+
 def open_project(source: Path, out: Path, settings: Settings) -> Project:
     """Opens a project, or begins it: finds the faces, writes their pictures and chooses splits.
 
@@ -88,11 +103,6 @@ def open_project(source: Path, out: Path, settings: Settings) -> Project:
       UserError: there are no photos or too few faces, the project is of other photos or settings,
         or its file is damaged.
     """
-    if out.resolve().is_relative_to(source.resolve()):
-        raise UserError(
-            f"--out {out}: lies in the folder of the photos, so its pictures would become photos. "
-            "Give a folder elsewhere."
-        )
     files.refuse_links(out, [photos.PICTURES, photos.COPIES, FILE])
     found, left_out = photos.find_photos(source, settings.labels == "folders")
     if (out / FILE).exists():

@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from imagefec.serving.judging.triplets import (
     Stream,
@@ -148,8 +148,7 @@ class Schedule:
         for split, source in self._turns(judged):
             trial = self._of_source(rater, number, split, source, seen)
             if trial is not None:
-                rng = random_of(self._plan.seed, rater, "places", number)
-                return replace(trial, faces=_shuffled(rng, tuple(sorted(trial.faces))))
+                return trial
         return None
 
     def _turns(self, judged: Sequence[Trial]) -> list[tuple[str, str]]:
@@ -182,9 +181,10 @@ class Schedule:
             triplet = self._stream(split, "" if source == COMMON else rater).first_without(seen)
         if triplet is None:
             return None
-        faces = tuple(sorted(triplet))
-        kind = type_of(self._plan.labels, faces)
-        return Trial(number, JUDGEMENT, faces, split, source, kind, margin=margin)  # type: ignore[arg-type]
+        rng = random_of(self._plan.seed, rater, "places", number)
+        faces = _shuffled(rng, sorted(triplet))
+        kind = type_of(self._plan.labels, triplet)
+        return Trial(number, JUDGEMENT, faces, split, source, kind, margin=margin)
 
     def _active(
         self, rater: str, number: int, seen: set[Triplet]
@@ -206,6 +206,6 @@ class Schedule:
         return self._streams[key]
 
 
-def _shuffled(rng: random.Random, faces: tuple[str, ...]) -> tuple[str, str, str]:
+def _shuffled(rng: random.Random, faces: Sequence[str]) -> tuple[str, str, str]:
     first, second, third = rng.sample(faces, 3)
     return first, second, third

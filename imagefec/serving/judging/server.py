@@ -18,6 +18,7 @@ from imagefec.serving.judging.journal import NAME, Journal, Torn
 from imagefec.serving.judging.project import (
     Project,
     Settings,
+    check_folders,
     open_project,
     split_counts,
 )
@@ -139,6 +140,7 @@ def export_answers(
 
 @contextlib.contextmanager
 def _open(photos: Path, out: Path, settings: Settings) -> Iterator[tuple[Project, Journal]]:
+    check_folders(photos, out)
     with files.folder_lock(out, "judge", "--out"):
         project = open_project(photos, out, settings)
         journal = Journal(out / NAME, project.faces.__contains__)

@@ -208,6 +208,8 @@ def test_what_cannot_be_judged_is_refused_in_one_sentence(capsys, tmp_path, phot
     assert "lies in the folder of the photos" in refused(
         capsys, few, f"--out={few / 'out'}", "--port=0"
     )
+    assert not (few / "out").exists()
+    assert "few/0.jpg: a file" in refused(capsys, few / "0.jpg", *common)
     assert "has no answers" in refused(capsys, photos, *common, "--export")
     assert "belong to --export" in refused(capsys, photos, *common, "--json")
 
