@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import pytest
 
@@ -125,6 +126,7 @@ def test_faces_appear_together_when_all_three_are_decoded_and_time_starts_then(j
         rater.page.route("**/picture/*", hold_the_third)
         rater.page.goto(judging.url)
         rater.page.fill("#name", "Late")
+        began_s = time.monotonic()
         rater.page.keyboard.press("Enter")
         rater.wait(lambda: len(asked) >= 3)
         rater.page.wait_for_timeout(600)
@@ -134,8 +136,10 @@ def test_faces_appear_together_when_all_three_are_decoded_and_time_starts_then(j
         rater.wait_for(1)
         assert len(rater.shown) == 3
         rater.press("2", 2)
+        seconds = time.monotonic() - began_s
     mine = [each for each in answers_of(judging.out) if each["rater"] == "Late"]
-    assert [each["choice"] for each in mine] == [1] and 150 <= mine[0]["ms"] < 590
+    assert [each["choice"] for each in mine] == [1]
+    assert 150 <= mine[0]["ms"] < 1000 * seconds - 550  # the wait is not in it
 
 
 def test_pictures_of_the_next_trials_are_there_before_they_are_needed(judging, browser):

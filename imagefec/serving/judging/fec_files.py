@@ -70,7 +70,9 @@ def export(
         "torn_lines": torn,
         **report_of(standing),
     }
-    files.write_text(out / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    # A file name may be invalid UTF-8; JSON has the same escape for it as Python.
+    files.write_bytes(out / RECORD, text.encode("utf-8", "backslashreplace"))
     return record
 
 

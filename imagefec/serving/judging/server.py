@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import imagefec
 from imagefec import files
 from imagefec.errors import UserError
+from imagefec.paths import readable
 from imagefec.serving import listening
 from imagefec.serving.judging import fec_files
 from imagefec.serving.judging.journal import NAME, Journal, Torn
@@ -176,7 +177,7 @@ def _say_faces(project: Project) -> None:
     print(f"judge: {len(project.faces)} faces ({counts}), {named}", file=sys.stderr)
     for reason, found in project.left_out.items():
         print(
-            f"judge: {reason}: {found['count']}, such as {', '.join(found['first'][:2])}",
+            f"judge: {reason}: {found['count']}, such as {readable(', '.join(found['first'][:2]))}",
             file=sys.stderr,
         )
 
