@@ -55,7 +55,7 @@ def listen(
     """
     family, address = _resolve(host, port)
     is_public = not ipaddress.ip_address(address[0]).is_loopback
-    _check_tls(host, is_public, tls_cert, tls_key)
+    _check_tls(host, port, is_public, tls_cert, tls_key)
     if ipaddress.ip_address(address[0]).is_unspecified and not origins:
         raise UserError(
             f"--host {host}: means every network of this machine, so the name that browsers will "
@@ -92,15 +92,16 @@ def _resolve(host: str, port: int) -> tuple[int, tuple]:
     return family, address
 
 
-def _check_tls(host: str, is_public: bool, cert: Path | None, key: Path | None) -> None:
+def _check_tls(host: str, port: int, is_public: bool, cert: Path | None, key: Path | None) -> None:
     if (cert is None) != (key is None):
         raise UserError("--tls_cert and --tls_key belong together. Give both files or neither.")
     if cert is None or key is None:
         if is_public:
             raise UserError(
                 f"--host {host}: other machines could connect, which requires --tls_cert and "
-                "--tls_key: browsers give pages without https no camera. To use a remote machine "
-                "yourself, leave out --host and run `ssh -L 8765:127.0.0.1:8765 MACHINE`."
+                "--tls_key: faces must not travel unencrypted, and browsers give pages without "
+                "https no camera. To use a remote machine yourself, leave out --host and run "
+                f"`ssh -L {port}:127.0.0.1:{port} MACHINE`."
             )
         return
     for path, flag in ((cert, "--tls_cert"), (key, "--tls_key")):

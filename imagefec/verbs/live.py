@@ -74,7 +74,7 @@ def judge(verbs: Any) -> None:
             arguments.tls_key,
         )
 
-    what = "a local page on which raters choose the odd one out of three faces: FEC csv files"
+    what = "lets raters choose the odd one out of three faces on a local page: FEC csv files"
     example = "imagefec judge portraits/ --out=judged --port=8766"
     verb = flags.add_verb(verbs, "judge", run, what, example)
     flags.path(verb, "PHOTOS", "folder of photos; sub-folders may be labels")
@@ -87,7 +87,11 @@ def judge(verbs: Any) -> None:
     )
     share = flags.within(0, 1, float)
     flags.flag(
-        verb, "--active_share", "share of those, of each rater's own triplets", 0.5, type=share
+        verb,
+        "--active_share",
+        "share of a rater's own triplets that --run chooses",
+        0.5,
+        type=share,
     )
     flags.flag(
         verb, "--common_share", "share of the train triplets that all raters judge", 0.2, type=share

@@ -195,13 +195,13 @@ def test_a_session_ends_with_thanks_and_goes_on(judging, photos, browser, tmp_pa
         visiting(browser, RaterPage) as rater,
     ):
         rater.page.goto(server.url)
-        rater.page.fill("#name", "王 小明")
+        rater.page.fill("#name", "王 <b>x")
         rater.page.keyboard.press("Enter")
         for number in range(1, 4):
             rater.wait_for(number, 3)
             rater.page.keyboard.press("2")
         rater.wait(lambda: rater.page.is_visible("#rest"))
-        assert "Thank you, 王 小明" in rater.word and "judged 3 triplets" in rater.word
+        assert "Thank you, 王 <b>x" in rater.word and "judged 3 triplets" in rater.word
         assert focused(rater) == "go-on"
         rater.press("u", 3, 3)  # the last answer can still be taken back
         rater.page.keyboard.press("1")

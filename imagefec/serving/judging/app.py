@@ -121,7 +121,10 @@ async def _picture(request: Request) -> Response:
 
 async def _health(request: Request) -> Response:
     service: _Service = request.app.state.service
-    counts = await service.worker.run(lambda: service.raters.counts)
+    try:
+        counts = await service.worker.run(lambda: service.raters.counts)
+    except Busy:
+        return JSONResponse({"status": "busy"}, 503)
     return JSONResponse(
         {
             "status": "ok",

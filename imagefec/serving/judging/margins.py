@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,14 @@ from imagefec.faces.detectors.protocol import Detection
 from imagefec.maths import geometry
 from imagefec.progress import progress
 from imagefec.serving.judging.project import DETECTOR, Project
+from imagefec.serving.judging.schedule import Margins
 from imagefec.serving.judging.triplets import Triplet
 
 _BATCH = 64
 
 
-def margins_of(project: Project, model: Path) -> Callable[[Triplet], float]:
-    """Embeds the train faces with a run and returns the margin of their triplets.
+def margins_of(project: Project, model: Path) -> Margins:
+    """Embeds the train faces with a run and returns the margins of their triplets.
 
     Args:
       project: whose faces are embedded, cropped as the run's were.
@@ -51,21 +52,24 @@ def margins_of(project: Project, model: Path) -> Callable[[Triplet], float]:
             if faces:
                 vectors |= zip(names, engine.embed(np.stack(faces)))
             bar.update(len(train[start : start + _BATCH]))
-    return lambda triplet: margin(triplet, vectors)
+    return lambda triplets: margins(triplets, vectors)
 
 
-def margin(triplet: Triplet, vectors: Mapping[str, np.ndarray]) -> float:
+def margins(triplets: Sequence[Triplet], vectors: Mapping[str, np.ndarray]) -> list[float]:
     """The second smallest of a triplet's distances minus the smallest; small if the run is unsure.
 
     Args:
-      triplet: ids of three faces.
-      vectors: embedding of each face.
+      triplets: ids of three faces each.
+      vectors: embedding of each face, float32 [d].
 
     Returns:
-      At least 0; infinite if a face has no embedding.
+      A margin per triplet, at least 0; infinite if a face has no embedding.
     """
-    if any(face not in vectors for face in triplet):
-        return float("inf")
-    a, b, c = (vectors[face] for face in sorted(triplet))
-    distances = sorted(float(np.linalg.norm(x - y)) for x, y in ((a, b), (a, c), (b, c)))
-    return distances[1] - distances[0]
+    found = [float("inf")] * len(triplets)
+    known = [i for i, triplet in enumerate(triplets) if vectors.keys() >= triplet]
+    if known:
+        a, b, c = np.stack([[vectors[face] for face in sorted(triplets[i])] for i in known], axis=1)
+        distances = np.sort([np.linalg.norm(x - y, axis=1) for x, y in ((a, b), (a, c), (b, c))], 0)
+        for i, margin in zip(known, distances[1] - distances[0]):
+            found[i] = float(margin)
+    return found

@@ -21,6 +21,7 @@ COMMON, OWN, ACTIVE = "common", "own", "active"
 REPEAT_EVERY = 10  # trial numbers 10, 20, 30, …
 CATCH_EVERY, CATCH_AT = 15, 8  # trial numbers 8, 23, 38, …, which are never those of repeats
 _FORGOTTEN_AFTER = 4  # trials that lie at least between a triplet and its repeat
+Margins = Callable[[Sequence[Triplet]], Sequence[float]]  # how sure a run is of each triplet
 _POOL = 300  # random triplets of which an active trial takes the one of the smallest margin
 
 
@@ -82,14 +83,14 @@ class Plan:
 class Schedule:
     """Makes the trials of raters. The next one depends on the plan and on those before it only."""
 
-    def __init__(self, plan: Plan, margin: Callable[[Triplet], float] | None = None) -> None:
+    def __init__(self, plan: Plan, margins: Margins | None = None) -> None:
         """Begins with no stream.
 
         Args:
           plan: of the project.
-          margin: of a triplet, by a run; None for random trials only.
+          margins: of triplets, by a run; None for random trials only.
         """
-        self._plan, self._margin = plan, margin
+        self._plan, self._margins = plan, margins
         faces: dict[str, list[str]] = {}
         for face, split in sorted(plan.splits.items()):
             faces.setdefault(split, []).append(face)
@@ -165,7 +166,7 @@ class Schedule:
             turn = "validation", COMMON
         elif is_turn(n_train, plan.common_share):
             turn = "train", COMMON
-        elif self._margin is not None and is_turn(n_own, plan.active_share):
+        elif self._margins is not None and is_turn(n_own, plan.active_share):
             turn = "train", ACTIVE
         else:
             turn = "train", OWN
@@ -192,10 +193,10 @@ class Schedule:
         """The triplet of the smallest margin in a random pool of one type."""
         rng = random_of(self._plan.seed, rater, "active", number)
         groups, kind = self._groups["train"], rng.choice(self._types["train"])
-        pool = {sample_triplet(rng, groups, kind) for _ in range(_POOL)} - seen
-        if not pool or self._margin is None:
+        pool = list({sample_triplet(rng, groups, kind) for _ in range(_POOL)} - seen)
+        if not pool or self._margins is None:
             return None, None
-        margin, faces = min((self._margin(each), sorted(each)) for each in pool)
+        margin, faces = min(zip(self._margins(pool), map(sorted, pool)))
         return (frozenset(faces), margin) if math.isfinite(margin) else (None, None)
 
     def _stream(self, split: str, rater: str) -> Stream:

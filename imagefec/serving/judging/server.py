@@ -82,13 +82,13 @@ def judge(
     """
     opened = listening.listen(host, port, tls_cert, tls_key, allow_origin)
     with opened.socket, _open(photos, out, settings) as (project, journal):
-        margin = None
+        margins = None
         if model is not None:
             from imagefec.serving.judging.margins import margins_of
 
-            margin = margins_of(project, model)
+            margins = margins_of(project, model)
         _say_faces(project)
-        schedule = Schedule(_plan(project, sharing), margin)
+        schedule = Schedule(_plan(project, sharing), margins)
         raters = Raters(schedule, journal, project.settings.seed, sharing.session)
         _export(project, journal)
         try:

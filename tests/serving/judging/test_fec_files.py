@@ -8,8 +8,8 @@ from PIL import Image
 
 from imagefec import cli
 from imagefec.data.fec_csv import read_rows
-from imagefec.fec import SPLITS, csv_file_name
-from imagefec.serving.judging.fec_files import rows_of
+from imagefec.fec import SPLITS, TripletType, csv_file_name
+from imagefec.serving.judging.fec_files import export, rows_of
 from imagefec.serving.judging.project import Settings, open_project
 from imagefec.serving.judging.schedule import JUDGEMENT, Schedule
 from imagefec.serving.judging.server import Sharing, _plan
@@ -109,6 +109,22 @@ def test_repeats_and_catch_trials_are_never_in_the_csv_files(judged, photos):
     alone = [answer for answer in answers if answer.trial.kind == JUDGEMENT]
     assert len(alone) < len(answers)
     assert rows_of(project, {"Eve": answers}) == rows_of(project, {"Eve": alone})
+
+
+def test_without_labels_all_types_are_the_same_and_the_record_says_that_they_are_unknown(
+    photos, tmp_path
+):
+    project = open_project(photos, tmp_path, Settings(labels="none"))
+    schedule, answers = Schedule(_plan(project, Sharing())), []
+    for _ in range(20):
+        answers.append(answered(schedule.next_trial("Eve", [a.trial for a in answers]), 1))
+    record = export(project, {"Eve": answers})
+    rows = [row for rows in rows_by_split(tmp_path).values() for row in rows]
+    assert len(rows) == 17  # 20 without the trials 8, 10 and 20
+    assert {row.type for row in rows} == {TripletType.THREE_CLASS}
+    assert record["types"] == "unknown" and not (tmp_path / "expressions.csv").exists()
+    export(project, {"Eve": []})  # all is undone
+    assert rows_by_split(tmp_path) == {}
 
 
 def test_the_record_says_how_the_triplets_came_about(judged):

@@ -8,7 +8,7 @@ import pytest
 from imagefec.faces.detectors import make_detector
 from imagefec.serving.engine import OnnxEngine
 from imagefec.serving.frames import FrameReader
-from imagefec.serving.judging.margins import margin, margins_of
+from imagefec.serving.judging.margins import margins, margins_of
 from imagefec.serving.judging.project import Settings, open_project
 from tests.serving.judging.photos import Rater, write_photos
 from tests.serving.servers import running_verb
@@ -21,9 +21,10 @@ def photos(tmp_path_factory):
 
 def test_a_margin_is_the_gap_between_the_two_smallest_distances():
     vectors = {name: np.array([x, 0.0], np.float32) for name, x in zip("abcd", (0, 1, 4, 4))}
-    assert margin(frozenset("abc"), vectors) == pytest.approx(2)  # distances 1, 3, 4
-    assert margin(frozenset("acd"), vectors) == pytest.approx(4)  # 0, 4, 4
-    assert margin(frozenset("abz"), vectors) == float("inf")
+    triplets = [frozenset(names) for names in ("abc", "abz", "acd")]
+    # distances 1, 3, 4; no z; 0, 4, 4
+    assert margins(triplets, vectors) == pytest.approx([2, float("inf"), 4])
+    assert margins([], vectors) == [] and margins(triplets[1:2], {}) == [float("inf")]
 
 
 def test_faces_are_embedded_as_serve_embeds_their_photos(photos, model, tmp_path, no_model_files):
@@ -35,12 +36,11 @@ def test_faces_are_embedded_as_serve_embeds_their_photos(photos, model, tmp_path
         name: reader.nearest_face(project.faces[name].photo.path.read_bytes()).embedding
         for name in triplet
     }
-    margins = margins_of(project, model)
-    assert margins(frozenset(triplet)) == pytest.approx(
-        margin(frozenset(triplet), vectors), abs=1e-5
-    )
     test_face = next(name for name, split in project.splits.items() if split == "test")
-    assert margins(frozenset([*triplet[:2], test_face])) == float("inf")  # is not even embedded
+    asked = [frozenset(triplet), frozenset([*triplet[:2], test_face])]
+    of_run = margins_of(project, model)(asked)
+    assert of_run[0] == pytest.approx(margins(asked[:1], vectors)[0], abs=1e-5)
+    assert of_run[1] == float("inf")  # faces of test are not even embedded
 
 
 def test_the_share_of_active_triplets_is_recorded(photos, model, tmp_path):

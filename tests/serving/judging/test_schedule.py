@@ -19,7 +19,8 @@ from tests.serving.judging.plans import plan_of
 
 
 def trials_of(plan, n, rater="anna", margin=None):
-    schedule, trials = Schedule(plan, margin), []
+    margins = margin and (lambda triplets: [margin(triplet) for triplet in triplets])
+    schedule, trials = Schedule(plan, margins), []
     while len(trials) < n and (trial := schedule.next_trial(rater, trials)) is not None:
         trials.append(trial)
     return trials

@@ -7,7 +7,7 @@ const LONGEST_WAIT_MS = 3000;
 export class Refused extends Error {}
 
 export class Server {
-  // handlers: onLost(reason) while a request waits, onBack() when it was answered after all.
+  // handlers: onLost(path, reason) while a request waits, onBack() when it was answered after all.
   constructor(handlers) {
     this.handlers = handlers;
   }
@@ -20,11 +20,13 @@ export class Server {
       const { status, body } = await once(path, message);
       if (status === 200 || status === 409) {
         if (waits > 0) this.handlers.onBack();
-        return { state: status === 200 ? body : body.state, conflict: status === 409 ? body.error : null };
+        if (status === 200) return { state: body, conflict: null };
+        // After a lost connection it is this page's own answer that came before.
+        return { state: body.state, conflict: waits > 0 ? null : body.error };
       }
       if (status >= 400 && status < 500 && status !== 408) throw new Refused(body?.error ?? `the server answered ${status}`);
       waits += 1;
-      this.handlers.onLost(body?.error ?? null);
+      this.handlers.onLost(path, body?.error ?? null);
       await new Promise((done) => setTimeout(done, wait));
     }
   }

@@ -17,9 +17,10 @@ let busy = false; // a request is on its way
 let restedAt = -1; // number of answers at which the pause was already shown
 
 const server = new Server({
-  onLost: (reason) => trouble(reason
-    ? `Not saved yet: ${reason}. Trying again …`
-    : "The server does not answer. Your answer waits here; trying again …"),
+  onLost: (path, reason) => trouble([
+    reason ? `The server cannot do it yet: ${reason}.` : "The server does not answer.",
+    path === "/answer" ? "Your answer waits here; trying again …" : "Trying again …",
+  ].join(" ")),
   onBack: () => trouble(null),
 });
 const pictures = new Pictures((failed) => trouble(failed ? "A picture does not load. Trying again …" : null));
@@ -140,6 +141,9 @@ async function refresh(always) {
   busy = true;
   try {
     ({ state } = await server.post("/state", { rater: state.rater }));
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    trouble(`The server refused: ${error.message}. Reload the page.`);
   } finally {
     busy = false;
   }
