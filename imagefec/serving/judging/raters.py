@@ -42,6 +42,8 @@ def rater_name(text: object) -> str:
         raise RefusedError("the nickname has characters that cannot be seen; type it again")
     if not name[0].isalnum():  # a spreadsheet would run =…, +… and @… as a formula
         raise RefusedError(f"the nickname begins with {name[0]}; begin it with a letter or a digit")
+    if name.casefold().startswith("simulated"):  # what annotators are called that are no people
+        raise RefusedError("the nickname begins with simulated; give another")
     return name
 
 

@@ -139,6 +139,7 @@ def test_a_nickname_is_recorded_composed_and_with_single_spaces(text, name):
         ("a\u202eb", "cannot be seen"),
         ("=1+1", "begins with ="),
         ("../etc", "begins with ."),
+        ("Simulated 3", "begins with simulated"),
         (["Anna"], "must be a text"),
     ],
 )
