@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from imagefec import json_files
 from imagefec.analysis.image_files import LeftOut, find_images
 from imagefec.faces import crop, opencv, orientation, photo_files, photos
 from imagefec.faces.detectors.protocol import Detection, Detector
@@ -16,8 +20,10 @@ from imagefec.maths.geometry import Box
 from imagefec.progress import progress
 
 PICTURES, COPIES = "pictures", "photos"
+SEARCHED = "searched.jsonl"  # faces found so far, while the search has not ended
 DETECTED, WHOLE = "detected", "whole"
 PICTURE_PX = 512  # longest side of the picture that raters see
+_MAX_SEARCHED_BYTES = 2**30
 _WHOLE_BOX = Box(0.0, 1.0, 0.0, 1.0)
 
 SAME_CONTENT = "same content as an earlier one"
@@ -100,6 +106,8 @@ def find_faces(
 ) -> list[JudgedFace]:
     """Finds the largest face of each photo and writes the picture of it that raters see.
 
+    A search that was stopped goes on where it stopped.
+
     Args:
       found: the photos.
       detector: finds faces.
@@ -109,27 +117,91 @@ def find_faces(
       left_out: gets the photos without a face, with the reason.
     """
     (out / PICTURES).mkdir(exist_ok=True)
+    earlier = _searched(out / SEARCHED, boxes)
     faces = []
-    with progress("faces", len(found), "photos") as bar, opencv.single_thread():
+    with (
+        progress("faces", len(found), "photos") as bar,
+        opencv.single_thread(),
+        (out / SEARCHED).open("a", encoding="utf-8") as log,
+    ):
         for photo in found:
             bar.update()
-            face = _find_face(photo, detector, boxes, left_out)
+            face = earlier.get(photo.digest)
+            if face is None or not _has_pictures(out, photo.id, face["copied"]):
+                face = _search(photo, detector, boxes, out, left_out)
+                if face is not None:
+                    log.write(json.dumps(face) + "\n")
+                    log.flush()
             if face is not None:
-                box, rgb = face
-                judged = JudgedFace(photo, box, needs_copy(photo.path))
-                write_picture(judged, rgb, out)
-                faces.append(judged)
+                if face["several"]:
+                    left_out.add(SEVERAL, photo.path)
+                faces.append(JudgedFace(photo, box_of(face["box"]), face["copied"]))
             bar.set_postfix(faces=len(faces))
     return faces
+
+
+def _search(
+    photo: PhotoFile, detector: Detector, boxes: str, out: Path, left_out: LeftOut
+) -> dict[str, Any] | None:
+    """Finds the face of a photo and writes its picture; what is needed to find it again."""
+    face = _find_face(photo, detector, boxes, left_out)
+    if face is None:
+        return None
+    box, rgb, several = face
+    judged = JudgedFace(photo, box, needs_copy(photo.path))
+    write_picture(judged, rgb, out)
+    return {
+        "digest": photo.digest,
+        "boxes": boxes,
+        "box": list(box.sides),
+        "copied": judged.is_copied,
+        "several": several,
+    }
+
+
+def _searched(path: Path, boxes: str) -> dict[str, dict[str, Any]]:
+    """What a search that was stopped had found, by digest; lines that are damaged are left out."""
+    found = {}
+    try:
+        data = json_files.read_bytes(path, _MAX_SEARCHED_BYTES)
+    except (OSError, ValueError):
+        return {}
+    for line in data.splitlines():
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            face = json_files.parse_object(line)
+            box_of(face["box"])
+            if face["boxes"] == boxes:
+                found[str(face["digest"])] = {
+                    **face,
+                    "copied": face["copied"] is True,
+                    "several": face["several"] is True,
+                }
+    return found
+
+
+def box_of(sides: Any) -> Box:
+    """A box in fractions of a photo, as JSON has it: left, right, top, bottom.
+
+    Raises:
+      ValueError: it is no box.
+      TypeError: likewise.
+    """
+    left, right, top, bottom = (float(side) for side in sides)
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise ValueError(f"{sides} is not a box")
+    return Box(left, right, top, bottom)
+
+
+def _has_pictures(out: Path, face_id: str, is_copied: bool) -> bool:
+    paths = [picture_path(out, face_id)] + [copy_path(out, face_id)] * is_copied
+    return all(path.exists() for path in paths)
 
 
 def restore_pictures(faces: list[JudgedFace], out: Path) -> None:
     """Writes the pictures and copies that are missing."""
     (out / PICTURES).mkdir(exist_ok=True)
     for face in faces:
-        if not picture_path(out, face.photo.id).exists() or (
-            face.is_copied and not copy_path(out, face.photo.id).exists()
-        ):
+        if not _has_pictures(out, face.photo.id, face.is_copied):
             write_picture(face, photos.read_photo(face.photo.path, upright=True), out)
 
 
@@ -174,7 +246,8 @@ def needs_copy(path: Path) -> bool:
 
 def _find_face(
     photo: PhotoFile, detector: Detector, boxes: str, left_out: LeftOut
-) -> tuple[Box, np.ndarray] | None:
+) -> tuple[Box, np.ndarray, bool] | None:
+    """The largest face of a photo, its photo, and whether there are several."""
     try:
         rgb = photos.read_photo(photo.path, upright=True)
     except photos.NotAPhoto as error:
@@ -182,7 +255,7 @@ def _find_face(
         return None
     height, width = rgb.shape[:2]
     if boxes == WHOLE or (height, width) == (crop.FACE_PX, crop.FACE_PX):
-        return _WHOLE_BOX, rgb
+        return _WHOLE_BOX, rgb, False
     detections = detector.detect(rgb)
     if not detections:
         left_out.add(NO_FACE, photo.path)
@@ -192,9 +265,7 @@ def _find_face(
     if min(grown.width, grown.height) < crop.MIN_BOX_PX:
         left_out.add(TOO_SMALL, photo.path)
         return None
-    if len(detections) > 1:
-        left_out.add(SEVERAL, photo.path)
-    return box, rgb
+    return box, rgb, len(detections) > 1
 
 
 def _largest(detections: list[Detection]) -> Detection:

@@ -12,7 +12,6 @@ from imagefec import files, json_files
 from imagefec.errors import UserError
 from imagefec.faces.detectors import make_detector
 from imagefec.fec import EXPRESSIONS_CSV, SPLITS, csv_file_name
-from imagefec.maths.geometry import Box
 from imagefec.serving.judging import photos
 from imagefec.serving.judging.journal import NAME
 from imagefec.serving.judging.photos import JudgedFace, PhotoFile
@@ -103,7 +102,7 @@ def open_project(source: Path, out: Path, settings: Settings) -> Project:
       UserError: there are no photos or too few faces, the project is of other photos or settings,
         or its file is damaged.
     """
-    files.refuse_links(out, [photos.PICTURES, photos.COPIES, FILE])
+    files.refuse_links(out, [photos.PICTURES, photos.COPIES, photos.SEARCHED, FILE])
     found, left_out = photos.find_photos(source, settings.labels == "folders")
     if (out / FILE).exists():
         project = _read(source, out, found)
@@ -129,6 +128,7 @@ def open_project(source: Path, out: Path, settings: Settings) -> Project:
     by_id = {face.photo.id: face for face in faces}
     project = Project(out, settings, by_id, dict(zip(by_id, splits)), left_out.as_json())
     _write(project, found)
+    (out / photos.SEARCHED).unlink(missing_ok=True)
     return project
 
 
@@ -178,7 +178,9 @@ def _read(source: Path, out: Path, found: list[PhotoFile]) -> Project:
         for photo in sorted(found, key=lambda each: each.id):
             record = records[photo.digest]
             if "box" in record:
-                faces[photo.id] = JudgedFace(photo, _box(record["box"]), record["copied"] is True)
+                faces[photo.id] = JudgedFace(
+                    photo, photos.box_of(record["box"]), record["copied"] is True
+                )
                 splits[photo.id] = record["split"]
         if set(splits.values()) - set(SPLITS) or list(splits.values()).count("train") < 3:
             raise ValueError("its splits are not those of faces")
@@ -218,13 +220,6 @@ def _check_settings(out: Path, recorded: Settings, wanted: Settings) -> None:
             f"{out}: began with {different[0]}; this command says {different[1]}. Give the same "
             "flags, or another --out."
         )
-
-
-def _box(sides: Any) -> Box:
-    left, right, top, bottom = (float(side) for side in sides)
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise ValueError(f"{sides} is not a box")
-    return Box(left, right, top, bottom)
 
 
 def split_counts(project: Project) -> dict[str, int]:

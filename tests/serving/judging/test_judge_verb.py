@@ -5,6 +5,7 @@ import json
 import shutil
 import signal
 import socket
+import time
 
 import pytest
 
@@ -71,6 +72,25 @@ def test_judging_goes_on_after_kill_9(photos, out):
     assert server.process.returncode == 143 and "judge: Anna: 13 answers, repeats" in err
     assert [each["op"] for each in answers_of(out)] == ["answer"] * 12 + ["torn", "answer"]
     assert json.loads((out / "record.json").read_text())["torn_lines"] == 1
+
+
+def test_a_search_for_faces_goes_on_after_kill_9(photos, begun, tmp_path):
+    out, line = tmp_path / "out", tmp_path / "out" / "searched.jsonl"
+    process = start_verb("judge", photos, f"--out={out}", "--port=0")
+    while not line.exists() or line.read_bytes().count(b"\n") < 2:
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    with line.open("ab") as file:
+        file.write(b'{"digest": "torn')
+    before = {path: path.stat().st_mtime_ns for path in (out / "pictures").glob("*.jpg")}
+    with running_judge(photos, out) as server:
+        server.stop()
+    found = [json.loads((each / "judge.json").read_text())["photos"] for each in (out, begun)]
+    assert found[0] == found[1] and not line.exists()
+    unchanged = [path for path, time_ns in before.items() if path.stat().st_mtime_ns == time_ns]
+    assert len(unchanged) >= 2  # were not searched again
 
 
 def test_a_second_server_and_an_export_on_the_same_folder_are_refused(server, photos, capsys):
