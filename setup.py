@@ -48,7 +48,10 @@ setup(
     packages=find_packages(include=["imagefec", "imagefec.*", "tfds_builders", "tfds_builders.*"]),
     package_data={
         "imagefec": ["py.typed"],
-        "imagefec.serving.static": ["*.html", "*.css", "*.js", "*.svg"],
+        "imagefec.serving.static": [
+            *("*.html", "*.css", "*.js", "*.svg"),
+            *("judge/*.html", "judge/*.css", "judge/*.js"),
+        ],
         **{
             f"tfds_builders.{name}": ["*.md", "*.bib", "*.txt", "*.tsv"]
             for name in ("fec", "vggface2")

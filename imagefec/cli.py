@@ -31,6 +31,7 @@ _VERBS = (
     use.gallery,
     use.export,
     live.serve,
+    live.judge,
     training.report,
     pipeline.doctor,
 )

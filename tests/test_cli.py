@@ -21,6 +21,7 @@ VERBS = (
     "gallery",
     "report",
     "serve",
+    "judge",
     "export",
     "doctor",
 )

@@ -20,6 +20,7 @@ LIGHT = (
     "imagefec.data.crop.stage",
     "imagefec.doctor",
     "imagefec.serving.app",
+    "imagefec.serving.judging.server",
     "imagefec.serving.server",
     "imagefec.model",  # its names load at first use
     "imagefec.model.network",

@@ -18,7 +18,7 @@ from imagefec.faces.photo_files import DAMAGED, NotAPhoto
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["NotAPhoto", "check_rgb", "encode_png", "read_photo", "write_png"]
+__all__ = ["NotAPhoto", "check_rgb", "encode_png", "read_photo", "write_jpeg", "write_png"]
 
 
 def read_photo(source: Any, upright: bool = False) -> np.ndarray:
@@ -106,6 +106,21 @@ def write_png(path: str | os.PathLike[str], rgb: np.ndarray) -> None:
       OSError: the disk is full, or the folder is missing or not writable.
     """
     files.write_bytes(path, encode_png(rgb), durable=False)
+
+
+def write_jpeg(path: str | os.PathLike[str], rgb: np.ndarray, quality: int = 92) -> None:
+    """Writes an image as JPEG for people to look at; otherwise as `write_png`.
+
+    Args:
+      path: file to write; its folder must exist.
+      rgb: uint8 [height, width, 3] RGB.
+      quality: 0 to 100.
+    """
+    bgr = cv2.cvtColor(check_rgb(rgb), cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    if not done:
+        raise ValueError(f"OpenCV could not encode an image of {list(rgb.shape)} as JPEG")
+    files.write_bytes(path, data.tobytes(), durable=False)
 
 
 def _read_bytes(data: bytes, upright: bool) -> np.ndarray:

@@ -8,7 +8,6 @@ WS   /ws              a live session: binary message = frame, text message = req
 POST /session/{id}    the same for scripts, and for proxies that pass no websockets
 """
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,12 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from imagefec.serving import frames, static
+from imagefec.serving.bodies import RefusedError, read_body
 from imagefec.serving.frames import FoundFace, FrameError, FrameReader
 from imagefec.serving.guard import Allowed, Guard, refuse
 from imagefec.serving.live import messages
@@ -34,7 +34,6 @@ from imagefec.serving.worker import Busy, Worker
 MAX_SOCKETS = 32
 MAX_POSTED_SESSIONS = 32
 FORGET_SESSION_S = 60.0  # after the last message of a posted session
-BODY_TIMEOUT_S = 10.0
 _MAX_WAITING = 2 * MAX_SOCKETS
 
 
@@ -84,7 +83,7 @@ def make_app(
         Route("/embed", _embed, methods=["POST"]),
         Route("/session/{id}", _post_session, methods=["POST"]),
         WebSocketRoute("/ws", _socket),
-        *(Route(path, _static) for path in static.FILES),
+        *static.routes(),
     ]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.router.redirect_slashes = False
@@ -94,11 +93,6 @@ def make_app(
 
 def _service(request: Request | WebSocket) -> _Service:
     return request.app.state.service
-
-
-async def _static(request: Request) -> Response:
-    body, media_type = static.FILES[request.url.path]
-    return Response(body, media_type=media_type)
 
 
 async def _health(request: Request) -> Response:
@@ -127,9 +121,9 @@ async def _metrics(request: Request) -> Response:
 async def _embed(request: Request) -> Response:
     service = _service(request)
     try:
-        data = await _body(request, frames.MAX_BYTES)
+        data = await read_body(request, frames.MAX_BYTES)
         faces = await service.worker.run(service.reader.faces, data)
-    except FrameError as error:
+    except RefusedError as error:
         return _refused(service, error.status, str(error))
     except Busy:
         return _refused(service, 503, "too many clients; try again later")
@@ -143,8 +137,8 @@ async def _post_session(request: Request) -> Response:
     try:
         live = _posted_session(service, request.path_params["id"])
         seq, now_s = live.arrived(not is_request)
-        data = await _body(request, messages.MAX_BYTES if is_request else frames.MAX_BYTES)
-    except FrameError as error:
+        data = await read_body(request, messages.MAX_BYTES if is_request else frames.MAX_BYTES)
+    except RefusedError as error:
         return _refused(service, error.status, str(error))
     except TooManyMessages:
         return _refused(service, 429, f"more than {MESSAGES_PER_S:g} messages a second")
@@ -185,30 +179,6 @@ async def _socket(socket: WebSocket) -> None:
         await serve_socket(socket, service.live_session(), service.metrics)
     finally:
         service.metrics.sockets -= 1
-
-
-async def _body(request: Request, max_bytes: int) -> bytes:
-    """The body of a request.
-
-    Raises:
-      FrameError: it is larger than max_bytes, comes too slowly, or is cut off.
-    """
-    too_large = FrameError(f"the body has more than {max_bytes:,} bytes", 413)
-    length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length[:20]) > max_bytes:
-        raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for part in request.stream():
-                body += part
-                if len(body) > max_bytes:
-                    raise too_large
-    except TimeoutError:
-        raise FrameError(f"the body did not come within {BODY_TIMEOUT_S:g} s", 408) from None
-    except ClientDisconnect:
-        raise FrameError("the body was cut off") from None
-    return bytes(body)
 
 
 def _face(face: FoundFace) -> dict[str, Any]:

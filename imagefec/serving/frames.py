@@ -8,6 +8,7 @@ import numpy as np
 from imagefec.faces import crop, opencv, photo_files, photos
 from imagefec.faces.detectors.protocol import Detection, Detector
 from imagefec.maths.geometry import Box
+from imagefec.serving.bodies import RefusedError
 from imagefec.serving.engine import Engine
 
 MAX_BYTES = 2**20  # of a picture
@@ -15,16 +16,8 @@ MAX_PIXELS = 2**23  # 4096 x 2048; a webcam's have less than 1 million
 KINDS = ("JPEG", "PNG")
 
 
-class FrameError(Exception):
-    """A picture that is refused; the text says why.
-
-    Attributes:
-      status: of the HTTP response, 400 or 413.
-    """
-
-    def __init__(self, text: str, status: int = 400) -> None:
-        super().__init__(text)
-        self.status = status
+class FrameError(RefusedError):
+    """A picture that is refused; the text says why."""
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,16 @@ class Listening:
       url: of the page.
       allowed: the names under which it may be addressed.
       is_public: whether other machines can connect.
+      tls_cert: certificate file, PEM; None for http.
+      tls_key: its key.
     """
 
     socket: socket.socket
     url: str
     allowed: Allowed
     is_public: bool
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
 
 
 def listen(
@@ -51,7 +55,7 @@ def listen(
     """
     family, address = _resolve(host, port)
     is_public = not ipaddress.ip_address(address[0]).is_loopback
-    _check_tls(host, is_public, tls_cert, tls_key)
+    _check_tls(host, port, is_public, tls_cert, tls_key)
     if ipaddress.ip_address(address[0]).is_unspecified and not origins:
         raise UserError(
             f"--host {host}: means every network of this machine, so the name that browsers will "
@@ -70,7 +74,8 @@ def listen(
         opened.close()
         raise
     shown = f"[{host}]" if ":" in host else host
-    return Listening(opened, f"{scheme}://{shown}:{bound_port}/", allowed, is_public)
+    url = f"{scheme}://{shown}:{bound_port}/"
+    return Listening(opened, url, allowed, is_public, tls_cert, tls_key)
 
 
 def _resolve(host: str, port: int) -> tuple[int, tuple]:
@@ -87,15 +92,16 @@ def _resolve(host: str, port: int) -> tuple[int, tuple]:
     return family, address
 
 
-def _check_tls(host: str, is_public: bool, cert: Path | None, key: Path | None) -> None:
+def _check_tls(host: str, port: int, is_public: bool, cert: Path | None, key: Path | None) -> None:
     if (cert is None) != (key is None):
         raise UserError("--tls_cert and --tls_key belong together. Give both files or neither.")
     if cert is None or key is None:
         if is_public:
             raise UserError(
                 f"--host {host}: other machines could connect, which requires --tls_cert and "
-                "--tls_key: browsers give pages without https no camera. To use a remote machine "
-                "yourself, leave out --host and run `ssh -L 8765:127.0.0.1:8765 MACHINE`."
+                "--tls_key: faces must not travel unencrypted, and browsers give pages without "
+                "https no camera. To use a remote machine yourself, leave out --host and run "
+                f"`ssh -L {port}:127.0.0.1:{port} MACHINE`."
             )
         return
     for path, flag in ((cert, "--tls_cert"), (key, "--tls_key")):
@@ -127,7 +133,7 @@ def _bind(family: int, address: tuple, host: str) -> socket.socket:
         port = address[1]
         if error.errno == errno.EADDRINUSE:
             raise UserError(
-                f"--port {port}: taken by another program, perhaps another `imagefec serve`. Stop "
+                f"--port {port}: taken by another program, perhaps another `imagefec`. Stop "
                 "it, or give another --port; 0 takes any free one."
             ) from None
         if error.errno == errno.EACCES:

@@ -1,26 +1,21 @@
 """Runs the service until it is stopped."""
 
 import contextlib
-import importlib.util
 import logging
-import signal
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import imagefec
 from imagefec.errors import UserError
 from imagefec.faces import detectors
-from imagefec.faces.crop_settings import read_crop_settings
+from imagefec.faces.crop_settings import CropSettings, read_crop_settings
 from imagefec.faces.detection_crop import CropDetection, cropper
-from imagefec.process import STOPPING
 from imagefec.serving import listening
 from imagefec.serving.frames import MAX_BYTES, FrameReader
+from imagefec.serving.running import run_app
 
 DEFAULT_PORT = 8765
-_PACKAGES = ("starlette", "uvicorn", "websockets", "onnxruntime")
-_SHUTDOWN_S = 2
 
 
 def serve(
@@ -47,19 +42,25 @@ def serve(
       "stopped", if it ended by itself.
 
     Raises:
-      UserError: a package is missing, an argument is wrong, or the model cannot be loaded.
+      UserError: an argument is wrong, or the model cannot be loaded.
       KeyboardInterrupt: it was stopped.
     """
-    check_packages()
     opened = listening.listen(host, port, tls_cert, tls_key, allow_origin)
     with opened.socket:
+        from imagefec.serving.app import make_app
         from imagefec.serving.models import open_engine
 
         engine = open_engine(model)
         reader = FrameReader(engine, *detector_and_crop(engine.record, engine.name))
         reader.warm_up()
         _log.info("model %s, detector %s", engine.name, reader.detector.name)
-        _run(reader, opened, tls_cert, tls_key, lambda: print(opened.url, file=out, flush=True))
+        run_app(
+            make_app(reader, opened.allowed, imagefec.__version__),
+            opened,
+            "serve",
+            lambda: print(opened.url, file=out, flush=True),
+            MAX_BYTES,
+        )
     return "stopped"
 
 
@@ -79,15 +80,28 @@ def detector_and_crop(
       UserError: the run's faces are aligned and the detector finds no eyes, or the record is
         damaged.
     """
+    settings = crop_settings(record, model)
+    detector = _detector(settings.detector)
+    return detector, cropper(settings, detector, model)
+
+
+def crop_settings(record: Mapping[str, Any], model: str) -> CropSettings:
+    """How the faces of a run were cropped.
+
+    Args:
+      record: of the engine.
+      model: its name, for messages.
+
+    Raises:
+      UserError: the record is damaged.
+    """
     try:
-        settings = read_crop_settings(record.get("crop") or {})
+        return read_crop_settings(record.get("crop") or {})
     except (ValueError, AttributeError) as error:
         raise UserError(
             f"{model}: its record of how faces are cropped is damaged ({error}). Export the run "
             "again."
         ) from None
-    detector = _detector(settings.detector)
-    return detector, cropper(settings, detector, model)
 
 
 def _detector(name: str) -> detectors.Detector:
@@ -95,78 +109,3 @@ def _detector(name: str) -> detectors.Detector:
         with contextlib.suppress(UserError):  # files that this machine lacks
             return detectors.make_detector(name)
     return detectors.make_detector("auto")
-
-
-def check_packages() -> None:
-    """Raises UserError if a package of the extra `serve` is missing."""
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f"`serve` requires {', '.join(missing)}. Run: pip install 'imagefec[serve]' (in a "
-            "checkout: pip install -e '.[serve]')."
-        )
-
-
-def _run(
-    reader: FrameReader,
-    opened: listening.Listening,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    when_ready: Callable[[], None],
-) -> None:
-    import uvicorn
-
-    from imagefec.serving.app import make_app
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list | None = None) -> None:
-            await super().startup(sockets)
-            when_ready()
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            """As uvicorn's, which leaves SIGHUP out: closes sockets, then passes the signal on."""
-            received: list[int] = []
-
-            def stop(number: int, _: object) -> None:
-                self.should_exit = True
-                self.force_exit = bool(received)
-                received.append(number)
-
-            handlers = {
-                number: signal.signal(number, stop)
-                for number in STOPPING
-                if signal.getsignal(number) is not signal.SIG_IGN  # nohup
-            }
-            try:
-                yield
-            finally:
-                for number, handler in handlers.items():
-                    signal.signal(number, handler)
-            if received:
-                signal.raise_signal(received[0])
-
-    if opened.is_public:
-        print(
-            f"imagefec serve: everybody who reaches {opened.url} can use this service.",
-            file=sys.stderr,
-        )
-    config = uvicorn.Config(
-        make_app(reader, opened.allowed, imagefec.__version__),
-        http="h11",
-        ws="websockets-sansio",
-        ws_max_size=MAX_BYTES,
-        ws_per_message_deflate=False,  # pictures are compressed already
-        lifespan="on",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # what a client says of itself is not believed
-        limit_concurrency=256,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=_SHUTDOWN_S,
-        ssl_certfile=tls_cert,
-        ssl_keyfile=tls_key,
-    )
-    Server(config).run(sockets=[opened.socket])

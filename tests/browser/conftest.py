@@ -73,6 +73,8 @@ def two_expressions(playwright_, tmp_path_factory):
 class Visitor:
     """A person at the page; waits by polling, since the page's policy forbids eval."""
 
+    poll_ms = 50
+
     def __init__(self, page):
         self.page, self.errors = page, []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -84,7 +86,7 @@ class Visitor:
         while time.monotonic() < deadline:
             if value := condition():
                 return value
-            self.page.wait_for_timeout(50)
+            self.page.wait_for_timeout(self.poll_ms)
         raise AssertionError(
             f"{what or condition} did not come; word: {self.word!r}, {self.errors}"
         )
@@ -142,9 +144,9 @@ class Visitor:
 
 
 @contextlib.contextmanager
-def visiting(browser, **options):
+def visiting(browser, kind=Visitor, **options):
     context = browser.new_context(**options)
     try:
-        yield Visitor(context.new_page())
+        yield kind(context.new_page())
     finally:
         context.close()

@@ -1,4 +1,4 @@
-"""Starts a real `imagefec serve` in a process of its own, and speaks HTTP with it."""
+"""Starts a real `imagefec serve` or `judge` in a process of its own, and speaks HTTP with it."""
 
 import contextlib
 import http.client
@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 
 class Server:
-    """A running `imagefec serve`."""
+    """A running `imagefec serve` or `judge`."""
 
     def __init__(self, process, url):
         self.process, self.url = process, url
@@ -49,11 +49,15 @@ class Server:
 
 def start(*arguments, model):
     """Starts `imagefec serve`; returns the process, whose first line of stdout is the URL."""
+    return start_verb("serve", f"--run={model}", *arguments)
+
+
+def start_verb(*command):
+    """Starts any verb that serves a page."""
     root = str(pathlib.Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "imagefec", "serve", f"--run={model}", *arguments]
     return subprocess.Popen(
-        command,
+        [sys.executable, "-m", "imagefec", *map(str, command)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -61,9 +65,13 @@ def start(*arguments, model):
     )
 
 
-@contextlib.contextmanager
 def running(*arguments, model):
-    process = start(*(arguments or ["--port=0"]), model=model)
+    return running_verb("serve", f"--run={model}", *(arguments or ["--port=0"]))
+
+
+@contextlib.contextmanager
+def running_verb(*command):
+    process = start_verb(*command)
     try:
         url = process.stdout.readline().strip()
         assert url, process.communicate()[1]

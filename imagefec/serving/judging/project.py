@@ -1,0 +1,228 @@
+"""A project: the folder of one set of photos, its settings, its faces and their splits."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from imagefec import files, json_files
+from imagefec.errors import UserError
+from imagefec.faces.detectors import make_detector
+from imagefec.fec import EXPRESSIONS_CSV, SPLITS, csv_file_name
+from imagefec.serving.judging import photos
+from imagefec.serving.judging.journal import NAME
+from imagefec.serving.judging.photos import JudgedFace, PhotoFile
+from imagefec.serving.judging.triplets import assign_splits
+
+FILE = "judge.json"
+DETECTOR = "blazeface"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What stays the same for all answers of a project.
+
+    Attributes:
+      seed: of splits and trials.
+      validation_fraction: share of photos and judgements.
+      test_fraction: likewise.
+      boxes: photos.DETECTED or photos.WHOLE.
+      labels: "folders" or "none".
+    """
+
+    seed: int = 0
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.2
+    boxes: str = photos.DETECTED
+    labels: str = "folders"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project that is open.
+
+    Attributes:
+      out: its folder.
+      settings: as recorded.
+      faces: by id, sorted.
+      splits: split of each face id.
+      left_out: reason -> {"count", "first" (names)}, of the photos that are not judged.
+    """
+
+    out: Path
+    settings: Settings
+    faces: dict[str, JudgedFace]
+    splits: dict[str, str]
+    left_out: dict[str, Any]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Label of each face id, "" for none."""
+        return {name: face.photo.label for name, face in self.faces.items()}
+
+    @property
+    def pictures(self) -> dict[str, Path]:
+        """JPEG file of each face id."""
+        return {name: photos.picture_path(self.out, name) for name in self.faces}
+
+    def photo_of(self, face: str) -> Path:
+        """The file that the csv files name for a face."""
+        judged = self.faces[face]
+        return photos.copy_path(self.out, face) if judged.is_copied else judged.photo.path
+
+
+def check_folders(source: Path, out: Path) -> None:
+    """Raises UserError if `source` is no folder, or `out` lies in it."""
+    if not source.is_dir():
+        found = "a file" if source.exists() else "no such folder"
+        raise UserError(
+            f"{source}: {found}. Give a folder of photos; the names of its sub-folders may be "
+            "labels."
+        )
+    if out.resolve().is_relative_to(source.resolve()):
+        raise UserError(
+            f"--out {out}: lies in the folder of the photos, so its pictures would become photos. "
+            "Give a folder elsewhere."
+        )
+
+
+def open_project(source: Path, out: Path, settings: Settings) -> Project:
+    """Opens a project, or begins it: finds the faces, writes their pictures and chooses splits.
+
+    Args:
+      source: folder of photos.
+      out: the project's folder, which this process has locked.
+      settings: must be those that the project began with.
+
+    Raises:
+      UserError: there are no photos or too few faces, the project is of other photos or settings,
+        or its file is damaged.
+    """
+    files.refuse_links(out, [photos.PICTURES, photos.COPIES, photos.SEARCHED, FILE])
+    found, left_out = photos.find_photos(source, settings.labels == "folders")
+    if (out / FILE).exists():
+        project = _read(source, out, found)
+        _check_settings(out, project.settings, settings)
+        photos.restore_pictures(list(project.faces.values()), out)
+        return project
+    _refuse_others(out)
+    faces = photos.find_faces(found, make_detector(DETECTOR), settings.boxes, out, left_out)
+    faces.sort(key=lambda face: face.photo.id)
+    try:
+        splits = assign_splits(
+            [face.photo.label for face in faces],
+            settings.seed,
+            settings.validation_fraction,
+            settings.test_fraction,
+        )
+    except ValueError as error:
+        rest = f" Left out: {'; '.join(left_out.lines())}." if left_out.counts else ""
+        raise UserError(
+            f"{source}: {error}.{rest} Give more photos, take photos for faces (--boxes=whole), or "
+            "give up splits (--validation_fraction=0 --test_fraction=0)."
+        ) from None
+    by_id = {face.photo.id: face for face in faces}
+    project = Project(out, settings, by_id, dict(zip(by_id, splits)), left_out.as_json())
+    _write(project, found)
+    (out / photos.SEARCHED).unlink(missing_ok=True)
+    return project
+
+
+def _refuse_others(out: Path) -> None:
+    """Refuses a folder whose files, such as Google's csv files, the answers would replace."""
+    for name in (NAME, EXPRESSIONS_CSV, *map(csv_file_name, SPLITS)):
+        if (out / name).exists():
+            raise UserError(
+                f"{out / name}: not written by judge, which would replace it: {FILE} is missing "
+                "beside it. Give an empty or new folder as --out."
+            )
+
+
+def _write(project: Project, found: list[PhotoFile]) -> None:
+    lines = []
+    for photo in found:
+        face = project.faces.get(photo.id)
+        record: dict[str, Any] = {"digest": photo.digest, "label": photo.label}
+        if face is not None:
+            record["split"] = project.splits[photo.id]
+            record["box"], record["copied"] = list(face.box.sides), face.is_copied
+        lines.append(json.dumps(record, ensure_ascii=False))
+    head = json.dumps(
+        {
+            "version": _VERSION,
+            "detector": DETECTOR,
+            "settings": asdict(project.settings),
+            "left_out": project.left_out,
+        },
+        ensure_ascii=False,
+    )
+    text = head[:-1] + ',\n"photos": [\n' + ",\n".join(lines) + "\n]}\n"
+    # A file name may be invalid UTF-8.
+    files.write_bytes(project.out / FILE, text.encode("utf-8", "backslashreplace"))
+
+
+def _read(source: Path, out: Path, found: list[PhotoFile]) -> Project:
+    path = out / FILE
+    try:
+        head = json_files.read_json(path)
+        if not isinstance(head, dict) or head.get("version") != _VERSION:
+            raise ValueError("it is of another version")
+        settings = Settings(**head["settings"])
+        records = {record["digest"]: record for record in head["photos"]}
+        _check_photos(source, out, found, {name: each["label"] for name, each in records.items()})
+        faces, splits = {}, {}
+        for photo in sorted(found, key=lambda each: each.id):
+            record = records[photo.digest]
+            if "box" in record:
+                faces[photo.id] = JudgedFace(
+                    photo, photos.box_of(record["box"]), record["copied"] is True
+                )
+                splits[photo.id] = record["split"]
+        if set(splits.values()) - set(SPLITS) or list(splits.values()).count("train") < 3:
+            raise ValueError("its splits are not those of faces")
+        return Project(out, settings, faces, splits, dict(head["left_out"]))
+    except UserError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"{path}: damaged ({type(error).__name__}: {error}). Restore it from a copy, or give "
+            "another --out; the answers there do not say which photos they are about without it."
+        ) from None
+
+
+def _check_photos(
+    source: Path, out: Path, found: list[PhotoFile], recorded: dict[str, str]
+) -> None:
+    here = {photo.digest: photo.label for photo in found}
+    missing, new = recorded.keys() - here.keys(), here.keys() - recorded.keys()
+    if missing or new:
+        raise UserError(
+            f"{out}: belongs to other photos than {source}: {len(missing)} of its {len(recorded)} "
+            f"are missing there and {len(new)} are new. Give the same photos, or another --out."
+        )
+    moved = sum(label != recorded[digest] for digest, label in here.items())
+    if moved:
+        raise UserError(
+            f"{out}: {moved} photos of {source} have another label (folder) than when it began. "
+            "Move them back, or give another --out."
+        )
+
+
+def _check_settings(out: Path, recorded: Settings, wanted: Settings) -> None:
+    names = asdict(wanted)
+    different = json_files.differing(asdict(recorded), asdict(wanted), names)
+    if different:
+        raise UserError(
+            f"{out}: began with {different[0]}; this command says {different[1]}. Give the same "
+            "flags, or another --out."
+        )
+
+
+def split_counts(project: Project) -> dict[str, int]:
+    """Number of faces of each split."""
+    counts = Counter(project.splits.values())
+    return {split: counts[split] for split in SPLITS if counts[split]}
