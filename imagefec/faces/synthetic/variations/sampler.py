@@ -1,0 +1,118 @@
+"""Applies a world's aspects; each has its own random numbers, so one does not change another's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from imagefec.faces.synthetic.brush import CENTRE, UNIT_PX
+from imagefec.faces.synthetic.people import SyntheticPerson
+from imagefec.faces.synthetic.variations.asymmetry import sample_asymmetry, sides_of
+from imagefec.faces.synthetic.variations.blur import blur, sample_blur
+from imagefec.faces.synthetic.variations.box import jittered, sample_jitter
+from imagefec.faces.synthetic.variations.camera import expose, sample_camera
+from imagefec.faces.synthetic.variations.grey import sample_grey, without_colour
+from imagefec.faces.synthetic.variations.jpeg import sample_quality
+from imagefec.faces.synthetic.variations.light import sample_light, shine
+from imagefec.faces.synthetic.variations.looks import vary_looks
+from imagefec.faces.synthetic.variations.occluders import Occluder, sample_occluders
+from imagefec.faces.synthetic.variations.partial import sample_partial, weaken
+from imagefec.faces.synthetic.variations.pose import Pose, sample_pose
+from imagefec.faces.synthetic.variations.resolution import coarsen, sample_resolution
+from imagefec.faces.synthetic.worlds import ASPECTS, World
+from imagefec.maths.geometry import Box
+
+_FACE_PX = 133  # mean height of a face in a photo, before its resolution is lowered
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadVariation:
+    """What varies in how a head is rendered.
+
+    Attributes:
+      pose: how it is turned.
+      sides: float32 [2, controls], the expressions of its left and right half; None if equal.
+      occluders: what is in front of it.
+    """
+
+    pose: Pose = Pose()
+    sides: np.ndarray | None = None
+    occluders: tuple[Occluder, ...] = ()
+
+
+AS_IT_IS = HeadVariation()
+
+
+class Variations:
+    """A world's aspects with their random numbers, for some people or some photos.
+
+    Args:
+      world: which aspects vary, and how far.
+      seed: of the random numbers.
+    """
+
+    def __init__(self, world: World, seed: Sequence[int]) -> None:
+        self._hard = world.hard
+        self._rngs = {
+            # From 1, since NumPy's seeds [a] and [a, 0] are the same.
+            aspect: np.random.default_rng([*seed, 1 + ASPECTS.index(aspect)])
+            for aspect in world.aspects
+        }
+
+    def person(self, person: SyntheticPerson) -> SyntheticPerson:
+        """A person with other looks."""
+        if rng := self._rngs.get("looks"):
+            return vary_looks(rng, person, self._hard)
+        return person
+
+    def expression(self, expression: np.ndarray) -> np.ndarray:
+        """The part of an expression that a face shows, float32 [controls]."""
+        if rng := self._rngs.get("partial"):
+            return weaken(expression, *sample_partial(rng, self._hard))
+        return expression
+
+    def head(self, expression: np.ndarray) -> HeadVariation:
+        """What varies in how one head is rendered."""
+        pose, sides, occluders = Pose(), None, ()
+        if rng := self._rngs.get("pose"):
+            pose = sample_pose(rng, self._hard)
+        if rng := self._rngs.get("asymmetry"):
+            sides = sides_of(expression, sample_asymmetry(rng, self._hard))
+        if rng := self._rngs.get("occluders"):
+            occluders = sample_occluders(rng, self._hard)
+        return HeadVariation(pose, sides, occluders)
+
+    def shine(self, head: np.ndarray) -> None:
+        """Lights a rendered head, uint8 RGB [h, w, 3], in place."""
+        if rng := self._rngs.get("light"):
+            shine(head, sample_light(rng, self._hard), CENTRE, UNIT_PX)
+
+    def box(self, box: Box) -> Box:
+        """The box that the csv file has for a face, in fractions."""
+        if rng := self._rngs.get("box"):
+            return jittered(box, *sample_jitter(rng, self._hard))
+        return box
+
+    def photo(self, photo: np.ndarray) -> np.ndarray:
+        """Takes the photo, uint8 RGB [h, w, 3]: lens, camera, resolution, colour."""
+        if rng := self._rngs.get("blur"):
+            photo = blur(photo, *sample_blur(rng, self._hard))
+        if rng := self._rngs.get("camera"):
+            photo = expose(rng, photo, sample_camera(rng, self._hard))
+        if rng := self._rngs.get("resolution"):
+            face_px, method = sample_resolution(rng, self._hard)
+            photo = coarsen(photo, face_px / _FACE_PX, method)
+        if (rng := self._rngs.get("grey")) and (tones := sample_grey(rng, self._hard)):
+            photo = without_colour(photo, *tones)
+        return photo
+
+    def jpeg_quality(self, quality: int) -> int:
+        """The JPEG quality of a photo that has this one in the plain world."""
+        if rng := self._rngs.get("jpeg"):
+            return sample_quality(rng, self._hard)
+        return quality
+
+
+NOTHING = Variations(World(), ())
