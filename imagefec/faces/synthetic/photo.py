@@ -82,7 +82,7 @@ def _place(
     """Puts one head into the photo and returns its box in fractions."""
     turn = rng.normal(0, 0.02, 2).clip(-0.06, 0.06)
     image, mask = render_head(
-        person, expression, (turn[0], turn[1]), variations.head(expression)
+        person, expression, (turn[0], turn[1]), variations.head(person, expression)
     )
     _light(rng, image)
     variations.shine(image)

@@ -29,7 +29,7 @@ def sample_camera(rng: np.random.Generator, hard: bool) -> Camera:
     """Samples a camera; each value of the hard world is beyond the varied world's."""
     spread = _outside if hard else _within
     return Camera(
-        stops=spread(rng, 0.5, 1.0),
+        stops=spread(rng, 0.4, 0.8),
         gamma=float(np.exp(spread(rng, 0.3, 0.55))),
         balance=(spread(rng, 0.1, 0.25), spread(rng, 0.1, 0.25)),
         noise=abs(spread(rng, 10, 20)),

@@ -5,7 +5,7 @@ import numpy as np
 
 SEPIA = (np.array([36.0, 24.0, 14.0]), np.array([250.0, 234.0, 204.0]))
 _TONES = (SEPIA, (np.array([10.0, 22.0, 50.0]), np.array([228.0, 240.0, 250.0])))
-_FADED = (np.full(3, 60.0), np.full(3, 205.0))
+_FADED = (np.full(3, 45.0), np.full(3, 215.0))
 
 
 def sample_grey(
@@ -13,10 +13,10 @@ def sample_grey(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Samples the darkest and the lightest colour; None for a photo in colours.
 
-    Varied: half of the photos are grey. Hard: all are, in two tones or faded.
+    Varied: three in ten photos are grey. Hard: all are, in two tones or faded.
     """
     if not hard:
-        return (np.zeros(3), np.full(3, 255.0)) if rng.random() < 0.5 else None
+        return (np.zeros(3), np.full(3, 255.0)) if rng.random() < 0.3 else None
     return (*_TONES, _FADED)[rng.integers(len(_TONES) + 1)]
 
 

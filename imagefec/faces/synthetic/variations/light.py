@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 
 _FIELD_PX = 52  # light is soft, so a quarter of the canvas's resolution is enough
+_WRAP = 0.3  # how far light goes round the head: a soft edge of the shadow
+_LAMP = 1.45  # brightness of a lamp, so that the mean of a face stays about the same
 WARM = np.array([1.0, -0.1, -1.0])  # change of R, G, B per unit of warmth
 
 
@@ -54,8 +56,9 @@ def shine(image: np.ndarray, light: Light, centre: tuple[float, float], unit_px:
     radius = np.maximum(np.hypot(x, y), 1)  # outside of the ball: as on its rim
     x, y = x / radius, y / radius
     z = np.sqrt((1 - x**2 - y**2).clip(0))
-    lamp = (np.stack([x, y, z], -1) @ np.array(light.direction)).clip(0)
-    field = 1 - light.strength + light.strength * lamp * 1.55
+    lamp = np.stack([x, y, z], -1) @ np.array(light.direction)
+    lamp = ((lamp + _WRAP) / (1 + _WRAP)).clip(0)
+    field = 1 - light.strength + light.strength * lamp * _LAMP
     tinted = field[..., None] * (1 + light.warmth * WARM)
     enlarged = cv2.resize(
         (tinted * 120).clip(0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR

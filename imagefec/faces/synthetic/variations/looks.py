@@ -11,7 +11,7 @@ from imagefec.faces.synthetic.people import SyntheticPerson
 
 # From pale to deep; people.py has those between the second and the last but one.
 _SKINS = np.array(
-    [[255, 236, 222], [250, 216, 190], [214, 160, 115], [150, 98, 66], [98, 62, 44], [66, 42, 32]],
+    [[255, 236, 222], [250, 216, 190], [214, 160, 115], [150, 98, 66], [98, 62, 44], [76, 48, 37]],
     float,
 )
 _HAIRS = np.array(

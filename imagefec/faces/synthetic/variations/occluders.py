@@ -36,9 +36,11 @@ class Occluder:
     size: float = 1.0
 
 
-def sample_occluders(rng: np.random.Generator, hard: bool) -> tuple[Occluder, ...]:
+def sample_occluders(
+    rng: np.random.Generator, person: SyntheticPerson, hard: bool
+) -> tuple[Occluder, ...]:
     """Samples what is in front of a face: nothing or one thing; in the hard world one or two."""
-    kinds = KINDS if hard else VARIED
+    kinds = [kind for kind in (KINDS if hard else VARIED) if kind != "lock" or person.hair_style]
     n = int(rng.integers(1, 3)) if hard else int(rng.random() < 0.6)
     return tuple(
         Occluder(
