@@ -190,7 +190,9 @@ def _render_all(
         for start in range(0, len(heads), _TASK_PHOTOS):
             chunk = slice(start, start + _TASK_PHOTOS)
             seed = [settings.seed, 10 + plan.stream, start]
-            tasks.append((out, seed, plan.names[chunk], heads[chunk], settings.roll, settings.world))
+            tasks.append(
+                (out, seed, plan.names[chunk], heads[chunk], settings.roll, settings.world)
+            )
     if workers == 1:
         return _merged(map(_render_photos, tasks), progress)
     with worker_pool(workers, "draw") as pool:

@@ -14,7 +14,7 @@ class Camera:
       stops: exposure, 1 doubles the light.
       gamma: exponent of the levels; below 1 flat and bright, above 1 dark.
       balance: change of the gains of red and blue, relative.
-      noise: standard deviation, levels of 255.
+      noise: standard deviation, the same for R, G and B, levels of 255.
       vignette: how much darker the corners are, 0 to 1.
     """
 
@@ -63,10 +63,10 @@ def expose(rng: np.random.Generator, photo: np.ndarray, camera: Camera) -> np.nd
     if camera.vignette:
         photo = cv2.multiply(photo, _corners(photo.shape, camera.vignette), scale=1 / 255)
     if camera.noise:
-        noise = np.empty(photo.shape, np.int16)
+        noise = np.empty(photo.shape[:2], np.int16)
         cv2.setRNGSeed(int(rng.integers(2**31 - 1)))
-        cv2.randn(noise, np.zeros(3), np.full(3, camera.noise))
-        photo = cv2.add(photo, noise, dtype=cv2.CV_8U)
+        cv2.randn(noise, 0, camera.noise)
+        photo = cv2.add(photo, cv2.merge([noise] * 3), dtype=cv2.CV_8U)
     return photo
 
 

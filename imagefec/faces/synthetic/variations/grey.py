@@ -8,9 +8,7 @@ _TONES = (SEPIA, (np.array([10.0, 22.0, 50.0]), np.array([228.0, 240.0, 250.0]))
 _FADED = (np.full(3, 45.0), np.full(3, 215.0))
 
 
-def sample_grey(
-    rng: np.random.Generator, hard: bool
-) -> tuple[np.ndarray, np.ndarray] | None:
+def sample_grey(rng: np.random.Generator, hard: bool) -> tuple[np.ndarray, np.ndarray] | None:
     """Samples the darkest and the lightest colour; None for a photo in colours.
 
     Varied: three in ten photos are grey. Hard: all are, in two tones or faded.

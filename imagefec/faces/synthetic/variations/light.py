@@ -61,6 +61,8 @@ def shine(image: np.ndarray, light: Light, centre: tuple[float, float], unit_px:
     field = 1 - light.strength + light.strength * lamp * _LAMP
     tinted = field[..., None] * (1 + light.warmth * WARM)
     enlarged = cv2.resize(
-        (tinted * 120).clip(0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR
+        (tinted * 120).clip(0, 255).astype(np.uint8),
+        (width, height),
+        interpolation=cv2.INTER_LINEAR,
     )
     cv2.multiply(image, enlarged, dst=image, scale=1 / 120)

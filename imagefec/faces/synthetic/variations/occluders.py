@@ -91,9 +91,7 @@ class _Both:
         self._head.line(xy, colour, width)
         self._silhouette.line(xy, _WHITE, width)
 
-    def oval(
-        self, centre: tuple[float, float], radii: tuple[float, float], colour: Colour
-    ) -> None:
+    def oval(self, centre: tuple[float, float], radii: tuple[float, float], colour: Colour) -> None:
         self._head.oval(centre, radii, colour)
         self._silhouette.oval(centre, radii, _WHITE)
 
@@ -223,9 +221,7 @@ def _mask(brush: _Both, person: SyntheticPerson, occluder: Occluder) -> None:
     across = np.linspace(-1, 1, 15)
     width = person.face_width * 0.93
     upper = np.stack([across * width, top + 0.06 * across**2], 1)
-    lower = np.stack(
-        [across[::-1] * width * 0.86, 1.06 - 0.42 * np.abs(across) ** 2.5], 1
-    )
+    lower = np.stack([across[::-1] * width * 0.86, 1.06 - 0.42 * np.abs(across) ** 2.5], 1)
     brush.fill(np.concatenate([upper, lower]), colour)
     for fold in (0.2, 0.32, 0.44):
         line = np.stack([across * width * 0.72, top + fold + 0.03 * across**2], 1)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -15,8 +18,9 @@ if TYPE_CHECKING:
 
 DEPTH = 0.8  # of the ellipsoid, relative to its width and height: a face is flatter than a ball
 _NOSE = 0.2  # how far the nose's tip stands out of the ellipsoid
-_NOSE_SIZE = np.array([0.16, 0.24])  # of that bump
+_NOSE_WIDTH, _NOSE_LENGTH = 0.16, 0.24  # of that bump
 _OVAL_POINTS = 24
+_GRID_EDGE, _GRID_STEP = 1.6, 0.05  # head units; the canvas ends at 1.44
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,15 +50,6 @@ class HeadShape:
         """The shape of a person's head whose chin is at this row."""
         return cls(person.face_width, person.jaw_width, chin, person.nose_row)
 
-    def widths(self, height: np.ndarray) -> np.ndarray:
-        """Half the head's width at the point of its outline with this height in [-1, 1]."""
-        low = height.clip(0, 1)
-        return self.face_width + (self.jaw_width - self.face_width) * low**2.2
-
-    def rows(self, height: np.ndarray) -> np.ndarray:
-        """Rows, head units, of heights: -1 is the top of the head, 1 its chin."""
-        return np.where(height > 0, height * self.chin, height)
-
 
 def sample_pose(rng: np.random.Generator, hard: bool) -> Pose:
     """Samples a pose: up to 30 and 18 degrees; in the hard world one of 30 to 50 or 18 to 30."""
@@ -77,35 +72,56 @@ def turned(xy: npt.ArrayLike, shape: HeadShape, pose: Pose) -> np.ndarray:
     Returns:
       float [n, 2], head units. Points on the far side are moved to the head's outline.
     """
+    points = np.asarray(xy, float)
     if pose == Pose():
-        return np.asarray(xy, float)
-    x, y = np.asarray(xy, float).reshape(-1, 2).T
-    down = np.where(y > 0, y / shape.chin, y)
-    across = x / shape.widths(down)
-    out = DEPTH * np.sqrt((1 - across**2 - down**2).clip(0)) + _nose(across, y, shape)
-    yaw, pitch = np.radians([pose.yaw, pose.pitch])
-    across, out = (
-        across * np.cos(yaw) + out * np.sin(yaw),
-        out * np.cos(yaw) - across * np.sin(yaw),
-    )
-    down, out = (
-        down * np.cos(pitch) + out * np.sin(pitch),
-        out * np.cos(pitch) - down * np.sin(pitch),
-    )
-    radius = np.hypot(across, down)
-    hidden = (out < 0) & (radius > 0.5) & (radius < 1)
-    to_outline = np.where(hidden, 1 / np.maximum(radius, 0.5), 1)
-    across, down = across * to_outline, down * to_outline
-    return np.stack([across * shape.widths(down), shape.rows(down)], 1)
+        return points
+    x, y = points.T
+    below = np.maximum(y, 0) * (1 - 1 / shape.chin)
+    solid = np.empty((3, len(points)))  # right, down, to the camera; the head is an ellipsoid
+    solid[1] = y - below
+    solid[0] = x / _half_widths(solid[1], shape)
+    height = 1 - solid[0] ** 2 - solid[1] ** 2
+    away = solid[0] ** 2 / _NOSE_WIDTH**2 + (y - shape.nose_row) ** 2 / _NOSE_LENGTH**2
+    solid[2] = DEPTH * np.sqrt(np.maximum(height, 0)) + _NOSE * np.exp(-away)
+    solid = _rotation(pose) @ solid
+    if solid[2].min() < 0:
+        _move_to_outline(solid)
+    across, down = solid[0], solid[1]
+    rows = down + np.maximum(down, 0) * (shape.chin - 1)
+    return np.stack([across * _half_widths(down, shape), rows], 1)
 
 
-def _nose(across: np.ndarray, y: np.ndarray, shape: HeadShape) -> np.ndarray:
-    away = (across / _NOSE_SIZE[0]) ** 2 + ((y - shape.nose_row) / _NOSE_SIZE[1]) ** 2
-    return _NOSE * np.exp(-away)
+def _half_widths(down: np.ndarray, shape: HeadShape) -> np.ndarray:
+    """Half the head's width at heights of its outline, of which 0 is the middle and 1 the chin."""
+    low = np.minimum(np.maximum(down, 0), 1)
+    return shape.face_width + (shape.jaw_width - shape.face_width) * low**2.2
+
+
+@functools.lru_cache(8)
+def _rotation(pose: Pose) -> np.ndarray:
+    yaw, pitch = math.radians(pose.yaw), math.radians(pose.pitch)
+    side = [[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]]
+    nod = [[1, 0, 0], [0, math.cos(pitch), math.sin(pitch)], [0, -math.sin(pitch), math.cos(pitch)]]
+    return np.array(nod) @ side
+
+
+def _move_to_outline(solid: np.ndarray) -> None:
+    """Moves points of the far side, which the head hides, to its outline, in place."""
+    radius = np.hypot(solid[0], solid[1])
+    hidden = (solid[2] < 0) & (radius > 0.5) & (radius < 1)
+    solid[:2, hidden] /= radius[hidden]
 
 
 class TurnedBrush(Brush):
-    """A brush on the surface of a turned head; other arguments as for Brush."""
+    """A brush on the surface of a turned head.
+
+    Args:
+      canvas: uint8 [h, w, 3] or [h, w], changed in place.
+      centre: pixel of the head's (0, 0).
+      unit_px: pixels per head unit.
+      shape: of the head.
+      pose: of the head.
+    """
 
     def __init__(
         self,
@@ -116,12 +132,15 @@ class TurnedBrush(Brush):
         pose: Pose,
     ) -> None:
         super().__init__(canvas, centre, unit_px)
-        self._shape, self._pose = shape, pose
+        self._grid = _turned_grid(shape, pose)
 
     def points(self, xy: npt.ArrayLike) -> np.ndarray:
         """Converts head units of the upright face to int32 sub-pixels."""
-        found = super().points(turned(xy, self._shape, self._pose))
-        return found.reshape(np.shape(xy))
+        if np.ndim(xy) == 1:
+            return self.points([xy])[0]
+        at = ((np.asarray(xy) + _GRID_EDGE) / _GRID_STEP).astype(np.float32)[:, None]
+        found = cv2.remap(self._grid, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return super().points(found[:, 0])
 
     def oval(
         self,
@@ -132,12 +151,25 @@ class TurnedBrush(Brush):
         width: float | None = None,
     ) -> None:
         """Fills an ellipse or renders its outline, foreshortened."""
-        angle = np.radians(np.linspace(*arc, _OVAL_POINTS))
-        around = np.stack([np.cos(angle) * radii[0], np.sin(angle) * radii[1]], 1) + centre
+        around = _arc(*arc) * radii + centre
         if width is None:
             self.fill(around, colour)
         else:
             self.line(around, colour, width)
+
+
+@functools.lru_cache(1)
+def _turned_grid(shape: HeadShape, pose: Pose) -> np.ndarray:
+    """float32 [rows, columns, 2], `turned` for a grid of points: a brush has many short lines."""
+    steps = np.arange(-_GRID_EDGE, _GRID_EDGE + _GRID_STEP / 2, _GRID_STEP)
+    points = np.stack(np.meshgrid(steps, steps), -1)
+    return turned(points.reshape(-1, 2), shape, pose).reshape(points.shape).astype(np.float32)
+
+
+@functools.cache
+def _arc(first: int, last: int) -> np.ndarray:
+    angle = np.radians(np.linspace(first, last, _OVAL_POINTS))
+    return np.stack([np.cos(angle), np.sin(angle)], 1)
 
 
 def make_brush(
