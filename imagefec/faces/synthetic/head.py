@@ -56,8 +56,10 @@ def render_head(
     render_features(features, person, controls, chin, sides)
     _front_hair(head, silhouette, person, shape, pose)
     for occluder in variation.occluders:
-        brushes = (make_brush(canvas, CENTRE, UNIT_PX, shape, pose) for canvas in (image, mask))
-        draw_occluder(*brushes, person, occluder)
+        on_face, on_mask = (
+            make_brush(canvas, CENTRE, UNIT_PX, shape, pose) for canvas in (image, mask)
+        )
+        draw_occluder(on_face, on_mask, person, occluder)
     return image, mask
 
 

@@ -49,7 +49,7 @@ class DrawSettings:
     validation_fraction: float
     seed: int
     roll: float = ROLL
-    world: World = World()
+    world: World = dataclasses.field(default_factory=World)
 
     def __post_init__(self) -> None:
         for name in ("faces", "identities", "triplets", "seed"):

@@ -65,7 +65,7 @@ def expose(rng: np.random.Generator, photo: np.ndarray, camera: Camera) -> np.nd
     if camera.noise:
         noise = np.empty(photo.shape[:2], np.int16)
         cv2.setRNGSeed(int(rng.integers(2**31 - 1)))
-        cv2.randn(noise, 0, camera.noise)
+        cv2.randn(noise, np.zeros(1), np.full(1, camera.noise))
         photo = cv2.add(photo, cv2.merge([noise] * 3), dtype=cv2.CV_8U)
     return photo
 

@@ -192,7 +192,8 @@ def _hand_on_cheek(brush: _Both, person: SyntheticPerson, occluder: Occluder) ->
     side = occluder.side
     palm = np.array([side * 0.74, 0.98])
     skin = person.skin * 0.93
-    brush.line([palm + [side * 0.05, 0.1], palm + [side * 0.35, 0.7]], skin * 0.96, 0.40)
+    arm = palm + np.array([[side * 0.05, 0.1], [side * 0.35, 0.7]])
+    brush.line(arm, skin * 0.96, 0.40)
     brush.oval((float(palm[0]), float(palm[1])), (0.26, 0.26), skin)
     roots = palm + np.array([[side * 0.18, -0.1], [side * 0.06, -0.14], [-side * 0.08, -0.12]])
     tips = np.array([[side * 0.86, 0.30], [side * 0.73, 0.20], [side * 0.59, 0.32]])
@@ -206,7 +207,7 @@ def _hand_on_mouth(brush: _Both, person: SyntheticPerson, occluder: Occluder) ->
     row = person.mouth_row + 0.06
     skin = person.skin * 0.93
     palm = np.array([side * 0.80, row + 0.28])
-    brush.line([palm, palm + [side * 0.45, 0.6]], skin * 0.96, 0.40)
+    brush.line(palm + np.array([[0, 0], [side * 0.45, 0.6]]), skin * 0.96, 0.40)
     brush.oval((float(palm[0]), float(palm[1])), (0.28, 0.30), skin)
     rise = np.array([-0.18, -0.03, 0.12, 0.27])
     roots = np.stack([np.full(4, side * 0.66), row + 0.06 + rise], 1)

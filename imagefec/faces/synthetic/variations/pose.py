@@ -20,6 +20,7 @@ DEPTH = 0.8  # of the ellipsoid, relative to its width and height: a face is fla
 _NOSE = 0.2  # how far the nose's tip stands out of the ellipsoid
 _NOSE_WIDTH, _NOSE_LENGTH = 0.16, 0.24  # of that bump
 _OVAL_POINTS = 24
+_NO_MAP = np.empty(0, np.float32)  # OpenCV then takes x and y from the first map
 _GRID_EDGE, _GRID_STEP = 1.6, 0.05  # head units; the canvas ends at 1.44
 
 
@@ -51,6 +52,9 @@ class HeadShape:
         return cls(person.face_width, person.jaw_width, chin, person.nose_row)
 
 
+UPRIGHT = Pose()
+
+
 def sample_pose(rng: np.random.Generator, hard: bool) -> Pose:
     """Samples a pose: up to 30 and 18 degrees; in the hard world one of 30 to 50 or 18 to 30."""
     yaw, pitch = rng.uniform(-30, 30), rng.uniform(-18, 18)
@@ -73,7 +77,7 @@ def turned(xy: npt.ArrayLike, shape: HeadShape, pose: Pose) -> np.ndarray:
       float [n, 2], head units. Points on the far side are moved to the head's outline.
     """
     points = np.asarray(xy, float)
-    if pose == Pose():
+    if pose == UPRIGHT:
         return points
     x, y = points.T
     below = np.maximum(y, 0) * (1 - 1 / shape.chin)
@@ -137,9 +141,11 @@ class TurnedBrush(Brush):
     def points(self, xy: npt.ArrayLike) -> np.ndarray:
         """Converts head units of the upright face to int32 sub-pixels."""
         if np.ndim(xy) == 1:
-            return self.points([xy])[0]
+            return self.points(np.asarray(xy)[None])[0]
         at = ((np.asarray(xy) + _GRID_EDGE) / _GRID_STEP).astype(np.float32)[:, None]
-        found = cv2.remap(self._grid, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        found = cv2.remap(
+            self._grid, at, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         return super().points(found[:, 0])
 
     def oval(
@@ -180,6 +186,6 @@ def make_brush(
     pose: Pose,
 ) -> Brush:
     """A brush on the surface of a head."""
-    if pose == Pose():
+    if pose == UPRIGHT:
         return Brush(canvas, centre, unit_px)
     return TurnedBrush(canvas, centre, unit_px, shape, pose)

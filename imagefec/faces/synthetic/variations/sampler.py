@@ -19,7 +19,7 @@ from imagefec.faces.synthetic.variations.light import sample_light, shine
 from imagefec.faces.synthetic.variations.looks import vary_looks
 from imagefec.faces.synthetic.variations.occluders import Occluder, sample_occluders
 from imagefec.faces.synthetic.variations.partial import sample_partial, weaken
-from imagefec.faces.synthetic.variations.pose import Pose, sample_pose
+from imagefec.faces.synthetic.variations.pose import UPRIGHT, Pose, sample_pose
 from imagefec.faces.synthetic.variations.resolution import coarsen, sample_resolution
 from imagefec.faces.synthetic.worlds import ASPECTS, World
 from imagefec.maths.geometry import Box
@@ -39,7 +39,7 @@ class HeadVariation:
       occluders: what is in front of it.
     """
 
-    pose: Pose = Pose()
+    pose: Pose = UPRIGHT
     sides: np.ndarray | None = None
     occluders: tuple[Occluder, ...] = ()
 
@@ -80,7 +80,8 @@ class Variations:
 
     def head(self, person: SyntheticPerson, expression: np.ndarray) -> HeadVariation:
         """What varies in how one head is rendered."""
-        pose, sides, occluders = Pose(), None, ()
+        pose, sides = UPRIGHT, None
+        occluders: tuple[Occluder, ...] = ()
         if rng := self._rngs.get("pose"):
             pose = sample_pose(rng, self._is_hard(rng))
         if rng := self._rngs.get("asymmetry"):
