@@ -13,11 +13,11 @@ from imagefec.cpu import cpu_count
 from imagefec.errors import UserError
 from imagefec.faces.synthetic import photo as photos
 from imagefec.faces.synthetic import raters
-from imagefec.faces.synthetic.expressions import CONTROLS, WORDS, sample_expression
-from imagefec.faces.synthetic.people import SyntheticPerson, sample_person
+from imagefec.faces.synthetic.heads.expressions import CONTROLS, WORDS, sample_expression
+from imagefec.faces.synthetic.heads.people import SyntheticPerson, sample_person
 from imagefec.faces.synthetic.people_folders import link_people
 from imagefec.faces.synthetic.settings import DrawSettings, checked_url_root
-from imagefec.faces.synthetic.variations.sampler import Variations
+from imagefec.faces.synthetic.variations import Variations
 from imagefec.faces.synthetic.worlds import World, make_world
 from imagefec.fec import EXPRESSIONS_CSV, EXPRESSIONS_HEADER, TripletType, csv_file_name
 from imagefec.maths.geometry import Box

@@ -3,11 +3,11 @@
 import cv2
 import numpy as np
 
-from imagefec.faces.synthetic.brush import CENTRE, UNIT_PX
-from imagefec.faces.synthetic.expressions import CONTROLS
-from imagefec.faces.synthetic.head import render_head
-from imagefec.faces.synthetic.people import SyntheticPerson
-from imagefec.faces.synthetic.variations.sampler import NOTHING, Variations
+from imagefec.faces.synthetic.heads.brush import CENTRE, UNIT_PX
+from imagefec.faces.synthetic.heads.expressions import CONTROLS
+from imagefec.faces.synthetic.heads.head import render_head
+from imagefec.faces.synthetic.heads.people import SyntheticPerson
+from imagefec.faces.synthetic.variations import NOTHING, Variations
 from imagefec.maths.geometry import Box
 
 CELL_PX = 216  # width and height of one head's part of a photo

@@ -11,7 +11,7 @@ from typing import Any
 
 from imagefec import files, json_files
 from imagefec.errors import UserError
-from imagefec.faces.synthetic.expressions import WORDS
+from imagefec.faces.synthetic.heads.expressions import WORDS
 from imagefec.faces.synthetic.photo import ROLL
 from imagefec.faces.synthetic.worlds import PLAIN, World
 from imagefec.fec import is_photo_url

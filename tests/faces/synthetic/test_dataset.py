@@ -14,8 +14,8 @@ from imagefec.faces.crop import crop_face
 from imagefec.faces.detectors import haar_file, make_detector
 from imagefec.faces.photos import read_photo
 from imagefec.faces.synthetic import dataset, render_dataset
-from imagefec.faces.synthetic.expressions import CONTROLS, SALIENCE, WORDS
-from imagefec.faces.synthetic.people import sample_person
+from imagefec.faces.synthetic.heads.expressions import CONTROLS, SALIENCE, WORDS
+from imagefec.faces.synthetic.heads.people import sample_person
 from imagefec.faces.synthetic.raters import Raters
 from imagefec.fec import TripletType
 

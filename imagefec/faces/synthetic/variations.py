@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
-from imagefec.faces.synthetic.brush import CENTRE, UNIT_PX
-from imagefec.faces.synthetic.people import SyntheticPerson
-from imagefec.faces.synthetic.variations.asymmetry import sample_asymmetry, sides_of
-from imagefec.faces.synthetic.variations.blur import blur, sample_blur
-from imagefec.faces.synthetic.variations.box import jittered, sample_jitter
-from imagefec.faces.synthetic.variations.camera import expose, sample_camera
-from imagefec.faces.synthetic.variations.grey import sample_grey, without_colour
-from imagefec.faces.synthetic.variations.jpeg import sample_quality
-from imagefec.faces.synthetic.variations.light import sample_light, shine
-from imagefec.faces.synthetic.variations.looks import vary_looks
-from imagefec.faces.synthetic.variations.occluders import Occluder, sample_occluders
-from imagefec.faces.synthetic.variations.partial import sample_partial, weaken
-from imagefec.faces.synthetic.variations.pose import UPRIGHT, Pose, sample_pose
-from imagefec.faces.synthetic.variations.resolution import coarsen, sample_resolution
+from imagefec.faces.synthetic.effects.blur import blur, sample_blur
+from imagefec.faces.synthetic.effects.box import jittered, sample_jitter
+from imagefec.faces.synthetic.effects.camera import expose, sample_camera
+from imagefec.faces.synthetic.effects.grey import sample_grey, without_colour
+from imagefec.faces.synthetic.effects.jpeg import sample_quality
+from imagefec.faces.synthetic.effects.light import sample_light, shine
+from imagefec.faces.synthetic.effects.resolution import coarsen, sample_resolution
+from imagefec.faces.synthetic.heads.asymmetry import sample_asymmetry, sides_of
+from imagefec.faces.synthetic.heads.brush import CENTRE, UNIT_PX
+from imagefec.faces.synthetic.heads.head import HeadVariation
+from imagefec.faces.synthetic.heads.looks import vary_looks
+from imagefec.faces.synthetic.heads.occluders import Occluder, sample_occluders
+from imagefec.faces.synthetic.heads.partial import sample_partial, weaken
+from imagefec.faces.synthetic.heads.people import SyntheticPerson
+from imagefec.faces.synthetic.heads.pose import UPRIGHT, sample_pose
 from imagefec.faces.synthetic.worlds import ASPECTS, World
 from imagefec.maths.geometry import Box
 
 # Aspects of a photo beyond the varied world's ranges, on average: all at once hide the expression.
 _HARD_AT_ONCE = 3
 _FACE_PX = 133  # mean height of a face in a photo, before its resolution is lowered
-
-
-@dataclasses.dataclass(frozen=True)
-class HeadVariation:
-    """What varies in how a head is rendered.
-
-    Attributes:
-      pose: how it is turned.
-      sides: float32 [2, controls], the expressions of its left and right half; None if equal.
-      occluders: what is in front of it.
-    """
-
-    pose: Pose = UPRIGHT
-    sides: np.ndarray | None = None
-    occluders: tuple[Occluder, ...] = ()
-
-
-AS_IT_IS = HeadVariation()
 
 
 class Variations:

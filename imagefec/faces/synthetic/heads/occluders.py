@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from imagefec.faces.synthetic.brush import Brush, Colour
+from imagefec.faces.synthetic.heads.brush import Brush, Colour
 
 if TYPE_CHECKING:
-    from imagefec.faces.synthetic.people import SyntheticPerson
+    from imagefec.faces.synthetic.heads.people import SyntheticPerson
 
 # These leave eyes and mouth mostly visible; the hard world has the others too.
 VARIED = ("rims", "hat", "lock", "microphone", "hand")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imagefec.faces.synthetic.expressions import CONTROLS
+from imagefec.faces.synthetic.heads.expressions import CONTROLS
 
 UPPER = (
     "inner_brow_raise",

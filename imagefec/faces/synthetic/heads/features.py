@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 
-from imagefec.faces.synthetic.brush import SHIFT, Brush, darker
-from imagefec.faces.synthetic.people import SyntheticPerson
-from imagefec.faces.synthetic.variations.looks import draw_wrinkles
+from imagefec.faces.synthetic.heads.brush import SHIFT, Brush, darker
+from imagefec.faces.synthetic.heads.looks import draw_wrinkles
+from imagefec.faces.synthetic.heads.people import SyntheticPerson
 
 Controls = dict[str, float]  # by name, see expressions.CONTROLS
 

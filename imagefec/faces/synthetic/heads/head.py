@@ -1,19 +1,38 @@
 """Renders a head with one expression as an RGB image and a mask; photo.py adds the rest."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 
-from imagefec.faces.synthetic.brush import CANVAS_PX, CENTRE, UNIT_PX, Brush
-from imagefec.faces.synthetic.expressions import CONTROLS
-from imagefec.faces.synthetic.features import Controls, render_features
-from imagefec.faces.synthetic.people import SyntheticPerson
-from imagefec.faces.synthetic.variations.occluders import draw_occluder
-from imagefec.faces.synthetic.variations.pose import HeadShape, Pose, make_brush, turned
-from imagefec.faces.synthetic.variations.sampler import AS_IT_IS, HeadVariation
+from imagefec.faces.synthetic.heads.brush import CANVAS_PX, CENTRE, UNIT_PX, Brush
+from imagefec.faces.synthetic.heads.expressions import CONTROLS
+from imagefec.faces.synthetic.heads.features import Controls, render_features
+from imagefec.faces.synthetic.heads.occluders import Occluder, draw_occluder
+from imagefec.faces.synthetic.heads.people import SyntheticPerson
+from imagefec.faces.synthetic.heads.pose import UPRIGHT, HeadShape, Pose, make_brush, turned
 
 _SHADE_PX = 52  # shading is soft, so a quarter of the resolution is enough
 _WHITE = (255,) * 3
 _EAR_YAW = 10.0  # degrees; at smaller turns both ears stay where they are
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadVariation:
+    """What varies in how a head is rendered.
+
+    Attributes:
+      pose: how it is turned.
+      sides: float32 [2, controls], the expressions of its left and right half; None if equal.
+      occluders: what is in front of it.
+    """
+
+    pose: Pose = UPRIGHT
+    sides: np.ndarray | None = None
+    occluders: tuple[Occluder, ...] = ()
+
+
+AS_IT_IS = HeadVariation()
 
 
 def render_head(

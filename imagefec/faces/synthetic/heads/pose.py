@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from imagefec.faces.synthetic.brush import Brush, Colour
+from imagefec.faces.synthetic.heads.brush import Brush, Colour
 
 if TYPE_CHECKING:
-    from imagefec.faces.synthetic.people import SyntheticPerson
+    from imagefec.faces.synthetic.heads.people import SyntheticPerson
 
 DEPTH = 0.8  # of the ellipsoid, relative to its width and height: a face is flatter than a ball
 _NOSE = 0.2  # how far the nose's tip stands out of the ellipsoid

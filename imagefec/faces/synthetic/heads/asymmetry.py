@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imagefec.faces.synthetic.expressions import CONTROLS
+from imagefec.faces.synthetic.heads.expressions import CONTROLS
 
 # One jaw, one nose and two eyes that look the same way: only these have sides.
 SIDED = (

@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from imagefec.faces.synthetic.brush import Brush, darker
-from imagefec.faces.synthetic.people import SyntheticPerson
+from imagefec.faces.synthetic.heads.brush import Brush, darker
+from imagefec.faces.synthetic.heads.people import SyntheticPerson
 
 # From pale to deep; people.py has those between the second and the last but one.
 _SKINS = np.array(
