@@ -1,4 +1,4 @@
-"""The worlds that `draw` renders: which aspects vary, and how far. heads/ and effects/ have a file for each."""
+"""The worlds that `draw` renders: which aspects vary, and how far; heads/ and effects/ have them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from imagefec.errors import UserError
 
 PLAIN, VARIED, HARD = WORLDS = ("plain", "varied", "hard")
-# Each has a file in heads/ or effects/. The order numbers their streams of random numbers: append only.
+# Each has a file in heads/ or effects/. The order numbers their random streams: append only.
 ASPECTS = (
     "pose",
     "looks",
