@@ -1,4 +1,4 @@
-"""The worlds that `draw` renders: which aspects vary, and how far; heads/ and effects/ have them."""
+"""The worlds of `draw`: which aspects vary, and how far; heads/ and effects/ have the aspects."""
 
 from __future__ import annotations
 
