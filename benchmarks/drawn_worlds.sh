@@ -22,7 +22,7 @@ prepare() {  # SET
 }
 
 for set in "${sets[@]}"; do
-  [ -d "$out/$set/data/fec" ] || prepare "$set"
+  compgen -G "$out/$set/data/fec/triplets/[0-9]*" >/dev/null || prepare "$set"
 done
 for set in "${sets[@]}"; do
   [ -s "$out/$set/tpa.json" ] && continue
@@ -38,5 +38,5 @@ for name in sys.argv[2:]:
     crop, tpa = (json.loads((folder / file).read_text()) for file in ("crop.json", "tpa.json"))
     n, found = crop["n_faces"], crop["n_kept"]
     print(f"{name:12} {found:4} {100 * found / n:5.1f} %   {tpa['n_triplets']:6}    "
-          f"{100 * tpa['tpa']:.1f} +- {100 * tpa["tpa_se_clustered"]:.1f}")
+          f"{100 * tpa['tpa']:.1f} +- {100 * tpa['tpa_se_clustered']:.1f}")
 END
