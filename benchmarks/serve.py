@@ -22,7 +22,8 @@ import psutil
 from websockets.asyncio.client import ClientConnection, connect
 
 from imagefec.export import onnx
-from imagefec.faces.synthetic import expressions, people, photo
+from imagefec.faces.synthetic import photo
+from imagefec.faces.synthetic.heads import expressions, people
 from imagefec.model.network.architecture import Architecture
 from imagefec.model.network.graph import network_of
 from imagefec.model.network.load import folded, stored_arrays, with_arrays

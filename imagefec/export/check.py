@@ -37,8 +37,8 @@ def faces_of_dataset(data: "Triplets", name: str) -> Faces:
 def synthetic_faces(run: Run) -> Faces:
     """Rendered faces, cropped as a dataset's; the same at every call."""
     from imagefec.faces import crop, opencv
-    from imagefec.faces.synthetic.expressions import WORDS, sample_expression
-    from imagefec.faces.synthetic.people import sample_person
+    from imagefec.faces.synthetic.heads.expressions import WORDS, sample_expression
+    from imagefec.faces.synthetic.heads.people import sample_person
     from imagefec.faces.synthetic.photo import render_photo
 
     rng, faces = np.random.default_rng(0), []

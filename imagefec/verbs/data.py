@@ -27,6 +27,8 @@ def draw(verbs: Any) -> None:
                 validation_fraction=arguments.validation_fraction,
                 people_folders=arguments.people_folders,
                 roll=arguments.roll,
+                world=arguments.world,
+                vary=arguments.vary,
             )
 
     what = "renders synthetic faces and simulates raters' judgements, in FEC's own file format"
@@ -46,6 +48,19 @@ def draw(verbs: Any) -> None:
     )
     flags.flag(
         verb, "--roll", "standard deviation of the angle by which heads lean, degrees, 0 to 45", 4.0
+    )
+    flags.flag(
+        verb,
+        "--world",
+        "plain (default), varied: poses, light, cameras, ... vary; hard: further, and other people",
+        metavar="{plain,varied,hard}",
+    )
+    flags.flag(
+        verb,
+        "--vary",
+        "only these vary, comma-separated: pose, looks, asymmetry, partial, occluders, light, "
+        "blur, camera, resolution, grey, jpeg, box (default: all of the world's)",
+        metavar="ASPECT,...",
     )
     flags.switch(
         verb,

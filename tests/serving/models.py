@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from imagefec.faces.synthetic import expressions, people, photo
+from imagefec.faces.synthetic import photo
+from imagefec.faces.synthetic.heads import expressions, people
 
 
 def write_model(path, image_size=64, d=16, seed=0, scale=1.0):

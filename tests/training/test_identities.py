@@ -8,8 +8,8 @@ import pytest
 from imagefec.data.store import datasets
 from imagefec.errors import UserError
 from imagefec.faces.synthetic import photo
-from imagefec.faces.synthetic.expressions import WORDS, sample_expression
-from imagefec.faces.synthetic.people import sample_person
+from imagefec.faces.synthetic.heads.expressions import WORDS, sample_expression
+from imagefec.faces.synthetic.heads.people import sample_person
 from imagefec.model import checkpoint
 
 N_IDENTITIES, PHOTOS_PER_IDENTITY = 6, 5

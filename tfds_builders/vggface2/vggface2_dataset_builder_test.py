@@ -4,7 +4,8 @@ dummy_data has synthetic faces only:
 
   import pathlib
   import cv2, numpy as np
-  from imagefec.faces.synthetic import expressions, people, photo
+  from imagefec.faces.synthetic import photo
+  from imagefec.faces.synthetic.heads import expressions, people
 
   folders = {"train/n000002": 3, "train/n000003": 3, "train/n000004": 1, "test/n000001": 2,
              "test/n000009": 2}

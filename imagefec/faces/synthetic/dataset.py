@@ -13,10 +13,12 @@ from imagefec.cpu import cpu_count
 from imagefec.errors import UserError
 from imagefec.faces.synthetic import photo as photos
 from imagefec.faces.synthetic import raters
-from imagefec.faces.synthetic.expressions import CONTROLS, WORDS, sample_expression
-from imagefec.faces.synthetic.people import SyntheticPerson, sample_person
+from imagefec.faces.synthetic.heads.expressions import CONTROLS, WORDS, sample_expression
+from imagefec.faces.synthetic.heads.people import SyntheticPerson, sample_person
 from imagefec.faces.synthetic.people_folders import link_people
 from imagefec.faces.synthetic.settings import DrawSettings, checked_url_root
+from imagefec.faces.synthetic.variations import Variations
+from imagefec.faces.synthetic.worlds import World, make_world
 from imagefec.fec import EXPRESSIONS_CSV, EXPRESSIONS_HEADER, TripletType, csv_file_name
 from imagefec.maths.geometry import Box
 from imagefec.paths import user_path
@@ -25,13 +27,14 @@ from imagefec.workers import checked_workers, worker_pool
 _GROUP_PHOTOS = 0.1  # share of photos with two or three faces
 # Stream of random numbers of each split: its faces do not depend on the other splits'.
 _STREAMS = {"train": 0, "test": 1, "validation": 2}
+_HARD_STREAM = 100  # added in the hard world, whose people are in no other
 _RENDERED_FIRST = ("test", "train", "validation")
 LOCK = "draw.lock"
 _TASK_PHOTOS = 100  # rendered by a worker at once
 
 Heads = list[tuple[SyntheticPerson, np.ndarray]]
-# Folder, seed, names and heads of photos, deviation of the roll.
-Task = tuple[Path, list[int], list[str], list[Heads], float]
+# Folder, seed, names and heads of photos, deviation of the roll, world.
+Task = tuple[Path, list[int], list[str], list[Heads], float, World]
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ def render_dataset(
     validation_fraction: float = 0.0,
     people_folders: bool = False,
     roll: float = photos.ROLL,
+    world: str | None = None,
+    vary: str | Iterable[str] | None = None,
 ) -> Path:
     """Renders faces and simulates raters; no two splits share identities or photos.
 
@@ -95,6 +100,10 @@ def render_dataset(
         has none.
       people_folders: whether to link the photos by identity under `people/`, in VGGFace2's layout.
       roll: standard deviation of the angle by which heads lean to a shoulder, degrees, 0 to 45.
+      world: "plain" (the default), "varied" (ranges to train on) or "hard" (ranges beyond those,
+        and people that no other world has).
+      vary: aspects of worlds.ASPECTS that vary, a sequence or separated by commas; all by default.
+        Without a world, in the ranges of the varied one.
 
     Returns:
       `out` as a path.
@@ -105,7 +114,14 @@ def render_dataset(
       ValueError: an argument has a wrong type.
     """
     settings = DrawSettings(
-        faces, identities, triplets, test_fraction, validation_fraction, seed, roll
+        faces,
+        identities,
+        triplets,
+        test_fraction,
+        validation_fraction,
+        seed,
+        roll,
+        make_world(world, vary),
     )
     n_workers = checked_workers(workers) or cpu_count()
     out = user_path(out, "out")
@@ -113,7 +129,7 @@ def render_dataset(
     plans, n_triplets = [], {}
     for split in sorted(settings.shares, key=_RENDERED_FIRST.index):
         n = settings.numbers_of(split)
-        plans.append(_plan(settings.seed, split, n["faces"], n["identities"]))
+        plans.append(_plan(settings, split, n["faces"], n["identities"]))
         n_triplets[split] = n["triplets"]
     try:
         files.refuse_links(out, ("images", "images/*", "people", "people/*", "people/*/*"))
@@ -134,12 +150,13 @@ def render_dataset(
     return out
 
 
-def _plan(seed: int, split: str, n_faces: int, n_people: int) -> _SplitPlan:
-    stream = _STREAMS[split]
-    rng = np.random.default_rng([seed, stream])
-    people = [sample_person(rng) for _ in range(n_people)]
+def _plan(settings: DrawSettings, split: str, n_faces: int, n_people: int) -> _SplitPlan:
+    stream = _STREAMS[split] + (_HARD_STREAM if settings.world.hard else 0)
+    rng = np.random.default_rng([settings.seed, stream])
+    vary = Variations(settings.world, [settings.seed, 30 + stream])
+    people = [vary.person(sample_person(rng)) for _ in range(n_people)]
     words = rng.permutation(np.arange(n_faces) % len(WORDS))
-    expressions = np.stack([sample_expression(rng, word) for word in words])
+    expressions = np.stack([vary.expression(sample_expression(rng, word)) for word in words])
     person_of_face = rng.integers(n_people, size=n_faces)
     groups, at = [], 0
     while at < n_faces:
@@ -173,7 +190,9 @@ def _render_all(
         for start in range(0, len(heads), _TASK_PHOTOS):
             chunk = slice(start, start + _TASK_PHOTOS)
             seed = [settings.seed, 10 + plan.stream, start]
-            tasks.append((out, seed, plan.names[chunk], heads[chunk], settings.roll))
+            tasks.append(
+                (out, seed, plan.names[chunk], heads[chunk], settings.roll, settings.world)
+            )
     if workers == 1:
         return _merged(map(_render_photos, tasks), progress)
     with worker_pool(workers, "draw") as pool:
@@ -192,12 +211,13 @@ def _merged(
 
 
 def _render_photos(task: Task) -> dict[str, list[Box]]:
-    out, seed, names, photo_heads, roll = task
-    rng = np.random.default_rng(seed)
+    out, seed, names, photo_heads, roll, world = task
+    rng, variations = np.random.default_rng(seed), Variations(world, seed)
     boxes = {}
     for name, heads in zip(names, photo_heads):
-        image, boxes[name] = photos.render_photo(rng, heads, roll)
-        files.write_bytes(out / name, photos.encode_jpeg(rng, image), durable=False)
+        image, boxes[name] = photos.render_photo(rng, heads, roll, variations)
+        jpeg = photos.encode_jpeg(rng, image, variations)
+        files.write_bytes(out / name, jpeg, durable=False)
     return boxes
 
 

@@ -3,10 +3,11 @@
 import cv2
 import numpy as np
 
-from imagefec.faces.synthetic.brush import CENTRE, UNIT_PX
-from imagefec.faces.synthetic.expressions import CONTROLS
-from imagefec.faces.synthetic.head import render_head
-from imagefec.faces.synthetic.people import SyntheticPerson
+from imagefec.faces.synthetic.heads.brush import CENTRE, UNIT_PX
+from imagefec.faces.synthetic.heads.expressions import CONTROLS
+from imagefec.faces.synthetic.heads.head import render_head
+from imagefec.faces.synthetic.heads.people import SyntheticPerson
+from imagefec.faces.synthetic.variations import NOTHING, Variations
 from imagefec.maths.geometry import Box
 
 CELL_PX = 216  # width and height of one head's part of a photo
@@ -14,7 +15,10 @@ ROLL = 4.0  # default standard deviation of a head's roll, degrees
 
 
 def render_photo(
-    rng: np.random.Generator, heads: list[tuple[SyntheticPerson, np.ndarray]], roll: float = ROLL
+    rng: np.random.Generator,
+    heads: list[tuple[SyntheticPerson, np.ndarray]],
+    roll: float = ROLL,
+    variations: Variations = NOTHING,
 ) -> tuple[np.ndarray, list[Box]]:
     """Renders one photo.
 
@@ -22,6 +26,7 @@ def render_photo(
       rng: source of randomness for everything but identity and expression.
       heads: (person, expression float32 [controls]) from left to right.
       roll: standard deviation of the angle by which a head leans to a shoulder, degrees.
+      variations: the aspects of the world, with random numbers of their own.
 
     Returns:
       uint8 RGB [h, w, 3] and one face box per head, in fractions of the photo: from hairline to
@@ -33,15 +38,17 @@ def render_photo(
     step = width / len(heads)
     for i, (person, expression) in enumerate(heads):
         middle = (i + 0.5) * step, height * 0.5
-        boxes.append(_place(rng, photo, person, expression, middle, roll))
-    return _camera(rng, photo), boxes
+        box = _place(rng, photo, person, expression, middle, roll, variations)
+        boxes.append(variations.box(box))
+    return variations.photo(_camera(rng, photo)), boxes
 
 
-def encode_jpeg(rng: np.random.Generator, photo: np.ndarray) -> bytes:
-    """Encodes a uint8 RGB photo as a JPEG of quality 82 to 95."""
-    done, data = cv2.imencode(
-        ".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(82, 96))]
-    )
+def encode_jpeg(
+    rng: np.random.Generator, photo: np.ndarray, variations: Variations = NOTHING
+) -> bytes:
+    """Encodes a uint8 RGB photo as a JPEG of quality 82 to 95, or of the world's."""
+    quality = variations.jpeg_quality(int(rng.integers(82, 96)))
+    done, data = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise RuntimeError("OpenCV could not encode a JPEG; is it built with libjpeg?")
     return data.tobytes()
@@ -70,11 +77,15 @@ def _place(
     expression: np.ndarray,
     middle: tuple[float, float],
     roll_deviation: float,
+    variations: Variations,
 ) -> Box:
     """Puts one head into the photo and returns its box in fractions."""
     turn = rng.normal(0, 0.02, 2).clip(-0.06, 0.06)
-    image, mask = render_head(person, expression, (turn[0], turn[1]))
+    image, mask = render_head(
+        person, expression, (turn[0], turn[1]), variations.head(person, expression)
+    )
     _light(rng, image)
+    variations.shine(image)
     scale, roll = rng.uniform(0.80, 1.02), rng.normal(0, roll_deviation)
     at = np.array(middle) + rng.normal(0, 5, 2)
     matrix = cv2.getRotationMatrix2D(CENTRE, roll, scale)

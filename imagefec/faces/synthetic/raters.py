@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imagefec.faces.synthetic.expressions import SALIENCE
+from imagefec.faces.synthetic.heads.expressions import SALIENCE
 
 N_RATERS = 6
 _POOL = 40  # raters; each has the same weights throughout the dataset

@@ -11,8 +11,9 @@ from typing import Any
 
 from imagefec import files, json_files
 from imagefec.errors import UserError
-from imagefec.faces.synthetic.expressions import WORDS
+from imagefec.faces.synthetic.heads.expressions import WORDS
 from imagefec.faces.synthetic.photo import ROLL
+from imagefec.faces.synthetic.worlds import PLAIN, World
 from imagefec.fec import is_photo_url
 
 SETTINGS = "settings.json"
@@ -34,6 +35,7 @@ class DrawSettings:
       validation_fraction: share of the validation split; 0 for none.
       seed: of everything that is random.
       roll: standard deviation of the heads' roll, degrees.
+      world: what varies in the photos.
 
     Raises:
       UserError: a number is out of range, or too small to fill every split.
@@ -47,6 +49,7 @@ class DrawSettings:
     validation_fraction: float
     seed: int
     roll: float = ROLL
+    world: World = dataclasses.field(default_factory=World)
 
     def __post_init__(self) -> None:
         for name in ("faces", "identities", "triplets", "seed"):
@@ -93,12 +96,14 @@ class DrawSettings:
           OSError: the file cannot be written.
         """
         path = out / SETTINGS
-        mine: dict[str, Any] = {"format": FORMAT, **dataclasses.asdict(self)}
+        mine = self._as_json()
         try:
             found = json_files.read_json(path)
             if not isinstance(found, dict):
                 raise ValueError("not a JSON object")
-            found = {"roll": ROLL} | found  # folders of earlier versions do not record it
+            # Folders of earlier versions record no roll, those of the plain world no world.
+            found = {"roll": ROLL, "world": PLAIN, "vary": []} | found
+            mine = {"world": PLAIN, "vary": []} | mine
         except (FileNotFoundError, ValueError) as error:
             if _has_photos(out):
                 what = "no" if isinstance(error, FileNotFoundError) else "a damaged"
@@ -116,6 +121,13 @@ class DrawSettings:
                 "be mixed. Give another OUT, use the same settings to resume, or delete this "
                 "folder."
             )
+
+    def _as_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"format": FORMAT, **dataclasses.asdict(self)}
+        del found["world"]
+        if self.world.name != PLAIN:
+            found |= {"world": self.world.name, "vary": list(self.world.aspects)}
+        return found
 
 
 def checked_url_root(url_root: str | None, out: Path) -> str:

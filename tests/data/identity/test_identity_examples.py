@@ -7,8 +7,8 @@ import pytest
 from imagefec.data.identity import identity_examples
 from imagefec.data.identity.folders import face_id
 from imagefec.errors import UserError
-from imagefec.faces.synthetic.expressions import WORDS, sample_expression
-from imagefec.faces.synthetic.people import sample_person
+from imagefec.faces.synthetic.heads.expressions import WORDS, sample_expression
+from imagefec.faces.synthetic.heads.people import sample_person
 from imagefec.faces.synthetic.photo import encode_jpeg, render_photo
 
 

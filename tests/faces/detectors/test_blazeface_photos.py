@@ -9,8 +9,8 @@ from PIL import Image
 from imagefec.faces import crop, opencv
 from imagefec.faces.detectors import make_detector
 from imagefec.faces.photos import read_photo
-from imagefec.faces.synthetic.expressions import CONTROLS
-from imagefec.faces.synthetic.people import sample_person
+from imagefec.faces.synthetic.heads.expressions import CONTROLS
+from imagefec.faces.synthetic.heads.people import sample_person
 from imagefec.faces.synthetic.photo import render_photo
 from imagefec.maths.geometry import Box, iou, to_pixels
 

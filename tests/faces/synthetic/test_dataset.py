@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import urllib.request
 
 import numpy as np
@@ -14,8 +15,8 @@ from imagefec.faces.crop import crop_face
 from imagefec.faces.detectors import haar_file, make_detector
 from imagefec.faces.photos import read_photo
 from imagefec.faces.synthetic import dataset, render_dataset
-from imagefec.faces.synthetic.expressions import CONTROLS, SALIENCE, WORDS
-from imagefec.faces.synthetic.people import sample_person
+from imagefec.faces.synthetic.heads.expressions import CONTROLS, SALIENCE, WORDS
+from imagefec.faces.synthetic.heads.people import sample_person
 from imagefec.faces.synthetic.raters import Raters
 from imagefec.fec import TripletType
 
@@ -339,3 +340,24 @@ def test_a_worker_that_cannot_write_is_a_user_error(tmp_path):
         (tmp_path / "images/train" / name).mkdir(parents=True)
     with pytest.raises(UserError, match="cannot write the synthetic faces there"):
         render_dataset(tmp_path, **SIZE, workers=2)
+
+
+def test_plain_faces_are_those_of_earlier_versions(folder):
+    """Digests from before there were worlds; photos by brightness, as OpenCV's versions differ."""
+    expected = {
+        "settings.json": "099af0317edc4a9f",
+        "controls.csv": "9d61269406e04358",
+        "identities.csv": "1ae7a055fc690637",
+        "faceexp-comparison-data-train-public.csv": "ab2aa9463bb214ba",
+        "faceexp-comparison-data-test-public.csv": "c380abccbb839a56",
+    }
+    found = {
+        name: (folder / name).read_bytes().replace(ROOT.encode() + b"/", b"") for name in expected
+    }
+    assert {name: hashlib.sha256(data).hexdigest()[:16] for name, data in found.items()} == expected
+    photos = sorted((folder / "images/test").iterdir())[:8]
+    np.testing.assert_allclose(
+        [read_photo(photo).mean() for photo in photos],
+        [125.4, 126.1, 124.1, 93.5, 76.5, 97.2, 110.6, 164.8],
+        atol=0.5,
+    )

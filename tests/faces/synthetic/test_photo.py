@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from imagefec.faces.synthetic.expressions import CONTROLS
-from imagefec.faces.synthetic.people import sample_person
+from imagefec.faces.synthetic.heads.expressions import CONTROLS
+from imagefec.faces.synthetic.heads.people import sample_person
 from imagefec.faces.synthetic.photo import encode_jpeg, render_photo
 from imagefec.maths.geometry import iou, to_pixels
 

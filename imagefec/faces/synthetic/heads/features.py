@@ -3,13 +3,20 @@
 import cv2
 import numpy as np
 
-from imagefec.faces.synthetic.brush import SHIFT, Brush, darker
-from imagefec.faces.synthetic.people import SyntheticPerson
+from imagefec.faces.synthetic.heads.brush import SHIFT, Brush, darker
+from imagefec.faces.synthetic.heads.looks import draw_wrinkles
+from imagefec.faces.synthetic.heads.people import SyntheticPerson
 
 Controls = dict[str, float]  # by name, see expressions.CONTROLS
 
 
-def render_features(brush: Brush, person: SyntheticPerson, controls: Controls, chin: float) -> None:
+def render_features(
+    brush: Brush,
+    person: SyntheticPerson,
+    controls: Controls,
+    chin: float,
+    sides: tuple[Controls, ...] | None = None,
+) -> None:
     """Renders all features from back to front.
 
     Args:
@@ -17,22 +24,27 @@ def render_features(brush: Brush, person: SyntheticPerson, controls: Controls, c
       person: identity of the face.
       controls: expression of the face.
       chin: row of the chin, head units.
+      sides: expressions of the left and the right half, if they differ.
     """
+    left, right = sides or (controls, controls)
     if person.beard == 2:
         _beard(brush, person, chin)
-    _creases(brush, person, controls)
+    draw_wrinkles(brush, person)
+    _creases(brush, person, controls, left, right)
     _nose(brush, person, controls)
-    _mouth(brush, person, controls)
+    _mouth(brush, person, controls, left, right)
     if person.beard:
         _moustache(brush, person, controls)
-    for side in (-1, 1):
-        _eye(brush, person, controls, side)
-        _brow(brush, person, controls, side)
+    for side, half in ((-1, left), (1, right)):
+        _eye(brush, person, half, side)
+        _brow(brush, person, half, side)
     if person.glasses:
         _glasses(brush, person)
 
 
-def _creases(brush: Brush, person: SyntheticPerson, c: Controls) -> None:
+def _creases(
+    brush: Brush, person: SyntheticPerson, c: Controls, left: Controls, right: Controls
+) -> None:
     _forehead_creases(brush, person, c)
     if c["nose_wrinkle"] > 0.1:
         for row in (-0.14, -0.05, 0.04):
@@ -41,8 +53,8 @@ def _creases(brush: Brush, person: SyntheticPerson, c: Controls) -> None:
                 darker(person.skin, 0.9 * c["nose_wrinkle"]),
                 0.022,
             )
-    for side in (-1, 1):
-        _cheek_creases(brush, person, c, side)
+    for side, half in ((-1, left), (1, right)):
+        _cheek_creases(brush, person, half, side)
 
 
 def _forehead_creases(brush: Brush, person: SyntheticPerson, c: Controls) -> None:
@@ -111,7 +123,9 @@ def _nose(brush: Brush, person: SyntheticPerson, c: Controls) -> None:
     )
 
 
-def _mouth(brush: Brush, person: SyntheticPerson, c: Controls) -> None:
+def _mouth(
+    brush: Brush, person: SyntheticPerson, c: Controls, left: Controls, right: Controls
+) -> None:
     y = person.mouth_row - 0.03 * c["upper_lip_raise"]
     w = person.mouth_width * (
         1
@@ -124,7 +138,8 @@ def _mouth(brush: Brush, person: SyntheticPerson, c: Controls) -> None:
     gap = 0.38 * c["jaw_drop"] + 0.05 * c["upper_lip_raise"] + 0.03 * max(c["lip_stretch"], 0)
     along = np.linspace(-1, 1, 17)
     arc = 1 - along**2
-    rise = c["smile"] + np.where(along < 0, max(c["one_sided"], 0), max(-c["one_sided"], 0))
+    smile = np.where(along < 0, left["smile"], right["smile"])
+    rise = smile + np.where(along < 0, max(c["one_sided"], 0), max(-c["one_sided"], 0))
     corner = y + 0.25 * gap - 0.19 * rise * np.abs(along) ** 1.6
     upper = corner - arc * (0.25 * gap + 0.10 * c["upper_lip_raise"])
     lower = corner + arc * gap * 0.95

@@ -55,6 +55,7 @@ class SyntheticPerson:
     glasses: int  # 0 none, 1 round, 2 square
     beard: int  # 0 none, 1 moustache, 2 full beard
     shirt: np.ndarray
+    age: float = 0.0  # 0 without wrinkles to 1
 
 
 def sample_person(rng: np.random.Generator) -> SyntheticPerson:

@@ -7,16 +7,16 @@ import cv2
 import numpy as np
 import pytest
 
-from imagefec.faces.synthetic.brush import CANVAS_PX, CENTRE, UNIT_PX
-from imagefec.faces.synthetic.expressions import (
+from imagefec.faces.synthetic.heads.brush import CANVAS_PX, CENTRE, UNIT_PX
+from imagefec.faces.synthetic.heads.expressions import (
     CONTROLS,
     PROTOTYPES,
     SALIENCE,
     WORDS,
     sample_expression,
 )
-from imagefec.faces.synthetic.head import render_head
-from imagefec.faces.synthetic.people import sample_person
+from imagefec.faces.synthetic.heads.head import render_head
+from imagefec.faces.synthetic.heads.people import sample_person
 
 # Where most of a control's change must be: (top row, bottom row, left, right) in head units from
 # the middle.
