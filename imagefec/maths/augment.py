@@ -61,7 +61,7 @@ def augment_faces(
     """Crops each face at random and resizes it back, mirrors some, varies brightness and contrast.
 
     The options after contrast are off by default. Their order is rotation, scale and translation
-    (in one resampling with crop and flip), blur, contrast, brightness, colours, cutout. Turning one
+    (in one resampling with crop and flip), blur, colours, contrast, brightness, cutout. Turning one
     of these groups on changes no sample of the others.
 
     Args:
@@ -113,12 +113,11 @@ def augment_faces(
     if blur and blur_sigma:
         sigmas = blurring.sample_sigmas(jax.random.fold_in(key, _BLUR), n, blur, blur_sigma)
         values = blurring.gaussian_blur(values, sigmas)
-    values = _toned(values, sampled)
     if saturation or hue or channel_gain or grey:
         colour_key = jax.random.fold_in(key, _COLOURS)
         colours = recolour.sample_colours(colour_key, n, saturation, hue, channel_gain, grey)
         values = recolour.recolour(values, colours)
-    values = jnp.clip(values, 0.0, 255.0)
+    values = jnp.clip(_toned(values, sampled), 0.0, 255.0)
     if cutout:
         centres = squares.sample_squares(jax.random.fold_in(key, _CUTOUT), n, cutout)
         values = squares.cut_out(values, centres, cutout_size)
