@@ -1,4 +1,4 @@
-"""Small Trax layers of ImageFEC: augmentation, input scaling, ReLU, global mean, unit length.
+"""Small Trax layers of ImageFEC: augmentation, input scaling, ReLU, dropout, pooling, unit length.
 
 Convolutions are in convolution.py, norms in norms.py, the network in resnet.py.
 """
@@ -117,6 +117,31 @@ def Relu() -> tl.Layer:
 def GlobalMean() -> tl.Layer:
     """Mean over the map: [n, h, w, c] -> [n, c], for any h and w."""
     return tl.Fn("GlobalMean", lambda x: jnp.mean(x, axis=(1, 2)))
+
+
+class WithDropout(tl.Layer):
+    """A layer without weights whose output has values set to 0 at random; the others are enlarged.
+
+    It takes the place of that layer, so that weights have the same names and the same initial
+    values with and without dropout.
+
+    Args:
+      layer: the layer.
+      rate: probability of 0, in [0, 1); the other values are divided by 1 - rate.
+
+    Source: Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from
+      Overfitting".
+    """
+
+    def __init__(self, layer: tl.Layer, rate: float) -> None:
+        super().__init__(name=layer.name)
+        self._layer, self._rate = layer, rate
+
+    def forward(self, x: jnp.ndarray) -> jnp.ndarray:
+        """Computes the layer, then drops values."""
+        y = self._layer.forward(x)
+        left = jax.random.bernoulli(self.rng, 1.0 - self._rate, y.shape)
+        return jnp.where(left, y / (1.0 - self._rate), jnp.zeros_like(y))
 
 
 def L2Norm(epsilon: float = 1e-12) -> tl.Layer:

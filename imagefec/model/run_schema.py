@@ -84,7 +84,7 @@ _MODEL = {
     "d_embedding": integer(1, 2**16),
     "fc_widths": list_of(integer(1, 2**17), 0, 16),
     "stage_blocks": list_of(integer(1, 256), 1, 8),
-    "norm_momentum": number(0, 1),
+    **dict.fromkeys(("norm_momentum", "dropout"), number(0, 1)),
     "zero_init_residual": SWITCH,
     **dict.fromkeys(("block", "stem", "pool", "norm", "padding", "scaling", "mode"), TEXT),
 }
