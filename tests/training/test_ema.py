@@ -62,14 +62,6 @@ def test_evaluate_measures_the_averages_as_the_training_did(complete, world):
     assert settings["training.ema_decay"] == 0.5
 
 
-def test_the_average_does_not_change_the_training(train, complete, tmp_path):
-    plain = arrays_of(train(tmp_path / "plain"))
-    averaged = arrays_of(complete)
-    assert not any(name.startswith("average/") for name in plain)
-    for name, array in plain.items():
-        np.testing.assert_array_equal(array, averaged[name], err_msg=name)
-
-
 def test_a_resumed_run_ends_with_the_averages_of_an_uninterrupted_one(train, complete, tmp_path):
     train(tmp_path / "parts", EMA, "training.steps = 2")
     train(tmp_path / "parts", EMA)
@@ -81,10 +73,11 @@ def test_a_run_may_begin_and_end_an_average_when_it_resumes(train, tmp_path, cap
     train(tmp_path / "run", "training.steps = 3", EMA)
     assert "the average starts from its weights" in caplog.text
     assert any(name.startswith("average/") for name in arrays_of(tmp_path / "run"))
-    train(tmp_path / "run")
+    train(tmp_path / "run")  # without
     assert not any(name.startswith("average/") for name in arrays_of(tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_with_its_average(world, complete, tmp_path):
     run_dir = tmp_path / "killed"
     arguments = [
@@ -105,6 +98,7 @@ def test_a_killed_run_resumes_with_its_average(world, complete, tmp_path):
     assert_equal_arrays(run_dir, complete)
 
 
+@pytest.mark.slow
 def test_the_average_on_8_devices_equals_that_of_one(world, tmp_path):
     for devices in (1, 8):
         done = subprocess.run(
