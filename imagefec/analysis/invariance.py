@@ -15,7 +15,7 @@ BATCH_FACES = 64
 def augmentation_invariance(
     embedder: "Embedder",
     faces: np.ndarray,
-    ranges: dict[str, float] | None = None,
+    ranges: dict[str, Any] | None = None,
     n_faces: int = N_FACES,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def augmentation_invariance(
     }
 
 
-def _views(faces: np.ndarray, ranges: dict[str, float], seed: int, view: int) -> np.ndarray:
+def _views(faces: np.ndarray, ranges: dict[str, Any], seed: int, view: int) -> np.ndarray:
     """One augmented view of each face, rounded to uint8 like a decoded photo."""
     import jax
 

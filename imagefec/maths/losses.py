@@ -54,6 +54,7 @@ def odd_one_out_cross_entropy(
     temperature: float = 0.05,
     distance: str = "squared_l2",
     vote_counts: jnp.ndarray | None = None,
+    label_smoothing: float = 0.0,
 ) -> jnp.ndarray:
     """Cross-entropy of the raters' choices with a softmax over the three pairs' negative distances.
 
@@ -68,21 +69,25 @@ def odd_one_out_cross_entropy(
       vote_counts: number [batch, 3], how many raters chose each face as the odd one out. Their
         shares are the target distribution, so a triplet without agreement has a smaller gradient.
         None, or a row of zeros, counts as if all raters chose the last face.
+      label_smoothing: share of the target distribution that is spread evenly over the three faces,
+        in [0, 1).
 
     Returns:
       float32 [batch], one loss per triplet; log 3 where all three distances are equal.
 
     Raises:
       ValueError: embeddings is not [batch, 3, dim], vote_counts is not [batch, 3], the distance is
-        unknown, or the temperature is not above 0.
+        unknown, the temperature is not above 0, or label_smoothing is not in [0, 1).
 
     Source: the odd-one-out choice model of Hebart et al. 2020, doi:10.1038/s41562-020-00951-3, with
-      distances for dot products.
+      distances for dot products. Label smoothing: Szegedy et al. 2015, arXiv:1512.00567, section 7.
     """
     if embeddings.ndim != 3 or embeddings.shape[1] != 3:
         raise ValueError(f"embeddings must be [batch, 3, dim], found {embeddings.shape}")
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0, found {temperature}")
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"label_smoothing must be in [0, 1), found {label_smoothing}")
     first, second, odd = embeddings[:, 0], embeddings[:, 1], embeddings[:, 2]
     distances = jnp.stack(
         [
@@ -92,8 +97,10 @@ def odd_one_out_cross_entropy(
         ]
     )
     log_likelihood = jax.nn.log_softmax(-distances / temperature, axis=0)
+    # The cross-entropy with a uniform target, for the share that is smoothed.
+    uniform = -jnp.mean(log_likelihood, axis=0)
     if vote_counts is None:
-        return -log_likelihood[0]
+        return _mixed(-log_likelihood[0], uniform, label_smoothing)
     if vote_counts.shape != embeddings.shape[:2]:
         raise ValueError(f"vote_counts must be [{len(embeddings)}, 3], found {vote_counts.shape}")
     vote_counts = jnp.where(
@@ -101,7 +108,8 @@ def odd_one_out_cross_entropy(
     )
     shares = vote_counts / jnp.sum(vote_counts, axis=1, keepdims=True)
     # The pair that leaves out the last face is the first of the three, and so on in reverse.
-    return -jnp.sum(shares.T[::-1] * log_likelihood, axis=0)
+    of_votes = -jnp.sum(shares.T[::-1] * log_likelihood, axis=0)
+    return _mixed(of_votes, uniform, label_smoothing)
 
 
 def uda_consistency(first: jnp.ndarray, second: jnp.ndarray, distance: str = "l2") -> jnp.ndarray:
@@ -166,3 +174,7 @@ def check_distance(distance: str) -> None:
     """
     if distance not in DISTANCES:
         raise ValueError(f"distance must be one of {', '.join(DISTANCES)}; found {distance!r}")
+
+
+def _mixed(loss: jnp.ndarray, uniform: jnp.ndarray, share: float) -> jnp.ndarray:
+    return (1 - share) * loss + share * uniform if share else loss

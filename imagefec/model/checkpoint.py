@@ -10,9 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from imagefec.model.checkpoint_file import check_arrays, check_finite, load, load_meta, save
+from imagefec.model.checkpoint_file import (
+    array_names,
+    check_arrays,
+    check_finite,
+    load,
+    load_meta,
+    save,
+)
 
 __all__ = [
+    "array_names",
     "expected_weights",
     "filled_leaves",
     "filled_weights",

@@ -129,6 +129,16 @@ def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
         return _read_meta(archive)
 
 
+def array_names(path: str | os.PathLike[str]) -> set[str]:
+    """Names of the arrays that `save` wrote.
+
+    Raises:
+      UserError: as for `load`.
+    """
+    with _opened(path) as archive:
+        return {name.removesuffix(_NPY) for name in archive.namelist() if name != META}
+
+
 def arrays_digest(path: str | os.PathLike[str]) -> str:
     """SHA-256, hexadecimal, of the arrays and their names; not of meta, which holds speeds.
 

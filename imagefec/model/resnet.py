@@ -6,7 +6,7 @@ from typing import Annotated
 
 from imagefec.compat import tl
 from imagefec.model.convolution import Conv, MaxPool, fan_in_normal
-from imagefec.model.layers import GlobalMean, L2Norm, Normalise, Relu
+from imagefec.model.layers import GlobalMean, L2Norm, Normalise, Relu, WithDropout
 from imagefec.model.network.architecture import BLOCKS, NORMS, PADDINGS, POOLS, SCALINGS, STEMS
 from imagefec.model.norms import norm_and_activation
 from imagefec.parameters import Flag, Integer, Items, Number, OneOf, checked
@@ -29,6 +29,7 @@ def ImageFEC(
     zero_init_residual: Annotated[bool, Flag()] = False,
     padding: Annotated[str, OneOf(*PADDINGS)] = "same",
     scaling: Annotated[str, OneOf(*SCALINGS)] = "unit",
+    dropout: Annotated[float, Number(0, 1, below=True)] = 0.0,
     mode: Annotated[str, OneOf(*MODES)] = "train",
 ) -> tl.Serial:
     """Trax layer: faces, uint8 or float32 [n, h, w, 3] of 0..255 -> embeddings, float32 [n, d].
@@ -53,7 +54,9 @@ def ImageFEC(
       padding: "same" (TensorFlow's, XLA's) or "symmetric" (PyTorch's, for its weights; see
         pretrained.py).
       scaling: scaling of the input: "unit" (-1..1) or "imagenet" (for torchvision's weights).
-      mode: "train" or "eval"; it affects only batch norm.
+      dropout: share of the values before each fully connected layer and before the embedding that a
+        training step sets to 0.
+      mode: "train" or "eval"; it affects only batch norm and dropout.
 
     Returns:
       A Trax Serial layer; its output has unit length along d.
@@ -81,11 +84,16 @@ def ImageFEC(
             layers += [
                 tl.Serial(residual, make_activation(), name=f"Stage{stage + 1}Block{index + 1}")
             ]
-    layers += [GlobalMean() if pool == "mean" else tl.Flatten()]
+    drop = partial(WithDropout, rate=dropout) if dropout and mode == "train" else _unchanged
+    layers += [drop(GlobalMean() if pool == "mean" else tl.Flatten())]
     for width in fc_widths:
-        layers += [tl.Dense(width, kernel_initializer=fan_in_normal(2.0)), Relu()]
+        layers += [tl.Dense(width, kernel_initializer=fan_in_normal(2.0)), drop(Relu())]
     layers += [tl.Dense(d_embedding, kernel_initializer=fan_in_normal(1.0)), L2Norm()]
     return tl.Serial(*layers, name="ImageFEC")
+
+
+def _unchanged(layer: tl.Layer) -> tl.Layer:
+    return layer
 
 
 class _Parts:

@@ -32,6 +32,12 @@ BEST, LATEST = "best.npz", "model.npz"
 SEED, INIT_CHECKPOINT = "training.seed", "training.init_checkpoint"
 # Arguments of Augment and of maths.augment.augment_faces.
 AUGMENT_RANGES = ("crop", "flip", "brightness", "contrast")
+# Those that are off at 0, with the argument that has an effect only if they are on.
+AUGMENT_OPTIONS = {
+    **dict.fromkeys(("rotation", "scale", "translation"), ""),
+    **dict.fromkeys(("saturation", "hue", "channel_gain", "grey"), ""),
+    **{"blur": "blur_sigma", "cutout": "cutout_size"},
+}
 
 
 @dataclass(frozen=True)
@@ -220,10 +226,18 @@ class Run:
 
     @property
     def augment_ranges(self) -> dict[str, float]:
-        """Arguments of augment_faces in training; only those that the settings record."""
-        found = {name: self.settings.get(f"Augment.{name}") for name in AUGMENT_RANGES}
+        """Arguments of augment_faces in training: those that the settings record and are on."""
+        options = {
+            argument: self.settings.get(f"Augment.{argument}")
+            for name, its_size in AUGMENT_OPTIONS.items()
+            for argument in (name, its_size)
+            if argument and self.settings.get(f"Augment.{name}")
+        }
+        found = {name: self.settings.get(f"Augment.{name}") for name in AUGMENT_RANGES} | options
         return {
-            name: float(value) for name, value in found.items() if isinstance(value, int | float)
+            name: value if name == "cutout" else float(value)
+            for name, value in found.items()
+            if isinstance(value, int | float)
         }
 
     @property

@@ -84,7 +84,7 @@ _MODEL = {
     "d_embedding": integer(1, 2**16),
     "fc_widths": list_of(integer(1, 2**17), 0, 16),
     "stage_blocks": list_of(integer(1, 256), 1, 8),
-    "norm_momentum": number(0, 1),
+    **dict.fromkeys(("norm_momentum", "dropout"), number(0, 1)),
     "zero_init_residual": SWITCH,
     **dict.fromkeys(("block", "stem", "pool", "norm", "padding", "scaling", "mode"), TEXT),
 }
@@ -96,6 +96,17 @@ _SETTINGS = {
     "Augment.flip": number(0, 1),
     "Augment.brightness": number(0, 0.999999),
     "Augment.contrast": number(0, 0.999999),
+    "Augment.rotation": number(0, 180),
+    "Augment.scale": number(0, 0.5),
+    "Augment.translation": number(0, 0.5),
+    "Augment.blur": number(0, 1),
+    "Augment.blur_sigma": number(0, 16),
+    "Augment.saturation": number(0, 0.99),
+    "Augment.hue": number(0, 180),
+    "Augment.channel_gain": number(0, 0.99),
+    "Augment.grey": number(0, 1),
+    "Augment.cutout": integer(0, 16),
+    "Augment.cutout_size": number(0, 1),
 }
 
 

@@ -4,6 +4,8 @@ docs/settings.md is made from this file. How gin binds the fields is in configur
 use gin's names, since users set those.
 """
 
+# Over 350 lines: most of them are the meanings of the fields.
+
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -263,6 +265,9 @@ class TrainConfig(_Checked):
       divergence: when training counts as failed.
       lr_multipliers: regular expression -> factor of the learning rate, as
         `step.lr_multipliers.lr_multipliers` takes them; None for 1 everywhere.
+      ema_decay: evaluate, and save as best.npz, an exponential moving average of the weights and
+        running statistics, which keeps this share of itself at every step; 0 for the weights
+        themselves. Training goes on with the weights, and model.npz has both.
       seed: seed of weights, order and augmentation, 0 or more.
       model_settings: keyword arguments that `model` adds to its defaults, as JSON values, for
         run.json.
@@ -291,6 +296,7 @@ class TrainConfig(_Checked):
     lr_multipliers: Annotated[
         Mapping[str, float] | None, Maybe(Table(RegularExpression(), Number(0)))
     ] = None
+    ema_decay: Annotated[float, Number(0, 1, below=True)] = 0.0
     seed: Annotated[int, Integer(0, 2**32 - 1)] = 0
     model_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     recipe: str | None = None

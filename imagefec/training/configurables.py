@@ -77,10 +77,13 @@ for _optimizer in (optimizers.Adam, optimizers.Adafactor, optimizers.Momentum, o
 
 @gin.configurable("ChoiceLoss")
 def _choice_loss(
-    temperature: float = 0.05, distance: str = "squared_l2", from_votes: bool = False
+    temperature: float = 0.05,
+    distance: str = "squared_l2",
+    from_votes: bool = False,
+    label_smoothing: float = 0.0,
 ) -> tl.Layer:
     """Former name of OddOneOutCrossEntropy in gin files; `parse` warns."""
-    return objectives.OddOneOutCrossEntropy(temperature, distance, from_votes)
+    return objectives.OddOneOutCrossEntropy(temperature, distance, from_votes, label_smoothing)
 
 
 def run(

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +23,7 @@ from imagefec.training.monitor import views
 from imagefec.training.monitor.divergence import TrainingDiverged, TrainingMonitor
 from imagefec.training.monitor.event_file import EventWriter
 from imagefec.training.monitor.signals import StopRequest
+from imagefec.training.step import averaging
 from imagefec.training.step.lr_multipliers import lr_multipliers
 from imagefec.training.step.mesh import is_chief
 from imagefec.training.step.objectives import faces_per_label
@@ -113,7 +115,7 @@ class FaceLoop(training.Loop):
         """
         self._monitor.drain()
         means = self._monitor.means()
-        self._eval_model.weights, self._eval_model.state = self._model.weights, self._model.state
+        self._eval_model.weights, self._eval_model.state = self._evaluated()
         measures = self._evaluation(self._eval_model)
         self._monitor.check_spread(self.step, measures["embedding_spread"])
         measures["steps_per_second"] = means["steps_per_second"]
@@ -122,7 +124,7 @@ class FaceLoop(training.Loop):
             measures, summary_writers[0] if summary_writers else None, "metrics/", "eval"
         )
         if measures["tpa"] >= max(earlier, default=0.0):
-            self._save(BEST, self._model_arrays())
+            self._save_best()
         self._save_latest()
         if self._report:
             terms = {f"train_{name}": means[name] for name in ("loss", "uda") if name in means}
@@ -164,10 +166,17 @@ class FaceLoop(training.Loop):
             **checkpoint.named_leaves(trainer.slots, "slots"),
             "rng": np.asarray(self._rng),
         }
+        expected |= self._expected_average(path)
         arrays, meta = checkpoint.load(path, expected)
         step, history = run_schema.check_state(path, meta)
         checkpoint.set_named_weights(network, arrays, source=path)
         self._place_weights()
+        if any(name.startswith(averaging.PREFIX) for name in expected):
+            weights, state = averaging.filled_average(network, arrays, path)
+            trainer.average = (
+                ((*self._model.weights[:-1], weights),),
+                ((*self._model.state[:-1], state),),
+            )
         trainer.slots = checkpoint.filled_leaves(trainer.slots, arrays, "slots", source=path)
         self._rng, self._step, self._history = arrays["rng"], step, History()
         for mode, measures in history.items():
@@ -188,6 +197,7 @@ class FaceLoop(training.Loop):
             self._device_faces,
             faces_per_label(task.loss_layer),
             self._lr_multipliers(plain.model_with_loss),
+            self._config.ema_decay,
         )
 
     def _lr_multipliers(self, model_with_loss: Any) -> Any:
@@ -265,13 +275,41 @@ class FaceLoop(training.Loop):
         self.update_weights_and_state(self._model.weights, self._model.state)
         self._trainer_per_task[0].place()
 
-    def _model_arrays(self) -> dict[str, np.ndarray]:
+    def _evaluated(self) -> tuple[Any, Any]:
+        """(weights, state) of the model that evaluation uses: the averages, if there are any."""
+        average = self._trainer_per_task[0].average
+        if average is None:
+            return self._model.weights, self._model.state
+        (weights,), (state,) = average
+        return weights, state
+
+    def _expected_average(self, path: pathlib.Path) -> dict[str, np.ndarray]:
+        """The arrays to load of an average: none if it is off, or not in the file."""
+        if not self._config.ema_decay:
+            return {}
+        named = averaging.named_average(self._model.sublayers[-1])
+        if not checkpoint.array_names(path).isdisjoint(named):
+            return named
+        logging.warning(
+            "%s has no average of the weights, since training.ema_decay was 0: the average starts "
+            "from its weights.",
+            path,
+        )
+        return {}
+
+    def _save_best(self) -> None:
+        weights, state = self._evaluated()
         network = self._model.sublayers[-1]
-        return checkpoint.named_weights(network, network.weights, network.state)
+        self._save(BEST, checkpoint.named_weights(network, weights[-1], state[-1]))
 
     def _save_latest(self) -> None:
-        slots = checkpoint.named_leaves(self._trainer_per_task[0].slots, "slots")
-        self._save(LATEST, {**self._model_arrays(), **slots, "rng": np.asarray(self._rng)})
+        network, trainer = self._model.sublayers[-1], self._trainer_per_task[0]
+        arrays = checkpoint.named_weights(network, network.weights, network.state)
+        arrays |= checkpoint.named_leaves(trainer.slots, "slots")
+        if trainer.average is not None:
+            weights, state = self._evaluated()
+            arrays |= averaging.named_average(network, weights[-1], state[-1])
+        self._save(LATEST, {**arrays, "rng": np.asarray(self._rng)})
 
     def _save(self, name: str, arrays: dict[str, np.ndarray]) -> None:
         self._monitor.check_arrays(self.step, arrays)

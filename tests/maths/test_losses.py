@@ -186,3 +186,21 @@ def test_odd_one_out_cross_entropy_of_a_collapsed_triplet_is_log_3_with_a_finite
 def test_odd_one_out_cross_entropy_refuses_a_temperature_of_0():
     with pytest.raises(ValueError, match="temperature"):
         losses.odd_one_out_cross_entropy(np.zeros((1, 3, 2), np.float32), 0.0)
+
+
+@pytest.mark.parametrize("votes", [None, [[0, 1, 3], [2, 2, 0], [0, 0, 0]]])
+def test_label_smoothing_spreads_its_share_evenly_over_the_three_faces(votes):
+    embeddings = np.stack([on_circle(0, 20, 100), on_circle(10, 70, 0), on_circle(0, 0, 5)])
+    counts = None if votes is None else np.array(votes, np.int32)
+    found = losses.odd_one_out_cross_entropy(embeddings, 0.5, "l2", counts, 0.3)
+    for triplet, loss, of_raters in zip(embeddings, found, votes or [[0, 0, 0]] * 3):
+        likely = []
+        for odd in range(3):  # the pair that is left when a face is the odd one out
+            first, second = np.delete(triplet.astype(np.float64), odd, axis=0)
+            likely.append(np.exp(-np.linalg.norm(first - second) / 0.5))
+        target = np.array(of_raters) / sum(of_raters) if sum(of_raters) else np.array([0, 0, 1])
+        target = 0.7 * target + 0.3 / 3
+        assert loss == pytest.approx(-(target * np.log(likely / np.sum(likely))).sum(), rel=1e-5)
+    for wrong in (-0.1, 1.0):
+        with pytest.raises(ValueError, match="label_smoothing"):
+            losses.odd_one_out_cross_entropy(embeddings, 0.5, "l2", counts, wrong)

@@ -45,3 +45,16 @@ def test_augmentation_uses_the_given_ranges():
     faces = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
     augment = layers.Augment(crop=0, flip=1.0, brightness=0, contrast=0)
     np.testing.assert_array_equal(augment(faces), faces[:, :, ::-1])
+
+
+def test_dropout_sets_its_share_of_values_to_0_and_enlarges_the_others():
+    x = np.abs(numbers(200, 100)) + 1
+    layer = layers.WithDropout(layers.Relu(), 0.25)
+    layer.init(signature(x))
+    found = np.asarray(layer(x, rng=jax.random.PRNGKey(0)))
+    left = found != 0
+    assert abs(left.mean() - 0.75) < 0.01 and abs(left.mean(axis=0) - 0.75).max() < 0.15
+    np.testing.assert_allclose(found[left], x[left] / 0.75, rtol=1e-6)
+    other = np.asarray(layer(x, rng=jax.random.PRNGKey(1)))
+    assert not np.array_equal(other != 0, left)
+    np.testing.assert_array_equal(layer(-x, rng=jax.random.PRNGKey(0)), 0)  # Relu comes first

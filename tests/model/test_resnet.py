@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from imagefec.compat import ShapeDtype
-from imagefec.model import ImageFEC
+from imagefec.model import ImageFEC, checkpoint
 
 EPSILON = 1e-5
 
@@ -225,6 +225,22 @@ def test_float_faces_of_the_same_values_embed_the_same():
     model = initialised(24, d_hidden=4, stage_blocks=(1,), stem="conv3", mode="eval")
     faces = some_faces(2, 24)
     np.testing.assert_allclose(model(faces), model(faces.astype(np.float32)), atol=1e-6)
+
+
+@pytest.mark.parametrize("pool", ["mean", "flatten"])
+def test_dropout_changes_training_only_and_neither_names_nor_initial_weights(pool):
+    settings = {"d_hidden": 4, "stage_blocks": (1,), "stem": "conv3", "norm": "group", "pool": pool}
+    plain, dropping = initialised(16, **settings), initialised(16, **settings, dropout=0.5)
+    named = checkpoint.named_weights(plain)
+    for name, array in checkpoint.named_weights(dropping).items():
+        np.testing.assert_array_equal(array, named.pop(name))
+    assert not named
+    faces, keys = some_faces(2, 16), (jax.random.PRNGKey(0), jax.random.PRNGKey(1))
+    first, second = (dropping(faces, rng=key) for key in keys)
+    assert np.abs(np.asarray(first) - second).max() > 1e-3
+    np.testing.assert_array_equal(first, dropping(faces, rng=keys[0]))
+    evaluated = initialised(16, **settings, dropout=0.5, mode="eval")
+    np.testing.assert_array_equal(evaluated(faces, rng=keys[0]), plain(faces, rng=keys[1]))
 
 
 def test_training_on_one_batch_predicts_its_triplets():

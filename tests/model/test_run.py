@@ -106,6 +106,17 @@ def test_settings_json_takes_precedence_over_config_gin(tmp_path):
     assert run.seed == 5 and run.augment_ranges == {"flip": 0.25}
 
 
+def test_the_augmentation_of_a_run_includes_the_options_that_are_on(tmp_path):
+    folder = write_run(tmp_path / "run")
+    options = {"rotation": 0.0, "hue": 10.0, "blur": 0.0, "blur_sigma": 2.0}
+    sized = {"cutout": 2, "cutout_size": 0.25, "crop": 0.1, "views": 1}
+    settings = {f"Augment.{name}": value for name, value in {**options, **sized}.items()}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    found = Run.open(folder).augment_ranges
+    assert found == {"crop": 0.1, "hue": 10.0, "cutout": 2, "cutout_size": 0.25}
+    assert isinstance(found["cutout"], int)
+
+
 def test_a_directory_that_is_not_a_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="no such run directory"):
         Run.open(tmp_path / "gone")

@@ -9,11 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from imagefec.errors import UserError
-from imagefec.model.run import INIT_CHECKPOINT, SEED, Run
+from imagefec.model.run import AUGMENT_OPTIONS, INIT_CHECKPOINT, SEED, Run
 from imagefec.paths import readable
 
 UDA = "uda_consistency."
 _WITHOUT_EFFECT = (SEED, "training.cores_as_devices")  # the second is only in old runs
+# Options that earlier versions did not have, and so do not record; they are off at 0.
+_OPTIONS = {
+    **{f"Augment.{name}": size and f"Augment.{size}" for name, size in AUGMENT_OPTIONS.items()},
+    **dict.fromkeys(("ImageFEC.dropout", "training.ema_decay"), ""),
+    "OddOneOutCrossEntropy.label_smoothing": "",
+}
 _MAX_SETTINGS_IN_NAME, _MAX_NAME_LENGTH = 2, 40
 _UDA_TERM = ("distance", "stop_gradient", "ramp_steps", "dataset", "batch_faces")
 _BOOKKEEPING = ("training.steps_per_eval", "training.steps_per_checkpoint", "training.eval_split")
@@ -118,6 +124,9 @@ def comparable_settings(run: Run, without_uda: bool = False) -> dict[str, Any]:
         for name, value in _without_macros(run.settings).items()
         if name not in _WITHOUT_EFFECT
     }
+    for option, its_size in _OPTIONS.items():
+        if settings.setdefault(option, 0.0) == 0:
+            settings.pop(its_size, None)
     if settings.get(INIT_CHECKPOINT) is not None:
         settings[INIT_CHECKPOINT] = "given"
     # Without weight, the other settings of the term have no effect.

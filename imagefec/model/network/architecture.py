@@ -47,6 +47,7 @@ class Architecture:
     zero_init_residual: Annotated[bool, Flag()] = False
     padding: Annotated[str, OneOf(*PADDINGS)] = "same"
     scaling: Annotated[str, OneOf(*SCALINGS)] = "unit"
+    dropout: Annotated[float, Number(0, 1, below=True)] = 0.0
 
     def __post_init__(self) -> None:
         """Refuses values that ImageFEC refuses."""

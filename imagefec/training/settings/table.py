@@ -37,6 +37,7 @@ _TRAIN_CONFIG_FIELDS = (
     "learning_rate",
     "augment",
     "lr_multipliers",
+    "ema_decay",
     "seed",
 )
 _CONFIGS = (

@@ -51,6 +51,7 @@ def OddOneOutCrossEntropy(
     temperature: Annotated[float, Number(1e-6, 10**6)] = 0.05,
     distance: Annotated[str, _Distance] = "squared_l2",
     from_votes: Annotated[bool, Flag()] = False,
+    label_smoothing: Annotated[float, Number(0, 1, below=True)] = 0.0,
 ) -> tl.Layer:
     """Trax layer: mean over the batch of the odd-one-out cross-entropy.
 
@@ -60,6 +61,7 @@ def OddOneOutCrossEntropy(
       temperature: distance that makes a pair e times less likely to be the alike one, above 0.
       distance: "l2" or "squared_l2".
       from_votes: predict the votes of all raters instead of the majority's choice.
+      label_smoothing: share of that target that is spread evenly over the three faces.
 
     Raises:
       ValueError: an argument has a value that is not allowed.
@@ -67,9 +69,10 @@ def OddOneOutCrossEntropy(
 
     def loss(embeddings: jnp.ndarray, types: jnp.ndarray, vote_counts: jnp.ndarray) -> jnp.ndarray:
         del types
+        counts = vote_counts if from_votes else None
         return jnp.mean(
             losses.odd_one_out_cross_entropy(
-                as_triplets(embeddings), temperature, distance, vote_counts if from_votes else None
+                as_triplets(embeddings), temperature, distance, counts, label_smoothing
             )
         )
 

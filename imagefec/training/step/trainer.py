@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 
 from imagefec.compat import optimizers
 from imagefec.training.config import StepConfig
+from imagefec.training.step.averaging import moved_average
 from imagefec.training.step.compiler import step_options
 from imagefec.training.step.mesh import batch_sharded, replicate, replicated
 from imagefec.training.step.precision import in_bfloat16
@@ -36,6 +37,8 @@ class MeshTrainer(optimizers.Trainer):
       faces_per_label: 3 if labels describe triplets, 1 if they are identities.
       lr_multipliers: one factor per weight, in the model's structure, for the optimizer's change of
         the weight; weights with factor 0 are frozen. None for 1 everywhere.
+      ema_decay: keep a moving average of the weights and running statistics with this decay; 0
+        keeps none.
     """
 
     def __init__(
@@ -47,13 +50,15 @@ class MeshTrainer(optimizers.Trainer):
         device_faces: jax.Array | None = None,
         faces_per_label: int = 3,
         lr_multipliers: Any = None,
+        ema_decay: float = 0.0,
     ) -> None:
         super().__init__(model_with_loss, optimizer, n_devices=1)
+        self._ema_decay, self._average = ema_decay, None
         self._faces_per_label, self._lr_multipliers = faces_per_label, lr_multipliers
         self._mesh, self._config, self._device_faces = mesh, config or StepConfig(), device_faces
         self._step = jax.jit(
             self._compute,
-            donate_argnums=(0, 1, 2),
+            donate_argnums=(0, 1, 2, 3),
             out_shardings=replicated(mesh),
             compiler_options=step_options(),
         )
@@ -61,11 +66,25 @@ class MeshTrainer(optimizers.Trainer):
         self.place()
 
     def place(self) -> None:
-        """Sends weights, state and slots to every device; call it after setting them."""
+        """Sends weights, state and slots to every device; call it after setting them.
+
+        The average starts anew from these weights.
+        """
         accelerated = self.accelerated_model_with_loss
         accelerated.weights = replicate(accelerated.weights, self._mesh)
         accelerated.state = replicate(accelerated.state, self._mesh)
         self.slots = self.slots
+        if self._ema_decay:
+            self.average = _averaged(accelerated.weights, accelerated.state)
+
+    @property
+    def average(self) -> Any:
+        """The averages of (weights, state) of all layers but the loss, replicated; None if off."""
+        return self._average
+
+    @average.setter
+    def average(self, average: Any) -> None:
+        self._average = replicate(average, self._mesh)
 
     @property
     def slots(self) -> Any:
@@ -94,7 +113,7 @@ class MeshTrainer(optimizers.Trainer):
         if learning_rate is not None:
             parameters["learning_rate"] = np.float32(learning_rate)
         accelerated = self.accelerated_model_with_loss
-        weights, slots, state, statistics = self._step(
+        weights, slots, state, self._average, statistics = self._step(
             *self._arguments(batch, rng, step, parameters)
         )
         accelerated.weights, accelerated.state = weights, state
@@ -106,7 +125,7 @@ class MeshTrainer(optimizers.Trainer):
 
     def _arguments(self, batch: Any, rng: Any, step: int, parameters: dict) -> tuple:
         model = self.accelerated_model_with_loss
-        model_arguments = (model.weights, self._slots, model.state)
+        model_arguments = (model.weights, self._slots, model.state, self._average)
         return (
             *model_arguments,
             batch,
@@ -121,6 +140,7 @@ class MeshTrainer(optimizers.Trainer):
         weights: Any,
         slots: Any,
         state: Any,
+        average: Any,
         batch: Any,
         device_faces: Any,
         rng: Any,
@@ -144,8 +164,11 @@ class MeshTrainer(optimizers.Trainer):
                 updated,
                 self._lr_multipliers,
             )
+        if self._ema_decay:
+            values = _averaged(updated, state)
+            average = moved_average(average, values, self._ema_decay, step)
         reported = state[-1] if isinstance(state[-1], dict) else {}
-        return updated, slots, state, {**statistics, **reported, "loss": loss}
+        return updated, slots, state, average, {**statistics, **reported, "loss": loss}
 
     def _loss_and_gradients(
         self, weights: Any, state: Any, batch: Any, device_faces: Any, rng: Any
@@ -204,6 +227,11 @@ class MeshTrainer(optimizers.Trainer):
             for label in labels
         )
         return (images, *split_labels)
+
+
+def _averaged(weights: Any, state: Any) -> tuple:
+    """What the average is of: all layers but the last, the loss."""
+    return weights[:-1], state[:-1]
 
 
 def _frozen_if_zero(weight: jax.Array, factor: float) -> jax.Array:

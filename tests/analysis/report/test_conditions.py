@@ -100,6 +100,14 @@ def test_conditions_are_named_by_recipe_and_by_settings_that_differ_within_it(ma
     assert list(named(runs[0])) == ["best"]
 
 
+def test_options_of_later_versions_that_are_off_distinguish_no_runs(make):
+    earlier = make("earlier")
+    off = make("off", 1, Augment__rotation=0.0, Augment__blur=0.0, Augment__blur_sigma=1.5)
+    on = make("on", 2, Augment__rotation=10.0, Augment__blur=0.0, Augment__blur_sigma=1.5)
+    assert [len(one.runs) for one in group_by_condition(read_runs([earlier, off, on]))] == [2, 1]
+    assert list(named(off, on)) == ["Augment rotation 0.0", "Augment rotation 10.0"]
+
+
 def test_how_often_a_run_evaluates_is_in_its_name_only_if_nothing_else_differs(make):
     runs = make("a"), make("b", training__steps=600, training__steps_per_eval=100)
     assert list(named(*runs)) == ["steps 300", "steps 600"]

@@ -21,6 +21,7 @@ VARIETY = (
         "norm": "group",
         "scaling": "imagenet",
         "padding": "symmetric",
+        "dropout": 0.5,  # without effect but in training
         "d_embedding": 3,
         "fc_widths": [],
     },
