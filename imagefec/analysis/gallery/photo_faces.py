@@ -12,17 +12,14 @@ from absl import logging
 
 from imagefec.analysis.gallery.faces import GalleryFaces
 from imagefec.analysis.image_files import LeftOut
+from imagefec.analysis.vectors.matching import NOT_FINITE, REPEATED, ZERO
 from imagefec.analysis.vectors.vector_file import VectorFile, unit_length
 from imagefec.errors import UserError
 
 if TYPE_CHECKING:
     from imagefec.maths.geometry import Box
 
-NO_PICTURE, NOT_FINITE, REPEATED = (
-    "no such file",
-    "vector not finite or zero",
-    "repeats an earlier row",
-)
+NO_PICTURE = "no such file"
 _ADVICE = "Give more photos or exclude fewer."
 
 
@@ -49,7 +46,7 @@ def faces_of_photos(
     rows = found.rows
     for line in (*rows.complete.lines(), *(f"left out, {line}" for line in rows.left_out.lines())):
         logging.warning("%s", line)
-    step = f" (step {found.step:,})" if isinstance(found.step, int) else ""
+    step = f" · step {found.step:,}" if isinstance(found.step, int) else ""
     facts = f"{_counted(len(set(rows.paths)), 'photo')}{step}{_summed(rows.left_out)}"
     return GalleryFaces(
         faces=found.faces,
@@ -80,9 +77,9 @@ def faces_of_file(file: VectorFile, normalise: bool) -> GalleryFaces:
             "ids are those of a dataset's faces, or add paths: the image file of each row."
         )
     vectors, usable = file.vectors, file.usable
+    has_length = np.ones(len(file), bool)
     if normalise:
         vectors, has_length = unit_length(vectors)
-        usable &= has_length
     ids = [file.name_of(row) for row in range(len(file))]
     left_out, known, first_of = LeftOut(), np.zeros(len(file), bool), dict[str, int]()
     for row, path in enumerate(file.paths):
@@ -92,6 +89,8 @@ def faces_of_file(file: VectorFile, normalise: bool) -> GalleryFaces:
             left_out.add(REPEATED, ids[row])
         elif not usable[row]:
             left_out.add(NOT_FINITE, ids[row])
+        elif not has_length[row]:
+            left_out.add(ZERO, ids[row])
         elif not Path(path).is_file():
             left_out.add(NO_PICTURE, path)
         else:
@@ -105,7 +104,7 @@ def faces_of_file(file: VectorFile, normalise: bool) -> GalleryFaces:
             "it again."
         )
     urls = [(file.urls[row] if file.urls else "") or file.paths[row] for row in range(len(file))]
-    facts = f"{_counted(len(set(np.array(file.paths)[known].tolist())), 'photo')}"
+    facts = _counted(len(set(np.array(file.paths)[known].tolist())), "photo")
     return GalleryFaces(
         faces=_Pictures(file),
         face_ids=ids,
@@ -168,5 +167,5 @@ def _counted(n: int, noun: str) -> str:
 
 def _summed(left_out: LeftOut) -> str:
     """What was left out, for the line of facts."""
-    parts = ", ".join(f"{n:,} {reason}" for reason, n in left_out.counts.items())
+    parts = ", ".join(f"{reason} {n:,}" for reason, n in left_out.counts.items())
     return f" · left out: {parts}" if parts else ""

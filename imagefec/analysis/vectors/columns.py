@@ -62,7 +62,8 @@ def read_columns(path: Path, names: Collection[str]) -> tuple[dict[str, np.ndarr
     except IsADirectoryError:
         raise UserError(f"{path}: is a folder. Give an .npz or .parquet file.") from None
     except _BROKEN as error:
-        text = " ".join(str(error).split())[:200] or type(error).__name__
+        text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        text = " ".join(text.split())[:200] or type(error).__name__
         raise UserError(f"{path}: cannot be read ({text}). {_HOW}") from None
 
 
@@ -160,7 +161,11 @@ def _matrix_of(path: Path, name: str, column: Any) -> np.ndarray:
 
     lengths = compute.list_value_length(column)
     if column.null_count or len(distinct := lengths.unique()) > 1:
-        what = f"{column.null_count} are null" if column.null_count else "they differ in length"
+        what = (
+            f"{column.null_count} of {len(column)} are null"
+            if column.null_count
+            else "they differ in length"
+        )
         example = "" if column.null_count else f": {distinct[0]} and {distinct[1]} numbers"
         raise UserError(
             f"{path}: {name} must be a list of d numbers in every row, but {what}{example}. Leave "

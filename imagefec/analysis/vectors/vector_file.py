@@ -47,8 +47,8 @@ class VectorFile:
     @property
     def usable(self) -> np.ndarray:
         """Which vectors have finite values of at most 1e100: bool [n]."""
-        with np.errstate(invalid="ignore"):
-            return (np.abs(self.vectors) <= _LARGEST).all(axis=1)
+        largest = min(_LARGEST, float(np.finfo(self.vectors.dtype).max))
+        return (np.abs(self.vectors) <= largest).all(axis=1)
 
     def name_of(self, row: int) -> str:
         """The first name of a row, for messages."""

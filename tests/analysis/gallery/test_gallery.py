@@ -12,8 +12,8 @@ from PIL import Image
 from sklearn.metrics import pairwise_distances
 
 from imagefec.analysis.gallery.build import make_gallery
-from imagefec.analysis.gallery.page import make_page
 from imagefec.analysis.gallery.faces import GalleryFaces
+from imagefec.analysis.gallery.page import make_page
 from imagefec.analysis.gallery.selection import allowed_rows, choose_queries
 from imagefec.analysis.gallery.sheet import TILE_PX, GalleryText, Strip, Tile, render_sheet
 from imagefec.analysis.gallery.strips import find_strips
