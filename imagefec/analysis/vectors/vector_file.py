@@ -147,6 +147,10 @@ def _checked_names(path: Path, name: str, column: np.ndarray, n: int) -> list[st
             f"{path}: {name} is {column.dtype} {list(column.shape)}; it must be [{n}] texts, one "
             "per row of vectors. Save it in this form."
         )
+    try:
+        values = column.tolist()
+    except ValueError as error:  # a number that stands for no character
+        raise UserError(f"{path}: {name} is damaged ({error}). Save the file again.") from None
     if column.dtype.kind == "S":
-        return [value.decode("utf-8", "backslashreplace") for value in column.tolist()]
-    return [str(value) for value in column.tolist()]
+        return [value.decode("utf-8", "backslashreplace") for value in values]
+    return [str(value) for value in values]

@@ -238,7 +238,9 @@ def test_files_that_give_no_gallery_are_refused(embedded, tmp_path):
         columns = dict(file)
     gone = np.char.add("elsewhere/", columns["paths"])
     twice = np.r_[columns["ids"][:-1], columns["ids"][:1]]
+    no_paths = np.array(["", ".", "\0", "x" * 5000, "\udcff", "/dev/zero"])
     for changes, said in (
+        ({"paths": no_paths}, "none of its 6 paths is a file"),
         ({"paths": None}, "it has no paths, so there is no picture to show. Give --data_dir"),
         ({"paths": gone}, "none of its 6 paths is a file, the first: elsewhere/.*run this where"),
         ({"ids": twice}, "rows 0 and 5 .* but their vectors differ"),

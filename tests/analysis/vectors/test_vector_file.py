@@ -16,6 +16,7 @@ from imagefec.analysis.vectors.vector_file import are_unit_length, read_vector_f
 from imagefec.errors import UserError
 
 IDS = ["a", "b", "ç, d"]
+NO_TEXTS = np.uint32([[0x110000]] * 3).view("<U1")[:, 0]  # a number that stands for no character
 VECTORS = np.array([[1.0, 0.5], [0.0, -2.0], [3.0, 4.0]], np.float32)
 
 
@@ -193,6 +194,10 @@ def columns_of(**named):
         (
             columns_of(ids=np.array(IDS[:2]), vectors=VECTORS),
             r"ids is <U\d+ \[2\]; it must be \[3\]",
+        ),
+        (
+            columns_of(ids=np.uint32([[0x110000]] * 3).view("<U1")[:, 0], vectors=VECTORS),
+            "ids is damag",
         ),
         (columns_of(ids=np.zeros(3), vectors=VECTORS), r"ids is float64 \[3\]"),
         (columns_of(ids=np.array(IDS), vectors=VECTORS, boxes=VECTORS), r"boxes .*\[3, 4\]"),
