@@ -298,6 +298,11 @@ def test_a_long_title_is_wrapped():
     assert height("short") < height("many words " * 20) and height("short") < height("x" * 200)
 
 
+def test_large_distances_are_short():
+    shown = [tile((0, 0, 0), distance=d).shown_distance(2) for d in (0, 1.234, 99_999, 1.234e60)]
+    assert shown == ["0.00", "1.23", "99999.00", "1.23e+60"]
+
+
 def test_names_are_escaped_on_the_page():
     evil = "<script>alert('x')</script>\"&"
     page = make_page(GalleryText(evil, evil, evil), [Strip(tile((0, 0, 0), evil), (), 1)], evil)
