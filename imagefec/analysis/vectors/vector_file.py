@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,10 +148,10 @@ def _checked_names(path: Path, name: str, column: np.ndarray, n: int) -> list[st
             f"{path}: {name} is {column.dtype} {list(column.shape)}; it must be [{n}] texts, one "
             "per row of vectors. Save it in this form."
         )
-    try:
-        values = column.tolist()
-    except ValueError as error:  # a number that stands for no character
-        raise UserError(f"{path}: {name} is damaged ({error}). Save the file again.") from None
     if column.dtype.kind == "S":
-        return [value.decode("utf-8", "backslashreplace") for value in values]
-    return [str(value) for value in values]
+        return [value.decode("utf-8", "backslashreplace") for value in column.tolist()]
+    if column.dtype.kind == "U" and column.dtype.itemsize:
+        codes = np.ascontiguousarray(column).view(f"{column.dtype.byteorder}u4")
+        if codes.max() > sys.maxunicode:  # NumPy would make texts that crash
+            raise UserError(f"{path}: {name} is damaged: not all of it is text. Save it again.")
+    return [str(value) for value in column.tolist()]

@@ -195,10 +195,7 @@ def columns_of(**named):
             columns_of(ids=np.array(IDS[:2]), vectors=VECTORS),
             r"ids is <U\d+ \[2\]; it must be \[3\]",
         ),
-        (
-            columns_of(ids=np.uint32([[0x110000]] * 3).view("<U1")[:, 0], vectors=VECTORS),
-            "ids is damag",
-        ),
+        (columns_of(ids=NO_TEXTS, vectors=VECTORS), "ids is damaged"),
         (columns_of(ids=np.zeros(3), vectors=VECTORS), r"ids is float64 \[3\]"),
         (columns_of(ids=np.array(IDS), vectors=VECTORS, boxes=VECTORS), r"boxes .*\[3, 4\]"),
     ],
