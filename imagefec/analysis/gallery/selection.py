@@ -41,7 +41,7 @@ def choose_queries(
     """
     rows_of = _rows_of(face_ids, names)
     if isinstance(queries, str):
-        is_count = _is_number(queries) and queries not in rows_of
+        is_count = _is_number(queries.strip().removeprefix("-")) and queries not in rows_of
         queries = int(queries) if is_count else _parts(queries, rows_of)
     if isinstance(queries, (int, np.integer)):
         if queries < 1:
