@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,16 +10,18 @@ import numpy as np
 if TYPE_CHECKING:
     from imagefec.data.store.datasets import Triplets
 
+_CHUNK_VALUES = 2**23  # at a time: the vectors of others may be long
+
 
 def correct_predictions(vectors: np.ndarray, data: "Triplets") -> np.ndarray:
     """Which triplets of a split the embeddings predict correctly.
 
     Args:
-      vectors: float32 [n, d], the embedding of each of `data.faces`.
+      vectors: float32 or float64 [n, d], the embedding of each of `data.faces`.
       data: the triplets; the images are not used.
 
     Returns:
-      bool [triplets].
+      bool [triplets]; False where an embedding is not finite.
 
     Raises:
       ValueError: vectors is not [n, d], one per face.
@@ -29,7 +32,30 @@ def correct_predictions(vectors: np.ndarray, data: "Triplets") -> np.ndarray:
         raise ValueError(
             f"vectors must be [{len(data.face_ids)}, d], one per face; found {vectors.shape}"
         )
-    return np.asarray(metrics.correct_triplets(*metrics.triplet_distances(vectors[data.triplets])))
+    n = max(1, _CHUNK_VALUES // (3 * max(vectors.shape[1], 1)))
+    parts = [
+        metrics.correct_triplets(
+            *metrics.triplet_distances(vectors[data.triplets[start : start + n]])
+        )
+        for start in range(0, len(data.triplets), n)
+    ]
+    return np.concatenate(parts) if parts else np.zeros(0, bool)
+
+
+def triplets_with(data: "Triplets", kept: np.ndarray) -> "Triplets":
+    """Some of the triplets, of the same faces.
+
+    Args:
+      data: the triplets.
+      kept: bool [triplets].
+    """
+    return replace(
+        data,
+        triplets=data.triplets[kept],
+        types=data.types[kept],
+        vote_counts=data.vote_counts[kept],
+        agreement=data.agreement[kept],
+    )
 
 
 def triplet_photos(data: "Triplets") -> np.ndarray:

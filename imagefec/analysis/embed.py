@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +12,16 @@ import numpy as np
 from absl import logging
 
 from imagefec.analysis import embedding_file
-from imagefec.analysis.image_files import ImageFiles, LeftOut, find_images
+from imagefec.analysis.face_files import COMPLETE, FaceRows, each_face
+from imagefec.analysis.image_files import find_images
 from imagefec.errors import UserError
 from imagefec.paths import user_path
 from imagefec.progress import progress
 
 if TYPE_CHECKING:
-    from imagefec.faces.crop import FaceCrop
-    from imagefec.faces.detectors import Detection, Detector
+    pass
 
 ON_NO_FACE = ("raise", "skip", "whole")
-UNREADABLE, NO_FACE = "unreadable", "no face found"
-COMPLETE = "no face found, so the complete photo was embedded"
 
 
 def embed_paths(
@@ -83,29 +81,18 @@ def embed_and_count(
       UserError: there is no such run, path or image; a photo shows no face and on_no_face is
         "raise"; no face remains; or `out` cannot be written.
     """
-    if on_no_face not in ON_NO_FACE:
-        raise UserError(f"on_no_face = {on_no_face!r}: allowed are {', '.join(ON_NO_FACE)}.")
+    _check_on_no_face(on_no_face)
     out = user_path(out, "--out")
     embedding_file.check_output(out)
-    images = find_images(paths)
-
-    from imagefec.faces.detectors import make_detector
-    from imagefec.model import Embedder
-
-    face_detector = make_detector(detector, min_score)
-    embedder = Embedder.load(run_dir)
-    crop_detection = embedder.cropper(face_detector)
-    found = _FaceRows(images.left_out)
-    with progress("embed", total=len(images.paths), unit="images") as bar:
-        faces = _faces(images, face_detector, crop_detection, on_no_face, found, bar.update)
-        vectors = embedder.embed(faces)
+    embedded = embed_files(run_dir, paths, on_no_face, detector, min_score)
+    found, n_images = embedded.rows, embedded.n_images
     if not found.ids:
         raise UserError(
-            f"{out}: nothing to write, because none of {len(images.paths)} images shows a face "
+            f"{out}: nothing to write, because none of {n_images} images shows a face "
             f"({'; '.join(found.left_out.lines())}). Embed complete photos with --on_no_face "
             "whole, or give other images."
         )
-    embedding_file.write_columns(out, {"vectors": vectors, **found.columns()})
+    embedding_file.write_columns(out, {"vectors": embedded.vectors, **found.columns()})
     for line in found.complete.lines():
         logging.warning("%s", line)
     for line in found.left_out.lines():
@@ -113,7 +100,7 @@ def embed_and_count(
     return {
         "path": str(out),
         "run": str(run_dir),
-        "step": embedder.info.get("step"),
+        "step": embedded.step,
         "n_faces": len(found.ids),
         "n_images": len(set(found.paths)),
         "complete": found.complete.counts.get(COMPLETE, 0),
@@ -121,126 +108,67 @@ def embed_and_count(
     }
 
 
-@dataclass
-class _FaceRows:
-    """The columns of the output except the vectors, and which images have no row and why."""
+@dataclass(frozen=True)
+class EmbeddedFiles:
+    """The faces of image files and their vectors.
 
-    left_out: LeftOut
-    complete: LeftOut = field(default_factory=LeftOut)
-    ids: list[str] = field(default_factory=list)
-    urls: list[str] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
-    boxes: list[tuple[float, ...]] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-    _used: set[str] = field(default_factory=set)
+    Attributes:
+      vectors: float32 [n, d], unit length.
+      rows: names, boxes and scores of the n faces, and what was left out.
+      faces: the n faces, uint8 [128, 128, 3] each, if they were to be kept.
+      n_images: number of images that were found.
+      step: training step of the run; None if unknown.
+    """
 
-    def add(self, face_id: str, url: str, path: Path, box: tuple[float, ...], score: float) -> None:
-        if face_id in self._used:  # of two folders of faces that were cropped from the same photos
-            face_id = _text(path)
-        self._used.add(face_id)
-        self.ids.append(face_id)
-        self.urls.append(url)
-        self.paths.append(_text(path))
-        self.boxes.append(box)
-        self.scores.append(score)
-
-    def columns(self) -> dict[str, np.ndarray]:
-        return {
-            "ids": np.array(self.ids),
-            "urls": np.array(self.urls),
-            "paths": np.array(self.paths),
-            "boxes": np.array(self.boxes, np.float32),
-            "scores": np.array(self.scores, np.float32),
-        }
+    vectors: np.ndarray
+    rows: FaceRows
+    faces: list[np.ndarray]
+    n_images: int
+    step: int | None
 
 
-def _faces(
-    images: ImageFiles,
-    detector: Detector,
-    crop_detection: Callable[[np.ndarray, Detection], FaceCrop],
-    on_no_face: str,
-    found: _FaceRows,
-    update: Callable[[], Any],
-) -> Iterator[np.ndarray]:
-    """Yields the faces one by one and adds each to `found`; calls `update` after each image."""
-    from imagefec.faces import crop
-    from imagefec.faces.photos import NotAPhoto, read_photo
+def embed_files(
+    run_dir: str | os.PathLike[str],
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    on_no_face: str = "whole",
+    detector: str = "auto",
+    min_score: float | None = None,
+    keep_faces: bool = False,
+) -> EmbeddedFiles:
+    """Embeds the faces in image files; as `embed_and_count`, but writes nothing.
 
-    manifests = _Manifests()
-    for n, path in enumerate(images.paths):
-        if n:
-            update()
-        try:
-            image = read_photo(path, upright=True)
-        except NotAPhoto as error:
-            if on_no_face == "raise" or (path in images.named and on_no_face != "skip"):
-                raise UserError(
-                    f"{path}: {error}. Give image files, or --on_no_face skip to skip this one."
-                ) from None
-            found.left_out.add(UNREADABLE, f"{path} ({error})")
-            continue
-        height, width = image.shape[:2]
-        complete = (0, width, 0, height)
-        if (height, width) == (crop.FACE_PX, crop.FACE_PX):
-            found.add(*manifests.id_and_url(path), path, complete, np.nan)
-            yield image
-            continue
-        detections, url = detector.detect(image), path.absolute().as_uri()
-        for number, detection in enumerate(detections, start=1):
-            face_id = f"{_text(path)}#{number}"
-            cropped = crop_detection(image, detection)
-            if cropped.face is None:
-                found.left_out.add(cropped.reason, face_id)
-                continue
-            found.add(face_id, url, path, detection.box.sides, detection.score)
-            yield cropped.face
-        if not detections and _takes_complete(path, detector, on_no_face, found):
-            found.add(_text(path), url, path, complete, np.nan)
-            yield crop.letterbox(image)[0]
-    update()
+    Args:
+      run_dir: as for `embed_and_count`; likewise the others.
+      paths: likewise.
+      on_no_face: likewise.
+      detector: likewise.
+      min_score: likewise.
+      keep_faces: also return the faces, which take 49 kB each.
+
+    Raises:
+      UserError: as `embed_and_count`, except that there may be no face.
+    """
+    from imagefec.faces.detectors import make_detector
+    from imagefec.model import Embedder
+
+    _check_on_no_face(on_no_face)
+    images = find_images(paths)
+    face_detector = make_detector(detector, min_score)
+    embedder = Embedder.load(run_dir)
+    crop_detection = embedder.cropper(face_detector)
+    found, kept = FaceRows(images.left_out), list[np.ndarray]()
+
+    def faces() -> Iterator[np.ndarray]:
+        for face in each_face(images, face_detector, crop_detection, on_no_face, found, bar.update):
+            if keep_faces:
+                kept.append(face)
+            yield face
+
+    with progress("embed", total=len(images.paths), unit="images") as bar:
+        vectors = embedder.embed(faces())
+    return EmbeddedFiles(vectors, found, kept, len(images.paths), embedder.info.get("step"))
 
 
-def _takes_complete(path: Path, detector: Detector, on_no_face: str, found: _FaceRows) -> bool:
-    """Whether to embed a complete photo without a face; if not, records it as skipped or raises."""
-    if on_no_face == "raise":
-        raise UserError(
-            f"{path}: detector {detector.name} found no face. Give another photo, or "
-            "--on_no_face skip (skip such photos) or whole (embed the complete photo)."
-        )
-    if on_no_face == "skip":
-        found.left_out.add(NO_FACE, path)
-        return False
-    found.complete.add(COMPLETE, path)
-    return True
-
-
-class _Manifests:
-    """The faces.csv files of the folders met so far, each read once."""
-
-    def __init__(self) -> None:
-        self._url_of: dict[Path, dict[str, str]] = {}
-
-    def id_and_url(self, path: Path) -> tuple[str, str]:
-        """Face id and photo URL of a face written by crop, else the path and its own URL."""
-        from imagefec.data.crop import face_folder
-
-        # crop writes FACES/ab/<face id>.png, and FACES/faces.csv with the URL.
-        folder = path.absolute().parent.parent
-        if face_folder.face_path(folder, path.stem) == path.absolute():
-            if folder not in self._url_of:
-                self._url_of[folder] = (
-                    {
-                        face_id: face_folder.url_of(line)
-                        for face_id, _, line in face_folder.read_manifest(folder)
-                    }
-                    if (folder / face_folder.MANIFEST).is_file()
-                    else {}
-                )
-            if path.stem in self._url_of[folder]:
-                return path.stem, self._url_of[folder][path.stem]
-        return _text(path), path.absolute().as_uri()
-
-
-def _text(path: Path) -> str:
-    # A file name may be invalid UTF-8; the columns must be valid.
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def _check_on_no_face(on_no_face: str) -> None:
+    if on_no_face not in ON_NO_FACE:
+        raise UserError(f"on_no_face = {on_no_face!r}: allowed are {', '.join(ON_NO_FACE)}.")

@@ -1,4 +1,4 @@
-"""Files of embeddings: columns of arrays as .npz or .parquet."""
+"""Writes files of embeddings: columns of arrays as .npz or .parquet; vectors/ reads them."""
 
 import io
 from pathlib import Path
@@ -25,7 +25,7 @@ def check_output(path: Path) -> None:
             f"{path}: unknown suffix {path.suffix!r}; allowed are {' and '.join(FORMATS)}."
         )
     if path.suffix.lower() == ".parquet":
-        _pyarrow()
+        import_pyarrow("Writing")
     output.make_folder(path.parent)
     if path.is_dir():
         raise UserError(f"{path}: is a folder, but a file must be written. Give another --out.")
@@ -54,8 +54,28 @@ def write_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
         raise output.unwritable(path, error) from None
 
 
+def import_pyarrow(doing: str) -> tuple[Any, Any]:
+    """Imports pyarrow and pyarrow.parquet.
+
+    Args:
+      doing: "Writing" or "Reading", for the message.
+
+    Raises:
+      UserError: it is not installed.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise UserError(
+            f"{doing} .parquet requires pyarrow, which is not installed: pip install pyarrow. Or "
+            "use .npz, which requires nothing else."
+        ) from None
+    return pyarrow, parquet
+
+
 def _write_parquet(file: io.BytesIO, columns: dict[str, np.ndarray]) -> None:
-    pyarrow, parquet = _pyarrow()
+    pyarrow, parquet = import_pyarrow("Writing")
     table = {}
     for name, column in columns.items():
         if column.ndim == 2:  # a list of fixed length per row
@@ -64,15 +84,3 @@ def _write_parquet(file: io.BytesIO, columns: dict[str, np.ndarray]) -> None:
         else:
             table[name] = pyarrow.array(column.tolist() if column.dtype.kind == "U" else column)
     parquet.write_table(pyarrow.table(table), file)
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise UserError(
-            "Writing .parquet requires pyarrow, which is not installed: pip install pyarrow. Or "
-            "write .npz, which requires nothing else."
-        ) from None
-    return pyarrow, parquet

@@ -1,4 +1,4 @@
-"""Evaluation of a run on a split of a built dataset, as `imagefec evaluate` prints it."""
+"""Evaluation of a run, or of any vectors, on a split, as `imagefec evaluate` prints it."""
 
 import math
 import os
@@ -7,22 +7,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from absl import logging
 
+from imagefec.errors import UserError
 from imagefec.paths import readable
 
 if TYPE_CHECKING:
+    from imagefec.analysis.split import SplitLoader
+    from imagefec.analysis.vectors.matching import Matched
+    from imagefec.analysis.vectors.sources import Source
     from imagefec.data.store.datasets import Triplets
 
 FEW_TRIPLETS = 100  # with fewer, the standard error of the TPA may exceed 5 points
+Path = str | os.PathLike[str]
 
 
 def evaluate_run(
-    run_dir: str | os.PathLike[str],
-    data_dir: str | os.PathLike[str],
+    run_dir: Path,
+    data_dir: Path,
     dataset: str = "fec",
     split: str = "test",
-    against: str | os.PathLike[str] | None = None,
+    against: Path | None = None,
     disjoint_from: str | None = None,
     invariance: bool = False,
+    normalise: bool = False,
 ) -> dict[str, Any]:
     """Evaluates a run on every triplet of a split. Each distinct face is embedded once.
 
@@ -31,61 +37,75 @@ def evaluate_run(
       data_dir: see `imagefec.data.store.datasets.load_triplets`.
       dataset: likewise.
       split: likewise.
-      against: another run, to be compared on the same triplets.
+      against: another run, or a file of vectors, to be compared on the same triplets.
       disjoint_from: a split, such as "train": also evaluates the triplets that show none of its
         photos.
       invariance: also measures the distance between augmented views of a face, with the run's own
         augmentation ranges.
+      normalise: scale the vectors of a file to length 1.
 
     Returns:
-      What `score_triplets` returns, and "run", "step", "dataset", "split"; JSON-compatible.
-      If requested: "against": {"run", "tpa", "difference", "standard_error", "low", "high",
-      "p_not_higher"}, this run minus the other, as in imagefec.maths.uncertainty.Difference;
-      "disjoint": {"from", "tpa", "tpa_se", "tpa_se_clustered", "n_triplets", "n_left_out"};
-      "invariance": as in imagefec.analysis.invariance.
+      What `score_triplets` returns, and "run", "step", "embeddings" (None), "dataset", "split";
+      JSON-compatible. If requested: "against": {"run", "step", "embeddings" of the other, "tpa" of
+      the other, "difference", "standard_error", "low", "high", "p_not_higher", "n_triplets"}, this
+      run minus the other, as in imagefec.maths.uncertainty.Difference, on the n_triplets that
+      both have vectors for; "disjoint": {"from", "tpa", "tpa_se", "tpa_se_clustered",
+      "n_triplets", "n_left_out"}; "invariance": as in imagefec.analysis.invariance.
 
     Raises:
-      UserError: the run, its checkpoint, the dataset or the split is missing or damaged.
+      UserError: the run, its checkpoint, the dataset, the split or the file is missing or damaged.
     """
-    from imagefec.analysis import accuracy
     from imagefec.analysis.invariance import augmentation_invariance
     from imagefec.analysis.split import SplitLoader
-    from imagefec.maths import metrics
-    from imagefec.model import Embedder
-    from imagefec.model.run import Run
+    from imagefec.analysis.vectors.sources import RunSource, open_source
 
-    run = Run.open(run_dir)
-    embedder = Embedder.load(run)
-    other = None if against is None else Embedder.load(against)
+    own = RunSource(run_dir)
+    other = None if against is None else open_source(against, normalise)
     loader = SplitLoader(data_dir, dataset, split)
-    data = loader.load(embedder.image_size)
-    photos = accuracy.triplet_photos(data)
-    vectors = embedder.embed(data.faces)
-    correct = accuracy.correct_predictions(vectors, data)
-    result = {
-        **score_triplets(vectors, correct, data, photos),
-        "run": readable(run_dir),
-        "step": embedder.info.get("step"),
-        "dataset": readable(dataset),
-        "split": readable(split),
-    }
-    if disjoint_from is not None:
-        disjoint = accuracy.disjoint_triplets(data, loader.urls_of(disjoint_from))
-        result["disjoint"] = {
-            "from": readable(disjoint_from),
-            **metrics.tpa_with_errors(correct[disjoint], photos[disjoint]),
-            "n_left_out": int((~disjoint).sum()),
-        }
+    result = _evaluate(own, other, loader, disjoint_from)
     if invariance:
-        result["invariance"] = augmentation_invariance(embedder, data.faces, run.augment_ranges)
-    if against is not None and other is not None:
-        other_vectors = other.embed(loader.load(other.image_size).faces)
-        other_correct = accuracy.correct_predictions(other_vectors, data)
-        result["against"] = {
-            "run": readable(against),
-            **compare_predictions(other_correct, correct, photos),
-        }
+        faces = loader.load(own.embedder.image_size).faces
+        result["invariance"] = augmentation_invariance(own.embedder, faces, own.run.augment_ranges)
     return result
+
+
+def evaluate_embeddings(
+    path: Path,
+    data_dir: Path,
+    dataset: str = "fec",
+    split: str = "test",
+    against: Path | None = None,
+    disjoint_from: str | None = None,
+    normalise: bool = False,
+) -> dict[str, Any]:
+    """Evaluates the vectors of a file on the triplets of a split whose three faces it has.
+
+    Args:
+      path: see `vectors.vector_file.read_vector_file`; how its rows are matched with faces:
+        `vectors.matching.match`.
+      data_dir: as for `evaluate_run`; likewise the others.
+      dataset: likewise.
+      split: likewise.
+      against: likewise.
+      disjoint_from: likewise.
+      normalise: likewise.
+
+    Returns:
+      As `evaluate_run`, with "run" and "step" None, "embeddings" the file, "normalised", and
+      "coverage": {"n_faces" of the split, "n_found", "missing" (reason -> faces), "n_triplets" of
+      the split, "n_lost", "tpa_lost_wrong" (TPA of all triplets if the lost ones count as wrong),
+      "matched_by" (names -> faces), "rows_left_out" (reason -> {"count", "first"})}. All other
+      numbers are of the triplets that are not lost.
+
+    Raises:
+      UserError: as for `evaluate_run`; or no triplet has the vectors of its three faces.
+    """
+    from imagefec.analysis.split import SplitLoader
+    from imagefec.analysis.vectors.sources import FileSource, open_source
+
+    own = FileSource(path, normalise)
+    other = None if against is None else open_source(against, normalise)
+    return _evaluate(own, other, SplitLoader(data_dir, dataset, split), disjoint_from)
 
 
 def score_triplets(
@@ -143,6 +163,64 @@ def compare_predictions(
     }
 
 
+def _evaluate(
+    own: "Source", other: "Source | None", loader: "SplitLoader", disjoint_from: str | None
+) -> dict[str, Any]:
+    from imagefec.analysis import accuracy
+    from imagefec.analysis.vectors.coverage import triplets_known
+    from imagefec.maths import metrics
+
+    sizes = [each.image_size for each in (own, other) if each is not None and each.image_size]
+    whole = loader.load(sizes[0]) if sizes else loader.load_any()
+    found = own.vectors_on(loader)
+    kept = triplets_known(found, whole.triplets, own)
+    correct = accuracy.correct_predictions(found.vectors, whole)
+    data, photos = accuracy.triplets_with(whole, kept), accuracy.triplet_photos(whole)
+    result = {
+        **score_triplets(found.vectors[found.known], correct[kept], data, photos[kept]),
+        **own.as_json(),
+        "dataset": readable(loader.dataset),
+        "split": readable(loader.name),
+    }
+    if found.matched is not None:
+        _add_coverage(result, own, found.matched, kept, int(correct.sum()))
+    if disjoint_from is not None:
+        disjoint = kept & accuracy.disjoint_triplets(whole, loader.urls_of(disjoint_from))
+        result["disjoint"] = {
+            "from": readable(disjoint_from),
+            **metrics.tpa_with_errors(correct[disjoint], photos[disjoint]),
+            "n_left_out": int((kept & ~disjoint).sum()),
+        }
+    if other is not None:
+        others = other.vectors_on(loader)
+        common = kept & triplets_known(others, whole.triplets, other)
+        if not common.any():
+            raise UserError(
+                f"{own.path} and {other.path} have no triplet of this split in common: no triplet "
+                "has three faces that are in both. Give vectors of the same faces."
+            )
+        theirs = accuracy.correct_predictions(others.vectors, whole)
+        result["against"] = {
+            **other.as_json(),
+            **compare_predictions(theirs[common], correct[common], photos[common]),
+            "n_triplets": int(common.sum()),
+        }
+    return result
+
+
+def _add_coverage(
+    result: dict[str, Any], source: "Source", matched: "Matched", kept: np.ndarray, n_correct: int
+) -> None:
+    from imagefec.analysis.vectors import coverage
+
+    result["coverage"] = coverage.describe_coverage(matched, kept, n_correct)
+    warnings = coverage.coverage_warnings(source, matched, result["coverage"])
+    for warning in warnings:
+        logging.warning("%s", warning)
+    if all_warnings := [*filter(None, [result.get("warning")]), *warnings]:
+        result["warning"] = " ".join(all_warnings)
+
+
 def _warnings(scores: dict[str, Any], vectors: np.ndarray) -> list[str]:
     warnings = []
     n = scores["n_triplets"]
@@ -157,9 +235,16 @@ def _warnings(scores: dict[str, Any], vectors: np.ndarray) -> list[str]:
             f"{n_broken} of {len(vectors)} embeddings are not finite; their triplets count as "
             "wrong."
         )
-    elif scores["embedding_spread"] is not None and scores["embedding_spread"] < 1e-3:
+    elif scores["embedding_spread"] is not None and scores["embedding_spread"] < 1e-3 * _rms_length(
+        vectors
+    ):
         warnings.append(
             f"The RMS pairwise distance of the embeddings is {scores['embedding_spread']:.1e}: the "
             "run has collapsed."
         )
     return warnings
+
+
+def _rms_length(vectors: np.ndarray) -> float:
+    """Root mean square length; 1 for the embeddings of a run."""
+    return math.sqrt(np.mean(np.sum(np.square(vectors, dtype=np.float64), axis=1)))

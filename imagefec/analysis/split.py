@@ -25,6 +25,10 @@ class SplitLoader:
             self._cached = image_size, self._load(self.name, image_size)
         return self._cached[1]
 
+    def load_any(self) -> datasets.Triplets:
+        """The triplets, for uses without the images: those loaded last, or with faces of 1 px."""
+        return self.load(1) if self._cached is None else self._cached[1]
+
     def urls_of(self, name: str) -> list[str]:
         """The photo URL of each face of another split of the dataset."""
         return self._load(name, image_size=1).urls  # the faces are not used

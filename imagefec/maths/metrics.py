@@ -134,10 +134,10 @@ def rms_pairwise_distance(embeddings: Array) -> Array:
     sqrt(2) for large n.
 
     Args:
-      embeddings: float32 [n, dim], n >= 2.
+      embeddings: float32 or float64 [n, dim], n >= 2.
 
     Returns:
-      float32 scalar, in [0, 2] for unit vectors; NaN if an embedding contains NaN.
+      Scalar of the same type, in [0, 2] for unit vectors; NaN if an embedding contains NaN.
 
     Raises:
       ValueError: embeddings is not [n >= 2, dim].
@@ -149,7 +149,8 @@ def rms_pairwise_distance(embeddings: Array) -> Array:
     centred = embeddings - xp.mean(embeddings, axis=0, keepdims=True)
     # The mean over the n (n - 1) ordered pairs of |x - y|^2 is 2 / (n - 1) times the summed
     # squares.
-    return xp.sqrt(xp.sum(centred**2) * (2.0 / (n - 1))).astype(xp.float32)
+    dtype = xp.promote_types(embeddings.dtype, xp.float32)
+    return xp.sqrt(xp.sum(centred**2) * (2.0 / (n - 1))).astype(dtype)
 
 
 def leave_one_out_human_accuracy(vote_counts: np.ndarray) -> float:

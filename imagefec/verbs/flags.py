@@ -95,22 +95,63 @@ def csv_and_cache(verb: Any) -> None:
     switch(verb, "--skip_bad_rows", "count and skip rows that cannot be read instead of stopping")
 
 
-def run_and_data(verb: Any) -> None:
-    """Adds the flags that evaluate and gallery share."""
-    path(verb, "--run", "run directory", required=True)
-    data_dir(verb)
-    dataset_and_split(verb)
+def run_or_embeddings(verb: Any) -> None:
+    """Adds --run and --embeddings, of which one is required, and --normalise."""
+    either = verb.add_mutually_exclusive_group(required=True)
+    path(either, "--run", "run directory")
+    path(
+        either,
+        "--embeddings",
+        "file of any vectors, .npz or .parquet: vectors [n, d], and the ids, urls or paths of the "
+        "faces",
+        metavar="FILE",
+    )
+    switch(verb, "--normalise", "scale the vectors of files to length 1; those of runs have it")
 
 
-def data_dir(verb: Any) -> None:
+def data_dir(verb: Any, required: bool = True) -> None:
     """Adds --data_dir."""
-    path(verb, "--data_dir", "folder of the built TFDS datasets", required=True)
+    path(verb, "--data_dir", "folder of the built TFDS datasets", required=required)
 
 
 def dataset_and_split(verb: Any) -> None:
     """Adds --dataset and --split."""
     flag(verb, "--dataset", "TFDS name", "fec")
     flag(verb, "--split", "split", "test")
+
+
+def on_no_face(verb: Any, default: str) -> None:
+    """Adds --on_no_face."""
+    flag(
+        verb,
+        "--on_no_face",
+        "if no face is found in a photo: stop, skip the photo, or embed the complete photo",
+        default,
+        choices=("raise", "skip", "whole"),
+    )
+
+
+def detector(verb: Any) -> None:
+    """Adds --detector, of the faces of photos."""
+    flag(
+        verb,
+        "--detector",
+        "detector that finds the faces of photos; that of the run's faces crops most like them",
+        "auto",
+        choices=DETECTORS,
+    )
+
+
+def number_or(word: str) -> Callable[[str], float | str]:
+    """Makes a parser of a number or one word."""
+
+    def parse(text: str) -> float | str:
+        try:
+            return word if text == word else float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text} is neither a number nor {word}") from None
+
+    return parse
 
 
 def count(text: str) -> int:

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from imagefec.errors import UserError
 from imagefec.verbs import flags
 
 
@@ -38,32 +39,46 @@ def evaluate(verbs: Any) -> None:
     """Adds `evaluate`."""
 
     def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.analysis import evaluate as evaluation
         from imagefec.analysis.accuracy import shown_error
-        from imagefec.analysis.evaluate import evaluate_run
 
-        result = evaluate_run(
-            arguments.run,
-            arguments.data_dir,
-            arguments.dataset,
-            arguments.split,
-            arguments.against,
-            arguments.disjoint_from,
-            arguments.invariance,
-        )
+        where = arguments.data_dir, arguments.dataset, arguments.split
+        compared = arguments.against, arguments.disjoint_from
+        if arguments.run is not None:
+            result = evaluation.evaluate_run(
+                arguments.run, *where, *compared, arguments.invariance, arguments.normalise
+            )
+        elif arguments.invariance:
+            raise UserError("--invariance requires a network: give --run instead of --embeddings.")
+        else:
+            result = evaluation.evaluate_embeddings(
+                arguments.embeddings, *where, *compared, arguments.normalise
+            )
         if arguments.json:
             return result
         tpa = f"TPA {result['tpa']:.4f} ± {shown_error(result):.4f}"
-        return f"{tpa} on {result['n_triplets']} triplets\n{arguments.run}"
+        lost = result.get("coverage", {}).get("n_lost", 0)
+        without = f" ({lost} without vectors of all faces not counted)" if lost else ""
+        tpa += f" on {result['n_triplets']} triplets{without}\n"
+        if "against" in result:
+            difference = result["against"]["difference"], result["against"]["standard_error"] or 0
+            tpa += (
+                f"minus {arguments.against}: {difference[0]:+.4f} ± {difference[1]:.4f} on "
+                f"{result['against']['n_triplets']} triplets\n"
+            )
+        return f"{tpa}{arguments.run or arguments.embeddings}"
 
-    what = "measures the triplet prediction accuracy of a run on a complete split"
+    what = "measures the triplet prediction accuracy of a run, or of any vectors, on a split"
     example = "imagefec evaluate --run=runs/fec --data_dir=data --split=test --json"
     verb = flags.add_verb(verbs, "evaluate", run, what, example)
-    flags.run_and_data(verb)
+    flags.run_or_embeddings(verb)
+    flags.data_dir(verb)
+    flags.dataset_and_split(verb)
     flags.path(
         verb,
         "--against",
-        "another run to compare with on the same triplets, by paired bootstrap",
-        metavar="RUN",
+        "another run or file of vectors to compare with on the same triplets, by paired bootstrap",
+        metavar="RUN_OR_FILE",
     )
     flags.flag(
         verb,

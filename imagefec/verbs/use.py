@@ -1,9 +1,11 @@
 """Verbs that use a run: embeddings, galleries and exports."""
 
 import argparse
+import dataclasses
 import sys
 from typing import Any
 
+from imagefec.errors import UserError
 from imagefec.verbs import flags
 
 
@@ -29,20 +31,8 @@ def embed(verbs: Any) -> None:
     flags.path(verb, "PATHS", "image files, or folders of them", nargs="+")
     flags.path(verb, "--run", "run directory", required=True)
     flags.path(verb, "--out", "file to write, .npz or .parquet", required=True)
-    flags.flag(
-        verb,
-        "--on_no_face",
-        "if no face is found in a photo: stop, skip the photo, or embed the complete photo",
-        "whole",
-        choices=("raise", "skip", "whole"),
-    )
-    flags.flag(
-        verb,
-        "--detector",
-        "detector that finds the faces of photos; that of the run's faces crops most like them",
-        "auto",
-        choices=flags.DETECTORS,
-    )
+    flags.on_no_face(verb, "whole")
+    flags.detector(verb)
     flags.json_flag(verb)
 
 
@@ -50,36 +40,81 @@ def gallery(verbs: Any) -> None:
     """Adds `gallery`."""
 
     def run(arguments: argparse.Namespace) -> Any:
-        from imagefec.analysis.gallery.build import make_gallery
+        from imagefec.analysis.gallery import build
 
-        return make_gallery(
-            arguments.run,
-            arguments.data_dir,
-            arguments.out,
-            arguments.dataset,
-            arguments.split,
+        options = build.GalleryOptions(
             arguments.queries,
             arguments.k,
             arguments.max_distance,
             arguments.exclude,
             arguments.seed,
-        )[1]
+        )
+        out, data_dir = arguments.out, arguments.data_dir
+        where = data_dir, arguments.dataset, arguments.split
+        if arguments.embeddings is not None:
+            if arguments.photos is not None:
+                raise UserError(
+                    "--photos is embedded by a run: give --run instead of --embeddings."
+                )
+            made = build.make_file_gallery(
+                arguments.embeddings, out, options, *where, arguments.normalise
+            )
+        elif (arguments.photos is None) == (data_dir is None):
+            raise UserError(
+                "give --data_dir (faces of a built dataset) or --photos (image files and folders), "
+                "one of them."
+            )
+        elif arguments.photos is not None:
+            made = build.make_photo_gallery(
+                arguments.run,
+                arguments.photos,
+                out,
+                options,
+                arguments.on_no_face,
+                arguments.detector,
+            )
+        else:
+            made = build.make_gallery(
+                arguments.run, data_dir, out, *where[1:], **dataclasses.asdict(options)
+            )
+        return made[1]
 
     what = "shows query faces with their nearest neighbours, as a PNG and an HTML page"
-    example = "imagefec gallery --run=runs/fec --data_dir=data --queries=12 --k=4 --out=gallery"
+    example = "imagefec gallery --run=runs/fec --photos portraits/ --queries=12 --k=4 --out=gallery"
     verb = flags.add_verb(verbs, "gallery", run, what, example)
-    flags.run_and_data(verb)
+    flags.run_or_embeddings(verb)
+    flags.data_dir(verb, required=False)
+    flags.dataset_and_split(verb)
+    flags.path(
+        verb,
+        "--photos",
+        "image files or folders of them, instead of a dataset; their faces are found and embedded",
+        nargs="+",
+    )
     flags.path(
         verb,
         "--out",
         "folder for gallery.png and gallery.html, or the path of either file",
         "gallery",
     )
-    flags.flag(verb, "--queries", "number of query faces", 12)
+    flags.flag(
+        verb,
+        "--queries",
+        "number of query faces; or which: face ids or names of photos, separated by commas",
+        "12",
+    )
     flags.flag(verb, "--k", "number of neighbours per query", 4)
-    flags.flag(verb, "--max_distance", "neighbours farther away are not shown", 1.77)
-    flags.path(verb, "--exclude", "file of URLs or face ids to leave out, one per line")
+    flags.flag(
+        verb,
+        "--max_distance",
+        "neighbours farther away are not shown; auto: 1.77 for vectors of length 1, else no limit",
+        "auto",
+        type=flags.number_or("auto"),
+    )
+    flags.path(verb, "--exclude", "file of URLs, face ids or file names to leave out, one per line")
     flags.seed(verb, "seed of the choice of queries")
+    flags.on_no_face(verb, "skip")
+    flags.detector(verb)
 
 
 def export(verbs: Any) -> None:

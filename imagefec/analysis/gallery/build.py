@@ -1,14 +1,16 @@
-"""Makes the two files of a gallery from a run; selection and rendering are in other files."""
+"""Makes the two files of a gallery; selection, rendering and the faces are in other files."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from absl import logging
 
 from imagefec import files
 from imagefec.analysis import output
@@ -18,43 +20,70 @@ from imagefec.analysis.gallery.selection import (
     check_seed,
     choose_queries,
 )
+from imagefec.analysis.gallery.strips import UnreadableFace, find_strips
 from imagefec.analysis.neighbours import (
     MAX_DISTANCE,
     check_k,
     check_max_distance,
-    neighbours_from_other_photos,
 )
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
 from imagefec.paths import readable, user_path
 
 if TYPE_CHECKING:
+    from imagefec.analysis.gallery.faces import GalleryFaces
     from imagefec.analysis.gallery.sheet import GalleryText, Strip
-    from imagefec.data.store.datasets import Triplets
 
 DEFAULT_NAME = "gallery"
 OTHER_SUFFIXES = (".htm", ".jpg", ".jpeg", ".pdf", ".svg", ".webp", ".gif")
+AUTO = "auto"
+UNIT_LENGTH = ", which have unit length: 0 means identical, 2 means opposite"
 EXPLANATION = (
     "Each row shows a query face and the faces whose embeddings are nearest to it, nearest first. "
     "Faces from the query's own photo are left out. The number is the Euclidean distance between "
-    "the two embeddings, which have unit length: 0 means identical, 2 means opposite. Hover over a "
-    "face, or focus it with the tab key, to see its id."
+    "the two embeddings{unit_length}. Hover over a face, or focus it with the tab key, to see its "
+    "id."
 )
+AnyPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class GalleryOptions:
+    """Which faces a gallery shows.
+
+    Attributes:
+      queries: how many to sample (all faces, if there are fewer); or which ones: face ids, rows of
+        the faces, or names of photos (URL, path, file name; all their faces), as a sequence or as
+        comma-separated text.
+      k: neighbours per query.
+      max_distance: neighbours farther away are not shown, so a query may have none; None for no
+        limit; "auto" for 1.77 if all vectors have unit length, else no limit.
+      exclude: file of face ids, photo URLs, paths, file names and identities, one per line, that
+        are shown neither as query nor as neighbour; blank lines and lines that start with # are
+        ignored.
+      seed: seed of the sampled queries.
+    """
+
+    queries: Queries = 12
+    k: int = 4
+    max_distance: float | str | None = AUTO
+    exclude: AnyPath | None = None
+    seed: int = 0
 
 
 def make_gallery(
-    run_dir: str | os.PathLike[str],
-    data_dir: str | os.PathLike[str],
-    out: str | os.PathLike[str],
+    run_dir: AnyPath,
+    data_dir: AnyPath,
+    out: AnyPath,
     dataset: str = "fec",
     split: str = "test",
     queries: Queries = 12,
     k: int = 4,
-    max_distance: float | None = MAX_DISTANCE,
-    exclude: str | os.PathLike[str] | None = None,
+    max_distance: float | str | None = AUTO,
+    exclude: AnyPath | None = None,
     seed: int = 0,
 ) -> tuple[Path, Path]:
-    """Shows query faces beside the nearest faces from other photos.
+    """Shows query faces of a dataset beside the nearest faces from other photos.
 
     Neighbours are searched among all faces of the split, except those of the query's own photo.
 
@@ -66,113 +95,193 @@ def make_gallery(
       split: likewise.
       out: a folder for gallery.png and gallery.html, or the path of either file, ending in .png or
         .html; the other is written beside it.
-      queries: how many to sample (all faces, if there are fewer); or which ones: face ids or rows
-        of the split's faces, as a sequence or as comma-separated text.
-      k: neighbours per query.
-      max_distance: neighbours farther away are not shown, so a query may have none; None for no
-        limit. The distance of two embeddings is 0 to 2.
-      exclude: file of face ids, photo URLs and identities, one per line, that are shown neither as
-        query nor as neighbour; blank lines and lines that start with # are ignored.
-      seed: seed of the sampled queries.
+      queries: see `GalleryOptions`; likewise the others.
+      k: likewise.
+      max_distance: likewise.
+      exclude: likewise.
+      seed: likewise.
 
     Returns:
       (png, html): the two paths.
 
     Raises:
       UserError: there is no such run, dataset or split; k, max_distance or queries is out of range
-        or unknown; the exclusion file cannot be read; or `out` cannot be written, or is written to
-        by another gallery.
+        or unknown; too few faces remain; the exclusion file cannot be read; or `out` cannot be
+        written, or is written to by another gallery.
     """
+
+    def load() -> GalleryFaces:
+        from imagefec.analysis.gallery.split_faces import faces_of_split
+        from imagefec.analysis.vectors.sources import RunSource
+
+        return faces_of_split(RunSource(run_dir), data_dir, dataset, split)
+
+    return _make(load, out, GalleryOptions(queries, k, max_distance, exclude, seed))
+
+
+def make_photo_gallery(
+    run_dir: AnyPath,
+    photos: AnyPath | Iterable[AnyPath],
+    out: AnyPath,
+    options: GalleryOptions = GalleryOptions(),
+    on_no_face: str = "skip",
+    detector: str = AUTO,
+) -> tuple[Path, Path]:
+    """As `make_gallery`, for the faces of image files, which the run embeds.
+
+    Args:
+      run_dir: a training run's directory.
+      photos: image files and folders of them; takes about 50 kB of memory per face.
+      out: as for `make_gallery`.
+      options: which faces are shown.
+      on_no_face: what to do with a photo without a face, as for `embed.embed_and_count`.
+      detector: finds the faces; likewise.
+
+    Raises:
+      UserError: as for `make_gallery` and `embed.embed_files`.
+    """
+
+    def load() -> GalleryFaces:
+        from imagefec.analysis.gallery.photo_faces import faces_of_photos
+
+        return faces_of_photos(run_dir, photos, on_no_face, detector)
+
+    return _make(load, out, options)
+
+
+def make_file_gallery(
+    embeddings: AnyPath,
+    out: AnyPath,
+    options: GalleryOptions = GalleryOptions(),
+    data_dir: AnyPath | None = None,
+    dataset: str = "fec",
+    split: str = "test",
+    normalise: bool = False,
+) -> tuple[Path, Path]:
+    """As `make_gallery`, with the vectors of a file.
+
+    Args:
+      embeddings: file of vectors, see `vectors.vector_file.read_vector_file`.
+      out: as for `make_gallery`.
+      options: which faces are shown.
+      data_dir: as for `make_gallery`, to show the faces of a split; None to show the image files
+        that the paths of `embeddings` name.
+      dataset: as for `make_gallery`.
+      split: likewise.
+      normalise: scale the vectors to length 1.
+
+    Raises:
+      UserError: as for `make_gallery` and `read_vector_file`.
+    """
+
+    def load() -> GalleryFaces:
+        from imagefec.analysis.gallery.photo_faces import faces_of_file
+        from imagefec.analysis.gallery.split_faces import faces_of_split
+        from imagefec.analysis.vectors.sources import FileSource
+
+        source = FileSource(embeddings, normalise)
+        if data_dir is None:
+            return faces_of_file(source.file, normalise)
+        return faces_of_split(source, data_dir, dataset, split)
+
+    return _make(load, out, options)
+
+
+def _make(
+    load: Callable[[], GalleryFaces], out: AnyPath, options: GalleryOptions
+) -> tuple[Path, Path]:
     png_path, html_path = _output_paths(out)
-    if check_max_distance(max_distance) == math.inf:
-        max_distance = None
-    check_seed(seed)
-    exclusion = Exclusion.load(exclude)
+    _check_limit(options.max_distance)
+    check_seed(options.seed)
+    exclusion = Exclusion.load(options.exclude)
 
     from imagefec.analysis.gallery.sheet import GalleryText
-    from imagefec.analysis.split import SplitLoader
-    from imagefec.faces.crop import FACE_PX
-    from imagefec.model import Embedder
 
-    embedder = Embedder.load(run_dir)
-    # Faces are shown at FACE_PX or more. The embedder shrinks them exactly as loading would; if the
-    # model sees larger ones, loading enlarges them.
-    data = SplitLoader(data_dir, dataset, split).load(max(FACE_PX, embedder.image_size))
-    allowed = allowed_rows(data, exclusion, exclude)
-    check_k(k, len(allowed) - 1)
-    chosen = choose_queries(queries, data.face_ids, allowed, seed)
+    data = load()
+    allowed = allowed_rows(data, exclusion, options.exclude)
+    chosen, strips = _choose(data, allowed, options), None
     with files.folder_lock(png_path.parent, "gallery", "--out", f".{DEFAULT_NAME}.lock"):
-        vectors = embedder.embed(data.faces)
-        if not np.isfinite(vectors).all():
-            raise UserError(
-                f"{run_dir}: its embeddings are not finite, so the training diverged. Give another "
-                "run, or train again with a lower learning rate."
-            )
-        strips = find_strips(data, vectors, chosen, allowed, k, max_distance)
-        limit = "" if max_distance is None else f" within {max_distance:g}"
-        tpa = _tpa_text(vectors, data, embedder.info.get("step"))
-        faces = f"{len(allowed):,} faces, {k} nearest{limit}"
+        vectors = data.embed()
+        is_unit = _check_vectors(vectors[data.known], data)
+        limit = _limit(options.max_distance, is_unit)
+        while strips is None:
+            try:
+                strips = find_strips(data, vectors, chosen, allowed, options.k, limit)
+            except UnreadableFace as error:
+                allowed = _without(allowed, error, data, options)
+                chosen = _choose(data, allowed, options)
+        within = "" if limit is None else f" within {limit:g}"
+        facts = f"{len(allowed):,} faces, {options.k} nearest{within}"
         text = GalleryText(
-            title=f"Nearest neighbours: {readable(Path(run_dir).resolve().name)}",
-            facts=f"{readable(dataset)}, {readable(split)} · {tpa} · {faces}",
-            no_neighbour=f"none{limit}",
+            title=f"Nearest neighbours: {readable(Path(data.source).resolve().name)}",
+            facts=f"{data.describe(vectors)} · {facts}",
+            no_neighbour=f"none{within}",
         )
-        _write(Path(out), png_path, html_path, text, strips)
+        why = EXPLANATION.format(unit_length=UNIT_LENGTH if is_unit else "")
+        _write(Path(out), png_path, html_path, text, strips, why)
     return png_path, html_path
 
 
+def _choose(data: GalleryFaces, allowed: np.ndarray, options: GalleryOptions) -> list[int]:
+    check_k(options.k, len(allowed) - 1)
+    return choose_queries(options.queries, data.face_ids, allowed, options.seed, data.names)
+
+
+def _check_vectors(vectors: np.ndarray, data: GalleryFaces) -> bool:
+    """Whether all vectors have unit length; UserError if one is not finite."""
+    from imagefec.analysis.vectors.vector_file import are_unit_length
+
+    if not np.isfinite(vectors).all():
+        raise UserError(
+            f"{data.source}: its embeddings are not finite, so the training diverged. Give another "
+            "run, or train again with a lower learning rate."
+        )
+    return are_unit_length(vectors)
+
+
+def _without(
+    allowed: np.ndarray, error: UnreadableFace, data: GalleryFaces, options: GalleryOptions
+) -> np.ndarray:
+    """The allowed rows without one that cannot be read, which is logged."""
+    name = data.face_ids[error.row]
+    rest = allowed[allowed != error.row]
+    logging.warning("left out, cannot be read: %s (%s)", name, error)
+    if len(rest) <= options.k:
+        raise UserError(
+            f"{name}: {error}; too few other faces remain for {options.k} neighbours. {data.advice}"
+        ) from None
+    return rest
+
+
+def _check_limit(max_distance: float | str | None) -> None:
+    if max_distance != AUTO:
+        _limit(max_distance, True)
+
+
+def _limit(max_distance: float | str | None, is_unit: bool) -> float | None:
+    """The largest distance of a neighbour; None for no limit."""
+    if isinstance(max_distance, str):
+        return MAX_DISTANCE if is_unit else None
+    limit = check_max_distance(max_distance)
+    return None if limit == math.inf else limit
+
+
 def _write(
-    out: Path, png_path: Path, html_path: Path, text: GalleryText, strips: list[Strip]
+    out: Path,
+    png_path: Path,
+    html_path: Path,
+    text: GalleryText,
+    strips: list[Strip],
+    explanation: str,
 ) -> None:
     from imagefec.analysis.gallery.page import make_page
     from imagefec.analysis.gallery.sheet import render_sheet
 
     try:
         files.write_bytes(png_path, render_sheet(text, strips))
-        files.write_text(html_path, make_page(text, strips, EXPLANATION))
+        files.write_text(html_path, make_page(text, strips, explanation))
     except OSError as error:
         raise output.unwritable(out, error) from None
-
-
-def find_strips(
-    data: Triplets,
-    vectors: np.ndarray,
-    chosen: Sequence[int],
-    allowed: np.ndarray,
-    k: int,
-    max_distance: float | None,
-) -> list[Strip]:
-    """Finds the neighbours of the chosen faces, among the allowed ones and from other photos.
-
-    Args:
-      data: the faces; the triplets are not used.
-      vectors: float32 [n, d], their embeddings.
-      chosen: rows of the queries.
-      allowed: int [m], rows that may be shown.
-      k: neighbours per query.
-      max_distance: largest distance of a neighbour; None for no limit.
-    """
-    from imagefec.analysis.gallery.sheet import Strip, Tile
-
-    found = neighbours_from_other_photos(vectors, data.urls, chosen, k, max_distance, allowed)
-
-    def tile(row: int, distance: float) -> Tile:
-        return Tile(data.faces[row], data.face_ids[row], distance)
-
-    return [
-        Strip(tile(row, 0.0), tuple(tile(*near) for near in nearest), k - len(nearest))
-        for row, nearest in zip(chosen, found)
-    ]
-
-
-def _tpa_text(vectors: np.ndarray, data: Triplets, step: int | None) -> str:
-    from imagefec.analysis import accuracy, evaluate
-
-    correct = accuracy.correct_predictions(vectors, data)
-    scores = evaluate.score_triplets(vectors, correct, data, accuracy.triplet_photos(data))
-    tpa = f"TPA {100 * scores['tpa']:.1f} ± {100 * accuracy.shown_error(scores):.1f} %"
-    at_step = f" (step {step:,})" if isinstance(step, int) else ""
-    return f"{tpa} on {scores['n_triplets']:,} triplets{at_step}"
 
 
 def _output_paths(out: str | os.PathLike[str]) -> tuple[Path, Path]:

@@ -40,8 +40,8 @@ def _strip(number: int, strip: Strip, text: GalleryText) -> str:
     cells = [
         _figure(
             tile,
-            f"neighbour {place} of query {number}, at distance {tile.distance:.2f}",
-            f"{tile.distance:.3f}",
+            f"neighbour {place} of query {number}, at distance {tile.shown_distance(2)}",
+            tile.shown_distance(3),
         )
         for place, tile in enumerate(strip.neighbours, start=1)
     ]

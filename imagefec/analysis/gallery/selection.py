@@ -1,32 +1,37 @@
-"""Which faces of a split a gallery may show, and which of them are queries."""
+"""Which faces a gallery may show, and which of them are queries."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from absl import logging
 
 from imagefec.data.exclusion import Exclusion
-from imagefec.data.identity.folders import names_of
 from imagefec.errors import UserError
 
 if TYPE_CHECKING:
-    from imagefec.data.store.datasets import Triplets
+    from imagefec.analysis.gallery.faces import GalleryFaces
 
 Queries = int | str | Sequence[int | str]
 
 
 def choose_queries(
-    queries: Queries, face_ids: Sequence[str], allowed: np.ndarray, seed: int
+    queries: Queries,
+    face_ids: Sequence[str],
+    allowed: np.ndarray,
+    seed: int,
+    names: Sequence[tuple[str, ...]] = (),
 ) -> list[int]:
     """Chooses the rows of the query faces.
 
     Args:
-      queries: how many to sample, or face ids and rows, as in `make_gallery`.
+      queries: how many to sample, or face ids, rows and other names, as in `GalleryOptions`.
       face_ids: the id of each row.
       allowed: int [m], rows that may be chosen.
       seed: seed of the sampling.
+      names: other names of each row, such as its photo's; one may be of several rows, which then
+        are all chosen if allowed.
 
     Returns:
       The rows in the order of `queries`.
@@ -34,29 +39,29 @@ def choose_queries(
     Raises:
       UserError: there is no query, or one is unknown, repeated or excluded.
     """
+    rows_of = _rows_of(face_ids, names)
     if isinstance(queries, str):
-        queries = (
-            int(queries) if _is_number(queries) and queries not in face_ids else queries.split(",")
-        )
+        is_count = _is_number(queries.strip().removeprefix("-")) and queries not in rows_of
+        queries = int(queries) if is_count else _parts(queries, rows_of)
     if isinstance(queries, (int, np.integer)):
         if queries < 1:
             raise UserError(f"queries = {queries}: it must be 1 or more, or face ids.")
         n = min(int(queries), len(allowed))
         return np.random.default_rng(seed).choice(allowed, n, replace=False).tolist()
-    row_of = {face_id: row for row, face_id in enumerate(face_ids)}
-    rows = [_query_row(query, row_of) for query in queries]
-    if not rows:
-        raise UserError("queries: the list is empty. Give face ids, rows or a number of queries.")
-    allowed_set = set(allowed.tolist())
-    for query, row in zip(queries, rows):
-        if row not in allowed_set:
+    chosen, allowed_set = list[int](), set(allowed.tolist())
+    for query in queries:
+        rows = [row for row in _query_rows(query, rows_of, face_ids) if row in allowed_set]
+        if not rows:
             raise UserError(
-                f"query {query}: the exclusion file excludes this face. Remove it from that file "
-                "or from the queries."
+                f"query {query}: this face may not be shown: the exclusion file excludes it, or it "
+                "has no vector or picture. Remove it from the queries or from that file."
             )
-        if rows.count(row) > 1:
+        if not set(rows).isdisjoint(chosen):
             raise UserError(f"query {query}: given more than once. Give each face once.")
-    return rows
+        chosen += rows
+    if not chosen:
+        raise UserError("queries: the list is empty. Give face ids, rows or a number of queries.")
+    return chosen
 
 
 def check_seed(seed: int) -> None:
@@ -66,24 +71,27 @@ def check_seed(seed: int) -> None:
 
 
 def allowed_rows(
-    data: "Triplets", exclusion: Exclusion, path: str | os.PathLike[str] | None
+    data: "GalleryFaces", exclusion: Exclusion, path: str | os.PathLike[str] | None
 ) -> np.ndarray:
     """The rows of the faces that may be shown: int [m].
 
     Args:
-      data: the faces.
-      exclusion: face ids, URLs and, for faces in identity folders, identities.
+      data: the faces; those without a vector are not shown.
+      exclusion: names of faces or photos and, for faces in identity folders, identities.
       path: the exclusion file, for messages.
 
     Raises:
-      UserError: fewer than two faces remain.
+      UserError: fewer than two faces remain, or all are of one photo.
     """
-    names = [(face_id, *names_of(url)) for face_id, url in zip(data.face_ids, data.urls)]
-    rows = [row for row, of_face in enumerate(names) if not exclusion.excludes(*of_face)]
-    unknown = exclusion.names_not_in(name for of_face in names for name in of_face)
+    rows = [
+        row
+        for row, names in enumerate(data.names)
+        if data.known[row] and not exclusion.excludes(*names)
+    ]
+    unknown = exclusion.names_not_in(name for names in data.names for name in names)
     if unknown:
         logging.warning(
-            "%s: %d of %d entries match nothing in this split, such as %s",
+            "%s: %d of %d entries match nothing here, such as %s",
             path,
             len(unknown),
             len(exclusion),
@@ -92,21 +100,47 @@ def allowed_rows(
     if len(rows) < 2:
         after = f" after the exclusions of {path}" if exclusion else ""
         raise UserError(
-            f"{len(rows)} of {len(data.face_ids)} faces remain{after}; a gallery requires two or "
-            "more. Exclude fewer faces or use a larger part of the dataset."
+            f"{len(rows)} of {len(data.names)} faces remain{after}; a gallery requires two or "
+            f"more. {data.advice}"
+        )
+    if len({data.urls[row] for row in rows}) < 2:
+        raise UserError(
+            f"all {len(rows)} faces are of one photo, {data.urls[rows[0]]}, but neighbours are "
+            f"shown from other photos only. {data.advice}"
         )
     return np.array(rows)
 
 
-def _query_row(query: int | str, row_of: dict[str, int]) -> int:
+def _rows_of(face_ids: Sequence[str], names: Sequence[tuple[str, ...]]) -> dict[str, list[int]]:
+    """The rows of each name; a name that is an id means that face only."""
+    rows_of: dict[str, list[int]] = {}
+    for row, of_face in enumerate(names):
+        for name in of_face:
+            rows_of.setdefault(name, []).append(row)
+    return rows_of | {face_id: [row] for row, face_id in enumerate(face_ids)}
+
+
+def _parts(text: str, known: Collection[str]) -> list[str]:
+    """Splits a text at commas, except at those within a known name."""
+    parts, pieces = [], text.split(",")
+    while pieces:
+        n = next((n for n in range(len(pieces), 1, -1) if ",".join(pieces[:n]).strip() in known), 1)
+        parts.append(",".join(pieces[:n]))
+        pieces = pieces[n:]
+    return parts
+
+
+def _query_rows(
+    query: int | str, rows_of: dict[str, list[int]], face_ids: Sequence[str]
+) -> list[int]:
     text = str(query).strip()
-    if isinstance(query, str) and text in row_of:
-        return row_of[text]
-    if _is_number(text) and int(text) < len(row_of):
-        return int(text)
+    if isinstance(query, str) and text in rows_of:
+        return rows_of[text]
+    if _is_number(text) and int(text) < len(face_ids):
+        return [int(text)]
     raise UserError(
-        f"query {text!r}: the split has no such face. Give face ids such as {next(iter(row_of))}, "
-        f"or rows from 0 to {len(row_of) - 1}."
+        f"query {text!r}: there is no such face. Give face ids such as {face_ids[0]}, "
+        f"or rows from 0 to {len(face_ids) - 1}."
     )
 
 

@@ -19,12 +19,16 @@ class Tile:
     Attributes:
       face: uint8 [h, w, 3], RGB.
       face_id: its id.
-      distance: Euclidean, of the embeddings, 0 to 2.
+      distance: Euclidean, of the embeddings; 0 to 2 if they have unit length.
     """
 
     face: np.ndarray
     face_id: str
     distance: float
+
+    def shown_distance(self, digits: int) -> str:
+        """The distance with digits after the point; as 1.23e+60 if it is large."""
+        return f"{self.distance:.{digits}f}" if self.distance < 1e5 else f"{self.distance:.3g}"
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def _draw_strip(
     x += TILE_PX + _QUERY_GAP + _GAP
     for tile in strip.neighbours:
         _paste(sheet, (x, y), tile.face)
-        _caption(draw, (x, y), f"{tile.distance:.2f}", _INK)
+        _caption(draw, (x, y), tile.shown_distance(2), _INK)
         x += TILE_PX + _GAP
     for number in range(strip.missing):
         sheet.paste(_EMPTY, (x, y), _corners())

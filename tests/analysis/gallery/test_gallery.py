@@ -1,21 +1,24 @@
 """Which faces a gallery shows, the two files it writes, and its errors."""
 
 import base64
-import dataclasses
 import io
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.metrics import pairwise_distances
 
-from imagefec.analysis.gallery.build import find_strips, make_gallery
+from imagefec.analysis.gallery.build import make_gallery
+from imagefec.analysis.gallery.faces import GalleryFaces
 from imagefec.analysis.gallery.page import make_page
 from imagefec.analysis.gallery.selection import allowed_rows, choose_queries
 from imagefec.analysis.gallery.sheet import TILE_PX, GalleryText, Strip, Tile, render_sheet
+from imagefec.analysis.gallery.strips import find_strips
 from imagefec.data.exclusion import Exclusion
+from imagefec.data.identity.folders import names_of
 from imagefec.errors import UserError
 
 
@@ -150,9 +153,20 @@ def test_excluded_faces_and_photos_are_not_shown(run, data_dir, data, tmp_path):
     assert {ids[0] for ids in shown} == set(data.face_ids) - excluded
 
 
-def test_an_identity_is_excluded_by_the_name_of_its_folder(data):
-    in_folders = dataclasses.replace(
-        data, urls=[f"data/test/n{row // 3}/{row}.jpg" for row in range(9)]
+def test_an_identity_is_excluded_by_the_name_of_its_folder():
+    urls = [f"data/test/n{row // 3}/{row}.jpg" for row in range(9)]
+    ids = [f"f{row}" for row in range(9)]
+    names = [(face_id, *names_of(url)) for face_id, url in zip(ids, urls)]
+    in_folders = GalleryFaces(
+        faces=[],
+        face_ids=ids,
+        urls=urls,
+        names=names,
+        known=np.ones(9, bool),
+        embed=list,
+        source=Path("run"),
+        describe=str,
+        advice="",
     )
     assert allowed_rows(in_folders, Exclusion(["n1", "n2/6.jpg", "nobody"]), "list").tolist() == [
         0,
@@ -177,14 +191,14 @@ def test_queries_are_a_number_or_ids_and_rows_also_as_text(data):
 @pytest.mark.parametrize(
     ("queries", "text"),
     [
-        (["abc"], "query 'abc': the split has no such face.*rows from 0 to 8"),
+        (["abc"], "query 'abc': there is no such face.*rows from 0 to 8"),
         ([9], "query '9'"),
         ([-1], "query '-1'"),
         (0, "queries = 0"),
         ("0", "queries = 0"),
         ([], "the list is empty"),
         ([1, 1], "given more than once"),
-        ([8], "exclusion file excludes this face"),
+        ([8], "the exclusion file excludes it"),
     ],
 )
 def test_queries_that_cannot_be_shown_are_refused(queries, text, data):
@@ -282,6 +296,11 @@ def test_a_long_title_is_wrapped():
         return Image.open(io.BytesIO(render_sheet(GalleryText(title, "f", "none"), strips))).height
 
     assert height("short") < height("many words " * 20) and height("short") < height("x" * 200)
+
+
+def test_large_distances_are_short():
+    shown = [tile((0, 0, 0), distance=d).shown_distance(2) for d in (0, 1.234, 99_999, 1.234e60)]
+    assert shown == ["0.00", "1.23", "99999.00", "1.23e+60"]
 
 
 def test_names_are_escaped_on_the_page():

@@ -1,0 +1,1 @@
+"""Vectors from any source, a run or a file, on the faces of a dataset."""
