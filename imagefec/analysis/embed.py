@@ -12,8 +12,8 @@ import numpy as np
 from absl import logging
 
 from imagefec.analysis import embedding_file
-from imagefec.analysis.image_files import ImageFiles, LeftOut, find_images
 from imagefec.errors import UserError
+from imagefec.faces.image_files import ImageFiles, LeftOut, find_images
 from imagefec.paths import user_path
 from imagefec.progress import progress
 
