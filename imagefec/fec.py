@@ -6,6 +6,7 @@ import re
 SPLITS = ("train", "test", "validation")  # FEC has the first two; the third may be one's own
 EXPRESSIONS_CSV = "expressions.csv"  # optional, beside the csv files; FEC has none
 EXPRESSIONS_HEADER = ("url", "left", "right", "top", "bottom", "expression")
+SIMULATED = "simulated"  # begins the names of annotators who are no people
 
 
 class TripletType(enum.IntEnum):
