@@ -38,7 +38,9 @@ def evaluate_run(
         augmentation ranges.
 
     Returns:
-      What `score_triplets` returns, and "run", "step", "dataset", "split"; JSON-compatible.
+      What `score_triplets` returns, and "run", "step", "dataset", "split", and "human_tpa_source":
+      whether the votes are those of "people" or "simulated" ("mixed"; None if there is no
+      human_tpa, or if the dataset does not say); JSON-compatible.
       If requested: "against": {"run", "tpa", "difference", "standard_error", "low", "high",
       "p_not_higher"}, this run minus the other, as in imagefec.maths.uncertainty.Difference;
       "disjoint": {"from", "tpa", "tpa_se", "tpa_se_clustered", "n_triplets", "n_left_out"};
@@ -62,8 +64,10 @@ def evaluate_run(
     photos = accuracy.triplet_photos(data)
     vectors = embedder.embed(data.faces)
     correct = accuracy.correct_predictions(vectors, data)
+    scores = score_triplets(vectors, correct, data, photos)
     result = {
-        **score_triplets(vectors, correct, data, photos),
+        **scores,
+        "human_tpa_source": None if scores["human_tpa"] is None else loader.rater_source(),
         "run": readable(run_dir),
         "step": embedder.info.get("step"),
         "dataset": readable(dataset),

@@ -77,8 +77,8 @@ class TripletSettings:
             if held or not isinstance(error, FileNotFoundError):
                 what = "no" if isinstance(error, FileNotFoundError) else "a foreign or damaged"
                 raise UserError(
-                    f"{out}: it holds {', '.join(held) or 'no csv files'} and {what} {SETTINGS}, so "
-                    "this command did not make them, and will not replace them. Give another --out."
+                    f"{out}: it holds {', '.join(held) or 'no csv files'} and {what} {SETTINGS}, "
+                    "so this command did not make them, and will not replace them. Give another --out."
                 ) from None
             return
         compared = [
