@@ -26,6 +26,7 @@ _VERBS = (
     data.fetch,
     data.crop,
     own_data.triplets,
+    own_data.split,
     training.train,
     training.evaluate,
     use.embed,

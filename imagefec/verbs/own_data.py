@@ -31,7 +31,7 @@ def triplets(verbs: Any) -> None:
                 arguments.model_dir,
                 progress=bar,
             )
-        print(describe(report), file=sys.stderr)
+        print(describe(report, arguments.out), file=sys.stderr)
         return report if arguments.json else arguments.out
 
     what = "makes FEC's csv files of photos with labels, counts of raters, or ratings"
@@ -95,4 +95,48 @@ def triplets(verbs: Any) -> None:
         verb, "--photos", "folder that a table's paths are relative to (default: the table's own)"
     )
     flags.seed(verb, "seed of splits, triplets and raters")
+    flags.json_flag(verb)
+
+
+def split(verbs: Any) -> None:
+    """Adds `split`."""
+
+    def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.data.holdout import describe, split_csv
+
+        report = split_csv(
+            arguments.CSV,
+            arguments.out,
+            arguments.into,
+            arguments.share,
+            arguments.persons,
+            arguments.seed,
+            arguments.skip_bad_rows,
+        )
+        print(describe(report), file=sys.stderr)
+        return report if arguments.json else arguments.out
+
+    what = "holds photos or persons out of FEC's training file as a split of their own"
+    example = "imagefec split FEC_dataset/faceexp-*.csv --out=FEC_parted --into=validation"
+    verb = flags.add_verb(verbs, "split", run, what, example)
+    flags.path(verb, "CSV", "FEC's csv files: train is parted, others are copied", nargs="+")
+    flags.path(verb, "--out", "folder to write to", required=True)
+    flags.flag(
+        verb, "--into", "split that is held out", "validation", choices=("validation", "test")
+    )
+    flags.flag(
+        verb,
+        "--share",
+        "share of train's photos, or persons, to hold out",
+        0.1,
+        type=flags.within(0.0001, 0.9, float),
+    )
+    flags.path(
+        verb,
+        "--persons",
+        "csv file with the columns url and person: no person is in both parts",
+        metavar="FILE",
+    )
+    flags.switch(verb, "--skip_bad_rows", "count and skip rows that cannot be read")
+    flags.seed(verb, "seed of the choice")
     flags.json_flag(verb)

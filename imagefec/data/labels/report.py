@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imagefec.data.labels.judging import Judge
-from imagefec.data.labels.photos import Face
-from imagefec.data.labels.source import COUNTS, LABEL, Source
+from imagefec.data.labels.photos import GIVEN, WHOLE, Face
+from imagefec.data.labels.source import COUNTS, LABEL, RATINGS, Source
 from imagefec.errors import UserError
 from imagefec.faces.image_files import LeftOut
 from imagefec.fec import TripletType, csv_file_name
@@ -119,15 +120,25 @@ def make_report(
     return found
 
 
+MADE_FROM = {
+    LABEL: "a label of each face",
+    COUNTS: "counts of how many raters gave a face each label",
+    RATINGS: "ratings of each face",
+}
 SIMULATED_RATERS = {
     LABEL: "one simulated rater: the face with another label than the two others is odd",
     COUNTS: "simulated raters, who see each face as one label, drawn from its counts",
-    "ratings": "simulated raters, who see each face at one of its ratings",
+    RATINGS: "simulated raters, who see each face at one of its ratings",
 }
 
 
-def describe(found: Mapping[str, Any]) -> str:
-    """Writes a report as lines of text."""
+def describe(found: Mapping[str, Any], out: str = "OUT") -> str:
+    """Writes a report as lines of text, and the commands that come next.
+
+    Args:
+      found: as returned by `make_report`.
+      out: the folder of the csv files.
+    """
     persons = f", {found['n_persons']} persons" if found["n_persons"] else ", persons not known"
     lines = [
         f"read      {found['kind']}: "
@@ -154,11 +165,27 @@ def describe(found: Mapping[str, Any]) -> str:
         f"size      {found['n_triplets']} triplets are about {found['megabytes']:g} MB as "
         "fec/triplets, a tenth of that as fec/faces and fec/index"
     )
-    return "\n".join([*lines, *(f"warning   {text}" for text in found["warnings"])])
+    lines += [f"warning   {text}" for text in found["warnings"]]
+    lines += [f"next      {command}" for command in next_commands(found, out)]
+    return "\n".join(lines)
+
+
+def next_commands(found: Mapping[str, Any], out: str) -> list[str]:
+    """The commands that make a dataset of the csv files, with the detector that fits the boxes."""
+    boxes = found["boxes"]
+    detector = {WHOLE: "none", GIVEN: "blazeface"}.get(boxes, boxes)
+    folder = shlex.quote(str(out))
+    return [
+        f"imagefec fetch {folder}/faceexp-*.csv --cache=cache",
+        f"imagefec crop {folder}/faceexp-*.csv --cache=cache --faces={folder}/faces "
+        f"--detector={detector}",
+        f"tfds build tfds_builders/fec --manual_dir={folder} --data_dir=data --config=triplets",
+    ]
 
 
 def card(found: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """Writes the README of the folder: how its triplets came to be."""
+    source_kind = found["kind"]
     rows = [
         f"| {split} | {part['n_faces']} | {part['n_photos']} | {part['n_persons'] or '–'} | "
         f"{part['n_triplets']} | {part['n_same_person']} |"
@@ -171,7 +198,7 @@ def card(found: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
             "# Triplets of labelled photos",
             "",
             f"{files}: in the format of FEC, made by `imagefec triplets` "
-            f"{settings['imagefec_version']} of {found['kind']}. **No person judged these "
+            f"{settings['imagefec_version']} from {MADE_FROM[source_kind]}. **No person judged these "
             f"triplets.** The judgements are those of {found['raters']}. So accuracy of raters "
             "(`human_tpa`) is not that of people.",
             "",
@@ -190,7 +217,7 @@ def card(found: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
             "Left out:" if left_out else "Nothing was left out.",
             "",
             *left_out,
-            "",
+            *([""] if left_out else []),
             "Origin, consent and licence of the photos are those of their source; state them here.",
             "",
         ]

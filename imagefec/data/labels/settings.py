@@ -78,7 +78,8 @@ class TripletSettings:
                 what = "no" if isinstance(error, FileNotFoundError) else "a foreign or damaged"
                 raise UserError(
                     f"{out}: it holds {', '.join(held) or 'no csv files'} and {what} {SETTINGS}, "
-                    "so this command did not make them, and will not replace them. Give another --out."
+                    "so this command did not make them and will not replace them. Give another "
+                    "--out."
                 ) from None
             return
         compared = [
