@@ -11,7 +11,7 @@ def triplets(verbs: Any) -> None:
     """Adds `triplets`."""
 
     def run(arguments: argparse.Namespace) -> Any:
-        from imagefec.data.labels.report import describe
+        from imagefec.data.labels.report_text import describe
         from imagefec.data.labels.stage import make_triplets
         from imagefec.progress import progress
 

@@ -167,7 +167,13 @@ def _kind(
 def _names(text: str, separator: str) -> tuple[str, ...]:
     if not text:
         return ()
-    return tuple(name.strip() for name in next(csv.reader([text], delimiter=separator)))
+    try:
+        cells = next(csv.reader([text], delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise UserError(
+            f"--by=…:{text}: {error}; a name with {separator!r} or a quote is put in double quotes."
+        ) from None
+    return tuple(name.strip() for name in cells)
 
 
 def _n_wanted(role: str) -> str:

@@ -1,8 +1,7 @@
-"""The report of `imagefec triplets`, its text, and the README of the folder."""
+"""The numbers of `imagefec triplets`: faces and triplets by split, label and person."""
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imagefec.data.labels.judging import Judge
-from imagefec.data.labels.photos import GIVEN, WHOLE, Face
+from imagefec.data.labels.photos import Face
 from imagefec.data.labels.source import COUNTS, LABEL, RATINGS, Source
 from imagefec.errors import UserError
 from imagefec.faces.image_files import LeftOut
-from imagefec.fec import TripletType, csv_file_name
+from imagefec.fec import TripletType
 
 if TYPE_CHECKING:
     from imagefec.data.labels.sampling import Sampled
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 MOST_LABELS = 200  # as in expressions.csv
 _LONGEST_LABEL = 60
 _KB_PER_TRIPLET = 73  # of config triplets, docs/data.md
-_SHOWN = 12  # labels in a line
 
 
 def codes(names: Sequence[str]) -> np.ndarray:
@@ -120,108 +118,11 @@ def make_report(
     return found
 
 
-MADE_FROM = {
-    LABEL: "a label of each face",
-    COUNTS: "counts of how many raters gave a face each label",
-    RATINGS: "ratings of each face",
-}
 SIMULATED_RATERS = {
     LABEL: "one simulated rater: the face with another label than the two others is odd",
     COUNTS: "simulated raters, who see each face as one label, drawn from its counts",
     RATINGS: "simulated raters, who see each face at one of its ratings",
 }
-
-
-def describe(found: Mapping[str, Any], out: str = "OUT") -> str:
-    """Writes a report as lines of text, and the commands that come next.
-
-    Args:
-      found: as returned by `make_report`.
-      out: the folder of the csv files.
-    """
-    persons = f", {found['n_persons']} persons" if found["n_persons"] else ", persons not known"
-    lines = [
-        f"read      {found['kind']}: "
-        + "; ".join(f"{role} {names}" for role, names in found["read_as"].items()),
-        f"faces     {found['n_faces']} in {found['n_photos']} photos{persons}; boxes "
-        f"{found['boxes']}",
-    ]
-    if found["labels"]:
-        lines.append(f"labels    {_counted(found['labels'])}")
-    for name, spellings in found["merged_labels"].items():
-        lines.append(f"labels    {name}: one label for {', '.join(map(repr, spellings))}")
-    for reason, what in found["left_out"].items():
-        first = ", ".join(what["first"][:2])
-        lines.append(f"left out  {what['count']}: {reason} ({first}{', …' * (what['count'] > 2)})")
-    for split, of_split in found["splits"].items():
-        types = ", ".join(f"{kind} {n}" for kind, n in of_split["by_type"].items() if n)
-        lines.append(
-            f"triplets  {split}: {of_split['n_triplets']} of {of_split['asked']} asked for"
-            + (f" ({types})" if types else "")
-            + f", of {of_split['n_faces']} faces; the odd one is the same person as one of the "
-            f"others in {of_split['n_same_person']}"
-        )
-    lines.append(
-        f"size      {found['n_triplets']} triplets are about {found['megabytes']:g} MB as "
-        "fec/triplets, a tenth of that as fec/faces and fec/index"
-    )
-    lines += [f"warning   {text}" for text in found["warnings"]]
-    lines += [f"next      {command}" for command in next_commands(found, out)]
-    return "\n".join(lines)
-
-
-def next_commands(found: Mapping[str, Any], out: str) -> list[str]:
-    """The commands that make a dataset of the csv files, with the detector that fits the boxes."""
-    boxes = found["boxes"]
-    detector = {WHOLE: "none", GIVEN: "blazeface"}.get(boxes, boxes)
-    folder = shlex.quote(str(out))
-    return [
-        f"imagefec fetch {folder}/faceexp-*.csv --cache=cache",
-        f"imagefec crop {folder}/faceexp-*.csv --cache=cache --faces={folder}/faces "
-        f"--detector={detector}",
-        f"tfds build tfds_builders/fec --manual_dir={folder} --data_dir=data --config=triplets",
-    ]
-
-
-def card(found: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """Writes the README of the folder: how its triplets came to be."""
-    source_kind = found["kind"]
-    rows = [
-        f"| {split} | {part['n_faces']} | {part['n_photos']} | {part['n_persons'] or '–'} | "
-        f"{part['n_triplets']} | {part['n_same_person']} |"
-        for split, part in found["splits"].items()
-    ]
-    left_out = [f"- {what['count']}: {reason}" for reason, what in found["left_out"].items()]
-    files = ", ".join(f"`{csv_file_name(split)}`" for split in found["splits"])
-    return "\n".join(
-        [
-            "# Triplets of labelled photos",
-            "",
-            f"{files}: in the format of FEC, made by `imagefec triplets` "
-            f"{settings['imagefec_version']} from {MADE_FROM[source_kind]}. **No person judged these "
-            f"triplets.** The judgements are those of {found['raters']}. So accuracy of raters "
-            "(`human_tpa`) is not that of people.",
-            "",
-            f"- Read as: {'; '.join(f'{role}: {name}' for role, name in found['read_as'].items())}",
-            f"- Boxes: {settings['boxes']} {settings['detector_version']}".rstrip(),
-            f"- Splits: {settings['split']}; seed {settings['seed']}",
-            f"- Share sampled so that the odd one is the same person as one of the others: "
-            f"{settings['same_person_share']:g}",
-            f"- Labels: {_counted(found['labels'], None) or 'none'}",
-            f"- SHA-256 of photos and labels: {settings['source_sha256']}",
-            "",
-            "| split | faces | photos | persons | triplets | of the same person |",
-            "|---|---|---|---|---|---|",
-            *rows,
-            "",
-            "Left out:" if left_out else "Nothing was left out.",
-            "",
-            *left_out,
-            *([""] if left_out else []),
-            "Origin, consent and licence of the photos are those of their source; state them here.",
-            "",
-        ]
-    )
 
 
 def _split_report(
@@ -310,10 +211,3 @@ def _warnings(found: Mapping[str, Any], in_splits: Mapping[str, Sequence[Face]])
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-
-
-def _counted(counts: Mapping[str, int], most: int | None = _SHOWN) -> str:
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
-    return ", ".join(f"{name} {n}" for name, n in ordered) + (
-        ", …" if len(ordered) < len(counts) else ""
-    )

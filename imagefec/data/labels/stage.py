@@ -12,7 +12,7 @@ from typing import Any
 
 from imagefec import files
 from imagefec.data.fec_csv import Row, write_rows
-from imagefec.data.labels import columns, folders, report, splits, tables
+from imagefec.data.labels import columns, folders, report, report_text, splits, tables
 from imagefec.data.labels.judging import Judge, make_judge
 from imagefec.data.labels.photos import GIVEN, WHOLE, Face, usable_faces
 from imagefec.data.labels.sampling import Sampled, sample_triplets, votes_of
@@ -199,6 +199,8 @@ def _sample(
 ) -> dict[str, tuple[Judge, Sampled]]:
     n_faces = sum(map(len, in_splits.values()))
     asked = PER_FACE * n_faces if settings.triplets is None else settings.triplets
+    n_of = {split: max(1, round(asked * len(own) / n_faces)) for split, own in in_splits.items()}
+    n_of["train"] = max(1, n_of["train"] + asked - sum(n_of.values()))
     result = {}
     for split, faces in in_splits.items():
         judge = make_judge(
@@ -214,7 +216,7 @@ def _sample(
                 judge,
                 report.codes([face.photo for face in faces]),
                 report.codes([face.person for face in faces]),
-                max(1, round(asked * len(faces) / n_faces)),
+                n_of[split],
                 settings.same_person_share,
                 [settings.seed, 40 + _STREAMS[split]],
             ),
@@ -242,7 +244,7 @@ def _write(
     if any(face.person for face in faces):
         rows = [[*_cells(face), face.person] for face in faces if face.person]
         _write_table(out / PERSONS_CSV, (*EXPRESSIONS_HEADER[:-1], "person"), rows)
-    files.write_text(out / CARD, report.card(found, settings.as_json()))
+    files.write_text(out / CARD, report_text.card(found, settings.as_json()))
     files.write_text(out / REPORT, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
