@@ -165,19 +165,19 @@ def describe(report: Mapping[str, Any]) -> str:
     """Writes a report as lines of text."""
     into = report["into"]
     lines = [
-        f"{name:<10}{part['n_triplets']} triplets of {part['n_photos']} photos"
+        f"{name:<11}{part['n_triplets']} triplets of {part['n_photos']} photos"
         for name, part in report["splits"].items()
     ]
     n, dropped = report["n_triplets"], report["n_dropped"]
     lines.append(
-        f"dropped   {dropped} of {n} triplets ({dropped / n:.1%}), which have "
+        f"{'dropped':<11}{dropped} of {n} triplets ({dropped / n:.1%}), which have "
         f"{report['parted_by']} of train and of {into}"
     )
     for names, n_shared in report["shared_photos"].items():
         if n_shared:
-            lines.append(f"shared    {n_shared} photos are in {names}, as in the files given")
+            lines.append(f"{'shared':<11}{n_shared} photos are in {names}, as in the files given")
     if report["n_bad_rows"]:
-        lines.append(f"rows      {report['n_bad_rows']} bad rows skipped")
+        lines.append(f"{'rows':<11}{report['n_bad_rows']} bad rows skipped")
     return "\n".join(lines)
 
 
