@@ -116,8 +116,11 @@ def _open(
     """Photo, (width, height), and the box of all its faces; None for what is not known."""
     if isinstance(place, str):
         return place, None, _WHOLE_BOX if boxes == WHOLE else None
-    if not place.exists():
-        raise _LeftOut(NO_FILE)
+    try:
+        place.stat()
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        raise _LeftOut(NO_FILE if missing else UNREADABLE, error.strerror or "") from None
     try:
         data = photo_files.read_file(place)
         layout = photo_files.read_layout(data)

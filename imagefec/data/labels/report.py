@@ -14,6 +14,7 @@ from imagefec.data.labels.source import COUNTS, LABEL, RATINGS, Source
 from imagefec.errors import UserError
 from imagefec.faces.image_files import LeftOut
 from imagefec.fec import TripletType
+from imagefec.paths import readable
 
 if TYPE_CHECKING:
     from imagefec.data.labels.sampling import Sampled
@@ -102,7 +103,7 @@ def make_report(
         "n_triplets": sum(len(each) for _, each in sampled.values()),
         "labels": dict(sorted(Counter(face.label for face in faces if face.label).items())),
         "merged_labels": source.merged,
-        "left_out": {**source.left_out.as_json(), **left_out.as_json()},
+        "left_out": _left_out(source.left_out, left_out),
         "splits": {
             split: _split_report(in_splits[split], *sampled[split], source.kind)
             for split in in_splits
@@ -170,6 +171,14 @@ def _by_label(
             "odd": n_odd[name],
         }
         for name in sorted(n_faces)
+    }
+
+
+def _left_out(*parts: LeftOut) -> dict[str, dict[str, Any]]:
+    return {
+        reason: {"count": n, "first": [readable(name) for name in part.names[reason]]}
+        for part in parts
+        for reason, n in part.counts.items()
     }
 
 

@@ -28,7 +28,7 @@ from imagefec.fec import (
     TripletType,
     csv_file_name,
 )
-from imagefec.paths import user_path
+from imagefec.paths import readable, user_path
 
 AUTO = "auto"
 N_RATERS = 6  # as most of FEC's triplets have
@@ -82,10 +82,14 @@ def make_triplets(
     """
     source, out = user_path(source, "SOURCE"), user_path(out, "--out")
     fractions = None if split is None else splits.parse_fractions(split)
-    if source.is_dir() and out.absolute().is_relative_to(source.absolute()):
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise UserError(
             f"--out={out} is in the folder of the photos, where the cropped faces would be taken "
             f"for photos the next time. Give an --out outside of {source}."
+        )
+    if out.resolve() == source.resolve().parent:
+        raise UserError(
+            f"--out={out} is the folder of SOURCE, whose files may be replaced. Give another --out."
         )
     read = with_one_spelling(_read(source, columns.parse_by(by), photos))
     split = split or _default_split(read)
@@ -107,7 +111,7 @@ def make_triplets(
     try:
         with files.folder_lock(out, "triplets", "--out", LOCK):
             settings.check(out)
-            return _make(read, out, settings, fractions, detector, progress, str(source))
+            return _make(read, out, settings, fractions, detector, progress, readable(source))
     except OSError as error:
         raise UserError(
             f"{error.filename or out}: {error.strerror}. Give an --out on a disk with free space "

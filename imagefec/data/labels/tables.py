@@ -129,9 +129,16 @@ def _place(path: str, url: str, base: Path) -> tuple[Path | None, str]:
     if "\0" in path:
         raise _LeftOut(NO_PHOTO)
     found = base / path
-    if "\\" in path and not found.exists():  # written on Windows
+    if "\\" in path and not _exists(found):  # written on Windows
         found = base / path.replace("\\", "/")
     return found, ""
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # the name is too long, for example
+        return False
 
 
 def _box(cells: list[Any]) -> Box | None:

@@ -44,12 +44,13 @@ def test_what_fetch_or_crop_would_refuse_is_left_out_with_its_reason(photos):
     exif[0x0112] = 6
     photos("x/turned.jpg", exif=exif)
     faces = [labelled(path) for path in sorted((photos.root / "x").iterdir())]
-    usable, reasons = opened([*faces, labelled(photos.root / "x" / "gone.jpg")])
+    gone = [labelled(photos.root / "x" / name) for name in ("gone.jpg", "ok.jpg/a.jpg", "n" * 300)]
+    usable, reasons = opened([*faces, *gone])
     assert [face.name.rpartition("/")[2] for face in usable] == ["ok.jpg"]
     assert reasons == {
         "truncated image": 1,
-        "not a picture that can be read": 2,
-        "no such file": 1,
+        "not a picture that can be read": 3,
+        "no such file": 2,
         "HEIC is not read": 1,
         "a format that fetch does not take (JPEG, PNG, WebP, GIF and BMP)": 1,
         "lies on its side or head (EXIF orientation): turn it, mogrify -auto-orient": 1,

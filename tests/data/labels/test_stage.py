@@ -146,6 +146,22 @@ def test_what_is_left_out_is_counted_and_a_missing_split_is_said(photos, out):
     assert not (out / csv_file_name("test")).exists()
 
 
+def test_names_of_every_kind_reach_the_report(photos, out, tmp_path):
+    odd = tmp_path / os.fsdecode(b"own\xff")
+    photos.labelled({"joy": 8, "fear": 8}).rename(odd)
+    (odd / os.fsdecode(b"joy/\xfe.jpg")).symlink_to("nowhere")
+    report = make_triplets(odd, out, split="1,0,0")
+    assert report["left_out"]["broken link"]["first"] == [f"{tmp_path}/own\\xff/joy/\\xfe.jpg"]
+    assert rows_of(out, "train")[0].faces[0].url.startswith((tmp_path / "own%FF").as_uri()[:-8])
+
+
+def test_a_table_in_the_output_folder_is_not_replaced(photos, table):
+    photos.labelled({"joy": 3, "fear": 3})
+    path = table("path,label\njoy/0.jpg,joy\n", "persons.csv")
+    with pytest.raises(UserError, match="is the folder of SOURCE"):
+        make_triplets(path, path.parent)
+
+
 @pytest.mark.parametrize(
     ("counts", "said"),
     [

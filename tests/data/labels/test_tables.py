@@ -40,6 +40,11 @@ def test_semicolons_and_tabs_separate_cells_too(table, delimiter):
     assert read_table(table(text), {}).faces[0].label == "joy"
 
 
+def test_paths_that_were_written_on_windows_are_found(table):
+    path = table("path,label\nsub\\a.jpg,joy\n")
+    assert read_table(path, {}).faces[0].path == path.parent / "sub" / "a.jpg"
+
+
 def test_parquet_gives_the_same_faces(table, tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
