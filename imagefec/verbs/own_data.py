@@ -34,8 +34,9 @@ def triplets(verbs: Any) -> None:
         print(describe(report, arguments.out), file=sys.stderr)
         return report if arguments.json else arguments.out
 
+    example = "imagefec triplets portraits --by=folders:label/person --boxes=blazeface --out=own"
     what = "makes FEC's csv files of photos with labels, counts of raters, or ratings"
-    verb = flags.add_verb(verbs, "triplets", run, what, "imagefec triplets portraits --out=own")
+    verb = flags.add_verb(verbs, "triplets", run, what, example)
     flags.path(
         verb,
         "SOURCE",

@@ -40,14 +40,10 @@ def describe(found: Mapping[str, Any], out: str = "OUT") -> str:
     for reason, what in found["left_out"].items():
         first = ", ".join(what["first"][:2])
         lines.append(f"left out  {what['count']}: {reason} ({first}{', …' * (what['count'] > 2)})")
-    for split, of_split in found["splits"].items():
-        types = ", ".join(f"{kind} {n}" for kind, n in of_split["by_type"].items() if n)
-        lines.append(
-            f"triplets  {split}: {of_split['n_triplets']} of {of_split['asked']} asked for"
-            + (f" ({types})" if types else "")
-            + f", of {of_split['n_faces']} faces; the odd one is the same person as one of the "
-            f"others in {of_split['n_same_person']}"
-        )
+    lines += [
+        _split_line(split, of_split, found["n_persons"])
+        for split, of_split in found["splits"].items()
+    ]
     lines.append(
         f"size      {found['n_triplets']} triplets are about {found['megabytes']:g} MB as "
         "fec/triplets, a tenth of that as fec/faces and fec/index"
@@ -55,6 +51,20 @@ def describe(found: Mapping[str, Any], out: str = "OUT") -> str:
     lines += [f"warning   {text}" for text in found["warnings"]]
     lines += [f"next      {command}" for command in next_commands(found, out)]
     return "\n".join(lines)
+
+
+def _split_line(split: str, found: Mapping[str, Any], n_persons: int) -> str:
+    types = ", ".join(f"{kind} {n}" for kind, n in found["by_type"].items() if n)
+    line = (
+        f"triplets  {split}: {found['n_triplets']} of {found['asked']} asked for"
+        + (f" ({types})" if types else "")
+        + f", of {found['n_faces']} faces"
+    )
+    if not n_persons:
+        return line
+    return line + (
+        f"; the odd one is the same person as one of the others in {found['n_same_person']}"
+    )
 
 
 def next_commands(found: Mapping[str, Any], out: str) -> list[str]:

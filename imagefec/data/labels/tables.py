@@ -212,7 +212,8 @@ def _parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, Cells]]]:
             "pyarrow. Or save the table as .csv."
         ) from None
     try:
-        table = parquet.read_table(path)
+        with files.open_regular(path) as file:  # not a pipe, which would be waited for
+            table = parquet.read_table(file)
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(
             f"{path}: not a parquet file that can be read ({str(error)[:120]})."
