@@ -79,10 +79,10 @@ class TfdsSource:
         if not isinstance(by_split, dict):
             return None
         reports = [by_split.get(split) for split in self.splits]
-        found = {report.get("raters") if isinstance(report, dict) else None for report in reports}
-        if len(found) > 1 and None not in found:
-            return MIXED
-        return next((name for name in (SIMULATED, PEOPLE, MIXED) if found == {name}), None)
+        found = [report.get("raters") if isinstance(report, dict) else None for report in reports]
+        if not found or any(name not in (SIMULATED, PEOPLE, MIXED) for name in found):
+            return None
+        return found[0] if found.count(found[0]) == len(found) else MIXED
 
     def has(self, features: Sequence[str]) -> bool:
         """Whether the dataset has all of these features."""
