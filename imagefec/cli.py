@@ -18,13 +18,15 @@ from imagefec.process import (
     end_at_once_on_signals,
     open_standard_streams,
 )
-from imagefec.verbs import data, live, pipeline, training, use
+from imagefec.verbs import data, live, own_data, pipeline, training, use
 
 _VERBS = (
     pipeline.quickstart,
     data.draw,
     data.fetch,
     data.crop,
+    own_data.triplets,
+    own_data.split,
     training.train,
     training.evaluate,
     use.embed,

@@ -2,10 +2,13 @@
 
 import enum
 import re
+from collections.abc import Iterable
 
 SPLITS = ("train", "test", "validation")  # FEC has the first two; the third may be one's own
 EXPRESSIONS_CSV = "expressions.csv"  # optional, beside the csv files; FEC has none
 EXPRESSIONS_HEADER = ("url", "left", "right", "top", "bottom", "expression")
+SIMULATED = "simulated"  # begins the names of annotators who are no people
+PEOPLE, MIXED = "people", "mixed"
 
 
 class TripletType(enum.IntEnum):
@@ -37,6 +40,7 @@ class TripletType(enum.IntEnum):
 
 
 _URL = re.compile(r"(?:https?://[^/?#\s]|file://(?:localhost)?/.)", re.IGNORECASE)
+_DRAWN_RATER = re.compile("rater[0-3][0-9]")  # `imagefec draw` names its 40 raters so
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _FACE_ID = re.compile(r"[0-9a-f]{20}")
 TYPE_OF_CSV_NAME = {kind.csv_name: kind for kind in TripletType}
@@ -56,3 +60,22 @@ def is_photo_url(text: str) -> bool:
 def is_face_id(text: str) -> bool:
     """Whether a text is a face id, 20 hexadecimal digits: parts of paths are made of these."""
     return bool(_FACE_ID.fullmatch(text))
+
+
+def rater_source(names: Iterable[str]) -> str | None:
+    """Who the annotators of a split are, by their names.
+
+    Args:
+      names: of all of them.
+
+    Returns:
+      SIMULATED, PEOPLE, MIXED, or None if there are no annotators. `imagefec draw`'s names count
+      as simulated if there are no others: people may be called so in a csv file of one's own.
+    """
+    distinct = set(names)
+    simulated = {name for name in distinct if name.startswith(SIMULATED)}
+    if not distinct:
+        return None
+    if simulated == distinct or all(map(_DRAWN_RATER.fullmatch, distinct)):
+        return SIMULATED
+    return MIXED if simulated else PEOPLE

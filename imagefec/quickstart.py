@@ -96,7 +96,7 @@ def _run_stages(
 
         configurables.run([config_file], [*bindings, f"training.seed = {seed}"], run, data)
     with stages("evaluate"):
-        from imagefec.analysis.accuracy import shown_error
+        from imagefec.analysis.accuracy import rater_accuracy_name, shown_error
         from imagefec.analysis.evaluate import evaluate_run
 
         result = evaluate_run(run, data)
@@ -120,7 +120,8 @@ def _run_stages(
     files.write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     print(
         f"TPA {result['tpa']:.3f} ± {shown_error(result):.3f} on {result['n_triplets']} triplets "
-        "of identities and photos not seen in training; leave-one-out human accuracy "
+        "of identities and photos not seen in training; leave-one-out "
+        f"{rater_accuracy_name(result['human_tpa_source'])} "
         f"{result['human_tpa']:.3f}.\nGallery: {page}",
         file=sys.stderr,
     )

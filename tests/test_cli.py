@@ -15,6 +15,8 @@ VERBS = (
     "draw",
     "fetch",
     "crop",
+    "triplets",
+    "split",
     "train",
     "evaluate",
     "embed",
@@ -45,6 +47,8 @@ def test_a_seed_that_is_not_one_is_refused_by_every_verb_that_takes_it(seed, cap
     out = str(tmp_path / "out")
     for argv in (
         ["draw", out],
+        ["triplets", str(tmp_path), f"--out={out}"],
+        ["split", "a.csv", f"--out={out}"],
         ["quickstart", f"--output_dir={out}"],
         ["gallery", "--run=run", "--data_dir=data", f"--out={out}"],
     ):

@@ -1,5 +1,8 @@
 """FEC's names of types and files, compared with those in its csv files and in the paper."""
 
+import pytest
+
+from imagefec import fec
 from imagefec.fec import SPLITS, TYPE_KEYS, TYPE_OF_CSV_NAME, TripletType, csv_file_name
 
 
@@ -18,3 +21,18 @@ def test_the_csv_files_are_named_as_google_names_them():
         "faceexp-comparison-data-train-public.csv",
         "faceexp-comparison-data-test-public.csv",
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "source"),
+    [
+        ((), None),
+        (("simulated", "simulated01"), "simulated"),
+        (("rater00", "rater39"), "simulated"),  # those of `imagefec draw`
+        (("rater00", "ann"), "people"),
+        (("rater40",), "people"),
+        (("simulated", "ann"), "mixed"),
+    ],
+)
+def test_simulated_raters_are_known_by_their_names(names, source):
+    assert fec.rater_source(names) == source

@@ -50,6 +50,7 @@ def test_quickstart_writes_the_documented_summary_and_files(short):
     for key in ("gallery_png", "gallery_html", "run", "data_dir"):
         assert pathlib.Path(summary[key]).exists()
     assert summary["n_faces"] > 700 and 0.7 < summary["human_tpa"] < 1
+    assert summary["human_tpa_source"] == "simulated"
 
 
 def test_every_photo_is_fetched_over_http(short):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imagefec.fec import MIXED, SIMULATED
+
 if TYPE_CHECKING:
     from imagefec.data.store.datasets import Triplets
 
@@ -106,6 +108,17 @@ def human_tpa(vote_counts: np.ndarray) -> float | None:
     from imagefec.maths import metrics
 
     return number_or_none(metrics.leave_one_out_human_accuracy(vote_counts))
+
+
+def rater_accuracy_name(rater_source: str | None) -> str:
+    """What `human_tpa` is called in texts: "human accuracy" only of people.
+
+    Args:
+      rater_source: as `SplitLoader.rater_source` returns.
+    """
+    if rater_source == SIMULATED:
+        return "accuracy of simulated raters"
+    return "accuracy of people and simulated raters" if rater_source == MIXED else "human accuracy"
 
 
 def disjoint_triplets(data: "Triplets", urls: Collection[str]) -> np.ndarray:

@@ -13,8 +13,8 @@ from absl import logging
 
 from imagefec.analysis import embedding_file
 from imagefec.analysis.face_files import COMPLETE, FaceRows, each_face
-from imagefec.analysis.image_files import find_images
 from imagefec.errors import UserError
+from imagefec.faces.image_files import find_images
 from imagefec.paths import user_path
 from imagefec.progress import progress
 

@@ -45,8 +45,9 @@ def evaluate_run(
       normalise: scale the vectors of a file to length 1.
 
     Returns:
-      What `score_triplets` returns, and "run", "step", "embeddings" (None), "dataset", "split";
-      JSON-compatible. If requested: "against": {"run", "step", "embeddings" of the other, "tpa" of
+      What `score_triplets` returns, and "run", "step", "embeddings" (None), "dataset", "split", and
+      "human_tpa_source": whether the votes are those of "people" or "simulated" ("mixed"; None if
+      there is no human_tpa, or if the dataset does not say); JSON-compatible. If requested: "against": {"run", "step", "embeddings" of the other, "tpa" of
       the other, "difference", "standard_error", "low", "high", "p_not_higher", "n_triplets"}, this
       run minus the other, as in imagefec.maths.uncertainty.Difference, on the n_triplets that
       both have vectors for; "disjoint": {"from", "tpa", "tpa_se", "tpa_se_clustered",
@@ -176,8 +177,10 @@ def _evaluate(
     kept = triplets_known(found, whole.triplets, own)
     correct = accuracy.correct_predictions(found.vectors, whole)
     data, photos = accuracy.triplets_with(whole, kept), accuracy.triplet_photos(whole)
+    scores = score_triplets(found.vectors[found.known], correct[kept], data, photos[kept])
     result = {
-        **score_triplets(found.vectors[found.known], correct[kept], data, photos[kept]),
+        **scores,
+        "human_tpa_source": None if scores["human_tpa"] is None else loader.rater_source(),
         **own.as_json(),
         "dataset": readable(loader.dataset),
         "split": readable(loader.name),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imagefec.analysis.image_files import ImageFiles, LeftOut
 from imagefec.errors import UserError
+from imagefec.faces.image_files import ImageFiles, LeftOut
 
 if TYPE_CHECKING:
     from imagefec.faces.crop import FaceCrop

@@ -33,5 +33,9 @@ class SplitLoader:
         """The photo URL of each face of another split of the dataset."""
         return self._load(name, image_size=1).urls  # the faces are not used
 
+    def rater_source(self) -> str | None:
+        """Who judged the triplets: "people", "simulated", "mixed"; None if it is not recorded."""
+        return datasets.rater_source_of(self.data_dir, self.dataset, self.name)
+
     def _load(self, name: str, image_size: int) -> datasets.Triplets:
         return datasets.load_triplets(self.data_dir, self.dataset, name, image_size)

@@ -23,6 +23,7 @@ from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.errors import UserError
 from imagefec.faces.crop import FACE_PX
 from imagefec.faces.photo_files import is_complete_png
+from imagefec.fec import rater_source
 
 LAYOUTS = ("triplets", "faces", "index")
 # What one example is made of: a row or, for "faces", a face; and the PNG paths of its faces.
@@ -39,6 +40,7 @@ class FecSplitReport:
       examples: triplets.
       faces: distinct faces in the triplets.
       dropped: other rows by reason.
+      raters: who judged the triplets, as `fec.rater_source` says; None if nobody.
     """
 
     csv: str
@@ -46,6 +48,7 @@ class FecSplitReport:
     examples: int = 0
     faces: int = 0
     dropped: Counter[str] = dataclasses.field(default_factory=Counter)
+    raters: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON values, reasons sorted by name."""
@@ -84,13 +87,15 @@ def plan_split(
     triplets: list[PlannedExample] = []
     planned_faces: dict[str, PlannedExample] = {}
     distinct: dict[fec_csv.FaceRef, fec_csv.FaceRef] = {}
+    annotators: set[str] = set()
     for row, paths in _usable_rows(csv_path, faces, report, exclusion):
+        annotators.update(row.annotators)
         for face, path in zip(row.faces, paths):
             planned_faces.setdefault(face.face_id, (face, (path,)))
         if layout != "faces":
             first, second, third = (distinct.setdefault(face, face) for face in row.faces)
             triplets.append((dataclasses.replace(row, faces=(first, second, third)), paths))
-    report.faces = len(planned_faces)
+    report.faces, report.raters = len(planned_faces), rater_source(annotators)
     return (list(planned_faces.values()) if layout == "faces" else triplets), report
 
 

@@ -57,7 +57,7 @@ def test_a_run_is_evaluated_on_the_complete_split_with_its_weights_in_evaluation
     assert result["embedding_spread"] == pytest.approx(
         math.sqrt(sum(squares) / len(squares)), rel=1e-4
     )
-    assert 0 < result["human_tpa"] <= 1
+    assert 0 < result["human_tpa"] <= 1 and result["human_tpa_source"] == "people"
 
 
 def test_the_result_names_what_was_evaluated_and_is_json_compatible(result, run):

@@ -113,6 +113,7 @@ def test_only_labelled_triplets_with_three_cropped_faces_become_examples(make):
         "examples": 2,
         "faces": 4,
         "dropped": {"bad row": 1, "no face found": 1, "no votes": 1, "tie": 1},
+        "raters": "people",
     }
 
 
@@ -175,6 +176,7 @@ def test_triplets_of_an_excluded_face_are_dropped_and_counted(make, layout, name
         "examples": 1,
         "faces": 3,
         "dropped": {"excluded": 2},
+        "raters": "people",
     }
     assert [key for key, _ in made] == (
         [face(n).face_id for n in (3, 4, 5)] if layout == "faces" else [2]

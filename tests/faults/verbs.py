@@ -15,7 +15,7 @@ import imagefec
 
 ROOT = pathlib.Path(imagefec.__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "0"}
-FILES_OF_LOCKS = (".lock", "crop.lock", "fetch.lock")
+FILES_OF_LOCKS = (".lock", "crop.lock", "fetch.lock", "triplets.lock", "split.lock")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +138,24 @@ VERBS = (
             "--detector=haar",
             "--workers=2",
         ],
+        _files,
+        is_long=False,
+    ),
+    Verb(
+        "triplets",
+        lambda world, out: [
+            world.csv_paths[0].with_name("controls.csv"),
+            f"--out={out}",
+            "--by=path:image",
+            "--by=label:word",
+            "--by=split:",
+        ],
+        _files,
+        is_long=False,
+    ),
+    Verb(
+        "split",
+        lambda world, out: [*world.csv_paths, f"--out={out}", "--share=0.3"],
         _files,
         is_long=False,
     ),

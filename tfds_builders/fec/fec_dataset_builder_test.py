@@ -102,6 +102,7 @@ def test_metadata_report_dropped_rows_and_the_detector(builder):
             "examples": 8,
             "faces": 9,
             "dropped": {"no face found": 1, "no votes": 1, "tie": 1},
+            "raters": "people",
         },
         "test": {
             "csv": "faceexp-comparison-data-test-public.csv",
@@ -109,6 +110,7 @@ def test_metadata_report_dropped_rows_and_the_detector(builder):
             "examples": 3,
             "faces": 9,
             "dropped": {},
+            "raters": "people",
         },
     }
 

@@ -11,10 +11,10 @@ import numpy as np
 from absl import logging
 
 from imagefec.analysis.gallery.faces import GalleryFaces
-from imagefec.analysis.image_files import LeftOut
 from imagefec.analysis.vectors.matching import NOT_FINITE, REPEATED, ZERO
 from imagefec.analysis.vectors.vector_file import VectorFile, unit_length
 from imagefec.errors import UserError
+from imagefec.faces.image_files import LeftOut
 
 if TYPE_CHECKING:
     from imagefec.maths.geometry import Box

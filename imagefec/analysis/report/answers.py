@@ -63,8 +63,8 @@ def how_well(measures: Measures, split: str) -> Answer:
         gap = measures.human_tpa - CHANCE
         closed = (best.tpa.value - CHANCE) / gap if gap > 0 else math.nan
         sentences.append(
-            "Leave-one-out human accuracy (one rater against the majority of the others) is "
-            f"{percent(measures.human_tpa)} on the same triplets, and chance is "
+            f"Leave-one-out {measures.rater_accuracy_name} (one rater against the majority of the "
+            f"others) is {percent(measures.human_tpa)} on the same triplets, and chance is "
             f"{percent(CHANCE)}: the model closes {100 * closed:.0f} % of the gap between them."
         )
     return Answer(

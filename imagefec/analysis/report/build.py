@@ -79,7 +79,8 @@ def _blocks(
     from imagefec.analysis.split import SplitLoader
 
     loader = SplitLoader(request.data_dir, request.dataset, request.split)
-    evaluation_set = EvaluationSet.of(loader.load(max(TILE_PX, runs[0].image_size)))
+    data = loader.load(max(TILE_PX, runs[0].image_size))
+    evaluation_set = EvaluationSet.of(data, loader.rater_source())
     face_ids = evaluation_set.data.face_ids
     ranges, augmentation = _augmentation(runs)
     conditions = group_by_condition(runs)

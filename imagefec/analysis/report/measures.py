@@ -21,20 +21,22 @@ class EvaluationSet:
       photos: int [triplets, 3], as returned by `accuracy.triplet_photos`.
       queries: int [q], rows of the faces whose neighbours are compared.
       ranked: int [m], rows of the faces whose distances are ranked.
+      rater_source: who judged the triplets, as `SplitLoader.rater_source` returns.
     """
 
     data: Triplets
     photos: np.ndarray
     queries: np.ndarray
     ranked: np.ndarray
+    rater_source: str | None = None
 
     @classmethod
-    def of(cls, data: Triplets) -> "EvaluationSet":
+    def of(cls, data: Triplets, rater_source: str | None = None) -> "EvaluationSet":
         """Samples queries among the faces that have enough faces from other photos."""
         queries, ranked = orderings.choose_faces(len(data.urls))
         n_others = orderings.n_from_other_photos(data.urls)[queries]
         queries = queries[n_others >= orderings.N_NEIGHBOURS]
-        return cls(data, accuracy.triplet_photos(data), queries, ranked)
+        return cls(data, accuracy.triplet_photos(data), queries, ranked, rater_source)
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ class Measures:
       uda: for each UDA series its conditions by weight, and each minus the one of weight 0.
       human_tpa: leave-one-out human accuracy; None if the split has no votes to compare.
       human_tpa_by_type: likewise by type of triplet.
+      rater_source: of the evaluation set.
       n_triplets: number of triplets of the split.
       n_faces: number of faces of the split.
       n_queries: number of faces whose neighbours are compared.
@@ -201,9 +204,15 @@ class Measures:
     uda: list[tuple[list[ConditionMeasures], list[Contrast]]]
     human_tpa: float | None
     human_tpa_by_type: dict[str, float | None]
+    rater_source: str | None
     n_triplets: int
     n_faces: int
     n_queries: int
+
+    @property
+    def rater_accuracy_name(self) -> str:
+        """What `human_tpa` is called: "human accuracy" only if people judged the triplets."""
+        return accuracy.rater_accuracy_name(self.rater_source)
 
     @property
     def best(self) -> ConditionMeasures:

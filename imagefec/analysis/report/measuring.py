@@ -91,6 +91,7 @@ def measure_all(
         uda,
         scores["human_tpa"],
         {name: part["human_tpa"] for name, part in scores["by_type"].items()},
+        evaluation_set.rater_source,
         len(evaluation_set.data),
         len(evaluation_set.data.face_ids),
         len(evaluation_set.queries),

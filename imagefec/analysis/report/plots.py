@@ -64,7 +64,7 @@ def plot_curves(measures: Measures) -> bytes | None:
         ends.append((shared[-1], means[-1], condition.name, color))
     last_step = max(end[0] for end in ends)
     axes.set_xlim(0, last_step)
-    _label_levels(axes, measures.human_tpa)
+    _label_levels(axes, measures)
     label_ends(axes, ends, last_step)
     axes.set_xlabel("training step")
     axes.set_ylabel("TPA (%)")
@@ -92,7 +92,8 @@ def plot_types(measures: Measures) -> bytes:
     first = np.ravel(axes)[0]
     first.set_yticks(range(len(conditions)), [shortened(each.name) for each in conditions])
     first.set_ylim(len(conditions) - 0.5, -0.5)
-    for level, text, color in ((CHANCE, "chance", FAINT), (measures.human_tpa, "human", INK)):
+    raters = "human" if measures.rater_accuracy_name == "human accuracy" else "raters"
+    for level, text, color in ((CHANCE, "chance", FAINT), (measures.human_tpa, raters, INK)):
         if level is not None:
             first.annotate(
                 text,
@@ -252,11 +253,12 @@ def _add_legend(fig: "Figure", kinds: Sequence[tuple[str, str, str, str]]) -> No
     )
 
 
-def _label_levels(axes: "Axes", human_tpa: float | None) -> None:
-    """Chance and human accuracy as labelled lines within the y limits."""
+def _label_levels(axes: "Axes", measures: Measures) -> None:
+    """Chance and the raters' accuracy as labelled lines within the y limits."""
+    human_tpa = measures.human_tpa
     label_level(axes, 100 * CHANCE, "chance", FAINT, ":", above=False)
     if human_tpa is not None:
-        label_level(axes, 100 * human_tpa, "human accuracy", INK, "-", above=True)
+        label_level(axes, 100 * human_tpa, measures.rater_accuracy_name, INK, "-", above=True)
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 100 * CHANCE - 5), max(high, 100 * (human_tpa or 0) + 5))
 

@@ -85,10 +85,9 @@ def table_of_conditions(measures: Measures, request: Request, augmentation: str)
     )
     rows = [_condition_row(condition, types) for condition in measures.conditions]
     if measures.human_tpa is not None:
-        by_type = (percent(measures.human_tpa_by_type[name]) for name in types)
-        rows.append(
-            ("human accuracy", _NONE, percent(measures.human_tpa), _NONE, *by_type, *[_NONE] * 4)
-        )
+        name = measures.rater_accuracy_name
+        by_type = (percent(measures.human_tpa_by_type[kind]) for kind in types)
+        rows.append((name, _NONE, percent(measures.human_tpa), _NONE, *by_type, *[_NONE] * 4))
     best = measures.best.runs[0].run
     return [
         Heading("Conditions"),
@@ -100,8 +99,8 @@ def table_of_conditions(measures: Measures, request: Request, augmentation: str)
             f"face, divided by that between different faces ({augmentation}); lower is more "
             "invariant. RMS distance is the root mean square distance between two embeddings, 1.41 "
             "if they are spread evenly over the sphere. Steps are the training steps of the "
-            "checkpoints. Human accuracy is how often a rater agrees with the majority of the "
-            "others (leave-one-out)."
+            f"checkpoints. {_capital(measures.rater_accuracy_name)} is how often a rater agrees "
+            "with the majority of the others (leave-one-out)."
         ),
         Command(
             (
@@ -124,8 +123,8 @@ def plot_by_type(measures: Measures, request: Request) -> list[Block]:
             "types.png",
             plots.plot_types(measures),
             "TPA of each condition by type of triplet",
-            "Mean over seeds ± one standard error. Solid line: leave-one-out human accuracy. "
-            "Dotted line: chance.",
+            "Mean over seeds ± one standard error. Solid line: leave-one-out "
+            f"{measures.rater_accuracy_name}. Dotted line: chance.",
         ),
     ]
 
@@ -300,3 +299,7 @@ def _error(value: float | None) -> str:
 
 def _signed(value: float) -> str:
     return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

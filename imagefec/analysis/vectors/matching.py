@@ -9,9 +9,9 @@ from pathlib import PurePath
 
 import numpy as np
 
-from imagefec.analysis.image_files import LeftOut
 from imagefec.analysis.vectors.vector_file import VectorFile, unit_length
 from imagefec.errors import UserError
+from imagefec.faces.image_files import LeftOut
 
 NOT_IN_FILE = "not in the file"
 SEVERAL_FACES = "named by the URL of a photo with several faces only"

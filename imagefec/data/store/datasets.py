@@ -20,7 +20,7 @@ from imagefec.data.store.triplets import TripletIndex, Triplets
 from imagefec.errors import UserError
 from imagefec.paths import user_path
 
-__all__ = ["LabelledFaces", "Triplets", "load_faces", "load_triplets"]
+__all__ = ["LabelledFaces", "Triplets", "load_faces", "load_triplets", "rater_source_of"]
 
 IMAGES = ("image_a", "image_b", "image_c")
 _INDEX_FEATURES, _RATER_FEATURES = ("face_ids", "odd"), ("type", "votes", "agreement")
@@ -89,6 +89,23 @@ def load_triplets(
     else:
         store, index = _index_with_store(source, image_size)
     return index.select(store, source.chosen)
+
+
+def rater_source_of(data_dir: str | os.PathLike[str], dataset: str, split: str) -> str | None:
+    """Who judged the triplets of a split, "people", "simulated" or "mixed".
+
+    Args:
+      data_dir: as for load_triplets.
+      dataset: likewise.
+      split: likewise.
+
+    Returns:
+      None if the dataset does not say, as those of earlier versions.
+
+    Raises:
+      UserError: as load_triplets.
+    """
+    return open_source(user_path(data_dir, "data_dir"), dataset, split).rater_source
 
 
 def load_faces(

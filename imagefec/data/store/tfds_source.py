@@ -25,6 +25,7 @@ from imagefec.data.store.tfds_records import defect_of_records, read_examples, s
 from imagefec.devices import hide_gpus_from_tensorflow
 from imagefec.errors import UserError
 from imagefec.faces.crop_settings import CropSettings, read_crop_settings
+from imagefec.fec import MIXED, PEOPLE, SIMULATED
 from imagefec.quiet import quiet_imports
 
 STORES = "face_stores"  # in the data_dir
@@ -70,6 +71,18 @@ class TfdsSource:
         except (ValueError, AttributeError) as error:
             path = Path(self.builder.data_dir) / METADATA
             raise UserError(f"{path}: faces: {error}. {CURE}") from error
+
+    @property
+    def rater_source(self) -> str | None:
+        """Who judged the triplets, as `fec.rater_source`; None if the metadata do not say."""
+        by_split = (self.builder.info.metadata or {}).get("splits")
+        if not isinstance(by_split, dict):
+            return None
+        reports = [by_split.get(split) for split in self.splits]
+        found = [report.get("raters") if isinstance(report, dict) else None for report in reports]
+        if not found or any(name not in (SIMULATED, PEOPLE, MIXED) for name in found):
+            return None
+        return found[0] if found.count(found[0]) == len(found) else MIXED
 
     def has(self, features: Sequence[str]) -> bool:
         """Whether the dataset has all of these features."""

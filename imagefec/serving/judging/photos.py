@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from imagefec import json_files
-from imagefec.analysis.image_files import LeftOut, find_images
 from imagefec.faces import crop, opencv, orientation, photo_files, photos
 from imagefec.faces.detectors.protocol import Detection, Detector
+from imagefec.faces.image_files import LeftOut, find_images
 from imagefec.maths import geometry
 from imagefec.maths.geometry import Box
 from imagefec.progress import progress

@@ -68,7 +68,7 @@ def table(text, first):
 
 def test_the_table_has_the_values_of_evaluate_averaged_over_seeds(report, runs, world):
     conditions = {row["condition"]: row for row in table(report.read_text(), "condition")}
-    assert set(conditions) == {"UDA 0", "UDA 1", "human accuracy"}
+    assert set(conditions) == {"UDA 0", "UDA 1", "accuracy of simulated raters"}
     for name, runs_of_condition in (("UDA 0", runs[:2]), ("UDA 1", runs[2:])):
         results = [evaluate_run(run, world.data_dir, invariance=True) for run in runs_of_condition]
         for column, values in (
@@ -86,7 +86,7 @@ def test_the_table_has_the_values_of_evaluate_averaged_over_seeds(report, runs, 
             ", ".join(str(one["step"]) for one in results),
         )
     assert (
-        conditions["human accuracy"]["TPA, ± over seeds"]
+        conditions["accuracy of simulated raters"]["TPA, ± over seeds"]
         == f"{100 * results[0]['human_tpa']:.1f} %"
     )
 

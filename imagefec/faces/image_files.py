@@ -80,7 +80,7 @@ class ImageFiles:
 
 
 def find_images(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], every_name: bool = False
 ) -> ImageFiles:
     """Finds the images of paths and folders.
 
@@ -90,6 +90,7 @@ def find_images(
 
     Args:
       paths: image files and folders of them.
+      every_name: a file that has several names is found under each of them.
 
     Raises:
       ValueError: paths is something else.
@@ -97,7 +98,7 @@ def find_images(
         was given.
     """
     found = ImageFiles([], set(), LeftOut())
-    seen: set[tuple[int, int]] = set()
+    seen: set[tuple[int, int]] | None = None if every_name else set()
     for path in _each_path(paths):
         path = user_path(path)
         try:
@@ -141,7 +142,10 @@ def _each_path(paths: object) -> Iterator[str | os.PathLike[str]]:
         yield path
 
 
-def _add(paths: Iterable[Path], found: ImageFiles, seen: set[tuple[int, int]]) -> None:
+def _add(paths: Iterable[Path], found: ImageFiles, seen: set[tuple[int, int]] | None) -> None:
+    if seen is None:
+        found.paths.extend(paths)
+        return
     for path in paths:
         identity = _identity(path)
         if identity in seen:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagefec.analysis.image_files import find_images
 from imagefec.errors import UserError
+from imagefec.faces.image_files import find_images
 
 
 def save(path, suffix=None):

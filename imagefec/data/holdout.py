@@ -1,0 +1,289 @@
+"""Holds a split out of FEC's csv files, so that it shares no photo (and no person) with train."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import heapq
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imagefec import files
+from imagefec.data.fec_csv import Row, RowReport, read_rows, split_of, write_rows
+from imagefec.data.labels.splits import connected
+from imagefec.errors import UserError
+from imagefec.fec import EXPRESSIONS_CSV, SPLITS, csv_file_name
+from imagefec.paths import user_path
+
+TRAIN = "train"
+REPORT, LOCK = "split.json", "split.lock"
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """The result of `hold_out`.
+
+    Attributes:
+      in_part: bool [units], which units are held out.
+      rows: int [rows], 0: all units in train, 1: all held out, -1: some of each, so dropped.
+    """
+
+    in_part: np.ndarray
+    rows: np.ndarray
+
+
+def split_csv(
+    csv_paths: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    into: str = "validation",
+    share: float = 0.1,
+    persons: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    skip_bad_rows: bool = False,
+) -> dict[str, Any]:
+    """Writes csv files whose train split has lost a share of its photos to another split.
+
+    Args:
+      csv_paths: FEC's csv files: train, which is parted, and others, which are copied. A file of
+        any other name counts as train.
+      out: gets the csv files, split.json, and the expressions.csv that is beside the files.
+      into: name of the split that is held out.
+      share: of train's photos (persons, if known) to hold out, in (0, 1).
+      persons: csv file with the columns url and person; photos that it does not name have no
+        known person. None to part by photo.
+      seed: 0 or more.
+      skip_bad_rows: skip bad rows instead of stopping at the first.
+
+    Returns:
+      The report, as in split.json.
+
+    Raises:
+      UserError: a file is bad, `into` exists already, a part is empty, or the folder cannot be
+        written to.
+    """
+    out = user_path(out, "--out")
+    paths = _by_split([user_path(path, "CSV") for path in csv_paths], into, out)
+    bad = RowReport()
+    rows = list(read_rows(paths[TRAIN], bad, skip_bad_rows))
+    person_of = {} if persons is None else _read_persons(user_path(persons, "--persons"))
+    units, n_units = _units(rows, person_of)
+    held = hold_out(units, n_units, share, seed)
+    parts = {
+        TRAIN: [row for row, part in zip(rows, held.rows.tolist()) if part == 0],
+        into: [row for row, part in zip(rows, held.rows.tolist()) if part == 1],
+    }
+    for name, part in parts.items():
+        if not part:
+            raise UserError(
+                f"{paths[TRAIN]}: no triplet of {len(rows)} is left for {name}: the triplets "
+                f"connect its {n_units} {'persons' if person_of else 'photos'} too closely. Give "
+                "another --share or --seed."
+            )
+    report = _report(parts, held, len(rows), bad.n_refused, n_units, into, bool(person_of))
+    report |= {"share": share, "seed": seed, "shared_photos": _shared(paths, parts, skip_bad_rows)}
+    try:
+        with files.folder_lock(out, "split", "--out", LOCK):
+            for name, part in parts.items():
+                write_rows(out / csv_file_name(name), part)
+            _copy(paths, out)
+            files.write_text(out / REPORT, json.dumps(report, indent=1) + "\n")
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or out}: {error.strerror}. Give an --out on a disk with free space "
+            "that you may write to."
+        ) from error
+    return report
+
+
+def hold_out(units: np.ndarray, n_units: int, share: float, seed: int) -> HeldOut:
+    """Chooses the units to hold out, so that few rows fall between the parts.
+
+    Rows that share a unit are connected. Whole sets of connected rows are held out first, as far as
+    they fit, at no loss. What is missing is taken out of the others: from one row on, always the
+    row that brings the fewest new units. This keeps several times as many rows as units chosen at
+    random: of those, rows with three held-out ones are only share³ of all.
+
+    Args:
+      units: int [rows, 3], numbers from 0 of the units (photos or persons) of each row.
+      n_units: number of units.
+      share: of the units to hold out, in (0, 1).
+      seed: decides between equals.
+    """
+    wanted = max(1, round(share * n_units))
+    rank = np.random.default_rng([seed, 51]).permutation(len(units))
+    chosen = np.zeros(n_units, bool)
+    component = connected([tuple(row) for row in units.tolist()])
+    members = np.split(np.argsort(component, kind="stable"), np.cumsum(np.bincount(component))[:-1])
+    n_chosen, parted = 0, []
+    for rows in sorted(members, key=lambda rows: rank[rows].min()):
+        own = np.unique(units[rows])
+        if len(members) > 1 and n_chosen + len(own) <= wanted:
+            chosen[own] = True
+            n_chosen += len(own)
+        else:
+            parted.append(rows)
+    if parted and n_chosen < wanted / 2:
+        # Only the largest is parted: the others stay whole.
+        largest = max(parted, key=len)
+        _grow(units, largest, rank, chosen, wanted - n_chosen)
+    n_in = chosen[units].sum(axis=1)
+    return HeldOut(chosen, np.where(n_in == units.shape[1], 1, np.where(n_in == 0, 0, -1)))
+
+
+def _grow(
+    units: np.ndarray, rows: np.ndarray, rank: np.ndarray, chosen: np.ndarray, n: int
+) -> None:
+    """Adds up to n units to `chosen`, each time those of the row that lacks the fewest."""
+    rows_of: dict[int, list[int]] = {}
+    for row in rows.tolist():
+        for unit in set(units[row].tolist()):
+            rows_of.setdefault(unit, []).append(row)
+    waiting = [(len(set(units[row].tolist())), int(rank[row]), row) for row in rows.tolist()]
+    heapq.heapify(waiting)
+    while waiting:
+        lacks, _, row = heapq.heappop(waiting)
+        new = [unit for unit in set(units[row].tolist()) if not chosen[unit]]
+        if not new or len(new) < lacks:
+            continue  # done, or an outdated entry: a better one is in the heap
+        if len(new) > n:
+            return
+        for unit in sorted(new):
+            chosen[unit] = True
+        n -= len(new)
+        for other in {row for unit in new for row in rows_of[unit]}:
+            left = sum(not chosen[unit] for unit in set(units[other].tolist()))
+            if left:
+                heapq.heappush(waiting, (left, int(rank[other]), other))
+
+
+def describe(report: Mapping[str, Any]) -> str:
+    """Writes a report as lines of text."""
+    into = report["into"]
+    lines = [
+        f"{name:<11}{part['n_triplets']} triplets of {part['n_photos']} photos"
+        for name, part in report["splits"].items()
+    ]
+    n, dropped = report["n_triplets"], report["n_dropped"]
+    lines.append(
+        f"{'dropped':<11}{dropped} of {n} triplets ({dropped / n:.1%}), which have "
+        f"{report['parted_by']} of train and of {into}"
+    )
+    for names, n_shared in report["shared_photos"].items():
+        if n_shared:
+            lines.append(f"{'shared':<11}{n_shared} photos are in {names}, as in the files given")
+    if report["n_bad_rows"]:
+        lines.append(f"{'rows':<11}{report['n_bad_rows']} bad rows skipped")
+    return "\n".join(lines)
+
+
+def _by_split(paths: Sequence[Path], into: str, out: Path) -> dict[str, Path]:
+    known = {csv_file_name(split) for split in SPLITS}
+    found: dict[str, Path] = {}
+    for path in paths:
+        split = split_of(path) if path.name in known else TRAIN
+        if split in found:
+            raise UserError(
+                f"{path} and {found[split]} are both {split}; give one file of each split."
+            )
+        found[split] = path
+        if path.absolute().parent == out.absolute():
+            raise UserError(
+                f"--out={out} is the folder of {path.name}, which would be replaced. Give another."
+            )
+    if TRAIN not in found:
+        raise UserError(f"none of the files is train; give {csv_file_name(TRAIN)}.")
+    if into in found:
+        raise UserError(
+            f"{found[into]}: there is a split {into} already. Leave the file out, or give another "
+            "--into."
+        )
+    return found
+
+
+def _units(rows: Sequence[Row], person_of: Mapping[str, set[str]]) -> tuple[np.ndarray, int]:
+    """Numbers what must not be parted: int [rows, 3], and how many there are."""
+    urls = list(dict.fromkeys(face.url for row in rows for face in row.faces))
+    # A photo may show several persons.
+    of_url = connected(
+        [
+            [("photo", url), *(("person", name) for name in sorted(person_of.get(url, ())))]
+            for url in urls
+        ]
+    ).tolist()
+    number = dict(zip(urls, of_url))
+    units = np.array([[number[face.url] for face in row.faces] for row in rows], np.int64)
+    return units, max(of_url) + 1
+
+
+def _read_persons(path: Path) -> dict[str, set[str]]:
+    try:
+        with files.open_regular(path) as file:
+            lines = csv.DictReader(file.read().decode("utf-8-sig").splitlines())
+            if not {"url", "person"} <= set(lines.fieldnames or ()):
+                raise UserError(
+                    f"{path}: its header is {','.join(lines.fieldnames or ())[:80]!r}; it needs "
+                    "the columns url and person, as in persons.csv of `imagefec triplets`."
+                )
+            found: dict[str, set[str]] = {}
+            for line in lines:
+                if line["url"] and line["person"]:
+                    found.setdefault(line["url"], set()).add(line["person"])
+            return found
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error}). Give a csv file in UTF-8.") from None
+
+
+def _copy(paths: Mapping[str, Path], out: Path) -> None:
+    """Copies the other splits, and what is beside train."""
+    for split, path in paths.items():
+        if split != TRAIN:
+            files.write_bytes(out / csv_file_name(split), path.read_bytes())
+    labels = paths[TRAIN].with_name(EXPRESSIONS_CSV)
+    if labels.is_file():
+        files.write_bytes(out / EXPRESSIONS_CSV, labels.read_bytes())
+
+
+def _shared(
+    paths: Mapping[str, Path], parts: Mapping[str, Sequence[Row]], skip_bad_rows: bool
+) -> dict[str, int]:
+    """Number of photos that each part shares with each copied split."""
+    urls = {name: {face.url for row in rows for face in row.faces} for name, rows in parts.items()}
+    shared: dict[str, int] = {}
+    for split, path in paths.items():
+        if split != TRAIN:
+            rows = read_rows(path, RowReport(), skip_bad_rows)
+            own = {face.url for row in rows for face in row.faces}
+            shared |= {f"{name} and {split}": len(urls[name] & own) for name in parts}
+    return shared
+
+
+def _report(
+    parts: Mapping[str, Sequence[Row]],
+    held: HeldOut,
+    n_rows: int,
+    n_bad: int,
+    n_units: int,
+    into: str,
+    by_person: bool,
+) -> dict[str, Any]:
+    return {
+        "into": into,
+        "parted_by": "persons" if by_person else "photos",
+        "n_triplets": n_rows,
+        "n_bad_rows": n_bad,
+        "n_units": n_units,
+        "n_units_held_out": int(held.in_part.sum()),
+        "n_dropped": int((held.rows < 0).sum()),
+        "splits": {
+            name: {
+                "n_triplets": len(rows),
+                "n_photos": len({face.url for row in rows for face in row.faces}),
+            }
+            for name, rows in parts.items()
+        },
+    }

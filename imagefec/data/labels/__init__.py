@@ -1,0 +1,1 @@
+"""Labels, counts and ratings of photos to FEC's csv files."""

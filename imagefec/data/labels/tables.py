@@ -1,0 +1,221 @@
+"""Reads a csv or parquet table of labelled photos, a row for each face or for each rating."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from imagefec import files
+from imagefec.data.labels.columns import Columns, columns_of
+from imagefec.data.labels.source import (
+    COUNTS,
+    LABEL,
+    SPLIT_NAMES,
+    LabelledFace,
+    Source,
+    plain,
+)
+from imagefec.errors import UserError
+from imagefec.fec import is_photo_url
+from imagefec.maths.geometry import Box
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
+WRONG_CELLS = "another number of cells than the header"
+NO_PHOTO = "no path or URL"
+BAD_URL = "not an http, https or file URL"
+NO_LABEL = "no label"
+NO_NUMBER = "a number is missing or is none"
+NEGATIVE = "a negative count"
+ALL_ZERO = "all counts are zero"
+UNKNOWN_SPLIT = "unknown split"
+BAD_BOX = "bad box"
+
+Cells = Mapping[str, Any]
+
+
+def read_table(path: Path, by: Columns, photos: Path | None = None) -> Source:
+    """Reads a table.
+
+    Args:
+      path: of a csv file (UTF-8, separated by commas, semicolons or tabs, with a header), or of a
+        parquet file.
+      by: from `columns.parse_by`.
+      photos: folder that paths are relative to; None for the table's own.
+
+    Returns:
+      The faces; rows that cannot be used are counted in `left_out`. Boxes are fractions of the
+      photo if none of them exceeds 1, else pixels.
+
+    Raises:
+      UserError: it is no table, the columns are not known, or no row is usable.
+    """
+    header, rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
+    kind, columns = columns_of(header, by, str(path))
+    read_as = {role: ", ".join(names) for role, names in columns.items()}
+    unused = [name for name in header if not any(name in names for names in columns.values())]
+    if unused:
+        read_as["not used"] = ", ".join(unused)
+    source = Source(kind, [], read_as, columns.get(kind, ()) if kind != LABEL else ())
+    base = path.parent if photos is None else photos
+    n_rows = 0
+    for line, cells in rows:
+        n_rows += 1
+        name = f"line {line}"
+        try:
+            if cells is None:
+                raise _LeftOut(WRONG_CELLS)
+            source.faces.append(_face(name, cells, kind, columns, base))
+        except _LeftOut as out:
+            source.left_out.add(out.reason, f"{name} ({out.found})" if out.found else name)
+    if not source.faces:
+        why = "; ".join(source.left_out.lines())
+        raise UserError(f"{path}: none of its {n_rows} rows can be used{why and ': '}{why}.")
+    boxes = [side for face in source.faces if face.box for side in face.box.sides]
+    source.box_in_pixels = max(boxes, default=0) > 1
+    if boxes:
+        source.read_as["box unit"] = "pixels" if source.box_in_pixels else "fractions of the photo"
+    return source
+
+
+class _LeftOut(Exception):
+    def __init__(self, reason: str, found: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.found = reason, found
+
+
+def _face(name: str, cells: Cells, kind: str, columns: Columns, base: Path) -> LabelledFace:
+    text = {role: _text(cells[columns[role][0]]) for role in columns if len(columns[role]) == 1}
+    path, url = _place(text.get("path", ""), text.get("url", ""), base)
+    label = text.get(LABEL, "") if kind == LABEL else ""
+    if kind == LABEL and not label:
+        raise _LeftOut(NO_LABEL)
+    values = () if kind == LABEL else tuple(_number(cells[column]) for column in columns[kind])
+    if kind == COUNTS and min(values) < 0:
+        raise _LeftOut(NEGATIVE, f"{min(values):g}")
+    if kind == COUNTS and not sum(values):
+        raise _LeftOut(ALL_ZERO)
+    split = text.get("split", "")
+    if split and plain(split) not in SPLIT_NAMES:
+        raise _LeftOut(UNKNOWN_SPLIT, split[:40])
+    return LabelledFace(
+        name,
+        path,
+        url,
+        label,
+        values,
+        text.get("person", ""),
+        SPLIT_NAMES.get(plain(split), ""),
+        _box([cells[column] for column in columns["box"]]) if "box" in columns else None,
+    )
+
+
+def _place(path: str, url: str, base: Path) -> tuple[Path | None, str]:
+    """The photo's path or its web address; a path goes before a URL."""
+    if not path and not url:
+        raise _LeftOut(NO_PHOTO)
+    if not path and url[:5].lower() == "file:" and is_photo_url(url):
+        return Path(url2pathname(urlsplit(url).path)), ""
+    if not path or "://" in path:
+        url = path or url
+        if not is_photo_url(url):
+            raise _LeftOut(BAD_URL, url[:60])
+        return (Path(url2pathname(urlsplit(url).path)), "") if url[:4] == "file" else (None, url)
+    if "\0" in path:
+        raise _LeftOut(NO_PHOTO)
+    found = base / path
+    if "\\" in path and not _exists(found):  # written on Windows
+        found = base / path.replace("\\", "/")
+    return found, ""
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # the name is too long, for example
+        return False
+
+
+def _box(cells: list[Any]) -> Box | None:
+    if not any(map(_text, cells)):
+        return None
+    try:
+        left, right, top, bottom = map(_number, cells)
+    except _LeftOut:
+        raise _LeftOut(BAD_BOX, ", ".join(map(_text, cells))[:60]) from None
+    if not (0 <= left < right and 0 <= top < bottom):
+        raise _LeftOut(BAD_BOX, f"left {left:g}, right {right:g}, top {top:g}, bottom {bottom:g}")
+    return Box(left, right, top, bottom)
+
+
+def _number(cell: Any) -> float:
+    try:
+        value = float(cell) if isinstance(cell, int | float) else float(_text(cell))
+    except (ValueError, OverflowError):
+        value = math.nan
+    if not math.isfinite(value) or (isinstance(cell, str) and "_" in cell):
+        raise _LeftOut(NO_NUMBER, repr(_text(cell))[:40])
+    return value + 0.0  # -0.0 becomes 0.0
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None or cell != cell else str(cell).strip()
+
+
+def _csv(path: Path) -> tuple[list[str], Iterator[tuple[int, Cells | None]]]:
+    try:
+        with files.open_regular(path) as file:
+            text = file.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(
+            f"{path}: not UTF-8 text. SOURCE is a folder of photos by label, a csv file in UTF-8 "
+            "or a parquet file; convert others first (iconv -f WINDOWS-1252 -t UTF-8)."
+        ) from None
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    if "\0" in text or not first:
+        what = "it is empty" if not first else "it holds NUL bytes, so it is no text"
+        raise UserError(f"{path}: {what}. Give a csv or parquet file with a header, or a folder.")
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+
+    def rows() -> Iterator[tuple[int, Cells | None]]:
+        try:
+            for cells in reader:
+                if any(cells):
+                    right = len(cells) == len(header)
+                    yield reader.line_num, dict(zip(header, cells)) if right else None
+        except csv.Error as error:
+            raise UserError(
+                f"{path}, line {reader.line_num}: broken csv ({error}); texts with a comma or a "
+                "quote must be in double quotes. Fix the line."
+            ) from None
+
+    try:
+        header = [name.strip() for name in next(cells for cells in reader if any(cells))]
+    except (csv.Error, StopIteration) as error:
+        raise UserError(f"{path}: no header of a csv file ({error}).") from None
+    return header, rows()
+
+
+def _parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, Cells]]]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise UserError(
+            f"{path}: reading .parquet requires pyarrow, which is not installed: pip install "
+            "pyarrow. Or save the table as .csv."
+        ) from None
+    try:
+        with files.open_regular(path) as file:  # not a pipe, which would be waited for
+            table = parquet.read_table(file)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(
+            f"{path}: not a parquet file that can be read ({str(error)[:120]})."
+        ) from None
+    return list(table.column_names), enumerate(table.to_pylist(), start=1)
