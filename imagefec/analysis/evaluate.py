@@ -47,11 +47,12 @@ def evaluate_run(
     Returns:
       What `score_triplets` returns, and "run", "step", "embeddings" (None), "dataset", "split", and
       "human_tpa_source": whether the votes are those of "people" or "simulated" ("mixed"; None if
-      there is no human_tpa, or if the dataset does not say); JSON-compatible. If requested: "against": {"run", "step", "embeddings" of the other, "tpa" of
-      the other, "difference", "standard_error", "low", "high", "p_not_higher", "n_triplets"}, this
-      run minus the other, as in imagefec.maths.uncertainty.Difference, on the n_triplets that
-      both have vectors for; "disjoint": {"from", "tpa", "tpa_se", "tpa_se_clustered",
-      "n_triplets", "n_left_out"}; "invariance": as in imagefec.analysis.invariance.
+      there is no human_tpa, or if the dataset does not say); JSON-compatible.
+      If requested: "against": {"run", "step", "embeddings" of the other, "tpa" of the other,
+      "difference", "standard_error", "low", "high", "p_not_higher", "n_triplets"}, this run minus
+      the other, as in imagefec.maths.uncertainty.Difference, on the n_triplets that both have
+      vectors for; "disjoint": {"from", "tpa", "tpa_se", "tpa_se_clustered", "n_triplets",
+      "n_left_out"}; "invariance": as in imagefec.analysis.invariance.
 
     Raises:
       UserError: the run, its checkpoint, the dataset, the split or the file is missing or damaged.
