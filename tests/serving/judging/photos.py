@@ -4,7 +4,8 @@ import functools
 
 import numpy as np
 
-from imagefec.faces.synthetic import expressions, people, photo
+from imagefec.faces.synthetic import photo
+from imagefec.faces.synthetic.heads import expressions, people
 
 WORDS = ("amusement", "anger", "surprise")
 
