@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imagefec.errors import UserError
 from imagefec.faces import photo_files
-from imagefec.paths import user_path
+from imagefec.paths import readable, user_path
 
 # Files of a folder with one of these are images, whatever they hold: if they cannot be read, that
 # is reported. Other files are images if their first bytes say so.
@@ -20,6 +20,7 @@ SUFFIXES = frozenset((*photo_files.SUFFIXES, *_UNREADABLE, ".qoi", ".tga"))
 HIDDEN = (".", "__MACOSX")
 _HEAD_BYTES = 32
 _N_NAMES = 5
+_MOST_CHARACTERS = 1000  # of a name in a line
 
 HIDDEN_REASON = "hidden"
 NO_IMAGE = "no image"
@@ -50,10 +51,9 @@ class LeftOut:
 
     def lines(self) -> list[str]:
         """A line for each reason: "hidden: 12, the first: ._a.jpg, ._b.jpg"."""
+        shown = {reason: ", ".join(map(_shown, names)) for reason, names in self.names.items()}
         return [
-            f"{reason}: {n}, the first: {', '.join(self.names[reason])}"
-            if n > 1
-            else f"{reason}: 1, {self.names[reason][0]}"
+            f"{reason}: {n}, {'the first: ' if n > 1 else ''}{shown[reason]}"
             for reason, n in self.counts.items()
         ]
 
@@ -62,6 +62,11 @@ class LeftOut:
         return {
             reason: {"count": n, "first": self.names[reason]} for reason, n in self.counts.items()
         }
+
+
+def _shown(name: str) -> str:
+    name = readable(name)
+    return name if len(name) <= _MOST_CHARACTERS else f"{name[:_MOST_CHARACTERS]}…"
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from imagefec.errors import UserError
-from imagefec.faces.image_files import find_images
+from imagefec.faces.image_files import LeftOut, find_images
 
 
 def save(path, suffix=None):
@@ -155,3 +155,9 @@ def test_paths_without_images_are_refused(tmp_path):
 def test_paths_of_another_type_are_refused(wrong):
     with pytest.raises(ValueError, match="path"):
         find_images(wrong)
+
+
+def test_a_line_shows_any_name_as_printable_text_of_bounded_length():
+    left_out = LeftOut()
+    left_out.add("gone", "a\nb\udcff" + "x" * 2000)
+    assert left_out.lines() == ["gone: 1, a\\nb\\xff" + "x" * 993 + "…"]
