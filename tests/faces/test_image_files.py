@@ -160,4 +160,4 @@ def test_paths_of_another_type_are_refused(wrong):
 def test_a_line_shows_any_name_as_printable_text_of_bounded_length():
     left_out = LeftOut()
     left_out.add("gone", "a\nb\udcff" + "x" * 2000)
-    assert left_out.lines() == ["gone: 1, a\\nb\\xff" + "x" * 993 + "…"]
+    assert left_out.lines() == ["gone: 1, a\\nb\\xff" + "x" * 992 + "…"]
