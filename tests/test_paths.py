@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import imagefec
-from imagefec import paths
+from imagefec import cli, paths
 from imagefec.errors import UserError
 
 OWN_HOME = pwd.getpwuid(os.getuid()).pw_dir
@@ -59,3 +59,22 @@ def test_a_user_without_a_home_has_no_cache_folder_and_gets_a_sentence():
     no_folder, sentence = done.stdout.splitlines()
     assert no_folder == "None"
     assert "--run is '~/runs'" in sentence and "Set HOME" in sentence
+
+
+def test_home_is_meant_by_a_tilde_in_every_folder_of_the_pipeline(tmp_path, monkeypatch):
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    for argv in (
+        "draw ~/drawn --faces=180 --identities=10 --test_fraction=0.5 --triplets=60 --seed=1",
+        "fetch ~/drawn/faceexp-comparison-data-train-public.csv --cache=~/cache",
+        "crop ~/drawn/faceexp-comparison-data-train-public.csv --cache=$HOME/cache "
+        "--faces=~/faces --detector=none --workers=1",
+    ):
+        assert cli.main(argv.split()) == 0
+    assert (home / "drawn" / "images").is_dir()
+    assert (home / "cache" / "ledger.sqlite3").is_file()
+    assert (home / "faces" / "faces.csv").is_file()
+    assert list(here.iterdir()) == []
