@@ -111,6 +111,7 @@ def test_a_file_says_what_it_is(onnx_file, archive, run):
     record = onnx.read_record(onnx_file)
     assert record["architecture"] == {
         **SETTINGS,
+        "dropout": 0.0,
         "norm": "batch",
         "norm_momentum": 0.9,
         "padding": "same",

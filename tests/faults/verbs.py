@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import html
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 import imagefec
+from imagefec.analysis.report.request import quoted
 
 ROOT = pathlib.Path(imagefec.__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "0"}
@@ -99,8 +101,15 @@ def _result(_out, stdout):
 
 def _pages(out, _stdout):
     """Digest of every picture and page; a page may name the folder that it is in."""
+    names = [html.escape(quoted(str(out))).encode(), os.fsencode(out)]
+
+    def without_names(content):
+        for name in names:
+            content = content.replace(name, b"")
+        return content
+
     return {
-        path.relative_to(out).as_posix(): _sha(path.read_bytes().replace(os.fsencode(out), b""))
+        path.relative_to(out).as_posix(): _sha(without_names(path.read_bytes()))
         for path in sorted(out.rglob("*"))
         if path.suffix in (".png", ".html")
     }

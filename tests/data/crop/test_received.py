@@ -88,7 +88,7 @@ def test_crop_exclude_deletes_no_file_that_the_manifest_names_by_an_absolute_pat
 
 
 def test_embed_believes_no_manifest_with_such_an_id(cropped):
-    from imagefec.analysis.embed import _Manifests
+    from imagefec.analysis.face_files import _Manifests
 
     listed_as(cropped, "../../canary")
     face = next(cropped.faces.glob("*/*.png"))
