@@ -68,6 +68,7 @@ def test_a_resumed_run_ends_with_the_averages_of_an_uninterrupted_one(train, com
     assert_equal_arrays(tmp_path / "parts", complete)
 
 
+@pytest.mark.slow
 def test_a_run_may_begin_and_end_an_average_when_it_resumes(train, tmp_path, caplog):
     train(tmp_path / "run", "training.steps = 2")
     train(tmp_path / "run", "training.steps = 3", EMA)

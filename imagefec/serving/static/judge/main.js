@@ -45,6 +45,7 @@ async function join(name) {
 // Shows what the state asks for.
 async function show() {
   shown = null;
+  $("live").textContent = ""; // so that the same number is announced again
   const { answered, session, trials } = state;
   const inSession = answered % session;
   $("progress").max = session;
