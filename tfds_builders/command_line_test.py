@@ -169,7 +169,10 @@ def test_a_full_disk_ends_a_build_with_a_sentence_and_a_rerun_writes_the_same_fi
     assert files_of(data, "fec") == files_of(tmp_path / "expected", "fec")
 
 
-@pytest.mark.parametrize(("name", "config"), [("fec", "index"), ("vggface2", "triplets")])
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [("fec", "index"), pytest.param("vggface2", "triplets", marks=pytest.mark.slow)],
+)
 def test_beam_and_one_process_build_the_same_files(name, config, tmp_path):
     manual = FOLDER / name / "dummy_data"
     beam = tfds_build(
@@ -227,6 +230,7 @@ def many(tmp_path):
     return tmp_path / "many"
 
 
+@pytest.mark.slow
 def test_a_killed_build_of_vggface2_resumes_and_writes_the_same_files(many, tmp_path):
     config = '--config={"name": "few", "n_triplets": 50, "seed": 3}'
     data = tmp_path / "killed"

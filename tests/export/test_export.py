@@ -148,6 +148,7 @@ def test_the_tpa_is_that_of_the_checkpoints_step(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_the_check_uses_the_datasets_faces_where_they_are(world, tmp_path):
     run = write_run(tmp_path / "run", {**SETTINGS, "stem": "conv3x2"}, 32, eval_split="test")
     result = export_run(run, tmp_path / "x.onnx", "onnx", world.data_dir)

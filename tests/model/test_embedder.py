@@ -209,7 +209,7 @@ def test_a_photo_without_faces_gives_an_empty_list(embedder):
     assert embedder.embed_photo(np.full((120, 160, 3), 128, np.uint8)) == []
 
 
-@pytest.mark.parametrize("detector", ["haar", "lbp"])
+@pytest.mark.parametrize("detector", ["haar", pytest.param("lbp", marks=pytest.mark.slow)])
 def test_eight_threads_get_the_answers_of_one(embedder, detector):
     if detector == "haar" and haar_file() is None:
         pytest.skip("this OpenCV has no Haar cascade")

@@ -76,7 +76,9 @@ def test_a_dataset_of_the_other_layout_is_refused(data_dir, world):
         datasets.load_triplets(data_dir, "vggface2/faces_only", "train", 64)
 
 
-@pytest.mark.parametrize("select", ["semi_hard", "batch_hard"])
+@pytest.mark.parametrize(
+    "select", ["semi_hard", pytest.param("batch_hard", marks=pytest.mark.slow)]
+)
 def test_a_run_on_expressions_starts_with_the_weights_of_a_run_on_identities(
     data_dir, world, tmp_path, select
 ):
