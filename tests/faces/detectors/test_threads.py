@@ -27,7 +27,7 @@ def photos(n):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name == "lbp")) for name in DETECTORS],
+    [pytest.param(each, marks=pytest.mark.slow) if each == "lbp" else each for each in DETECTORS],
 )
 def test_two_detectors_in_eight_threads_give_the_faces_that_one_thread_gets(name):
     detector, other = make_detector(name), make_detector(name)
