@@ -21,7 +21,7 @@ def required_packages(problems: list[str]) -> dict[str, str | None]:
         return {}
     versions: dict[str, str | None] = {}
     for requirement in (each for each in requirements if "extra ==" not in each):
-        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        name = _name(requirement)
         versions[name] = version = version_of(name)
         if version is None:
             problems.append(

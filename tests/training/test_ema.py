@@ -16,17 +16,6 @@ EMA = "training.ema_decay = 0.5"
 
 
 @pytest.fixture(scope="module")
-def train(world):
-    from imagefec.training import configurables
-
-    def run(output_dir, *bindings):
-        return configurables.run(["smoke.gin"], list(bindings), output_dir, world.data_dir)
-
-    yield run
-    configurables.gin.clear_config()
-
-
-@pytest.fixture(scope="module")
 def complete(train, tmp_path_factory):
     return train(tmp_path_factory.mktemp("runs") / "complete", EMA)
 

@@ -1,7 +1,5 @@
 """Worlds and their aspects: what is accepted, what differs, and folders that hold one world."""
 
-import contextlib
-import io
 import json
 import os
 import pathlib
@@ -16,38 +14,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagefec import cli
 from imagefec.errors import UserError
 from imagefec.faces.synthetic import dataset, photo, render_dataset
 from imagefec.faces.synthetic.heads.expressions import PROTOTYPES
 from imagefec.faces.synthetic.heads.people import sample_person
 from imagefec.faces.synthetic.variations import NOTHING, Variations
 from imagefec.faces.synthetic.worlds import ASPECTS, HARD, VARIED, World, make_world
+from tests.faces.synthetic.test_settings import bytes_of, draw
 
 SIZE = {"faces": 200, "identities": 8, "triplets": 6, "test_fraction": 0.5}
 FLAGS = ["--faces=200", "--identities=8", "--triplets=6", "--test_fraction=0.5"]
 CHECKOUT = pathlib.Path(__file__).parents[3]
 # Aspects that change something else than the pixels of a photo of a given head.
 PEOPLE, FILES = ("looks", "partial"), ("jpeg", "box")
-
-
-def draw(*arguments):
-    """Exit code and stderr of `imagefec draw`."""
-    error = io.StringIO()
-    with contextlib.redirect_stderr(error):
-        try:
-            code = cli.main(["draw", *map(str, arguments)])
-        except SystemExit as stopped:  # argparse
-            code = stopped.code
-    return code, error.getvalue()
-
-
-def bytes_of(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 def taken(world, seed=0):
