@@ -103,7 +103,8 @@ class Visitor:
         if name:
             self.page.fill("#name", name)
         self.page.click(f"#{kind}")
-        self.wait(lambda: "captured" in self.page.inner_text("#live"), what=f"{kind} captured")
+        words = f"Goal {name} captured" if name else "captured"
+        self.wait(lambda: words in self.page.inner_text("#live"), what=f"{kind} captured")
 
     def shown_part(self):
         """Which part of the video the camera shows, by the colour of its corner."""

@@ -108,15 +108,19 @@ function pace(answer) {
 
 async function capture(kind, button, name) {
   if (!health || !camera.isOpen || capturing) return;
-  const answer = await connection.request(kind === "goal" ? { op: kind, name } : { op: kind });
-  if (!answer?.ok) return void trouble(answer?.error ?? "The server is gone; try again when it is back.");
-  capturing = { kind, button };
+  capturing = { kind, button, typed: $("name").value };
   button.setAttribute("aria-busy", "true");
+  const answer = await connection.request(kind === "goal" ? { op: kind, name } : { op: kind });
+  if (!answer?.ok) {
+    endCapture();
+    return void trouble(answer?.error ?? "The server is gone; try again when it is back.");
+  }
   say("Hold the expression");
 }
 
 function captured({ kind, name, share, done, error, embedding, dead_band }) {
   capturing?.button.style.setProperty("--share", share);
+  const typed = capturing?.typed;
   if (error) {
     endCapture();
     trouble(`Nothing was captured: ${error}`);
@@ -124,7 +128,7 @@ function captured({ kind, name, share, done, error, embedding, dead_band }) {
     endCapture();
     if (kind === "goal") store.add(health.digest, { name, embedding, dead_band });
     else store.setNeutral(health.digest, { embedding, dead_band });
-    $("name").value = "";
+    if ($("name").value === typed) $("name").value = ""; // another name may have been typed since
     say(kind === "goal" ? `Goal ${name} captured` : "Neutral captured");
     trouble(store.isKept !== false ? "" : "This browser keeps no data for this page: goals are lost when it is closed.");
     render();
