@@ -59,6 +59,9 @@ class DataConfig(_Checked):
       eval_split: TFDS split to evaluate on.
       image_size: side of the faces that the network sees, in pixels, 1 or more.
       batch_triplets: triplets per step over all devices, 1 or more if the loss takes triplets.
+      batch_faces: faces per step that these triplets share, at most three for each. A step then
+        computes fewer faces: 54 triplets among 96 faces take as long as 32 triplets of their own
+        faces. 0 for three faces of its own for each triplet.
       balanced: put equally many triplets of each type into a batch.
       batch_identities: identities per batch (P), 1 or more if the loss takes identities.
       images_per_identity: faces per identity in a batch (K), 1 or more.
@@ -70,6 +73,7 @@ class DataConfig(_Checked):
     eval_split: Annotated[str, _Name] = "test"
     image_size: Annotated[int, Integer(1, 1024)] = 128
     batch_triplets: Annotated[int, Integer(0, MOST_FACES)] = 0
+    batch_faces: Annotated[int, Integer(0, MOST_FACES)] = 0
     balanced: Annotated[bool, Flag()] = False
     batch_identities: Annotated[int, Integer(0, MOST_FACES)] = 0
     images_per_identity: Annotated[int, Integer(1, MOST_FACES)] = 4
@@ -320,19 +324,36 @@ class TrainConfig(_Checked):
         )
         if wrong := problem(name, items, Integer(1)):
             raise UserError(f"{wrong} Bind it in a gin file or with --config='{name} = …'.")
+        if data.batch_faces:
+            self._check_shared_faces(of_triplets)
         if items % parts or extra % parts:
             raise UserError(
                 f"{name} is {items}{f' and uda_consistency.batch_faces {extra}' if extra else ''}; "
                 f"training.accumulate = {parts} cannot split the batch evenly. Use multiples of "
                 f"{parts}."
             )
-        images = (faces_each * items + extra) // parts
+        images = ((data.batch_faces or faces_each * items) + extra) // parts
         if images % n_devices:
             raise UserError(
                 f"the {images} images that a step computes at a time cannot be split evenly among "
                 f"{n_devices} devices ({name} = {items}, {faces_each} faces each, "
                 f"uda_consistency.batch_faces = {extra}, training.accumulate = {parts}). Use a "
                 f"multiple of {n_devices * parts}{' for both' if extra else ''}."
+            )
+
+    def _check_shared_faces(self, of_triplets: bool) -> None:
+        data, name = self.data, f"training.batch_faces is {self.data.batch_faces}"
+        if not of_triplets:
+            raise UserError(f"{name}, but the loss takes identities. Bind it to 0.")
+        if not 3 <= data.batch_faces <= 3 * data.batch_triplets:
+            raise UserError(
+                f"{name}; it must be 0, or 3 to {3 * data.batch_triplets}, the faces of "
+                f"training.batch_triplets = {data.batch_triplets} triplets that share none."
+            )
+        if data.balanced or self.step.accumulation_steps > 1:
+            other = "training.balanced" if data.balanced else "training.accumulate"
+            raise UserError(
+                f"{name}, which cannot be combined with {other}. Bind one of them to its default."
             )
 
 

@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from imagefec import files
 from imagefec.compat import shapes, tl, training
 from imagefec.data.samplers import IdentitySampler, TripletSampler
+from imagefec.data.shared_faces import SharedFacesSampler
 from imagefec.data.store import datasets
 from imagefec.data.store.tfds_source import open_source
 from imagefec.errors import UserError
@@ -83,7 +84,7 @@ def _train(
 ) -> None:
     with _settings_errors():
         loss, optimizer = config.loss(), config.optimizer()
-        objective = Objective(config.loss(), config.uda)
+        objective = Objective(config.loss(), config.uda, config.data.batch_faces > 0)
         models = _models(config)
     config.check_batch(takes_triplets(loss), mesh.size)
     done_steps = _done_steps(run_dir, config)
@@ -93,7 +94,7 @@ def _train(
     faces = _face_input(data_dir, config, takes_triplets(loss), mesh)
     evaluation = _evaluation(data_dir, config, loss, mesh)
     sample = faces.sample()
-    labels = sample[1 : len(sample) - (config.uda.views - 1)]
+    labels = sample[1 : loss.n_in]
     reporter = Reporter(config.schedule.steps, faces.faces_per_step, silent=not is_chief())
     monitor = TrainingMonitor(config.divergence, _collapsed_loss(loss, labels), reporter.step)
     with (
@@ -184,8 +185,11 @@ def _face_input(
 ) -> FaceInput:
     data, uda = config.data, config.uda
     source = (data_dir, data.train_dataset or data.dataset, data.train_split, data.image_size)
-    sampler: TripletSampler | IdentitySampler
-    if of_triplets:
+    sampler: TripletSampler | SharedFacesSampler | IdentitySampler
+    if of_triplets and data.batch_faces:
+        triplets = datasets.load_triplets(*source)
+        sampler = SharedFacesSampler(triplets, data.batch_triplets, data.batch_faces, config.seed)
+    elif of_triplets:
         triplets = datasets.load_triplets(*source)
         sampler = TripletSampler(triplets, data.batch_triplets, config.seed, data.balanced)
     else:

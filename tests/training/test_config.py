@@ -105,3 +105,26 @@ def test_a_batch_that_cannot_be_split_evenly_is_refused(
     )
     with pytest.raises(UserError, match=message):
         config.check_batch(of_triplets=True, n_devices=n_devices)
+
+
+def test_shared_faces_are_what_the_devices_split():
+    data = DataConfig(batch_triplets=7, batch_faces=12)
+    settings(data).check_batch(of_triplets=True, n_devices=4)
+    with pytest.raises(UserError, match=r"the 12 images .* evenly among 8 devices"):
+        settings(data).check_batch(of_triplets=True, n_devices=8)
+
+
+@pytest.mark.parametrize(
+    ("others", "parts", "of_triplets", "message"),
+    [
+        ({"batch_faces": 2}, 1, True, "batch_faces is 2; it must be 0, or 3 to 12, the faces of"),
+        ({"batch_faces": 13}, 1, True, "batch_faces is 13; it must be 0, or 3 to 12"),
+        ({"batch_faces": 9, "balanced": True}, 1, True, "combined with training.balanced"),
+        ({"batch_faces": 9}, 2, True, "combined with training.accumulate"),
+        ({"batch_faces": 9, "batch_identities": 4}, 1, False, "the loss takes identities"),
+    ],
+)
+def test_shared_faces_exclude_some_settings(others, parts, of_triplets, message):
+    config = settings(DataConfig(batch_triplets=4, **others), StepConfig("float32", False, parts))
+    with pytest.raises(UserError, match=message):
+        config.check_batch(of_triplets=of_triplets, n_devices=1)

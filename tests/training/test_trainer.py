@@ -120,6 +120,16 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(train, comp
         np.testing.assert_array_equal(expected[name], found[name], err_msg=name)
 
 
+def test_a_run_whose_triplets_share_faces_resumes_with_the_same_batches(train, tmp_path):
+    shared = ("training.batch_triplets = 6", "training.batch_faces = 12")
+    whole = train(tmp_path / "whole", *shared)
+    train(tmp_path / "parts", *shared, "training.steps = 2")
+    expected, found = arrays_of(whole), arrays_of(train(tmp_path / "parts", *shared))
+    for name in expected:
+        np.testing.assert_array_equal(expected[name], found[name], err_msg=name)
+    assert json.loads((whole / "run.json").read_text())["images_per_step"] == 12
+
+
 def test_another_seed_gives_other_weights(train, complete_run, tmp_path):
     train(tmp_path / "seeded", "training.seed = 1", "training.steps = 1")
     name = next(name for name in arrays_of(complete_run) if name.startswith("weights/"))

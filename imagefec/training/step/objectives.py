@@ -114,9 +114,10 @@ class Objective(tl.Layer):
     """Trax layer: a loss over the first views, plus UDA's term if uda.weight is not 0.
 
     Inputs: embeddings float32 [views * n, dim], the first view of all n faces, then the second; the
-    loss's labels; with UDA a float32 scalar, the weight. The first faces are those that the labels
-    describe (three per label for a loss over triplets); the rest are unlabelled and enter UDA's
-    term alone. Output: float32 scalar.
+    loss's labels; with shared faces int32 [batch, 3], the places of each triplet's faces; with UDA
+    a float32 scalar, the weight. The first faces are those that the labels describe (three per
+    label for a loss over triplets, unless they share faces); the rest are unlabelled and enter
+    UDA's term alone. Output: float32 scalar.
 
     The layer's state has the terms as float32 scalars: "triplet" (the loss), "uda" (not weighted)
     and "spread", the embedding spread of the first views.
@@ -125,12 +126,15 @@ class Objective(tl.Layer):
       loss: a layer such as TripletLoss (inputs embeddings, types, vote_counts) or IdentityLoss
         (inputs embeddings, labels).
       uda: the consistency term; the batch contains its `weight_at(step)`. None for no term.
+      shared_faces: whether triplets share faces, as `SharedFacesSampler` samples them.
     """
 
-    def __init__(self, loss: tl.Layer, uda: UdaConfig | None = None) -> None:
+    def __init__(
+        self, loss: tl.Layer, uda: UdaConfig | None = None, shared_faces: bool = False
+    ) -> None:
         uda = uda or UdaConfig()
-        super().__init__(n_in=loss.n_in + uda.views - 1)
-        self._loss, self._uda = loss, uda
+        super().__init__(n_in=loss.n_in + uda.views - 1 + shared_faces)
+        self._loss, self._uda, self._shared_faces = loss, uda, shared_faces
 
     def init_weights_and_state(self, input_signature: Any) -> None:
         """Sets every term to 0, since gradient accumulation scans over states of one structure."""
@@ -143,8 +147,11 @@ class Objective(tl.Layer):
         embeddings, *labels = inputs
         weight = labels.pop() if self._uda.weight else None
         views = embeddings.reshape(self._uda.views, -1, embeddings.shape[-1])
-        n_labelled = faces_per_label(self._loss) * len(labels[0])
-        loss = self._loss.forward((views[0, :n_labelled], *labels))
+        if self._shared_faces:
+            labelled = views[0, labels.pop().reshape(-1)]
+        else:
+            labelled = views[0, : faces_per_label(self._loss) * len(labels[0])]
+        loss = self._loss.forward((labelled, *labels))
         terms = {"triplet": loss, "spread": metrics.rms_pairwise_distance(views[0])}
         total = loss
         if self._uda.weight:

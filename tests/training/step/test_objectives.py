@@ -124,6 +124,19 @@ def test_uda_is_the_mean_distance_between_views_and_the_loss_sees_the_first_view
     )
 
 
+def test_triplets_that_share_faces_have_the_loss_of_triplets_of_their_own_faces():
+    faces = on_circle(0, 20, 90, 200, 310)
+    members = np.array([[0, 1, 2], [2, 0, 3], [4, 3, 1]], np.int32)
+    labels = np.array([0, 1, 2], np.int8), np.zeros((3, 3), np.int32)
+    shared, apart = Objective(TripletLoss(), shared_faces=True), Objective(TripletLoss())
+    with_members, alone = (faces, *labels, members), (faces[members.reshape(-1)], *labels)
+    shared.init(signature(with_members))
+    apart.init(signature(alone))
+    assert float(shared(with_members)) == pytest.approx(float(apart(alone)), rel=1e-6)
+    spread = float(metrics.rms_pairwise_distance(faces))  # of the faces, each once
+    assert float(shared.state["spread"]) == pytest.approx(spread, rel=1e-6)
+
+
 @pytest.mark.parametrize("stopped", [True, False])
 def test_stop_gradient_removes_the_gradient_of_the_first_view(stopped):
     # The triplet's own loss is 0 and so is its gradient.
