@@ -70,6 +70,7 @@ setup(
             "hypothesis>=6.100",
             *EXPORT,
             *SERVE,
+            "argcomplete>=3.5",
             "axe-playwright-python>=0.1.4",  # accessibility rules for the tests of the page
             "nbclient>=0.10",
             "playwright>=1.50",  # drives Debian's Chromium in the tests of the page
@@ -87,6 +88,7 @@ setup(
         "beam": ["apache-beam[gcp]>=2.70"],  # Dataflow and gs://; Beam itself is above
         "export": EXPORT,
         "serve": [*EXPORT, *SERVE],
+        "completion": ["argcomplete>=3.5"],  # of the command line, by the tab key
         "notebook": ["jupyter-client>=8", "nbclient>=0.10", "ipykernel>=6"],
     },
     entry_points={"console_scripts": ["imagefec=imagefec.cli:main"]},

@@ -1,6 +1,8 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command line: the list of verbs, exit codes, stdout and stderr. The verbs are in verbs/."""
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -8,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from absl import logging
 from absl.flags import argparse_flags
 
 import imagefec
@@ -18,6 +21,7 @@ from imagefec.process import (
     end_at_once_on_signals,
     open_standard_streams,
 )
+from imagefec.progress import set_quiet
 from imagefec.verbs import data, live, own_data, pipeline, training, use
 
 _VERBS = (
@@ -69,7 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str], signals: StopSignals, is_process: bool) -> int:
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    if is_process:
+        _complete(parser)
+    arguments = parser.parse_args(argv)
+    set_quiet(arguments.quiet)
+    if arguments.verbose:
+        logging.set_verbosity(logging.INFO)
     if is_process and arguments.verb in ("train", "quickstart"):
         from imagefec.training.step.huge_pages import use_huge_pages
 
@@ -82,6 +92,15 @@ def _run(argv: Sequence[str], signals: StopSignals, is_process: bool) -> int:
         print(f"{after_ctrl_c}imagefec {arguments.verb}: {sentence}", file=sys.stderr)
         return code
     return 0
+
+
+def _complete(parser: argparse.ArgumentParser) -> None:
+    """Answers the shell if it asks for completions; requires the package argcomplete."""
+    if "_ARGCOMPLETE" in os.environ:
+        with contextlib.suppress(ImportError):
+            import argcomplete
+
+            argcomplete.autocomplete(parser)
 
 
 def _print(result: Any) -> None:

@@ -8,6 +8,18 @@ from collections.abc import Iterator
 from typing import Any
 
 _LINE_EVERY_S = 10.0
+_is_quiet = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """Sets whether this process reports no progress; warnings and errors are not affected."""
+    global _is_quiet
+    _is_quiet = quiet
+
+
+def is_quiet() -> bool:
+    """Whether this process reports no progress."""
+    return _is_quiet
 
 
 @contextlib.contextmanager
@@ -19,7 +31,9 @@ def progress(label: str, total: int | None = None, unit: str = "it") -> Iterator
       total: number of units, if known.
       unit: name of what is counted.
     """
-    if sys.stderr.isatty():
+    if _is_quiet:
+        yield _Silent(total)
+    elif sys.stderr.isatty():
         from tqdm import tqdm
 
         with tqdm(desc=label, total=total, unit=f" {unit}", dynamic_ncols=True) as bar:
@@ -41,7 +55,7 @@ def shown_log(logger_name: str, label: str) -> Iterator[None]:
     logger, handler = logging.getLogger(logger_name), _AboveBar()
     handler.setFormatter(logging.Formatter(f"{label}: %(message)s"))
     before = logger.level, logger.propagate
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.WARNING if _is_quiet else logging.INFO)
     logger.propagate = False
     logger.addHandler(handler)
     try:
@@ -56,6 +70,19 @@ class _AboveBar(logging.Handler):
         from tqdm import tqdm
 
         tqdm.write(self.format(record), file=sys.stderr)
+
+
+class _Silent:
+    """Stands in for a progress bar where none is wanted."""
+
+    def __init__(self, total: int | None) -> None:
+        self.total = total
+
+    def update(self, n: int = 1) -> None:
+        """Reports nothing."""
+
+    def set_postfix(self, **counts: Any) -> None:
+        """Reports nothing."""
 
 
 class _Lines:

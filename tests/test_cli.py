@@ -1,6 +1,7 @@
 """The verbs as called from a shell: exit codes, stdout, and one sentence for a user error."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -164,3 +165,46 @@ def test_python_m_imagefec_runs_the_command_line(tmp_path):
         [sys.executable, "-m", "imagefec", "--version"], capture_output=True, text=True
     )
     assert done.returncode == 0 and done.stdout.startswith("imagefec ")
+
+
+def test_a_quiet_verb_says_nothing_but_its_result(tmp_path, capsys):
+    small = ["--faces=450", "--identities=12", "--triplets=30"]
+    assert cli.main(["draw", str(tmp_path / "a"), *small, "--quiet"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"{tmp_path / 'a'}\n" and printed.err == ""
+    assert cli.main(["draw", str(tmp_path / "b"), *small]) == 0
+    assert "photos" in capsys.readouterr().err  # one call's --quiet does not outlast it
+
+
+def test_print_config_prints_settings_that_give_themselves_again(tmp_path, capsys):
+    binding = "--config=training.seed = 7"
+    assert cli.main(["train", "--config_file=quickstart.gin", binding, "--print_config"]) == 0
+    printed = capsys.readouterr().out
+    assert "training.seed = 7\n" in printed and "training.steps = " in printed
+    (tmp_path / "all.gin").write_text(printed)
+    assert cli.main(["train", f"--config_file={tmp_path / 'all.gin'}", "--print_config"]) == 0
+    assert capsys.readouterr().out == printed
+
+
+def test_training_requires_folders_which_print_config_does_not(capsys):
+    assert cli.main(["train", "--config_file=quickstart.gin", "--data_dir=data"]) == 2
+    assert "--output_dir is required, except with --print_config" in capsys.readouterr().err
+    assert cli.main(["train", "--config=training.steps = 0", "--print_config"]) == 2
+    assert "training.steps is 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("imagefec qui", "quickstart"), ("imagefec evaluate --aga", "--against")],
+)
+def test_a_shell_gets_completions(typed, offered, tmp_path):
+    # As bash asks for them: argcomplete answers on file descriptor 8.
+    words = {
+        "_ARGCOMPLETE": "1",
+        "COMP_LINE": typed,
+        "COMP_POINT": str(len(typed)),
+        "_ARGCOMPLETE_IFS": "\n",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "answer"),
+    }
+    subprocess.run([sys.executable, "-m", "imagefec"], env={**os.environ, **words}, timeout=60)
+    assert offered in (tmp_path / "answer").read_text()

@@ -56,14 +56,15 @@ def embed_and_count(
     Args:
       run_dir: a training run's directory.
       paths: image files and folders of them, as for `image_files.find_images`.
-      out: file to write, .npz or .parquet; its folder is created if missing. It appears complete
-        when all is done, in place of an older one; of two commands that write the same file, the
-        last one's remains. Columns (arrays of an .npz): vectors: float32 [n, d], unit length. ids:
-        unique; the face id of a face written by crop, else the path, followed by #1, #2, … (best
-        score first) for the faces detected in a photo. urls: the photo's URL for a face listed in
-        crop's faces.csv, else the file's own URL. paths: the image files. boxes: float32 [n, 4],
-        left, right, top, bottom of the face in pixels of the (upright) image. scores: float32 [n],
-        the detector's; NaN if nothing was detected.
+      out: file to write, .npz, .parquet or .csv; its folder is created if missing. It appears
+        complete when all is done, in place of an older one; of two commands that write the same
+        file, the last one's remains. Columns (arrays of an .npz; a .csv has one column for each
+        number, as vectors_0, vectors_1, … and boxes_0 to boxes_3): vectors: float32 [n, d], unit
+        length. ids: unique; the face id of a face written by crop, else the path, followed by #1,
+        #2, … (best score first) for the faces detected in a photo. urls: the photo's URL for a face
+        listed in crop's faces.csv, else the file's own URL. paths: the image files. boxes: float32
+        [n, 4], left, right, top, bottom of the face in pixels of the (upright) image. scores:
+        float32 [n], the detector's; NaN if nothing was detected.
       on_no_face: what to do with a photo without a face. "whole" embeds the complete photo, scaled
         and padded to a face's size; "skip" skips it; "raise" raises UserError. A file of a folder
         that cannot be read as an image is skipped, unless this is "raise"; one that was given by

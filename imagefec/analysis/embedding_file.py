@@ -1,5 +1,6 @@
-"""Writes files of embeddings: columns of arrays as .npz or .parquet; vectors/ reads them."""
+"""Writes files of embeddings: columns of arrays as .npz, .parquet or .csv; vectors/ reads them."""
 
+import csv
 import io
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from imagefec import files
 from imagefec.analysis import output
 from imagefec.errors import UserError
 
-FORMATS = (".npz", ".parquet")
+FORMATS = (".npz", ".parquet", ".csv")
 
 
 def check_output(path: Path) -> None:
@@ -22,7 +23,7 @@ def check_output(path: Path) -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise UserError(
-            f"{path}: unknown suffix {path.suffix!r}; allowed are {' and '.join(FORMATS)}."
+            f"{path}: unknown suffix {path.suffix!r}; allowed are .npz, .parquet and .csv."
         )
     if path.suffix.lower() == ".parquet":
         import_pyarrow("Writing")
@@ -43,7 +44,9 @@ def write_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
       UserError: the file cannot be written.
     """
     file = io.BytesIO()
-    if path.suffix.lower() == ".npz":
+    if path.suffix.lower() == ".csv":
+        file.write(_as_csv(columns).encode("utf-8", "surrogateescape"))
+    elif path.suffix.lower() == ".npz":
         # The stub declares a keyword allow_pickle, so mypy checks the other keywords against it.
         np.savez_compressed(file, **columns)  # type: ignore[arg-type]
     else:
@@ -72,6 +75,26 @@ def import_pyarrow(doing: str) -> tuple[Any, Any]:
             "use .npz, which requires nothing else."
         ) from None
     return pyarrow, parquet
+
+
+def _as_csv(columns: dict[str, np.ndarray]) -> str:
+    """A column of each array; name_0, name_1, … of an array [n, d]. NaN is an empty cell."""
+    header, cells = list[str](), list[list]()
+    for name, column in columns.items():
+        if column.ndim == 2:
+            header += [f"{name}_{place}" for place in range(column.shape[1])]
+            cells += column.T.astype(str).tolist()  # of float32 as few digits as identify it
+        else:
+            header.append(name)
+            cells.append(column.astype(str).tolist())
+        if column.dtype.kind == "f":
+            width = column.shape[1] if column.ndim == 2 else 1
+            cells[-width:] = [["" if c == "nan" else c for c in each] for each in cells[-width:]]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows(zip(*cells))
+    return text.getvalue()
 
 
 def _write_parquet(file: io.BytesIO, columns: dict[str, np.ndarray]) -> None:

@@ -33,7 +33,7 @@ from imagefec.training.config import (
 from imagefec.training.settings import gin_files
 from imagefec.training.settings.check import check_bindings
 from imagefec.training.settings.gin_text import find_gin_file
-from imagefec.training.settings.table import FORMER_NAMES, gin_names
+from imagefec.training.settings.table import FORMER_NAMES, gin_names, groups
 from imagefec.training.step import mesh, objectives
 
 __all__ = [
@@ -116,6 +116,38 @@ def run(
         )
     mesh.join_hosts(hosts_config())
     return trainer.train(output_dir, data_dir, config)
+
+
+def printed(config_files: Sequence[str | os.PathLike[str]], bindings: Sequence[str] = ()) -> str:
+    """All settings that these files and bindings give, defaults included, as gin bindings.
+
+    Args:
+      config_files: as for `parse`.
+      bindings: as for `parse`.
+
+    Returns:
+      Lines NAME = VALUE, sorted; as a gin file they give the same settings.
+
+    Raises:
+      UserError: as for `parse`; also if a required parameter is not bound.
+    """
+    parse(config_files, bindings)
+    config = train_config()
+    config.model(mode="eval")  # what is not called has no defaults in force
+    config.augment(mode="eval")
+    config.loss()
+    config.optimizer()
+    hosts_config()
+    return "\n".join(
+        f"{name} = {_as_gin(value)}"
+        for name, value in settings_in_force().items()
+        if name.rpartition(".")[0].rpartition("/")[2] in groups()
+    )
+
+
+def _as_gin(value: Any) -> str:
+    """A JSON value as gin writes it; text that begins with @ is a reference."""
+    return value if isinstance(value, str) and value.startswith("@") else repr(value)
 
 
 def parse(

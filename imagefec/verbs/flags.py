@@ -25,6 +25,8 @@ def add_verb(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.set_defaults(verb_function=function)
+    switch(verb, "--quiet", "report no progress on stderr; warnings and errors remain")
+    switch(verb, "--verbose", "also log what the libraries report, with times")
     return verb
 
 
@@ -102,8 +104,8 @@ def run_or_embeddings(verb: Any) -> None:
     path(
         either,
         "--embeddings",
-        "file of any vectors, .npz or .parquet: vectors [n, d], and the ids, urls or paths of the "
-        "faces",
+        "file of any vectors, .npz, .parquet or .csv: vectors [n, d], and the ids, urls or paths "
+        "of the faces",
         metavar="FILE",
     )
     switch(verb, "--normalise", "scale the vectors of files to length 1; those of runs have it")

@@ -13,6 +13,11 @@ def train(verbs: Any) -> None:
     def run(arguments: argparse.Namespace) -> Any:
         from imagefec.training import configurables
 
+        if arguments.print_config:
+            return configurables.printed(arguments.config_file, arguments.config)
+        for name in ("output_dir", "data_dir"):
+            if getattr(arguments, name) is None:
+                raise UserError(f"--{name} is required, except with --print_config.")
         return configurables.run(
             arguments.config_file, arguments.config, arguments.output_dir, arguments.data_dir
         )
@@ -31,8 +36,11 @@ def train(verbs: Any) -> None:
         action="append",
     )
     flags.binding(verb)
-    flags.path(verb, "--output_dir", "run directory", required=True)
-    flags.data_dir(verb)
+    flags.path(verb, "--output_dir", "run directory; required to train")
+    flags.data_dir(verb, required=False)
+    flags.switch(
+        verb, "--print_config", "check the settings, print all of them as gin, and do not train"
+    )
 
 
 def evaluate(verbs: Any) -> None:

@@ -24,13 +24,13 @@ def embed(verbs: Any) -> None:
         )
         return counts if arguments.json else counts["path"]
 
-    what = "embeds faces or photos and writes the vectors to an .npz or .parquet file"
+    what = "embeds faces or photos and writes the vectors to an .npz, .parquet or .csv file"
     verb = flags.add_verb(
         verbs, "embed", run, what, "imagefec embed --run=runs/fec portraits/ --out=portraits.npz"
     )
     flags.path(verb, "PATHS", "image files, or folders of them", nargs="+")
     flags.path(verb, "--run", "run directory", required=True)
-    flags.path(verb, "--out", "file to write, .npz or .parquet", required=True)
+    flags.path(verb, "--out", "file to write, .npz, .parquet or .csv", required=True)
     flags.on_no_face(verb, "whole")
     flags.detector(verb)
     flags.json_flag(verb)

@@ -254,7 +254,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path):
     face = save(tmp_path / "face.png", noise(128, 128))
     (tmp_path / "folder.npz").mkdir()
     for out, text in (
-        ("out.csv", r"allowed are \.npz and \.parquet"),
+        ("out.txt", r"allowed are \.npz, \.parquet and \.csv"),
         ("folder.npz", "is a folder"),
         ("face.png/out.npz", "cannot be written"),
         ("x" * 246 + ".npz", "name too long"),  # but not the name alone: 250 of 255 bytes

@@ -1,9 +1,12 @@
-"""Reads named columns of .npz and .parquet files that anyone may have written."""
+"""Reads named columns of .npz, .parquet and .csv files that anyone may have written."""
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import os
+import re
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -42,8 +45,9 @@ def read_columns(path: Path, names: Collection[str]) -> tuple[dict[str, np.ndarr
 
     Returns:
       (columns, all names in the file). A column of an .npz is its array; one of a .parquet file is
-      [n] of texts or numbers, or [n, d] of numbers if its cells are lists of one length. Missing
-      texts are ""; missing numbers NaN.
+      [n] of texts or numbers, or [n, d] of numbers if its cells are lists of one length. Columns
+      name_0, name_1, … of a .csv file are one column [n, d]; its others are texts. Missing texts
+      are ""; missing numbers NaN.
 
     Raises:
       UserError: the file is missing, damaged, of another format, pickled, or larger when
@@ -51,16 +55,16 @@ def read_columns(path: Path, names: Collection[str]) -> tuple[dict[str, np.ndarr
     """
     if path.suffix.lower() not in FORMATS:
         raise UserError(
-            f"{path}: unknown suffix {path.suffix!r}; allowed are {' and '.join(FORMATS)}. {_HOW}"
+            f"{path}: unknown suffix {path.suffix!r}; allowed are .npz, .parquet and .csv. {_HOW}"
         )
-    read = _read_npz if path.suffix.lower() == ".npz" else _read_parquet
+    read = {".npz": _read_npz, ".parquet": _read_parquet, ".csv": _read_csv}[path.suffix.lower()]
     try:
         with files.open_regular(path) as file:
             return read(path, file, names)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file. Give an .npz or .parquet file.") from None
+        raise UserError(f"{path}: no such file. Give an .npz, .parquet or .csv file.") from None
     except IsADirectoryError:
-        raise UserError(f"{path}: is a folder. Give an .npz or .parquet file.") from None
+        raise UserError(f"{path}: is a folder. Give an .npz, .parquet or .csv file.") from None
     except _BROKEN as error:
         text = (error.strerror if isinstance(error, OSError) else None) or str(error)
         text = " ".join(text.split())[:200] or type(error).__name__
@@ -78,6 +82,7 @@ _BROKEN = (
     TypeError,
     OverflowError,
     MemoryError,
+    csv.Error,
 )
 
 
@@ -132,6 +137,32 @@ def _read_parquet(
     _check_growth(sum(group.total_byte_size for group in groups), size)
     table = opened.read(columns=[name for name in found if name in names])
     return {name: _array_of(path, name, table.column(name)) for name in table.column_names}, found
+
+
+def _read_csv(
+    _: Path, file: BinaryIO, names: Collection[str]
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    text = io.StringIO(file.read().decode("utf-8-sig", "surrogateescape"), newline="")
+    header, *rows = [row for row in csv.reader(text, strict=True) if row] or [[]]
+    if len(set(header)) < len(header):
+        raise ValueError("two columns have one name")
+    if wrong := [number for number, row in enumerate(rows, 2) if len(row) != len(header)]:
+        raise ValueError(f"row {wrong[0]} has another number of cells than the header")
+    places: dict[str, dict[int, int]] = {}  # of a matrix: number of the column -> its place
+    for place, name in enumerate(header):
+        if match := re.fullmatch(r"(\w+?)_(\d{1,6})", name, re.ASCII):
+            places.setdefault(match[1], {})[int(match[2])] = place
+    columns: dict[str, np.ndarray] = {}
+    for name in names:
+        if name in header:
+            columns[name] = np.array([row[header.index(name)] for row in rows], np.str_)
+        elif name in places:
+            if sorted(places[name]) != list(range(len(places[name]))):
+                raise ValueError(f"the columns {name}_0, {name}_1, … are not complete")
+            ordered = [places[name][number] for number in range(len(places[name]))]
+            numbers = [[float(row[place] or "nan") for place in ordered] for row in rows]
+            columns[name] = np.array(numbers, np.float64).reshape(len(rows), len(ordered))
+    return columns, [*(name for name in header if name not in columns), *places]
 
 
 def _array_of(path: Path, name: str, column: Any) -> np.ndarray:

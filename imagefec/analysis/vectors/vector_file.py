@@ -74,8 +74,8 @@ def read_vector_file(path: str | os.PathLike[str]) -> VectorFile:
     """Reads a file of vectors, such as `imagefec embed` writes.
 
     Args:
-      path: .npz or .parquet. Columns (arrays of an .npz): vectors: [n, d], any real numbers; and
-        one or more of ids, urls and paths: n texts each. Optional: boxes: [n, 4]. Others are
+      path: .npz, .parquet or .csv. Columns (arrays of an .npz): vectors: [n, d], any real numbers;
+        and one or more of ids, urls and paths: n texts each. Optional: boxes: [n, 4]. Others are
         ignored.
 
     Raises:

@@ -4,6 +4,8 @@ import sys
 import time
 from typing import Any
 
+from imagefec.progress import is_quiet
+
 _BAR = "step {n_fmt}/{total_fmt} |{bar}| {desc}{remaining} to go"
 
 
@@ -17,7 +19,8 @@ class Reporter:
     """
 
     def __init__(self, steps: int, images_per_step: int, silent: bool = False) -> None:
-        self._steps, self._images_per_step, self._silent = steps, images_per_step, silent
+        self._steps, self._images_per_step = steps, images_per_step
+        self._silent = silent or is_quiet()
         self._start = 0
         self._bar: Any = None
         self._tpa = ""

@@ -70,12 +70,44 @@ def test_every_layout_of_parquet_gives_the_same_as_npz(tmp_path):
 def test_what_embed_writes_is_read_back(run, faces_dir, tmp_path):
     from imagefec.analysis.embed import embed_paths
 
-    for suffix in ("npz", "parquet"):
+    found = []
+    for suffix in ("npz", "parquet", "csv"):
         out = embed_paths(run, sorted(faces_dir.glob("*/*.png"))[:3], tmp_path / f"out.{suffix}")
         file = read_vector_file(out)
         assert len(file) == len(file.ids) == len(file.paths) == 3 and file.usable.all()
         assert file.boxes.tolist() == [[0, 128, 0, 128]] * 3
-        assert are_unit_length(file.vectors) and file.vectors.dtype == np.float32
+        assert are_unit_length(file.vectors)
+        assert (file.vectors.dtype == np.float32) == (suffix != "csv")
+        found.append((file.vectors.astype(np.float32), file.ids, file.urls, file.paths))
+    for vectors, *names in found[1:]:
+        np.testing.assert_array_equal(vectors, found[0][0])
+        assert names == list(found[0][1:])
+
+
+def test_a_csv_file_has_a_column_for_each_number(tmp_path):
+    path = tmp_path / "v.csv"
+    path.write_text('\ufeffids,vectors_1,vectors_0,more\n"a,1",2,1,x\n\nb,4e0,,y\n')
+    file = read_vector_file(path)
+    assert file.ids == ["a,1", "b"] and file.usable.tolist() == [True, False]
+    np.testing.assert_array_equal(file.vectors[0], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "vectors"),
+        ("ids,vectors_0\na,1,2\n", "row 2 has another number of cells"),
+        ("ids,vectors_0\na,one\n", "could not convert string to float: 'one'"),
+        ("ids,vectors_0,vectors_2\na,1,2\n", "vectors_0, vectors_1, … are not complete"),
+        ("ids,vectors_0,vectors_0\na,1,2\n", "two columns have one name"),
+        ('ids,vectors_0\n"a,1\n', "unexpected end of data"),
+    ],
+)
+def test_a_csv_file_that_holds_no_vectors_is_refused_in_one_sentence(tmp_path, text, said):
+    path = tmp_path / "v.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=said):
+        read_vector_file(path)
 
 
 def test_names_may_be_numbers_bytes_or_missing(tmp_path):
@@ -233,7 +265,7 @@ def test_a_parquet_file_that_is_none_gives_one_sentence(tmp_path):
 def test_another_suffix_is_refused_with_what_to_do(tmp_path):
     np.save(tmp_path / "v.npy", VECTORS)
     with pytest.raises(
-        UserError, match=r"'\.npy'; allowed are \.npz and \.parquet\. .*numpy\.savez"
+        UserError, match=r"'\.npy'; allowed are \.npz, \.parquet and \.csv\. .*numpy\.savez"
     ):
         read_vector_file(tmp_path / "v.npy")
 
