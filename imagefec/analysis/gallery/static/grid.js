@@ -1,0 +1,99 @@
+// All faces of the page, sorted and filtered.
+class Grid {
+  constructor(elements, space, tiles, omitted, changed) {
+    Object.assign(this, { ...elements, space, tiles, omitted });
+    this.items = space.ids.map((_, face) => {
+      const item = make("li");
+      const link = tiles.link(face, { small: true });
+      link.tabIndex = -1;
+      item.append(link);
+      return { item, link, below: link.lastElementChild };
+    });
+    this.texts = space.ids.map((id, face) => `${id} ${space.urls[space.photos[face]]}`.toLowerCase());
+    this.roving = new Roving(this.list);
+    this.orders = new Map(); // kept, because sorting names is slow
+    this.filters = space.columns.map((column) => this.addColumn(column));
+    for (const element of [this.search, this.sort, this.within, ...this.filters]) element.addEventListener("input", changed);
+  }
+
+  // A way to sort and a filter of one column; returns the filter.
+  addColumn(column) {
+    this.sort.append(option(`column ${column.name}`, column.name));
+    const label = make("label", "field");
+    const select = make("select");
+    const isUnknown = column.of.some((of) => of.length === 0);
+    select.append(option("", "any"), ...column.values.map((value, place) => option(String(place), value)));
+    if (isUnknown) select.append(option("unknown", "not known"));
+    label.append(make("span", "", column.name), select);
+    this.within.closest("label").before(label);
+    return select;
+  }
+
+  // Shows the faces that pass the filters; distances: to the query, or null without one.
+  show(query, distances, limit) {
+    for (const element of [this.sort.querySelector("[value=near]"), this.within]) element.disabled = !distances;
+    const order = this.order(distances).filter((face) => this.passes(face, distances, limit));
+    const withDistances = distances && this.sort.value === "near";
+    for (const face of order) {
+      const { link, below } = this.items[face];
+      const text = withDistances ? shownDistance(distances[face], 2) : "";
+      if (below.textContent !== text) below.textContent = text;
+      if (face === query) link.setAttribute("aria-current", "true");
+      else if (link.ariaCurrent) link.removeAttribute("aria-current");
+    }
+    this.shown = order;
+    this.list.replaceChildren(...order.map((face) => this.items[face].item));
+    this.roving.refresh();
+    const { n, total } = this.space;
+    const shown = order.length === 0 ? "No face matches" : `${number(order.length)} of ${number(n)} faces`;
+    this.count.textContent = n < total ? `${shown}, a sample of ${number(total)}` : shown;
+  }
+
+  passes(face, distances, limit) {
+    return !this.omitted.has(face)
+      && this.texts[face].includes(this.search.value.trim().toLowerCase())
+      && (!distances || !this.within.checked || distances[face] <= limit)
+      && this.filters.every(({ value }, place) => {
+        const of = this.space.columns[place].of[face];
+        return value === "" || (value === "unknown" ? of.length === 0 : of.includes(Number(value)));
+      });
+  }
+
+  order(distances) {
+    const { value } = this.sort;
+    const faces = this.space.ids.map((_, face) => face);
+    if (value === "near") return distances ? faces.sort((a, b) => distances[a] - distances[b] || a - b) : faces;
+    if (!this.orders.has(value)) {
+      const column = this.space.columns.find(({ name }) => value === `column ${name}`);
+      const compare = new Intl.Collator("en", { numeric: true }).compare;
+      // Indices of values are in their order; faces without one come last.
+      const place = (face) => column.of[face][0] ?? Infinity;
+      const before = column
+        ? (a, b) => (place(a) === place(b) ? a - b : place(a) - place(b))
+        : (a, b) => compare(this.space.ids[a], this.space.ids[b]) || a - b;
+      this.orders.set(value, faces.sort(before));
+    }
+    return this.orders.get(value);
+  }
+
+  // The face that is n places after another; the first for a face that is not shown.
+  after(face, n) {
+    const place = this.shown.indexOf(face);
+    return place < 0 ? this.shown[0] : this.shown[place + n];
+  }
+
+  focus(face) {
+    const { item, link } = this.items[face];
+    if (item.isConnected) link.focus({ preventScroll: true });
+  }
+}
+
+function option(value, text) {
+  const element = make("option", "", text);
+  element.value = value;
+  return element;
+}
+
+function number(n) {
+  return n.toLocaleString("en");
+}
