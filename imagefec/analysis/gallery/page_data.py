@@ -130,9 +130,7 @@ def triplet_column(data: Triplets) -> Column:
     return Column("triplets", names)
 
 
-def _sample(
-    allowed: np.ndarray, strips: Sequence[Strip], n_faces: int, seed: int
-) -> list[int]:
+def _sample(allowed: np.ndarray, strips: Sequence[Strip], n_faces: int, seed: int) -> list[int]:
     """Rows of at most n_faces faces, ascending; those of the strips and others by chance."""
     shown = {tile.row for strip in strips for tile in (strip.query, *strip.neighbours)}
     others = np.array([row for row in allowed.tolist() if row not in shown], np.int64)
@@ -173,4 +171,4 @@ def _largest_distance(vectors: np.ndarray) -> float:
     with np.errstate(over="ignore", invalid="ignore"):
         middle = vectors.mean(axis=0, dtype=np.float64)
         radius = float(np.linalg.norm(vectors - middle, axis=1).max())
-    return 2 * radius if 0 < radius and math.isfinite(2 * radius) else 1.0
+    return 2 * radius if radius > 0 and math.isfinite(2 * radius) else 1.0

@@ -31,7 +31,8 @@ class Grid {
 
   // Shows the faces that pass the filters; distances: to the query, or null without one.
   show(query, distances, limit) {
-    for (const element of [this.sort.querySelector("[value=near]"), this.within]) element.disabled = !distances;
+    this.sort.options[0].textContent = distances ? "distance to query" : "order of the data";
+    this.within.disabled = !distances;
     const order = this.order(distances).filter((face) => this.passes(face, distances, limit));
     const withDistances = distances && this.sort.value === "near";
     for (const face of order) {

@@ -35,8 +35,8 @@ function showAll() {
 
 function showNeighbours() {
   $("k-value").textContent = settings.k;
-  $("limit-value").textContent = settings.limit < Infinity ? shownDistance(settings.limit, 2) : "any";
-  $("limit").ariaValueText = settings.limit < Infinity ? shownDistance(settings.limit, 2) : "any distance";
+  $("limit-value").textContent = settings.limit < Infinity ? shownLimit(settings.limit) : "any";
+  $("limit").ariaValueText = settings.limit < Infinity ? shownLimit(settings.limit) : "any distance";
   if (query < 0) {
     $("queries").style.setProperty("--k", settings.k);
     strips.show(settings);
@@ -186,7 +186,7 @@ function start() {
   $("k").addEventListener("input", () => { settings.k = Number($("k").value); showNeighbours(); });
   $("limit").addEventListener("input", () => {
     const steps = Number($("limit").value);
-    settings.limit = steps >= LIMIT_STEPS ? Infinity : (steps * data.largestDistance) / LIMIT_STEPS;
+    settings.limit = steps >= LIMIT_STEPS ? Infinity : Number(((steps * data.largestDistance) / LIMIT_STEPS).toPrecision(3));
     showNeighbours();
     if ($("within").checked) showGrid();
   });

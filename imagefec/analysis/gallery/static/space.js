@@ -79,3 +79,7 @@ function bytesOf(base64) {
 function shownDistance(distance, digits = 3) {
   return distance < 1e5 ? distance.toFixed(digits) : distance.toExponential(2);
 }
+
+function shownLimit(limit) {
+  return String(Number(limit.toPrecision(6)));
+}

@@ -47,7 +47,7 @@ class Strips {
         return known.get(face);
       });
       if (near.length < settings.k) {
-        none.querySelector("p").textContent = settings.limit < Infinity ? `none within ${Number(settings.limit.toPrecision(6))}` : "none";
+        none.querySelector("p").textContent = settings.limit < Infinity ? `none within ${shownLimit(settings.limit)}` : "none";
         items.push(none);
       }
       list.replaceChildren(...items);

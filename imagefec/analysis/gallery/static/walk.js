@@ -12,7 +12,7 @@ class Walk {
     this.picture.replaceChildren(tiles.picture(query, `Face ${id}`));
     this.facts.replaceChildren(...this.factsOf(query));
     const count = near.length === 1 ? "1 nearest face" : `${near.length} nearest faces`;
-    const within = limit < Infinity ? ` within ${Number(limit.toPrecision(6))}` : "";
+    const within = limit < Infinity ? ` within ${shownLimit(limit)}` : "";
     this.title.textContent = near.length ? `${count} of other photos${within}` : `No face of another photo${within}`;
     this.near.replaceChildren(...near.map((face, place) => {
       const item = make("li");
