@@ -12,13 +12,14 @@ from tests.browser.test_accessibility import violations
 NAMES = [EVIL, "Ångström 面 😀", "photos/two, faces.png#1", "x" * 150, "100 % & more=?#face=1"]
 WALK_ALL = """async () => {
   const found = [];
-  for (const link of [...document.querySelectorAll("#grid a")]) {
+  const all = [...document.querySelectorAll("#grid a")].map((a) => [Number(a.dataset.face), a.hash]);
+  for (const [face, link] of all) {
     const arrived = new Promise((done) => addEventListener("hashchange", done, { once: true }));
-    location.hash = link.getAttribute("href");
+    location.hash = link;
     await arrived;
     const near = [...document.querySelectorAll("#near a")].map(
       (near) => [Number(near.dataset.face), near.querySelector(".below").textContent]);
-    found.push([Number(link.dataset.face), near]);
+    found.push([face, near]);
   }
   return found;
 }"""

@@ -2,13 +2,10 @@
 class Grid {
   constructor(elements, space, tiles, omitted, changed) {
     Object.assign(this, { ...elements, space, tiles, omitted });
-    this.items = space.ids.map((_, face) => {
-      const item = make("li");
-      const link = tiles.link(face, { small: true });
-      link.tabIndex = -1;
-      item.append(link);
-      return { item, link, below: link.lastElementChild };
-    });
+    // Tile n shows the n-th face of the order. Tiles stay in their places and only change their
+    // faces: the browser then works on those in sight, while moved ones would all be laid out.
+    this.tilesOfPlaces = [];
+    this.shown = [];
     this.texts = space.ids.map((id, face) => `${id} ${space.urls[space.photos[face]]}`.toLowerCase());
     this.roving = new Roving(this.list);
     this.orders = new Map(); // kept, because sorting names is slow
@@ -35,19 +32,42 @@ class Grid {
     this.within.disabled = !distances;
     const order = this.order(distances).filter((face) => this.passes(face, distances, limit));
     const withDistances = distances && this.sort.value === "near";
-    for (const face of order) {
-      const { link, below } = this.items[face];
-      const text = withDistances ? shownDistance(distances[face], 2) : "";
-      if (below.textContent !== text) below.textContent = text;
-      if (face === query) link.setAttribute("aria-current", "true");
-      else if (link.ariaCurrent) link.removeAttribute("aria-current");
-    }
+    while (this.tilesOfPlaces.length < order.length) this.addTile();
+    order.forEach((face, place) => this.fill(this.tilesOfPlaces[place], face, withDistances ? shownDistance(distances[face], 2) : "", face === query));
+    const { list } = this;
+    while (list.childElementCount > order.length) list.lastElementChild.remove();
+    list.append(...this.tilesOfPlaces.slice(list.childElementCount, order.length).map(({ item }) => item));
     this.shown = order;
-    this.list.replaceChildren(...order.map((face) => this.items[face].item));
     this.roving.refresh();
     const { n, total } = this.space;
     const shown = order.length === 0 ? "No face matches" : `${number(order.length)} of ${number(n)} faces`;
     this.count.textContent = n < total ? `${shown}, a sample of ${number(total)}` : shown;
+  }
+
+  addTile() {
+    const item = make("li");
+    const link = make("a", "tile");
+    const picture = make("span", "face");
+    const below = make("span", "below");
+    link.tabIndex = -1;
+    link.append(picture, below);
+    item.append(link);
+    this.tilesOfPlaces.push({ item, link, picture, below, face: -1, text: "" });
+  }
+
+  fill(tile, face, text, isQuery) {
+    const { link, picture, below } = tile;
+    if (tile.face !== face) {
+      this.tiles.point(link, face);
+      picture.style.backgroundPosition = this.tiles.position(face);
+    }
+    if (tile.face !== face || tile.text !== text) {
+      link.ariaLabel = `${this.space.ids[face]} ${text}`;
+      below.textContent = text;
+    }
+    Object.assign(tile, { face, text });
+    if (isQuery) link.ariaCurrent = "true";
+    else if (link.ariaCurrent) link.ariaCurrent = null;
   }
 
   passes(face, distances, limit) {
@@ -84,8 +104,8 @@ class Grid {
   }
 
   focus(face) {
-    const { item, link } = this.items[face];
-    if (item.isConnected) link.focus({ preventScroll: true });
+    const place = this.shown.indexOf(face);
+    if (place >= 0) this.tilesOfPlaces[place].link.focus({ preventScroll: true });
   }
 }
 

@@ -12,16 +12,18 @@ class Tiles {
 
   // A face as an element; without alt it is for those who read the text beside it.
   picture(face, alt = "") {
+    if (!this.large.has(face)) return this.fromSprite(face, alt);
+    const span = make("span", "face large");
+    const image = new Image();
+    image.src = this.large.get(face);
+    image.alt = alt;
+    span.append(image);
+    return span;
+  }
+
+  fromSprite(face, alt = "") {
     const span = make("span", "face");
-    if (this.large.has(face)) {
-      const image = new Image();
-      image.src = this.large.get(face);
-      image.alt = alt;
-      span.classList.add("large");
-      span.append(image);
-      return span;
-    }
-    span.style.backgroundPosition = `${share(face % this.columns, this.columns)} ${share(Math.floor(face / this.columns), this.rows)}`;
+    span.style.backgroundPosition = this.position(face);
     if (alt) {
       span.role = "img";
       span.ariaLabel = alt;
@@ -29,21 +31,24 @@ class Tiles {
     return span;
   }
 
-  // A link that makes a face the query, with its id for screen readers and a line below it.
-  link(face, { before = "", below = "", small = false } = {}) {
+  position(face) {
+    return `${share(face % this.columns, this.columns)} ${share(Math.floor(face / this.columns), this.rows)}`;
+  }
+
+  // A link that makes a face the query, with a line of text below it.
+  link(face, { label = this.space.ids[face], below = "", picture = this.fromSprite(face) } = {}) {
     const link = make("a", "tile");
-    link.href = this.space.linkTo(face);
-    link.dataset.face = face;
-    link.title = this.title(face);
-    const picture = small ? this.fromSprite(face) : this.picture(face);
-    link.append(picture, make("span", "hidden", `${before}${this.space.ids[face]} `), make("span", "below", below));
+    link.append(picture, make("span", "below", below));
+    this.point(link, face);
+    link.ariaLabel = label;
     return link;
   }
 
-  fromSprite(face) {
-    const span = make("span", "face");
-    span.style.backgroundPosition = `${share(face % this.columns, this.columns)} ${share(Math.floor(face / this.columns), this.rows)}`;
-    return span;
+  // Makes a link that of another face; its picture and its label are left as they are.
+  point(link, face) {
+    link.href = this.space.linkTo(face);
+    link.dataset.face = face;
+    link.title = this.title(face);
   }
 
   title(face) {

@@ -16,7 +16,8 @@ class Walk {
     this.title.textContent = near.length ? `${count} of other photos${within}` : `No face of another photo${within}`;
     this.near.replaceChildren(...near.map((face, place) => {
       const item = make("li");
-      const link = tiles.link(face, { before: `Neighbour ${place + 1}: `, below: shownDistance(distances[face]) });
+      const below = shownDistance(distances[face]);
+      const link = tiles.link(face, { label: `Neighbour ${place + 1}: ${space.ids[face]} ${below}`, below, picture: tiles.picture(face) });
       link.tabIndex = -1;
       const omit = make("button", "omit", "×");
       omit.type = "button";
@@ -83,7 +84,7 @@ class Trail {
     const from = Math.max(0, Math.min(here - SHOWN_CRUMBS + 2, crumbs.length - SHOWN_CRUMBS));
     this.list.replaceChildren(...crumbs.slice(from, from + SHOWN_CRUMBS).map(({ face, place }) => {
       const item = make("li");
-      const link = this.tiles.link(face, { small: true });
+      const link = this.tiles.link(face);
       if (place === this.at) link.setAttribute("aria-current", "page");
       link.addEventListener("click", (event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey) return;
