@@ -12,7 +12,8 @@ from tests.browser.test_accessibility import violations
 NAMES = [EVIL, "Ångström 面 😀", "photos/two, faces.png#1", "x" * 150, "100 % & more=?#face=1"]
 WALK_ALL = """async () => {
   const found = [];
-  const all = [...document.querySelectorAll("#grid a")].map((a) => [Number(a.dataset.face), a.hash]);
+  const links = [...document.querySelectorAll("#grid a")];
+  const all = links.map((link) => [Number(link.dataset.face), link.hash]);
   for (const [face, link] of all) {
     const arrived = new Promise((done) => addEventListener("hashchange", done, { once: true }));
     location.hash = link;

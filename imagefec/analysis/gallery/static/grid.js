@@ -30,7 +30,7 @@ class Grid {
   show(query, distances, limit) {
     this.sort.options[0].textContent = distances ? "distance to query" : "order of the data";
     this.within.disabled = !distances;
-    const order = this.order(distances).filter((face) => this.passes(face, distances, limit));
+    const order = this.order(distances).filter(this.test(distances, limit));
     const withDistances = distances && this.sort.value === "near";
     while (this.tilesOfPlaces.length < order.length) this.addTile();
     order.forEach((face, place) => this.fill(this.tilesOfPlaces[place], face, withDistances ? shownDistance(distances[face], 2) : "", face === query));
@@ -70,14 +70,18 @@ class Grid {
     else if (link.ariaCurrent) link.ariaCurrent = null;
   }
 
-  passes(face, distances, limit) {
-    return !this.omitted.has(face)
-      && this.texts[face].includes(this.search.value.trim().toLowerCase())
-      && (!distances || !this.within.checked || distances[face] <= limit)
-      && this.filters.every(({ value }, place) => {
-        const of = this.space.columns[place].of[face];
-        return value === "" || (value === "unknown" ? of.length === 0 : of.includes(Number(value)));
-      });
+  // Which faces pass the filters, as a function.
+  test(distances, limit) {
+    const { omitted, texts } = this;
+    const text = this.search.value.trim().toLowerCase();
+    const farthest = distances && this.within.checked ? limit : Infinity;
+    const chosen = this.filters
+      .map(({ value }, place) => ({ value, number: Number(value), of: this.space.columns[place].of }))
+      .filter(({ value }) => value !== "");
+    return (face) => !omitted.has(face)
+      && (text === "" || texts[face].includes(text))
+      && (farthest === Infinity || distances[face] <= farthest)
+      && chosen.every(({ value, number, of }) => (value === "unknown" ? of[face].length === 0 : of[face].includes(number)));
   }
 
   order(distances) {
