@@ -402,8 +402,11 @@ def test_a_page_with_a_part_of_the_faces_says_so(browser, data, tmp_path):
     with visiting(browser, Visit) as visit:
         visit.open(url)
         assert len(visit.grid()) == 12
-        assert "among the 12 faces that this page contains, of 24" in visit.page.inner_text(".why")
+        assert "This page contains 12 of the 24 faces" in visit.page.inner_text(".why")
+        visit.page.click("#grid a >> nth=1")
+        visit.page.locator("h3", has_text="3 nearest faces of other photos in this page").wait_for()
         assert visit.page.inner_text("#count") == "12 of 12 faces, a sample of 24"
+        assert visit.errors == []
 
 
 def test_two_faces_are_enough(browser, tmp_path):

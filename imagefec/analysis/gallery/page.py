@@ -61,12 +61,13 @@ def _about(walk: PageData | None) -> str:
     """What a visitor can do with the faces of the page."""
     if walk is None:
         return ""
-    if not walk.is_part:
-        return " Open a face to make it the query."
-    return (
-        f" Open a face to make it the query: its neighbours are then searched among the "
-        f"{len(walk.numbers):,} faces that this page contains, of {walk.n_allowed:,}."
-    )
+    about = " Open a face to make it the query."
+    if walk.is_part:
+        about += (
+            f" This page contains {len(walk.numbers):,} of the {walk.n_allowed:,} faces: the "
+            "neighbours of other queries, and more neighbours of these, are searched among them."
+        )
+    return about
 
 
 def _strip(number: int, strip: Strip, text: GalleryText, numbers: dict[int, int]) -> str:

@@ -13,7 +13,8 @@ class Walk {
     this.facts.replaceChildren(...this.factsOf(query));
     const count = near.length === 1 ? "1 nearest face" : `${near.length} nearest faces`;
     const within = limit < Infinity ? ` within ${shownLimit(limit)}` : "";
-    this.title.textContent = near.length ? `${count} of other photos${within}` : `No face of another photo${within}`;
+    const where = space.n < space.total ? " in this page" : "";
+    this.title.textContent = near.length ? `${count} of other photos${where}${within}` : `No face of another photo${where}${within}`;
     this.near.replaceChildren(...near.map((face, place) => {
       const item = make("li");
       const below = shownDistance(distances[face]);
