@@ -48,7 +48,7 @@ def gallery(verbs: Any) -> None:
             arguments.max_distance,
             arguments.exclude,
             arguments.seed,
-            arguments.faces,
+            faces=arguments.faces,
         )
         out, data_dir = arguments.out, arguments.data_dir
         where = data_dir, arguments.dataset, arguments.split

@@ -341,8 +341,15 @@ def test_the_page_is_walked_with_the_keyboard_alone(visit, data):
     visit.page.locator("#k").focus()
     visit.press("n")
     visit.wait_for("face 11")
-    visit.press("p", "p")
+    visit.press("p", "p")  # quicker than the page follows
     visit.wait_for("face 9")
+    visit.page.select_option("#sort", "near")
+    visit.page.locator("#k").focus()
+    visit.press("n")
+    visit.wait_for("face 10")
+    visit.press("p")
+    visit.wait_for("face 9")
+    visit.page.select_option("#sort", "id")
     visit.press("?")
     assert visit.page.is_visible("#help")
     visit.press("b", "Escape")
@@ -418,6 +425,28 @@ def test_two_faces_are_enough(browser, tmp_path):
         visit.wait_for("same")
         assert visit.near() == [0] and visit.page.get_attribute("#k", "max") == "1"
         assert visit.page.inner_text("#near .below") == "1.414" and visit.errors == []
+
+
+def test_ids_that_no_address_or_list_can_hold_are_walked_all_the_same(browser, tmp_path):
+    ids = ["", "\udcff", "two\nlines", "# no comment", " spaced ", "plain", "\u202eright", "%"]
+    url = write_page(tmp_path / "odd.html", gallery_faces(ties(8), ids), queries=[0], k=2)
+    with visiting(browser, Visit) as visit:
+        visit.open(url)
+        for row in range(8):
+            visit.page.click(f"#grid a[data-face='{row}']")
+            visit.page.locator(f"#grid a[aria-current][data-face='{row}']").wait_for()
+            assert visit.page.locator("#query-name").text_content() == ids[row].replace(
+                "\udcff", "\ufffd"
+            )
+        for row in range(6):
+            visit.page.locator(f"#grid a[data-face='{row}']").focus()
+            visit.press("o")
+        visit.page.click("#omitted summary")
+        with visit.page.expect_download() as download:
+            visit.page.click("#download")
+        lines = download.value.path().read_text(encoding="utf-8").splitlines()
+        assert lines[1:] == ["# 5 more have ids that a line cannot hold", "plain"]
+        assert visit.errors == []
 
 
 def test_without_scripts_the_strips_are_there_and_nothing_else(browser, url):

@@ -123,7 +123,7 @@ def make_gallery(
 
         return faces_of_split(RunSource(run_dir), data_dir, dataset, split)
 
-    return _make(load, out, GalleryOptions(queries, k, max_distance, exclude, seed, faces))
+    return _make(load, out, GalleryOptions(queries, k, max_distance, exclude, seed, faces=faces))
 
 
 def make_photo_gallery(

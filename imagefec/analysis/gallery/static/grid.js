@@ -101,10 +101,12 @@ class Grid {
     return this.orders.get(value);
   }
 
-  // The face that is n places after another; the first for a face that is not shown.
+  // The face n places after another; the first for a face that is not shown. The order by distance
+  // would lead back and forth between two faces, so that of the data is used instead.
   after(face, n) {
-    const place = this.shown.indexOf(face);
-    return place < 0 ? this.shown[0] : this.shown[place + n];
+    const order = this.sort.value === "near" ? this.shown.toSorted((a, b) => a - b) : this.shown;
+    const place = order.indexOf(face);
+    return place < 0 ? order[0] : order[place + n];
   }
 
   focus(face) {

@@ -124,6 +124,11 @@ function go(face) {
   else location.hash = link;
 }
 
+// To the face some places after the query, or after the one that a key just before asked for.
+function goAlong(places) {
+  go(grid.after(space.faceOf(location.hash) ?? query, places));
+}
+
 function say(text) {
   $("live").textContent = text;
 }
@@ -157,8 +162,8 @@ function download() {
 const KEYS = {
   "/": () => { $("search").focus(); $("search").select(); },
   b: blur,
-  n: () => go(grid.after(query, 1)),
-  p: () => go(grid.after(query, -1)),
+  n: () => goAlong(1),
+  p: () => goAlong(-1),
   o: () => {
     const face = Number(document.activeElement.dataset?.face ?? query);
     if (face >= 0) omit(face);
