@@ -435,9 +435,7 @@ def test_ids_that_no_address_or_list_can_hold_are_walked_all_the_same(browser, t
         for row in range(8):
             visit.page.click(f"#grid a[data-face='{row}']")
             visit.page.locator(f"#grid a[aria-current][data-face='{row}']").wait_for()
-            assert visit.page.locator("#query-name").text_content() == ids[row].replace(
-                "\udcff", "\ufffd"
-            )
+            assert visit.page.locator("#query-name").text_content() == ids[row]
         for row in range(6):
             visit.page.locator(f"#grid a[data-face='{row}']").focus()
             visit.press("o")
