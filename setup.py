@@ -48,6 +48,7 @@ setup(
     packages=find_packages(include=["imagefec", "imagefec.*", "tfds_builders", "tfds_builders.*"]),
     package_data={
         "imagefec": ["py.typed"],
+        "imagefec.analysis.gallery.static": ["*.html", "*.css", "*.js"],
         "imagefec.serving.static": [
             *("*.html", "*.css", "*.js", "*.svg"),
             *("judge/*.html", "judge/*.css", "judge/*.js"),

@@ -48,6 +48,7 @@ def gallery(verbs: Any) -> None:
             arguments.max_distance,
             arguments.exclude,
             arguments.seed,
+            faces=arguments.faces,
         )
         out, data_dir = arguments.out, arguments.data_dir
         where = data_dir, arguments.dataset, arguments.split
@@ -112,7 +113,13 @@ def gallery(verbs: Any) -> None:
         type=flags.number_or("auto"),
     )
     flags.path(verb, "--exclude", "file of URLs, face ids or file names to leave out, one per line")
-    flags.seed(verb, "seed of the choice of queries")
+    flags.seed(verb, "seed of the choice of queries and faces")
+    flags.flag(
+        verb,
+        "--faces",
+        "largest number of faces inside the HTML page, to walk through; 0: the queries only",
+        2000,
+    )
     flags.on_no_face(verb, "skip")
     flags.detector(verb)
 

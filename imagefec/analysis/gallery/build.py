@@ -14,6 +14,7 @@ from absl import logging
 
 from imagefec import files
 from imagefec.analysis import output
+from imagefec.analysis.gallery.page_data import MAX_FACES, check_n_faces, make_page_data
 from imagefec.analysis.gallery.selection import (
     Queries,
     allowed_rows,
@@ -32,6 +33,7 @@ from imagefec.paths import readable, user_path
 
 if TYPE_CHECKING:
     from imagefec.analysis.gallery.faces import GalleryFaces
+    from imagefec.analysis.gallery.page_data import PageData
     from imagefec.analysis.gallery.sheet import GalleryText, Strip
 
 DEFAULT_NAME = "gallery"
@@ -61,7 +63,9 @@ class GalleryOptions:
       exclude: file of face ids, photo URLs, paths, file names and identities, one per line, that
         are shown neither as query nor as neighbour; blank lines and lines that start with # are
         ignored.
-      seed: seed of the sampled queries.
+      seed: seed of the sampled queries and faces.
+      faces: largest number of faces that the HTML page contains, to walk through; those of the
+        queries and their neighbours always are. With 0 it has the queries and no script.
     """
 
     queries: Queries = 12
@@ -69,6 +73,7 @@ class GalleryOptions:
     max_distance: float | str | None = AUTO
     exclude: AnyPath | None = None
     seed: int = 0
+    faces: int = MAX_FACES
 
 
 def make_gallery(
@@ -82,6 +87,7 @@ def make_gallery(
     max_distance: float | str | None = AUTO,
     exclude: AnyPath | None = None,
     seed: int = 0,
+    faces: int = MAX_FACES,
 ) -> tuple[Path, Path]:
     """Shows query faces of a dataset beside the nearest faces from other photos.
 
@@ -100,6 +106,7 @@ def make_gallery(
       max_distance: likewise.
       exclude: likewise.
       seed: likewise.
+      faces: likewise.
 
     Returns:
       (png, html): the two paths.
@@ -116,7 +123,7 @@ def make_gallery(
 
         return faces_of_split(RunSource(run_dir), data_dir, dataset, split)
 
-    return _make(load, out, GalleryOptions(queries, k, max_distance, exclude, seed))
+    return _make(load, out, GalleryOptions(queries, k, max_distance, exclude, seed, faces=faces))
 
 
 def make_photo_gallery(
@@ -193,6 +200,7 @@ def _make(
     png_path, html_path = _output_paths(out)
     _check_limit(options.max_distance)
     check_seed(options.seed)
+    check_n_faces(options.faces)
     exclusion = Exclusion.load(options.exclude)
 
     from imagefec.analysis.gallery.sheet import GalleryText
@@ -218,7 +226,9 @@ def _make(
             no_neighbour=f"none{within}",
         )
         why = EXPLANATION.format(unit_length=UNIT_LENGTH if is_unit else "")
-        _write(Path(out), png_path, html_path, text, strips, why)
+        sample = {"k": options.k, "faces": options.faces, "seed": options.seed}
+        walk = make_page_data(data, vectors, allowed, strips, limit, is_unit, **sample)
+        _write(Path(out), png_path, html_path, text, strips, why, walk)
     return png_path, html_path
 
 
@@ -273,13 +283,14 @@ def _write(
     text: GalleryText,
     strips: list[Strip],
     explanation: str,
+    walk: PageData | None,
 ) -> None:
     from imagefec.analysis.gallery.page import make_page
     from imagefec.analysis.gallery.sheet import render_sheet
 
     try:
         files.write_bytes(png_path, render_sheet(text, strips))
-        files.write_text(html_path, make_page(text, strips, explanation))
+        files.write_text(html_path, make_page(text, strips, explanation, walk))
     except OSError as error:
         raise output.unwritable(out, error) from None
 

@@ -1,10 +1,23 @@
 """What a gallery chooses from: faces with names and vectors, wherever they come from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is known about faces beside their names; the HTML page filters and sorts by it.
+
+    Attributes:
+      name: plain text, such as "label".
+      values: for each of the n faces its values; empty where unknown.
+    """
+
+    name: str
+    values: Sequence[Collection[str]]
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,7 @@ class GalleryFaces:
       source: path of the run or file that the vectors are from.
       describe: returns a line of facts about the vectors.
       advice: what to do if there are too few faces.
+      columns: what else is known about the faces.
     """
 
     faces: Sequence[np.ndarray]
@@ -34,3 +48,4 @@ class GalleryFaces:
     source: Path
     describe: Callable[[np.ndarray], str]
     advice: str
+    columns: tuple[Column, ...] = ()

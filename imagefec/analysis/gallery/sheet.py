@@ -20,11 +20,13 @@ class Tile:
       face: uint8 [h, w, 3], RGB.
       face_id: its id.
       distance: Euclidean, of the embeddings; 0 to 2 if they have unit length.
+      row: of the face, among all faces of the gallery; -1 if it does not matter.
     """
 
     face: np.ndarray
     face_id: str
     distance: float
+    row: int = -1
 
     def shown_distance(self, digits: int) -> str:
         """The distance with digits after the point; as 1.23e+60 if it is large."""

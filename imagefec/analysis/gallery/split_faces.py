@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from imagefec.analysis.gallery.faces import GalleryFaces
+from imagefec.analysis.gallery.page_data import triplet_column
 from imagefec.data.identity.folders import names_of
 from imagefec.paths import readable
 
@@ -58,6 +59,7 @@ def faces_of_split(
             f"{readable(dataset)}, {readable(split)} · {_tpa_text(vectors, known, data, step)}"
         ),
         advice="Exclude fewer faces or use a larger part of the dataset.",
+        columns=(triplet_column(data),),
     )
 
 

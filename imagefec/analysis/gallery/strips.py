@@ -55,7 +55,7 @@ def find_strips(
 
     def tile(row: int, distance: float) -> Tile:
         try:
-            return Tile(data.faces[row], data.face_ids[row], distance)
+            return Tile(data.faces[row], data.face_ids[row], distance, row=row)
         except NotAPhoto as error:
             raise UnreadableFace(row, str(error)) from None
 

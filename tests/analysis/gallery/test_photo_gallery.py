@@ -257,6 +257,7 @@ def test_files_that_give_no_gallery_are_refused(embedded, tmp_path):
         (["--run=RUN", "--photos=PHOTOS", "--data_dir=DATA"], "one of them"),
         (["--embeddings=FILE", "--photos=PHOTOS"], "give --run instead of --embeddings"),
         (["--embeddings=FILE", "--queries=0"], "queries = 0"),
+        (["--embeddings=FILE", "--faces=-1"], "faces = -1: it must be 0 .* or more"),
         (["--embeddings=FILE", "--k=6"], "k = 6 neighbours: it must be 1 to 5"),
     ],
 )
@@ -274,6 +275,9 @@ def test_the_verb_makes_a_gallery_of_photos_and_prints_its_path(run, photos, tmp
     assert cli.main(argv) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "gallery.html")
     assert cli.main([*argv, "--on_no_face=whole", "--max_distance=auto"]) == 0
-    assert "wall.png" in (tmp_path / "gallery.html").read_text(encoding="utf-8")
+    text = (tmp_path / "gallery.html").read_text(encoding="utf-8")
+    assert "wall.png" in text and "Open a face to make it the query" in text
+    assert cli.main([*argv, "--faces=0"]) == 0
+    assert "<script" not in (tmp_path / "gallery.html").read_text(encoding="utf-8")
     with pytest.raises(SystemExit):
         cli.main([*argv, "--max_distance=far"])
