@@ -18,9 +18,9 @@ section of a verb.
 
 - The last line on stdout is the path that was written, or with `--json` one JSON object and nothing
   else. Logs and progress bars are on stderr.
-- Exit code 0: done. 2: something that you can fix, which one sentence on stderr names. 1: an error of
-  Image FEC. 130: interrupted (143 by SIGTERM, 129 by SIGHUP); rerun the same command to resume. 141:
-  the program that read stdout has ended.
+- Exit code 0: done. 2: something that you can fix, which one sentence on stderr names. 1: an error
+  of Image FEC. 130: interrupted (143 by SIGTERM, 129 by SIGHUP); rerun the same command to resume.
+  141: the program that read stdout has ended.
 - In every path `~` and `$NAME` are replaced.
 - Datasets are built by `tfds build`: [FEC](../tfds_builders/fec/README.md#building-it),
   [VGGFace2](../tfds_builders/vggface2/README.md#building-it).
@@ -30,9 +30,9 @@ section of a verb.
 
 def page() -> str:
     """The page as Markdown; neither the terminal nor the version of Python changes it."""
-    verbs = next(
-        action for action in cli._parser()._actions if isinstance(action.choices, dict)
-    ).choices
+    verbs: dict[str, argparse.ArgumentParser] = next(
+        action.choices for action in cli._parser()._actions if isinstance(action.choices, dict)
+    )
     links = textwrap.fill(", ".join(f"[{name}](#{name})" for name in verbs), 100)
     sections = [_section(name, parser) for name, parser in verbs.items()]
     return f"{_HEAD}{links}\n\n" + "\n".join(sections)
