@@ -13,7 +13,7 @@ from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
 ROOT = pathlib.Path(__file__).parents[1]
-FORMULA = re.compile(r"```.*?```|`[^`]*`|\$\$(.+?)\$\$|\$([^$]+)\$", re.DOTALL)
+FORMULA = re.compile(r"```math\n(.+?)```|```.*?```|`[^`]*`|\$([^$]+)\$", re.DOTALL)
 LINK = re.compile(r"(!?\[[^\]]*\])\(([^)\s#:]+)(#[^)\s]*)?\)")
 
 
@@ -65,7 +65,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return f"{text}({posixpath.relpath(site_path(target), start)}{anchor})"
 
     markdown = LINK.sub(changed, markdown)
-    return FORMULA.sub(_hidden, markdown) if "$$" in markdown else markdown
+    return FORMULA.sub(_hidden, markdown) if "```math" in markdown else markdown
 
 
 def on_page_content(content: str, **_: Any) -> str:
