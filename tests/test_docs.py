@@ -1,5 +1,9 @@
-"""The documents: links lead somewhere, and the commands have flags that exist."""
+"""The documents: links lead somewhere, commands have flags that exist, and examples run."""
 
+import ast
+import doctest
+import importlib
+import inspect
 import pathlib
 import re
 import shlex
@@ -8,6 +12,7 @@ import pytest
 
 import imagefec
 from imagefec import cli
+from imagefec.verbs import reference
 
 CHECKOUT = pathlib.Path(imagefec.__file__).parents[1]
 PAGES = sorted(
@@ -85,3 +90,82 @@ def test_commands_are_found():
     ]
     assert list(commands("pip install x && imagefec doctor --json > out")) == [["doctor", "--json"]]
     assert sum(len(list(commands(blocks(page)))) for page in PAGES) > 60
+
+
+def test_the_page_of_the_command_line_is_the_one_that_is_generated():
+    # If this fails: python -m imagefec.verbs.reference > docs/cli.md
+    assert (CHECKOUT / "docs" / "cli.md").read_text(encoding="utf-8") == reference.page()
+
+
+def test_the_page_of_the_command_line_does_not_depend_on_the_terminal(monkeypatch):
+    pages = set()
+    for columns in ("20", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        pages.add(reference.page())
+    assert len(pages) == 1
+
+
+@pytest.mark.parametrize("name", ["explanation", "formats"])
+def test_the_examples_of_a_page_give_what_it_shows(name):
+    # python.md requires a run: tests/analysis/test_python_page.py.
+    result = doctest.testfile(str(CHECKOUT / "docs" / f"{name}.md"), module_relative=False)
+    assert result.attempted and not result.failed
+
+
+def test_the_examples_of_all_docstrings_give_what_they_show():
+    files = [path for path in CHECKOUT.glob("imagefec/**/*.py") if ">>> " in path.read_text()]
+    assert files
+    for path in files:
+        name = ".".join(path.relative_to(CHECKOUT).with_suffix("").parts)
+        result = doctest.testmod(importlib.import_module(name.removesuffix(".__init__")))
+        assert result.attempted and not result.failed, name
+
+
+def python_blocks():
+    for page in PAGES:
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S):
+            if ">>>" not in block:  # a notebook's !command is no Python
+                yield page, re.sub(r"^!.*$", "", block, flags=re.M)
+
+
+def test_the_python_of_all_pages_parses_and_imports_names_that_exist():
+    found = 0
+    for page, block in python_blocks():
+        for node in ast.walk(ast.parse(block, filename=str(page))):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("imagefec"):
+                module = importlib.import_module(node.module)
+                for alias in node.names:
+                    assert hasattr(module, alias.name), (page.name, alias.name)
+                    found += 1
+    assert found >= 2
+
+
+def documented_functions():
+    text = (CHECKOUT / "docs" / "python.md").read_text()
+    return re.findall(r"^### `([\w.]+)(\(.*\))`$", text, re.M)
+
+
+@pytest.mark.parametrize(("name", "signature"), documented_functions())
+def test_the_python_page_has_the_signatures_of_the_code(name, signature):
+    where, _, last = name.rpartition(".")
+    if last in ("load", "embed", "embed_photo"):
+        function = getattr(imagefec.Embedder, last)
+    else:
+        function = getattr(importlib.import_module(where), last)
+    shown = ast.parse(f"def f{signature}: pass").body[0].args
+    found = inspect.signature(function).parameters.values()
+    named = [*shown.args, *shown.kwonlyargs]
+    assert [each.arg for each in named] == [each.name for each in found if each.name != "self"]
+    defaults = {
+        argument.arg: ast.literal_eval(default)
+        for argument, default in [
+            *zip(shown.args[len(shown.args) - len(shown.defaults) :], shown.defaults),
+            *zip(shown.kwonlyargs, shown.kw_defaults),
+        ]
+        if not isinstance(default, ast.Name)
+    }
+    for each in found:
+        if isinstance(each.default, (int, float, str, tuple)):
+            assert defaults.get(each.name) == each.default, each.name
+        elif each.default is None:
+            assert defaults[each.name] is None

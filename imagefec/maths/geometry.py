@@ -39,7 +39,12 @@ class Box:
 
 
 def grow(box: Box, fraction: float = GROWTH) -> Box:
-    """Adds `fraction` of the box's own width and height, half of it on each side; any units."""
+    """Adds `fraction` of the box's own width and height, half of it on each side; any units.
+
+    Example:
+      >>> grow(Box(left=100, right=200, top=100, bottom=300), fraction=0.1)
+      Box(left=95.0, right=205.0, top=90.0, bottom=310.0)
+    """
     dx, dy = box.width * fraction / 2, box.height * fraction / 2
     return Box(box.left - dx, box.right + dx, box.top - dy, box.bottom + dy)
 

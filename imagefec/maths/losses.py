@@ -31,6 +31,14 @@ def odd_one_out_hinge(
       ValueError: embeddings is not [batch, 3, dim], margin has another shape, or the distance is
         unknown.
 
+    Example:
+      The distances are 0 in the pair and sqrt 2 to the odd face, then 0 all three.
+
+      >>> east, north = [1.0, 0.0], [0.0, 1.0]
+      >>> batch = jnp.array([[east, east, north], [east, east, east]])
+      >>> odd_one_out_hinge(batch, margin=0.1).round(3).tolist() == [0.0, jnp.float32(0.2)]
+      True
+
     Source: Vemulapalli & Agarwala 2019, arXiv:1811.11283, section 4.
     """
     if embeddings.ndim != 3 or embeddings.shape[1] != 3:

@@ -28,6 +28,13 @@ def triplet_prediction_accuracy(embeddings: Array) -> Array:
     Raises:
       ValueError: embeddings is not [batch, 3, dim] or the batch is empty.
 
+    Example:
+      >>> east, north = np.eye(2, dtype=np.float32)
+      >>> float(triplet_prediction_accuracy(np.stack([[east, east, north], [east, north, north]])))
+      0.5
+      >>> float(triplet_prediction_accuracy(np.stack([[east, east, east]])))  # a tie
+      0.0
+
     Source: Vemulapalli & Agarwala 2019, arXiv:1811.11283, section 5.
     """
     if embeddings.ndim != 3 or embeddings.shape[1] != 3 or embeddings.shape[0] == 0:
@@ -167,6 +174,12 @@ def leave_one_out_human_accuracy(vote_counts: np.ndarray) -> float:
 
     Raises:
       ValueError: vote_counts is not [triplets, 3] or has a negative count.
+
+    Example:
+      Five raters chose the third face and one the first: five of six agree with the others.
+
+      >>> round(leave_one_out_human_accuracy([[1, 0, 5]]), 4)
+      0.8333
     """
     vote_counts = np.asarray(vote_counts, np.int64)
     if vote_counts.ndim != 2 or vote_counts.shape[1] != 3 or (vote_counts < 0).any():

@@ -138,6 +138,10 @@ def tone_of(
 
     Raises:
       ValueError: error is outside [0, 1].
+
+    Example:
+      >>> tone_of(0), tone_of(0.5), tone_of(1)
+      (Tone(hz=220.0, gain=0.0), Tone(hz=440.0, gain=0.1), Tone(hz=880.0, gain=0.2))
     """
     if not 0 <= error <= 1:
         raise ValueError(f"error must be in [0, 1], found {error}")
