@@ -22,7 +22,7 @@ from imagefec.data.crop.stage import crop_faces
 from imagefec.data.fetch.stage import fetch_photos
 from imagefec.errors import UserError
 from imagefec.faces.synthetic import render_dataset
-from imagefec.fec import EXPRESSIONS_CSV, SPLITS, csv_file_name
+from imagefec.fec import EXPRESSIONS_CSV, PERSONS_CSV, SPLITS, csv_file_name
 from imagefec.paths import user_path
 from imagefec.progress import progress
 
@@ -244,7 +244,7 @@ def _render_once(
         progress=bar.update,
         validation_fraction=VALIDATION_FRACTION,
     )
-    for name in (EXPRESSIONS_CSV, *(path.name for path in csv_paths)):
+    for name in (EXPRESSIONS_CSV, PERSONS_CSV, *(path.name for path in csv_paths)):
         (out / name).replace(csv_paths[0].with_name(name))
 
 

@@ -48,6 +48,7 @@ def gallery(verbs: Any) -> None:
             arguments.max_distance,
             arguments.exclude,
             arguments.seed,
+            arguments.annotations,
         )
         out, data_dir = arguments.out, arguments.data_dir
         where = data_dir, arguments.dataset, arguments.split
@@ -113,6 +114,7 @@ def gallery(verbs: Any) -> None:
     )
     flags.path(verb, "--exclude", "file of URLs, face ids or file names to leave out, one per line")
     flags.seed(verb, "seed of the choice of queries")
+    flags.annotations(verb)
     flags.on_no_face(verb, "skip")
     flags.detector(verb)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,7 @@ class GalleryOptions:
         are shown neither as query nor as neighbour; blank lines and lines that start with # are
         ignored.
       seed: seed of the sampled queries.
+      annotations: files of the faces' persons and labels, as for `annotations.read_annotations`.
     """
 
     queries: Queries = 12
@@ -69,6 +70,7 @@ class GalleryOptions:
     max_distance: float | str | None = AUTO
     exclude: AnyPath | None = None
     seed: int = 0
+    annotations: Sequence[AnyPath] = ()
 
 
 def make_gallery(
@@ -82,6 +84,7 @@ def make_gallery(
     max_distance: float | str | None = AUTO,
     exclude: AnyPath | None = None,
     seed: int = 0,
+    annotations: Sequence[AnyPath] = (),
 ) -> tuple[Path, Path]:
     """Shows query faces of a dataset beside the nearest faces from other photos.
 
@@ -100,6 +103,7 @@ def make_gallery(
       max_distance: likewise.
       exclude: likewise.
       seed: likewise.
+      annotations: likewise.
 
     Returns:
       (png, html): the two paths.
@@ -116,7 +120,7 @@ def make_gallery(
 
         return faces_of_split(RunSource(run_dir), data_dir, dataset, split)
 
-    return _make(load, out, GalleryOptions(queries, k, max_distance, exclude, seed))
+    return _make(load, out, GalleryOptions(queries, k, max_distance, exclude, seed, annotations))
 
 
 def make_photo_gallery(
@@ -197,7 +201,7 @@ def _make(
 
     from imagefec.analysis.gallery.sheet import GalleryText
 
-    data = load()
+    data = _annotated(load(), options)
     allowed = allowed_rows(data, exclusion, options.exclude)
     chosen, strips = _choose(data, allowed, options), None
     with files.folder_lock(png_path.parent, "gallery", "--out", f".{DEFAULT_NAME}.lock"):
@@ -220,6 +224,16 @@ def _make(
         why = EXPLANATION.format(unit_length=UNIT_LENGTH if is_unit else "")
         _write(Path(out), png_path, html_path, text, strips, why)
     return png_path, html_path
+
+
+def _annotated(data: GalleryFaces, options: GalleryOptions) -> GalleryFaces:
+    if not options.annotations:
+        return data
+    from imagefec.data.annotations import read_annotations
+
+    what = "this gallery"
+    known = read_annotations(options.annotations, data.face_ids, data.urls, what)
+    return replace(data, annotations=known)
 
 
 def _choose(data: GalleryFaces, allowed: np.ndarray, options: GalleryOptions) -> list[int]:

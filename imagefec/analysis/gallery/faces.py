@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from imagefec.data.annotations import Annotations
+
 
 @dataclass(frozen=True)
 class GalleryFaces:
@@ -23,6 +25,7 @@ class GalleryFaces:
       source: path of the run or file that the vectors are from.
       describe: returns a line of facts about the vectors.
       advice: what to do if there are too few faces.
+      annotations: the persons and labels of the faces; None if they are not known.
     """
 
     faces: Sequence[np.ndarray]
@@ -34,3 +37,14 @@ class GalleryFaces:
     source: Path
     describe: Callable[[np.ndarray], str]
     advice: str
+    annotations: Annotations | None = None
+
+    def label_of(self, row: int) -> str:
+        """The label of a face; "" if it is not known."""
+        known = self.annotations
+        return "" if known is None or known.label[row] < 0 else known.labels[known.label[row]]
+
+    def person_of(self, row: int) -> str:
+        """Who a face shows; "" if it is not known."""
+        known = self.annotations
+        return "" if known is None or known.person[row] < 0 else known.persons[known.person[row]]

@@ -20,11 +20,15 @@ class Tile:
       face: uint8 [h, w, 3], RGB.
       face_id: its id.
       distance: Euclidean, of the embeddings; 0 to 2 if they have unit length.
+      label: of its expression; "" if it is not known.
+      person: likewise.
     """
 
     face: np.ndarray
     face_id: str
     distance: float
+    label: str = ""
+    person: str = ""
 
     def shown_distance(self, digits: int) -> str:
         """The distance with digits after the point; as 1.23e+60 if it is large."""

@@ -49,15 +49,19 @@ def find_strips(
     Raises:
       UnreadableFace: one of the faces cannot be read.
     """
+    from imagefec.analysis.gallery.faces import GalleryFaces
     from imagefec.analysis.gallery.sheet import Strip, Tile
 
     found = neighbours_from_other_photos(vectors, data.urls, chosen, k, max_distance, allowed)
 
     def tile(row: int, distance: float) -> Tile:
         try:
-            return Tile(data.faces[row], data.face_ids[row], distance)
+            face = data.faces[row]
         except NotAPhoto as error:
             raise UnreadableFace(row, str(error)) from None
+        if isinstance(data, GalleryFaces):
+            return Tile(face, data.face_ids[row], distance, data.label_of(row), data.person_of(row))
+        return Tile(face, data.face_ids[row], distance)
 
     return [
         Strip(tile(row, 0.0), tuple(tile(*near) for near in nearest), k - len(nearest))
