@@ -99,11 +99,13 @@ def _run_stages(
         from imagefec.analysis.accuracy import rater_accuracy_name, shown_error
         from imagefec.analysis.evaluate import evaluate_run
 
-        result = evaluate_run(run, data)
+        tables = [manual / name for name in (EXPRESSIONS_CSV, PERSONS_CSV)]
+        known = [path for path in tables if path.is_file()]  # an earlier version made fewer
+        result = evaluate_run(run, data, annotations=known)
     with stages("gallery"):
         from imagefec.analysis.gallery.build import make_gallery
 
-        png, page = make_gallery(run, data, out / "gallery", seed=seed)
+        png, page = make_gallery(run, data, out / "gallery", seed=seed, annotations=known)
     summary = {
         **result,
         "wall_s": stages.seconds,

@@ -32,7 +32,7 @@ def flag(verb: Any, name: str, what: str, default: Any = None, **options: Any) -
     """Adds a flag; its type is the default's type unless given, and its help states the default."""
     if isinstance(default, int | float) and "type" not in options:
         options["type"] = type(default)
-    shown = " (default: %(default)s)" if default not in (None, [], ()) else ""
+    shown = " (default: %(default)s)" if default not in (None, "", [], ()) else ""
     verb.add_argument(name, default=default, help=what + shown, **options)
 
 

@@ -7,13 +7,18 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import logging
 
 from imagefec import files
 from imagefec.analysis import output
+from imagefec.analysis.gallery.query_overlap import (
+    describe_overlap,
+    overlap_text,
+    rows_to_sample,
+)
 from imagefec.analysis.gallery.selection import (
     Queries,
     allowed_rows,
@@ -63,6 +68,11 @@ class GalleryOptions:
         ignored.
       seed: seed of the sampled queries.
       annotations: files of the faces' persons and labels, as for `annotations.read_annotations`.
+      disjoint_from: splits of the dataset, by commas: faces that are also in one of them (by the
+        URL of the photo, or nearly the same picture) are not sampled as queries. "none", or "auto":
+        "train" if there is such a split and the gallery's is no part of it.
+      space: splits, by commas, among whose faces neighbours are searched; "" for the gallery's own.
+        Faces of the gallery's own split are always among them.
     """
 
     queries: Queries = 12
@@ -71,6 +81,8 @@ class GalleryOptions:
     exclude: AnyPath | None = None
     seed: int = 0
     annotations: Sequence[AnyPath] = ()
+    disjoint_from: str = AUTO
+    space: str = ""
 
 
 def make_gallery(
@@ -85,6 +97,9 @@ def make_gallery(
     exclude: AnyPath | None = None,
     seed: int = 0,
     annotations: Sequence[AnyPath] = (),
+    disjoint_from: str = AUTO,
+    space: str = "",
+    facts: dict[str, Any] | None = None,
 ) -> tuple[Path, Path]:
     """Shows query faces of a dataset beside the nearest faces from other photos.
 
@@ -104,6 +119,11 @@ def make_gallery(
       exclude: likewise.
       seed: likewise.
       annotations: likewise.
+      disjoint_from: likewise.
+      space: likewise.
+      facts: gets "n_faces" that may be shown, "queries" (their ids), "k", "max_distance",
+        "annotations" (as `Annotations.as_json`, or None) and "disjoint", as
+        `query_overlap.describe_overlap` returns it.
 
     Returns:
       (png, html): the two paths.
@@ -118,9 +138,12 @@ def make_gallery(
         from imagefec.analysis.gallery.split_faces import faces_of_split
         from imagefec.analysis.vectors.sources import RunSource
 
-        return faces_of_split(RunSource(run_dir), data_dir, dataset, split)
+        return faces_of_split(RunSource(run_dir), data_dir, dataset, split, disjoint_from, space)
 
-    return _make(load, out, GalleryOptions(queries, k, max_distance, exclude, seed, annotations))
+    options = GalleryOptions(
+        queries, k, max_distance, exclude, seed, annotations, disjoint_from, space
+    )
+    return _make(load, out, options, facts)
 
 
 def make_photo_gallery(
@@ -130,6 +153,7 @@ def make_photo_gallery(
     options: GalleryOptions = GalleryOptions(),
     on_no_face: str = "skip",
     detector: str = AUTO,
+    facts: dict[str, Any] | None = None,
 ) -> tuple[Path, Path]:
     """As `make_gallery`, for the faces of image files, which the run embeds.
 
@@ -140,6 +164,7 @@ def make_photo_gallery(
       options: which faces are shown.
       on_no_face: what to do with a photo without a face, as for `embed.embed_and_count`.
       detector: finds the faces; likewise.
+      facts: as for `make_gallery`.
 
     Raises:
       UserError: as for `make_gallery` and `embed.embed_files`.
@@ -150,7 +175,8 @@ def make_photo_gallery(
 
         return faces_of_photos(run_dir, photos, on_no_face, detector)
 
-    return _make(load, out, options)
+    _refuse_splits(options, "--photos")
+    return _make(load, out, options, facts)
 
 
 def make_file_gallery(
@@ -161,6 +187,7 @@ def make_file_gallery(
     dataset: str = "fec",
     split: str = "test",
     normalise: bool = False,
+    facts: dict[str, Any] | None = None,
 ) -> tuple[Path, Path]:
     """As `make_gallery`, with the vectors of a file.
 
@@ -173,6 +200,7 @@ def make_file_gallery(
       dataset: as for `make_gallery`.
       split: likewise.
       normalise: scale the vectors to length 1.
+      facts: as for `make_gallery`.
 
     Raises:
       UserError: as for `make_gallery` and `read_vector_file`.
@@ -186,13 +214,28 @@ def make_file_gallery(
         source = FileSource(embeddings, normalise)
         if data_dir is None:
             return faces_of_file(source.file, normalise)
-        return faces_of_split(source, data_dir, dataset, split)
+        wanted = options.disjoint_from, options.space
+        return faces_of_split(source, data_dir, dataset, split, *wanted)
 
-    return _make(load, out, options)
+    if data_dir is None:
+        _refuse_splits(options, "--embeddings without --data_dir")
+    return _make(load, out, options, facts)
+
+
+def _refuse_splits(options: GalleryOptions, what: str) -> None:
+    for flag, given in (("space", options.space), ("disjoint_from", options.disjoint_from)):
+        if given not in ("", AUTO, "none"):
+            raise UserError(
+                f"--{flag}={given}: with {what} there are no splits. Leave it out, or give the "
+                "--data_dir of a built dataset."
+            )
 
 
 def _make(
-    load: Callable[[], GalleryFaces], out: AnyPath, options: GalleryOptions
+    load: Callable[[], GalleryFaces],
+    out: AnyPath,
+    options: GalleryOptions,
+    facts: dict[str, Any] | None,
 ) -> tuple[Path, Path]:
     png_path, html_path = _output_paths(out)
     _check_limit(options.max_distance)
@@ -215,14 +258,29 @@ def _make(
                 allowed = _without(allowed, error, data, options)
                 chosen = _choose(data, allowed, options)
         within = "" if limit is None else f" within {limit:g}"
-        facts = f"{len(allowed):,} faces, {options.k} nearest{within}"
+        overlap = describe_overlap(data, vectors, allowed, chosen)
+        about = [data.describe(vectors), f"{len(allowed):,} faces, {options.k} nearest{within}"]
+        if (line := overlap_text(data, overlap)) != "":
+            logging.log(
+                logging.WARNING if overlap and overlap["n_left_out"] else logging.INFO, "%s", line
+            )
+            about.append(line)
         text = GalleryText(
             title=f"Nearest neighbours: {readable(Path(data.source).resolve().name)}",
-            facts=f"{data.describe(vectors)} · {facts}",
+            facts=" · ".join(about),
             no_neighbour=f"none{within}",
         )
         why = EXPLANATION.format(unit_length=UNIT_LENGTH if is_unit else "")
         _write(Path(out), png_path, html_path, text, strips, why)
+    if facts is not None:
+        facts |= {
+            "n_faces": len(allowed),
+            "queries": [readable(data.face_ids[row]) for row in chosen],
+            "k": options.k,
+            "max_distance": limit,
+            "annotations": None if data.annotations is None else data.annotations.as_json(),
+            "disjoint": overlap,
+        }
     return png_path, html_path
 
 
@@ -238,7 +296,10 @@ def _annotated(data: GalleryFaces, options: GalleryOptions) -> GalleryFaces:
 
 def _choose(data: GalleryFaces, allowed: np.ndarray, options: GalleryOptions) -> list[int]:
     check_k(options.k, len(allowed) - 1)
-    return choose_queries(options.queries, data.face_ids, allowed, options.seed, data.names)
+    sampled_from = rows_to_sample(data, allowed)
+    return choose_queries(
+        options.queries, data.face_ids, allowed, options.seed, data.names, sampled_from
+    )
 
 
 def _check_vectors(vectors: np.ndarray, data: GalleryFaces) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from imagefec.analysis.overlap.shared_faces import Overlap
 from imagefec.data.annotations import Annotations
 
 
@@ -26,6 +27,8 @@ class GalleryFaces:
       describe: returns a line of facts about the vectors.
       advice: what to do if there are too few faces.
       annotations: the persons and labels of the faces; None if they are not known.
+      may_query: bool [n], which faces may be sampled as queries; None for all.
+      overlap: which faces other splits show too, and are no queries; None if this is not known.
     """
 
     faces: Sequence[np.ndarray]
@@ -38,6 +41,8 @@ class GalleryFaces:
     describe: Callable[[np.ndarray], str]
     advice: str
     annotations: Annotations | None = None
+    may_query: np.ndarray | None = None
+    overlap: Overlap | None = None
 
     def label_of(self, row: int) -> str:
         """The label of a face; "" if it is not known."""

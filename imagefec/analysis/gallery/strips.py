@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imagefec.analysis.neighbours import neighbours_from_other_photos
+from imagefec.analysis.overlap.photo_sources import photo_source
 from imagefec.faces.photo_files import NotAPhoto
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def find_strips(
     from imagefec.analysis.gallery.faces import GalleryFaces
     from imagefec.analysis.gallery.sheet import Strip, Tile
 
-    found = neighbours_from_other_photos(vectors, data.urls, chosen, k, max_distance, allowed)
+    photos = [photo_source(url) for url in data.urls]
+    found = neighbours_from_other_photos(vectors, photos, chosen, k, max_distance, allowed)
 
     def tile(row: int, distance: float) -> Tile:
         try:
