@@ -124,10 +124,20 @@ def _run_stages(
         f"TPA {result['tpa']:.3f} ± {shown_error(result):.3f} on {result['n_triplets']} triplets "
         "of identities and photos not seen in training; leave-one-out "
         f"{rater_accuracy_name(result['human_tpa_source'])} "
-        f"{result['human_tpa']:.3f}.\nGallery: {page}",
+        f"{result['human_tpa']:.3f}.\n{_neighbours_text(result)}Gallery: {page}",
         file=sys.stderr,
     )
     return summary
+
+
+def _neighbours_text(result: dict) -> str:
+    found = result.get("neighbours", {}).get("same_label", {}).get("4")
+    if not found or found["share"] is None:
+        return ""
+    return (
+        f"Of the 4 nearest faces from other photos {found['share']:.1%} have the same expression "
+        f"(chance {found['chance']:.1%}).\n"
+    )
 
 
 def build(manual_dir: pathlib.Path, data_dir: pathlib.Path) -> None:

@@ -134,6 +134,7 @@ def report(verbs: Any) -> None:
                 arguments.dataset,
                 arguments.split,
                 bar.update,
+                arguments.annotations,
             )
 
     what = "compares runs on one page of answers, tables and plots, as HTML and Markdown"
@@ -153,3 +154,4 @@ def report(verbs: Any) -> None:
     flags.data_dir(verb)
     flags.dataset_and_split(verb)
     flags.path(verb, "--out", "folder for report.md, report.html and plots", "report")
+    flags.annotations(verb)
