@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from absl import logging
 
 from imagefec import files
 from imagefec.analysis import output
+from imagefec.analysis.gallery.options import AUTO, DEFAULTS, AnyPath, GalleryOptions
 from imagefec.analysis.gallery.query_overlap import (
     describe_overlap,
     overlap_text,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 DEFAULT_NAME = "gallery"
 OTHER_SUFFIXES = (".htm", ".jpg", ".jpeg", ".pdf", ".svg", ".webp", ".gif")
-AUTO = "auto"
 UNIT_LENGTH = ", which have unit length: 0 means identical, 2 means opposite"
 EXPLANATION = (
     "Each row shows a query face and the faces whose embeddings are nearest to it, nearest first. "
@@ -49,40 +49,6 @@ EXPLANATION = (
     "the two embeddings{unit_length}. Hover over a face, or focus it with the tab key, to see its "
     "id."
 )
-AnyPath = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class GalleryOptions:
-    """Which faces a gallery shows.
-
-    Attributes:
-      queries: how many to sample (all faces, if there are fewer); or which ones: face ids, rows of
-        the faces, or names of photos (URL, path, file name; all their faces), as a sequence or as
-        comma-separated text.
-      k: neighbours per query.
-      max_distance: neighbours farther away are not shown, so a query may have none; None for no
-        limit; "auto" for 1.77 if all vectors have unit length, else no limit.
-      exclude: file of face ids, photo URLs, paths, file names and identities, one per line, that
-        are shown neither as query nor as neighbour; blank lines and lines that start with # are
-        ignored.
-      seed: seed of the sampled queries.
-      annotations: files of the faces' persons and labels, as for `annotations.read_annotations`.
-      disjoint_from: splits of the dataset, by commas: faces that are also in one of them (by the
-        URL of the photo, or nearly the same picture) are not sampled as queries. "none", or "auto":
-        "train" if there is such a split and the gallery's is no part of it.
-      space: splits, by commas, among whose faces neighbours are searched; "" for the gallery's own.
-        Faces of the gallery's own split are always among them.
-    """
-
-    queries: Queries = 12
-    k: int = 4
-    max_distance: float | str | None = AUTO
-    exclude: AnyPath | None = None
-    seed: int = 0
-    annotations: Sequence[AnyPath] = ()
-    disjoint_from: str = AUTO
-    space: str = ""
 
 
 def make_gallery(
@@ -150,7 +116,7 @@ def make_photo_gallery(
     run_dir: AnyPath,
     photos: AnyPath | Iterable[AnyPath],
     out: AnyPath,
-    options: GalleryOptions = GalleryOptions(),
+    options: GalleryOptions = DEFAULTS,
     on_no_face: str = "skip",
     detector: str = AUTO,
     facts: dict[str, Any] | None = None,
@@ -182,7 +148,7 @@ def make_photo_gallery(
 def make_file_gallery(
     embeddings: AnyPath,
     out: AnyPath,
-    options: GalleryOptions = GalleryOptions(),
+    options: GalleryOptions = DEFAULTS,
     data_dir: AnyPath | None = None,
     dataset: str = "fec",
     split: str = "test",

@@ -45,6 +45,8 @@ def make_report(
       split: likewise.
       out: folder to write to, created if missing.
       progress: called with 1 after each run.
+      annotations: files of the faces' persons and labels, as for `annotations.read_annotations`, by
+        which the neighbours are compared.
 
     Returns:
       The path of report.md.
@@ -59,7 +61,7 @@ def make_report(
     out = user_path(out, "out")
     _make_folders(out)
     paths = tuple(os.fspath(path) for path in run_dirs)
-    tables = tuple(map(os.fspath, annotations))
+    tables = tuple(os.fspath(path) for path in annotations)
     request = Request(paths, os.fspath(data_dir), dataset, split, str(out), tables)
     # The lock is beside the embeddings, since the rest of the folder may be committed.
     with files.folder_lock(out, "report", "--out", f"{CACHE}/.lock", CACHE):
