@@ -68,6 +68,7 @@ setup(
         "test": [
             "dill>=0.3.8",
             "hypothesis>=6.100",
+            "imagehash>=4.3",  # the oracle of our perceptual hashes
             *EXPORT,
             *SERVE,
             "axe-playwright-python>=0.1.4",  # accessibility rules for the tests of the page

@@ -82,5 +82,5 @@ def overlap_text(data: GalleryFaces, found: dict[str, Any] | None) -> str:
         return f"no queries: {data.overlap.in_words()}"
     return (
         f"no queries: {data.overlap.in_words()}; mean distance of the nearest neighbour "
-        f"{means['left_out']:.2f} for these, {means['queries']:.2f} for the others"
+        f"{means['left_out']:.3f} for these, {means['queries']:.3f} for the others"
     )

@@ -192,13 +192,13 @@ def test_evaluation_leaves_out_the_triplets_of_shared_faces(run, planted, capsys
     assert (result["n_triplets"], result["n_left_out"]) == (4, 2)
     assert result["reasons"] == {SAME_PHOTO: 1, COPY: 1}
     command = ["evaluate", f"--run={run}", f"--data_dir={planted}", "--disjoint_from=train"]
-    assert cli.main(["imagefec", *command]) in (0, None)
+    assert cli.main(command) in (0, None)
     shown = capsys.readouterr().out
     assert "on 4 triplets, 2 left out (same photo 1, near-duplicate picture 1)" in shown
 
 
 def test_a_gallery_prints_its_facts_as_json(run, planted, tmp_path, capsys):
     command = ["gallery", f"--run={run}", f"--data_dir={planted}", f"--out={tmp_path}", "--json"]
-    assert cli.main(["imagefec", *command, "--k=2"]) in (0, None)
+    assert cli.main([*command, "--k=2"]) in (0, None)
     found = json.loads(capsys.readouterr().out)
     assert found["html"].endswith("gallery.html") and found["disjoint"]["n_left_out"] == 2
