@@ -79,8 +79,8 @@ def overlap_text(data: GalleryFaces, found: dict[str, Any] | None) -> str:
         return f"no face is also in {data.overlap.names}"
     means = found["nearest_distance"]
     if None in means.values():
-        return f"no queries: {data.overlap.in_words()}"
+        return f"{data.overlap.in_words()}, so no queries"
     return (
-        f"no queries: {data.overlap.in_words()}; mean distance of the nearest neighbour "
-        f"{means['left_out']:.3f} for these, {means['queries']:.3f} for the others"
+        f"{data.overlap.in_words()}, so no queries; their nearest neighbour is at "
+        f"{means['left_out']:.3f} on average, that of the others at {means['queries']:.3f}"
     )
