@@ -69,6 +69,7 @@ setup(
         "test": [
             "dill>=0.3.8",
             "hypothesis>=6.100",
+            "imagehash>=4.3",  # the oracle of our perceptual hashes
             *EXPORT,
             *SERVE,
             "argcomplete>=3.5",

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 SPLITS = ("train", "test", "validation")  # FEC has the first two; the third may be one's own
 EXPRESSIONS_CSV = "expressions.csv"  # optional, beside the csv files; FEC has none
 EXPRESSIONS_HEADER = ("url", "left", "right", "top", "bottom", "expression")
+PERSONS_CSV = "persons.csv"  # likewise, who is shown
+PERSONS_HEADER = (*EXPRESSIONS_HEADER[:-1], "person")
 SIMULATED = "simulated"  # begins the names of annotators who are no people
 PEOPLE, MIXED = "people", "mixed"
 

@@ -22,7 +22,7 @@ from imagefec.data.crop.stage import crop_faces
 from imagefec.data.fetch.stage import fetch_photos
 from imagefec.errors import UserError
 from imagefec.faces.synthetic import render_dataset
-from imagefec.fec import EXPRESSIONS_CSV, SPLITS, csv_file_name
+from imagefec.fec import EXPRESSIONS_CSV, PERSONS_CSV, SPLITS, csv_file_name
 from imagefec.paths import user_path
 from imagefec.progress import progress
 
@@ -99,11 +99,13 @@ def _run_stages(
         from imagefec.analysis.accuracy import rater_accuracy_name, shown_error
         from imagefec.analysis.evaluate import evaluate_run
 
-        result = evaluate_run(run, data)
+        tables = [manual / name for name in (EXPRESSIONS_CSV, PERSONS_CSV)]
+        known = [path for path in tables if path.is_file()]  # an earlier version made fewer
+        result = evaluate_run(run, data, annotations=known)
     with stages("gallery"):
         from imagefec.analysis.gallery.build import make_gallery
 
-        png, page = make_gallery(run, data, out / "gallery", seed=seed)
+        png, page = make_gallery(run, data, out / "gallery", seed=seed, annotations=known)
     summary = {
         **result,
         "wall_s": stages.seconds,
@@ -122,10 +124,20 @@ def _run_stages(
         f"TPA {result['tpa']:.3f} ± {shown_error(result):.3f} on {result['n_triplets']} triplets "
         "of identities and photos not seen in training; leave-one-out "
         f"{rater_accuracy_name(result['human_tpa_source'])} "
-        f"{result['human_tpa']:.3f}.\nGallery: {page}",
+        f"{result['human_tpa']:.3f}.\n{_neighbours_text(result)}Gallery: {page}",
         file=sys.stderr,
     )
     return summary
+
+
+def _neighbours_text(result: dict) -> str:
+    found = result.get("neighbours", {}).get("same_label", {}).get("4")
+    if not found or found["share"] is None:
+        return ""
+    return (
+        f"Of the 4 nearest faces from other photos {found['share']:.1%} have the same expression "
+        f"(chance {found['chance']:.1%}).\n"
+    )
 
 
 def build(manual_dir: pathlib.Path, data_dir: pathlib.Path) -> None:
@@ -244,7 +256,7 @@ def _render_once(
         progress=bar.update,
         validation_fraction=VALIDATION_FRACTION,
     )
-    for name in (EXPRESSIONS_CSV, *(path.name for path in csv_paths)):
+    for name in (EXPRESSIONS_CSV, PERSONS_CSV, *(path.name for path in csv_paths)):
         (out / name).replace(csv_paths[0].with_name(name))
 
 

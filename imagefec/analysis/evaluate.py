@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ def evaluate_run(
     disjoint_from: str | None = None,
     invariance: bool = False,
     normalise: bool = False,
+    annotations: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Evaluates a run on every triplet of a split. Each distinct face is embedded once.
 
@@ -38,11 +40,13 @@ def evaluate_run(
       dataset: likewise.
       split: likewise.
       against: another run, or a file of vectors, to be compared on the same triplets.
-      disjoint_from: a split, such as "train": also evaluates the triplets that show none of its
-        photos.
+      disjoint_from: splits, separated by commas, such as "train": also evaluates the triplets of
+        whose faces these have neither the photo nor nearly the same picture.
       invariance: also measures the distance between augmented views of a face, with the run's own
         augmentation ranges.
       normalise: scale the vectors of a file to length 1.
+      annotations: files of the faces' persons and labels, as for `annotations.read_annotations`:
+        also scores the nearest neighbours.
 
     Returns:
       What `score_triplets` returns, and "run", "step", "embeddings" (None), "dataset", "split", and
@@ -52,7 +56,9 @@ def evaluate_run(
       "difference", "standard_error", "low", "high", "p_not_higher", "n_triplets"}, this run minus
       the other, as in imagefec.maths.uncertainty.Difference, on the n_triplets that both have
       vectors for; "disjoint": {"from", "tpa", "tpa_se", "tpa_se_clustered", "n_triplets",
-      "n_left_out"}; "invariance": as in imagefec.analysis.invariance.
+      "n_left_out", "reasons": reason -> triplets, "faces": as `shared_faces.Overlap.as_json`};
+      "neighbours": as in `retrieval.neighbour_numbers`; "invariance": as in
+      imagefec.analysis.invariance.
 
     Raises:
       UserError: the run, its checkpoint, the dataset, the split or the file is missing or damaged.
@@ -64,7 +70,7 @@ def evaluate_run(
     own = RunSource(run_dir)
     other = None if against is None else open_source(against, normalise)
     loader = SplitLoader(data_dir, dataset, split)
-    result = _evaluate(own, other, loader, disjoint_from)
+    result = _evaluate(own, other, loader, disjoint_from, annotations)
     if invariance:
         faces = loader.load(own.embedder.image_size).faces
         result["invariance"] = augmentation_invariance(own.embedder, faces, own.run.augment_ranges)
@@ -79,6 +85,7 @@ def evaluate_embeddings(
     against: Path | None = None,
     disjoint_from: str | None = None,
     normalise: bool = False,
+    annotations: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Evaluates the vectors of a file on the triplets of a split whose three faces it has.
 
@@ -91,6 +98,7 @@ def evaluate_embeddings(
       against: likewise.
       disjoint_from: likewise.
       normalise: likewise.
+      annotations: likewise.
 
     Returns:
       As `evaluate_run`, with "run" and "step" None, "embeddings" the file, "normalised", and
@@ -107,7 +115,8 @@ def evaluate_embeddings(
 
     own = FileSource(path, normalise)
     other = None if against is None else open_source(against, normalise)
-    return _evaluate(own, other, SplitLoader(data_dir, dataset, split), disjoint_from)
+    loader = SplitLoader(data_dir, dataset, split)
+    return _evaluate(own, other, loader, disjoint_from, annotations)
 
 
 def score_triplets(
@@ -166,11 +175,14 @@ def compare_predictions(
 
 
 def _evaluate(
-    own: "Source", other: "Source | None", loader: "SplitLoader", disjoint_from: str | None
+    own: "Source",
+    other: "Source | None",
+    loader: "SplitLoader",
+    disjoint_from: str | None,
+    annotations: Sequence[Path],
 ) -> dict[str, Any]:
     from imagefec.analysis import accuracy
     from imagefec.analysis.vectors.coverage import triplets_known
-    from imagefec.maths import metrics
 
     sizes = [each.image_size for each in (own, other) if each is not None and each.image_size]
     whole = loader.load(sizes[0]) if sizes else loader.load_any()
@@ -188,28 +200,76 @@ def _evaluate(
     }
     if found.matched is not None:
         _add_coverage(result, own, found.matched, kept, int(correct.sum()))
+    if annotations:
+        from imagefec.analysis.retrieval import neighbour_numbers
+
+        what = f"{result['dataset']}, split {result['split']}"
+        result["neighbours"] = neighbour_numbers(
+            found.vectors, correct[kept], data, photos[kept], annotations, what
+        )
     if disjoint_from is not None:
-        disjoint = kept & accuracy.disjoint_triplets(whole, loader.urls_of(disjoint_from))
-        result["disjoint"] = {
-            "from": readable(disjoint_from),
-            **metrics.tpa_with_errors(correct[disjoint], photos[disjoint]),
-            "n_left_out": int((kept & ~disjoint).sum()),
-        }
+        result["disjoint"] = _disjoint(loader, whole, correct, kept, disjoint_from)
     if other is not None:
-        others = other.vectors_on(loader)
-        common = kept & triplets_known(others, whole.triplets, other)
-        if not common.any():
-            raise UserError(
-                f"{own.path} and {other.path} have no triplet of this split in common: no triplet "
-                "has three faces that are in both. Give vectors of the same faces."
-            )
-        theirs = accuracy.correct_predictions(others.vectors, whole)
-        result["against"] = {
-            **other.as_json(),
-            **compare_predictions(theirs[common], correct[common], photos[common]),
-            "n_triplets": int(common.sum()),
-        }
+        result["against"] = _against(own, other, loader, whole, correct, kept)
     return result
+
+
+def _against(
+    own: "Source",
+    other: "Source",
+    loader: "SplitLoader",
+    whole: "Triplets",
+    correct: np.ndarray,
+    kept: np.ndarray,
+) -> dict[str, Any]:
+    from imagefec.analysis import accuracy
+    from imagefec.analysis.vectors.coverage import triplets_known
+
+    others = other.vectors_on(loader)
+    common = kept & triplets_known(others, whole.triplets, other)
+    if not common.any():
+        raise UserError(
+            f"{own.path} and {other.path} have no triplet of this split in common: no triplet "
+            "has three faces that are in both. Give vectors of the same faces."
+        )
+    theirs = accuracy.correct_predictions(others.vectors, whole)
+    photos = accuracy.triplet_photos(whole)
+    return {
+        **other.as_json(),
+        **compare_predictions(theirs[common], correct[common], photos[common]),
+        "n_triplets": int(common.sum()),
+    }
+
+
+def _disjoint(
+    loader: "SplitLoader",
+    whole: "Triplets",
+    correct: np.ndarray,
+    kept: np.ndarray,
+    disjoint_from: str,
+) -> dict[str, Any]:
+    """TPA of the triplets none of whose faces other splits have, and why the others are not."""
+    from imagefec.analysis import accuracy
+    from imagefec.analysis.overlap import shared_faces
+    from imagefec.analysis.overlap.near_duplicates import HASH_PX
+    from imagefec.maths import metrics
+
+    size = int(whole.faces.shape[1])
+    pictures = whole if size >= HASH_PX else loader.load_other(loader.name, HASH_PX)
+    splits = shared_faces.splits_of(disjoint_from, loader)
+    overlap = shared_faces.find_overlap(loader, pictures, splits, size)
+    same_photo = overlap.same_photo[whole.triplets].any(axis=1)
+    copy = overlap.copy[whole.triplets].any(axis=1) & ~same_photo
+    disjoint = kept & ~same_photo & ~copy
+    photos = accuracy.triplet_photos(whole)
+    why = {shared_faces.SAME_PHOTO: same_photo, shared_faces.COPY: copy}
+    return {
+        "from": ",".join(map(readable, splits)),
+        **metrics.tpa_with_errors(correct[disjoint], photos[disjoint]),
+        "n_left_out": int((kept & ~disjoint).sum()),
+        "reasons": {reason: int((kept & which).sum()) for reason, which in why.items()},
+        "faces": overlap.as_json(),
+    }
 
 
 def _add_coverage(

@@ -29,9 +29,17 @@ class SplitLoader:
         """The triplets, for uses without the images: those loaded last, or with faces of 1 px."""
         return self.load(1) if self._cached is None else self._cached[1]
 
-    def urls_of(self, name: str) -> list[str]:
-        """The photo URL of each face of another split of the dataset."""
-        return self._load(name, image_size=1).urls  # the faces are not used
+    def load_other(self, name: str, image_size: int) -> datasets.Triplets:
+        """Another split of the dataset; it is not cached."""
+        return self._load(name, image_size)
+
+    def has(self, name: str) -> bool:
+        """Whether the dataset has a split of this name."""
+        return name in datasets.split_names(self.data_dir, self.dataset, self.name)
+
+    def base_splits(self, name: str) -> list[str]:
+        """The splits that a split is made of: ["train"] for "train[:10%]"."""
+        return datasets.base_splits(self.data_dir, self.dataset, name)
 
     def rater_source(self) -> str | None:
         """Who judged the triplets: "people", "simulated", "mixed"; None if it is not recorded."""

@@ -34,7 +34,7 @@ def flag(verb: Any, name: str, what: str, default: Any = None, **options: Any) -
     """Adds a flag; its type is the default's type unless given, and its help states the default."""
     if isinstance(default, int | float) and "type" not in options:
         options["type"] = type(default)
-    shown = " (default: %(default)s)" if default not in (None, []) else ""
+    shown = " (default: %(default)s)" if default not in (None, "", [], ()) else ""
     verb.add_argument(name, default=default, help=what + shown, **options)
 
 
@@ -120,6 +120,19 @@ def dataset_and_split(verb: Any) -> None:
     """Adds --dataset and --split."""
     flag(verb, "--dataset", "TFDS name", "fec")
     flag(verb, "--split", "split", "test")
+
+
+def annotations(verb: Any) -> None:
+    """Adds --annotations."""
+    path(
+        verb,
+        "--annotations",
+        "tables (csv, parquet) of the faces' persons or expression labels, such as persons.csv and "
+        "expressions.csv of draw and triplets, or the folder that holds these two",
+        (),
+        nargs="+",
+        metavar="FILE",
+    )
 
 
 def on_no_face(verb: Any, default: str) -> None:

@@ -52,22 +52,22 @@ def evaluate(verbs: Any) -> None:
 
         where = arguments.data_dir, arguments.dataset, arguments.split
         compared = arguments.against, arguments.disjoint_from
+        more = arguments.normalise, arguments.annotations
         if arguments.run is not None:
             result = evaluation.evaluate_run(
-                arguments.run, *where, *compared, arguments.invariance, arguments.normalise
+                arguments.run, *where, *compared, arguments.invariance, *more
             )
         elif arguments.invariance:
             raise UserError("--invariance requires a network: give --run instead of --embeddings.")
         else:
-            result = evaluation.evaluate_embeddings(
-                arguments.embeddings, *where, *compared, arguments.normalise
-            )
+            result = evaluation.evaluate_embeddings(arguments.embeddings, *where, *compared, *more)
         if arguments.json:
             return result
         tpa = f"TPA {result['tpa']:.4f} ± {shown_error(result):.4f}"
         lost = result.get("coverage", {}).get("n_lost", 0)
         without = f" ({lost} without vectors of all faces not counted)" if lost else ""
         tpa += f" on {result['n_triplets']} triplets{without}\n"
+        tpa += _disjoint_line(result) + _neighbour_lines(result)
         if "against" in result:
             difference = result["against"]["difference"], result["against"]["standard_error"] or 0
             tpa += (
@@ -91,11 +91,40 @@ def evaluate(verbs: Any) -> None:
     flags.flag(
         verb,
         "--disjoint_from",
-        "also report TPA on the triplets that share no photo with this split",
-        metavar="SPLIT",
+        "also report TPA on the triplets of which these splits have neither a photo nor nearly the "
+        "same picture: names, separated by commas",
+        metavar="SPLITS",
     )
+    flags.annotations(verb)
     flags.switch(verb, "--invariance", "also measure how far augmentation moves an embedding")
     flags.json_flag(verb)
+
+
+def _disjoint_line(result: dict[str, Any]) -> str:
+    found = result.get("disjoint")
+    if found is None:
+        return ""
+    reasons = ", ".join(f"{reason} {n}" for reason, n in found["reasons"].items())
+    tpa = "undefined" if found["tpa"] is None else f"{found['tpa']:.4f}"
+    return (
+        f"disjoint from {found['from']}: TPA {tpa} on {found['n_triplets']} triplets, "
+        f"{found['n_left_out']} left out ({reasons})\n"
+    )
+
+
+def _neighbour_lines(result: dict[str, Any]) -> str:
+    names = {
+        "same_label": "of the query's label",
+        "same_label_other_persons": "of its label, among other persons",
+        "same_person": "of its person",
+    }
+    return "".join(
+        f"{k} nearest {what}: {found['share']:.4f} ± {found['se'] or 0:.4f}, chance "
+        f"{found['chance']:.4f}\n"
+        for name, what in names.items()
+        for k, found in result.get("neighbours", {}).get(name, {}).items()
+        if found["share"] is not None
+    )
 
 
 def report(verbs: Any) -> None:
@@ -113,6 +142,7 @@ def report(verbs: Any) -> None:
                 arguments.dataset,
                 arguments.split,
                 bar.update,
+                arguments.annotations,
             )
 
     what = "compares runs on one page of answers, tables and plots, as HTML and Markdown"
@@ -132,3 +162,4 @@ def report(verbs: Any) -> None:
     flags.data_dir(verb)
     flags.dataset_and_split(verb)
     flags.path(verb, "--out", "folder for report.md, report.html and plots", "report")
+    flags.annotations(verb)

@@ -1,7 +1,6 @@
 """Verbs that use a run: embeddings, galleries and exports."""
 
 import argparse
-import dataclasses
 import sys
 from typing import Any
 
@@ -48,8 +47,12 @@ def gallery(verbs: Any) -> None:
             arguments.max_distance,
             arguments.exclude,
             arguments.seed,
-            faces=arguments.faces,
+            arguments.annotations,
+            arguments.disjoint_from,
+            arguments.space,
+            arguments.faces,
         )
+        facts: dict[str, Any] = {}
         out, data_dir = arguments.out, arguments.data_dir
         where = data_dir, arguments.dataset, arguments.split
         if arguments.embeddings is not None:
@@ -58,7 +61,7 @@ def gallery(verbs: Any) -> None:
                     "--photos is embedded by a run: give --run instead of --embeddings."
                 )
             made = build.make_file_gallery(
-                arguments.embeddings, out, options, *where, arguments.normalise
+                arguments.embeddings, out, options, *where, arguments.normalise, facts
             )
         elif (arguments.photos is None) == (data_dir is None):
             raise UserError(
@@ -73,12 +76,13 @@ def gallery(verbs: Any) -> None:
                 options,
                 arguments.on_no_face,
                 arguments.detector,
+                facts,
             )
         else:
             made = build.make_gallery(
-                arguments.run, data_dir, out, *where[1:], **dataclasses.asdict(options)
+                arguments.run, data_dir, out, *where[1:], **vars(options), facts=facts
             )
-        return made[1]
+        return {"png": str(made[0]), "html": str(made[1]), **facts} if arguments.json else made[1]
 
     what = "shows query faces with their nearest neighbours, as a PNG and an HTML page"
     example = "imagefec gallery --run=runs/fec --photos portraits/ --queries=12 --k=4 --out=gallery"
@@ -114,6 +118,22 @@ def gallery(verbs: Any) -> None:
     )
     flags.path(verb, "--exclude", "file of URLs, face ids or file names to leave out, one per line")
     flags.seed(verb, "seed of the choice of queries and faces")
+    flags.annotations(verb)
+    flags.flag(
+        verb,
+        "--disjoint_from",
+        "sample no queries whose photo, or nearly the same picture, these splits have: names, "
+        "separated by commas; none; auto: train, unless --split is a part of it",
+        "auto",
+        metavar="SPLITS",
+    )
+    flags.flag(
+        verb,
+        "--space",
+        "splits, separated by commas, among whose faces neighbours are searched (default: --split)",
+        "",
+        metavar="SPLITS",
+    )
     flags.flag(
         verb,
         "--faces",
@@ -122,6 +142,7 @@ def gallery(verbs: Any) -> None:
     )
     flags.on_no_face(verb, "skip")
     flags.detector(verb)
+    flags.json_flag(verb)
 
 
 def export(verbs: Any) -> None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import logging
 
 from imagefec import files
 from imagefec.analysis import output
+from imagefec.analysis.gallery.options import AUTO, DEFAULTS, AnyPath, GalleryOptions
 from imagefec.analysis.gallery.page_data import MAX_FACES, check_n_faces, make_page_data
+from imagefec.analysis.gallery.query_overlap import (
+    describe_overlap,
+    overlap_text,
+    rows_to_sample,
+)
 from imagefec.analysis.gallery.selection import (
     Queries,
     allowed_rows,
@@ -38,7 +44,6 @@ if TYPE_CHECKING:
 
 DEFAULT_NAME = "gallery"
 OTHER_SUFFIXES = (".htm", ".jpg", ".jpeg", ".pdf", ".svg", ".webp", ".gif")
-AUTO = "auto"
 UNIT_LENGTH = ", which have unit length: 0 means identical, 2 means opposite"
 EXPLANATION = (
     "Each row shows a query face and the faces whose embeddings are nearest to it, nearest first. "
@@ -46,34 +51,6 @@ EXPLANATION = (
     "the two embeddings{unit_length}. Hover over a face, or focus it with the tab key, to see its "
     "id."
 )
-AnyPath = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class GalleryOptions:
-    """Which faces a gallery shows.
-
-    Attributes:
-      queries: how many to sample (all faces, if there are fewer); or which ones: face ids, rows of
-        the faces, or names of photos (URL, path, file name; all their faces), as a sequence or as
-        comma-separated text.
-      k: neighbours per query.
-      max_distance: neighbours farther away are not shown, so a query may have none; None for no
-        limit; "auto" for 1.77 if all vectors have unit length, else no limit.
-      exclude: file of face ids, photo URLs, paths, file names and identities, one per line, that
-        are shown neither as query nor as neighbour; blank lines and lines that start with # are
-        ignored.
-      seed: seed of the sampled queries and faces.
-      faces: largest number of faces that the HTML page contains, to walk through; those of the
-        queries and their neighbours always are. With 0 it has the queries and no script.
-    """
-
-    queries: Queries = 12
-    k: int = 4
-    max_distance: float | str | None = AUTO
-    exclude: AnyPath | None = None
-    seed: int = 0
-    faces: int = MAX_FACES
 
 
 def make_gallery(
@@ -87,7 +64,11 @@ def make_gallery(
     max_distance: float | str | None = AUTO,
     exclude: AnyPath | None = None,
     seed: int = 0,
+    annotations: Sequence[AnyPath] = (),
+    disjoint_from: str = AUTO,
+    space: str = "",
     faces: int = MAX_FACES,
+    facts: dict[str, Any] | None = None,
 ) -> tuple[Path, Path]:
     """Shows query faces of a dataset beside the nearest faces from other photos.
 
@@ -106,7 +87,13 @@ def make_gallery(
       max_distance: likewise.
       exclude: likewise.
       seed: likewise.
+      annotations: likewise.
+      disjoint_from: likewise.
+      space: likewise.
       faces: likewise.
+      facts: gets "n_faces" that may be shown, "queries" (their ids), "k", "max_distance",
+        "annotations" (as `Annotations.as_json`, or None) and "disjoint", as
+        `query_overlap.describe_overlap` returns it.
 
     Returns:
       (png, html): the two paths.
@@ -121,18 +108,22 @@ def make_gallery(
         from imagefec.analysis.gallery.split_faces import faces_of_split
         from imagefec.analysis.vectors.sources import RunSource
 
-        return faces_of_split(RunSource(run_dir), data_dir, dataset, split)
+        return faces_of_split(RunSource(run_dir), data_dir, dataset, split, disjoint_from, space)
 
-    return _make(load, out, GalleryOptions(queries, k, max_distance, exclude, seed, faces=faces))
+    options = GalleryOptions(
+        queries, k, max_distance, exclude, seed, annotations, disjoint_from, space, faces
+    )
+    return _make(load, out, options, facts)
 
 
 def make_photo_gallery(
     run_dir: AnyPath,
     photos: AnyPath | Iterable[AnyPath],
     out: AnyPath,
-    options: GalleryOptions = GalleryOptions(),
+    options: GalleryOptions = DEFAULTS,
     on_no_face: str = "skip",
     detector: str = AUTO,
+    facts: dict[str, Any] | None = None,
 ) -> tuple[Path, Path]:
     """As `make_gallery`, for the faces of image files, which the run embeds.
 
@@ -143,6 +134,7 @@ def make_photo_gallery(
       options: which faces are shown.
       on_no_face: what to do with a photo without a face, as for `embed.embed_and_count`.
       detector: finds the faces; likewise.
+      facts: as for `make_gallery`.
 
     Raises:
       UserError: as for `make_gallery` and `embed.embed_files`.
@@ -153,17 +145,19 @@ def make_photo_gallery(
 
         return faces_of_photos(run_dir, photos, on_no_face, detector)
 
-    return _make(load, out, options)
+    _refuse_splits(options, "--photos")
+    return _make(load, out, options, facts)
 
 
 def make_file_gallery(
     embeddings: AnyPath,
     out: AnyPath,
-    options: GalleryOptions = GalleryOptions(),
+    options: GalleryOptions = DEFAULTS,
     data_dir: AnyPath | None = None,
     dataset: str = "fec",
     split: str = "test",
     normalise: bool = False,
+    facts: dict[str, Any] | None = None,
 ) -> tuple[Path, Path]:
     """As `make_gallery`, with the vectors of a file.
 
@@ -176,6 +170,7 @@ def make_file_gallery(
       dataset: as for `make_gallery`.
       split: likewise.
       normalise: scale the vectors to length 1.
+      facts: as for `make_gallery`.
 
     Raises:
       UserError: as for `make_gallery` and `read_vector_file`.
@@ -189,13 +184,28 @@ def make_file_gallery(
         source = FileSource(embeddings, normalise)
         if data_dir is None:
             return faces_of_file(source.file, normalise)
-        return faces_of_split(source, data_dir, dataset, split)
+        wanted = options.disjoint_from, options.space
+        return faces_of_split(source, data_dir, dataset, split, *wanted)
 
-    return _make(load, out, options)
+    if data_dir is None:
+        _refuse_splits(options, "--embeddings without --data_dir")
+    return _make(load, out, options, facts)
+
+
+def _refuse_splits(options: GalleryOptions, what: str) -> None:
+    for flag, given in (("space", options.space), ("disjoint_from", options.disjoint_from)):
+        if given not in ("", AUTO, "none"):
+            raise UserError(
+                f"--{flag}={given}: with {what} there are no splits. Leave it out, or give the "
+                "--data_dir of a built dataset."
+            )
 
 
 def _make(
-    load: Callable[[], GalleryFaces], out: AnyPath, options: GalleryOptions
+    load: Callable[[], GalleryFaces],
+    out: AnyPath,
+    options: GalleryOptions,
+    facts: dict[str, Any] | None,
 ) -> tuple[Path, Path]:
     png_path, html_path = _output_paths(out)
     _check_limit(options.max_distance)
@@ -205,7 +215,7 @@ def _make(
 
     from imagefec.analysis.gallery.sheet import GalleryText
 
-    data = load()
+    data = _annotated(load(), options)
     allowed = allowed_rows(data, exclusion, options.exclude)
     chosen, strips = _choose(data, allowed, options), None
     with files.folder_lock(png_path.parent, "gallery", "--out", f".{DEFAULT_NAME}.lock"):
@@ -219,22 +229,50 @@ def _make(
                 allowed = _without(allowed, error, data, options)
                 chosen = _choose(data, allowed, options)
         within = "" if limit is None else f" within {limit:g}"
-        facts = f"{len(allowed):,} faces, {options.k} nearest{within}"
+        overlap = describe_overlap(data, vectors, allowed, chosen)
+        about = [data.describe(vectors), f"{len(allowed):,} faces, {options.k} nearest{within}"]
+        if (line := overlap_text(data, overlap)) != "":
+            logging.log(
+                logging.WARNING if overlap and overlap["n_left_out"] else logging.INFO, "%s", line
+            )
+            about.append(line)
         text = GalleryText(
             title=f"Nearest neighbours: {readable(Path(data.source).resolve().name)}",
-            facts=f"{data.describe(vectors)} · {facts}",
+            facts=" · ".join(about),
             no_neighbour=f"none{within}",
         )
         why = EXPLANATION.format(unit_length=UNIT_LENGTH if is_unit else "")
         sample = {"k": options.k, "faces": options.faces, "seed": options.seed}
         walk = make_page_data(data, vectors, allowed, strips, limit, is_unit, **sample)
         _write(Path(out), png_path, html_path, text, strips, why, walk)
+    if facts is not None:
+        facts |= {
+            "n_faces": len(allowed),
+            "queries": [readable(data.face_ids[row]) for row in chosen],
+            "k": options.k,
+            "max_distance": limit,
+            "annotations": None if data.annotations is None else data.annotations.as_json(),
+            "disjoint": overlap,
+        }
     return png_path, html_path
+
+
+def _annotated(data: GalleryFaces, options: GalleryOptions) -> GalleryFaces:
+    if not options.annotations:
+        return data
+    from imagefec.data.annotations import read_annotations
+
+    what = "this gallery"
+    known = read_annotations(options.annotations, data.face_ids, data.urls, what)
+    return replace(data, annotations=known)
 
 
 def _choose(data: GalleryFaces, allowed: np.ndarray, options: GalleryOptions) -> list[int]:
     check_k(options.k, len(allowed) - 1)
-    return choose_queries(options.queries, data.face_ids, allowed, options.seed, data.names)
+    sampled_from = rows_to_sample(data, allowed)
+    return choose_queries(
+        options.queries, data.face_ids, allowed, options.seed, data.names, sampled_from
+    )
 
 
 def _check_vectors(vectors: np.ndarray, data: GalleryFaces) -> bool:

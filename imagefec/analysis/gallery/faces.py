@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from imagefec.analysis.overlap.shared_faces import Overlap
+from imagefec.data.annotations import Annotations
+
 
 @dataclass(frozen=True)
 class Column:
@@ -37,6 +40,9 @@ class GalleryFaces:
       describe: returns a line of facts about the vectors.
       advice: what to do if there are too few faces.
       columns: what else is known about the faces.
+      annotations: the persons and labels of the faces; None if they are not known.
+      may_query: bool [n], which faces may be sampled as queries; None for all.
+      overlap: which faces other splits show too, and are no queries; None if this is not known.
     """
 
     faces: Sequence[np.ndarray]
@@ -49,3 +55,16 @@ class GalleryFaces:
     describe: Callable[[np.ndarray], str]
     advice: str
     columns: tuple[Column, ...] = ()
+    annotations: Annotations | None = None
+    may_query: np.ndarray | None = None
+    overlap: Overlap | None = None
+
+    def label_of(self, row: int) -> str:
+        """The label of a face; "" if it is not known."""
+        known = self.annotations
+        return "" if known is None or known.label[row] < 0 else known.labels[known.label[row]]
+
+    def person_of(self, row: int) -> str:
+        """Who a face shows; "" if it is not known."""
+        known = self.annotations
+        return "" if known is None or known.person[row] < 0 else known.persons[known.person[row]]

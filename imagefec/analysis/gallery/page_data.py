@@ -13,13 +13,14 @@ from absl import logging
 
 from imagefec import fec
 from imagefec.analysis.gallery.faces import Column
+from imagefec.analysis.overlap.photo_sources import photo_source
 from imagefec.analysis.thumbnails import make_sprite, thumbnail
 from imagefec.errors import UserError
 from imagefec.faces.photo_files import NotAPhoto
 from imagefec.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from imagefec.analysis.gallery.faces import GalleryFaces
     from imagefec.analysis.gallery.sheet import Strip
@@ -90,7 +91,8 @@ def make_page_data(
         single = found.astype(np.float32)
     found = single if np.array_equal(single, found) else found.astype(np.float64)
     face_ids = [data.face_ids[row] for row in rows]
-    photos = {url: number for number, url in enumerate(dict.fromkeys(data.urls[r] for r in rows))}
+    photos = _numbers(data.urls[row] for row in rows)
+    sources = _numbers(photo_source(url) for url in photos)  # one photo may have several URLs
     sprite = make_sprite(pictures, len(rows), len(pictures[0]))
     raw = np.ascontiguousarray(found, found.dtype.newbyteorder("<")).tobytes()
     digest = hashlib.sha256(raw + "\n".join(face_ids).encode("utf-8", "surrogatepass"))
@@ -100,7 +102,8 @@ def make_page_data(
         "ids": face_ids,
         "photos": [photos[data.urls[row]] for row in rows],
         "urls": list(photos),
-        "columns": [_column(column, rows) for column in data.columns],
+        "sources": [sources[photo_source(url)] for url in photos],
+        "columns": [_column(column, rows) for column in (*_annotated(data), *data.columns)],
         "dtype": str(found.dtype),
         "vectors": base64.b64encode(raw).decode(),
         "sprite": {"url": sprite.url, "columns": sprite.columns},
@@ -120,14 +123,35 @@ def check_n_faces(n_faces: int) -> None:
         )
 
 
-def triplet_column(data: Triplets) -> Column:
-    """In which types of triplets each face of a split occurs; empty where the dataset has none."""
-    types: list[set[int]] = [set() for _ in data.face_ids]
+def triplet_column(data: Triplets, n_faces: int) -> Column:
+    """In which types of triplets each face of a split occurs; empty where the dataset has none.
+
+    Args:
+      data: the split.
+      n_faces: length of the column; the faces after the split's own are of other splits.
+    """
+    types: list[set[int]] = [set() for _ in range(n_faces)]
     for kind in fec.TripletType:
         for row in np.unique(data.triplets[data.types == kind]).tolist():
             types[row].add(kind)
     names = [tuple(fec.TripletType(kind).display_name for kind in sorted(of)) for of in types]
     return Column("triplets", names)
+
+
+def _annotated(data: GalleryFaces) -> list[Column]:
+    """The columns of labels and persons, if they are known."""
+    if data.annotations is None:
+        return []
+    rows = range(len(data.face_ids))
+    of = {"label": map(data.label_of, rows), "person": map(data.person_of, rows)}
+    return [
+        Column(name, [(value,) if value else () for value in values]) for name, values in of.items()
+    ]
+
+
+def _numbers(names: Iterable[str]) -> dict[str, int]:
+    """Numbers different names from 0, in their order."""
+    return {name: number for number, name in enumerate(dict.fromkeys(names))}
 
 
 def _sample(allowed: np.ndarray, strips: Sequence[Strip], n_faces: int, seed: int) -> list[int]:

@@ -22,6 +22,7 @@ def choose_queries(
     allowed: np.ndarray,
     seed: int,
     names: Sequence[tuple[str, ...]] = (),
+    sampled_from: np.ndarray | None = None,
 ) -> list[int]:
     """Chooses the rows of the query faces.
 
@@ -32,6 +33,7 @@ def choose_queries(
       seed: seed of the sampling.
       names: other names of each row, such as its photo's; one may be of several rows, which then
         are all chosen if allowed.
+      sampled_from: int [c], those of `allowed` that are sampled from; None for all of them.
 
     Returns:
       The rows in the order of `queries`.
@@ -46,8 +48,9 @@ def choose_queries(
     if isinstance(queries, (int, np.integer)):
         if queries < 1:
             raise UserError(f"queries = {queries}: it must be 1 or more, or face ids.")
-        n = min(int(queries), len(allowed))
-        return np.random.default_rng(seed).choice(allowed, n, replace=False).tolist()
+        pool = allowed if sampled_from is None else sampled_from
+        n = min(int(queries), len(pool))
+        return np.random.default_rng(seed).choice(pool, n, replace=False).tolist()
     chosen, allowed_set = list[int](), set(allowed.tolist())
     for query in queries:
         rows = [row for row in _query_rows(query, rows_of, face_ids) if row in allowed_set]

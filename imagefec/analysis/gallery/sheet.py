@@ -20,12 +20,16 @@ class Tile:
       face: uint8 [h, w, 3], RGB.
       face_id: its id.
       distance: Euclidean, of the embeddings; 0 to 2 if they have unit length.
+      label: of its expression; "" if it is not known.
+      person: likewise.
       row: of the face, among all faces of the gallery; -1 if it does not matter.
     """
 
     face: np.ndarray
     face_id: str
     distance: float
+    label: str = ""
+    person: str = ""
     row: int = -1
 
     def shown_distance(self, digits: int) -> str:

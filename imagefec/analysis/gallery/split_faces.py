@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, cast
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from imagefec.analysis.gallery.faces import GalleryFaces
 from imagefec.analysis.gallery.page_data import triplet_column
+from imagefec.analysis.split import SplitLoader
 from imagefec.data.identity.folders import names_of
+from imagefec.data.store.face_store import IndexedFaces
 from imagefec.paths import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from imagefec.analysis.vectors.sources import FileSource, RunSource
     from imagefec.data.store.datasets import Triplets
 
 
 def faces_of_split(
-    source: RunSource | FileSource, data_dir: str | os.PathLike[str], dataset: str, split: str
+    source: RunSource | FileSource,
+    data_dir: str | os.PathLike[str],
+    dataset: str,
+    split: str,
+    disjoint_from: str = "none",
+    space: str = "",
 ) -> GalleryFaces:
-    """The faces of a split.
+    """The faces of a split, and of others that are searched for neighbours.
 
     Args:
       source: of the vectors; a run embeds the faces when `embed` is called.
       data_dir: see `imagefec.data.store.datasets.load_triplets`.
       dataset: likewise.
       split: likewise.
+      disjoint_from: as in `GalleryOptions`.
+      space: likewise.
 
     Raises:
       UserError: there is no such dataset or split, or the file has none of its faces.
     """
-    from imagefec.analysis.split import SplitLoader
+    from imagefec.analysis.overlap.shared_faces import find_overlap, splits_of
     from imagefec.analysis.vectors.sources import RunSource
     from imagefec.faces.crop import FACE_PX
 
@@ -41,26 +49,86 @@ def faces_of_split(
     # Faces are shown at FACE_PX or more. The embedder shrinks them exactly as loading would; if the
     # model sees larger ones, loading enlarges them.
     data = loader.load(max(FACE_PX, source.image_size or 0))
+    overlap = find_overlap(loader, data, splits_of(disjoint_from, loader), source.image_size)
+    parts = [_Part(source, loader, data)]
+    seen = set(data.face_ids)
+    for name in dict.fromkeys(part.strip() for part in space.split(",")):
+        if name not in ("", split):
+            other = SplitLoader(data_dir, dataset, name)
+            parts.append(_Part(source, other, other.load(data.faces.shape[1]), seen))
+            seen.update(parts[-1].face_ids)
+    face_ids = [face_id for part in parts for face_id in part.face_ids]
+    urls = [url for part in parts for url in part.urls]
+    n_own, step = len(data.face_ids), None
     if isinstance(source, RunSource):
-        embedder, step = source.embedder, source.embedder.info.get("step")
-        known, embed = np.ones(len(data.face_ids), bool), lambda: embedder.embed(data.faces)
-    else:
-        found, step = source.vectors_on(loader), None
-        known, embed = found.known, lambda: found.vectors
+        step = source.embedder.info.get("step")
+    also = "".join(f" and {readable(part.name)}" for part in parts[1:])
     return GalleryFaces(
-        faces=cast("Sequence[np.ndarray]", data.faces),
-        face_ids=data.face_ids,
-        urls=data.urls,
-        names=[(face_id, *names_of(url)) for face_id, url in zip(data.face_ids, data.urls)],
-        known=known,
-        embed=embed,
+        faces=_Joined([part.faces for part in parts]),
+        face_ids=face_ids,
+        urls=urls,
+        names=[(face_id, *names_of(url)) for face_id, url in zip(face_ids, urls)],
+        known=np.concatenate([part.known for part in parts]),
+        embed=lambda: np.concatenate([part.embed() for part in parts]),
         source=source.path,
         describe=lambda vectors: (
-            f"{readable(dataset)}, {readable(split)} · {_tpa_text(vectors, known, data, step)}"
+            f"{readable(dataset)}, {readable(split)} · "
+            f"{_tpa_text(vectors[:n_own], parts[0].known, data, step)}"
+            f"{also and f' · neighbours from {readable(split)}{also}'}"
         ),
         advice="Exclude fewer faces or use a larger part of the dataset.",
-        columns=(triplet_column(data),),
+        columns=(triplet_column(data, len(face_ids)),),
+        may_query=np.concatenate(
+            [~overlap.shared, *(np.zeros(len(part.face_ids), bool) for part in parts[1:])]
+        ),
+        overlap=overlap,
     )
+
+
+class _Part:
+    """The faces of one split, without those that are in `seen`, with their vectors."""
+
+    def __init__(
+        self,
+        source: RunSource | FileSource,
+        loader: SplitLoader,
+        data: Triplets,
+        seen: Collection[str] = (),
+    ) -> None:
+        from imagefec.analysis.vectors.sources import RunSource
+
+        self.name = loader.name
+        rows = np.array([row for row, name in enumerate(data.face_ids) if name not in seen], int)
+        self._rows = rows
+        self.faces = (
+            IndexedFaces(data.faces, rows) if len(rows) < len(data.face_ids) else data.faces
+        )
+        self.face_ids = [data.face_ids[row] for row in rows]
+        self.urls = [data.urls[row] for row in rows]
+        self.known = np.ones(len(rows), bool)
+        self._embedder = source.embedder if isinstance(source, RunSource) else None
+        if not isinstance(source, RunSource):
+            found = source.vectors_on(loader)
+            self.known, self._vectors = found.known[rows], found.vectors[rows]
+
+    def embed(self) -> np.ndarray:
+        """The vectors, float [n, d]."""
+        return self._vectors if self._embedder is None else self._embedder.embed(self.faces)
+
+
+class _Joined(Sequence[np.ndarray]):
+    """Faces of several arrays, one after the other; read on access."""
+
+    def __init__(self, parts: Sequence[Any]) -> None:
+        self._parts = parts
+        self._starts = np.cumsum([0, *map(len, parts)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, row: int) -> np.ndarray:  # type: ignore[override] # no slices
+        part = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return np.asarray(self._parts[part][row - self._starts[part]])
 
 
 def _tpa_text(vectors: np.ndarray, known: np.ndarray, data: Triplets, step: int | None) -> str:

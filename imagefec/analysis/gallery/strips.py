@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imagefec.analysis.neighbours import neighbours_from_other_photos
+from imagefec.analysis.overlap.photo_sources import photo_source
 from imagefec.faces.photo_files import NotAPhoto
 
 if TYPE_CHECKING:
@@ -49,15 +50,19 @@ def find_strips(
     Raises:
       UnreadableFace: one of the faces cannot be read.
     """
+    from imagefec.analysis.gallery.faces import GalleryFaces
     from imagefec.analysis.gallery.sheet import Strip, Tile
 
-    found = neighbours_from_other_photos(vectors, data.urls, chosen, k, max_distance, allowed)
+    photos = [photo_source(url) for url in data.urls]
+    found = neighbours_from_other_photos(vectors, photos, chosen, k, max_distance, allowed)
 
     def tile(row: int, distance: float) -> Tile:
         try:
-            return Tile(data.faces[row], data.face_ids[row], distance, row=row)
+            face = data.faces[row]
         except NotAPhoto as error:
             raise UnreadableFace(row, str(error)) from None
+        known = (data.label_of(row), data.person_of(row)) if isinstance(data, GalleryFaces) else ()
+        return Tile(face, data.face_ids[row], distance, *known, row=row)
 
     return [
         Strip(tile(row, 0.0), tuple(tile(*near) for near in nearest), k - len(nearest))

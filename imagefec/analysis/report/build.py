@@ -19,7 +19,7 @@ from imagefec.analysis.report.measures import EvaluationSet, Measures
 from imagefec.analysis.report.page import Block, Figure, as_html, as_markdown
 from imagefec.analysis.report.request import Request
 from imagefec.model.run import Run
-from imagefec.paths import user_path
+from imagefec.paths import readable, user_path
 
 PAGE, MARKDOWN, CACHE = "report.html", "report.md", "embeddings"
 TITLE = "Experiments with expression embeddings"
@@ -32,6 +32,7 @@ def make_report(
     dataset: str = "fec",
     split: str = "test",
     progress: Callable[[int], object] | None = None,
+    annotations: Sequence[str | os.PathLike[str]] = (),
 ) -> Path:
     """Compares runs on a split and writes report.md, report.html and plots.
 
@@ -44,6 +45,8 @@ def make_report(
       split: likewise.
       out: folder to write to, created if missing.
       progress: called with 1 after each run.
+      annotations: files of the faces' persons and labels, as for `annotations.read_annotations`, by
+        which the neighbours are compared.
 
     Returns:
       The path of report.md.
@@ -58,7 +61,8 @@ def make_report(
     out = user_path(out, "out")
     _make_folders(out)
     paths = tuple(os.fspath(path) for path in run_dirs)
-    request = Request(paths, os.fspath(data_dir), dataset, split, str(out))
+    tables = tuple(os.fspath(path) for path in annotations)
+    request = Request(paths, os.fspath(data_dir), dataset, split, str(out), tables)
     # The lock is beside the embeddings, since the rest of the folder may be committed.
     with files.folder_lock(out, "report", "--out", f"{CACHE}/.lock", CACHE):
         _write(out, _blocks(runs, request, progress))
@@ -77,10 +81,15 @@ def _blocks(
     from imagefec.analysis.report.sections import all_sections
     from imagefec.analysis.report.side_by_side import TILE_PX
     from imagefec.analysis.split import SplitLoader
+    from imagefec.data.annotations import read_annotations
 
     loader = SplitLoader(request.data_dir, request.dataset, request.split)
     data = loader.load(max(TILE_PX, runs[0].image_size))
-    evaluation_set = EvaluationSet.of(data, loader.rater_source())
+    known = None
+    if request.annotations:
+        what = f"{readable(request.dataset)}, split {readable(request.split)}"
+        known = read_annotations(request.annotations, data.face_ids, data.urls, what)
+    evaluation_set = EvaluationSet.of(data, loader.rater_source(), known)
     face_ids = evaluation_set.data.face_ids
     ranges, augmentation = _augmentation(runs)
     conditions = group_by_condition(runs)

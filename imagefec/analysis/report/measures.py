@@ -1,6 +1,6 @@
 """The numbers of a report as values: of runs, conditions, pairs and comparisons."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from imagefec.analysis import accuracy, orderings
 from imagefec.analysis.report.conditions import Condition
 from imagefec.analysis.report.estimates import Estimate, combined_error
+from imagefec.data.annotations import Annotations
 from imagefec.data.store.datasets import Triplets
 from imagefec.model.run import Run
 
@@ -22,6 +23,7 @@ class EvaluationSet:
       queries: int [q], rows of the faces whose neighbours are compared.
       ranked: int [m], rows of the faces whose distances are ranked.
       rater_source: who judged the triplets, as `SplitLoader.rater_source` returns.
+      annotations: persons and labels of the faces; None if they are not given.
     """
 
     data: Triplets
@@ -29,14 +31,21 @@ class EvaluationSet:
     queries: np.ndarray
     ranked: np.ndarray
     rater_source: str | None = None
+    annotations: Annotations | None = None
 
     @classmethod
-    def of(cls, data: Triplets, rater_source: str | None = None) -> "EvaluationSet":
+    def of(
+        cls,
+        data: Triplets,
+        rater_source: str | None = None,
+        annotations: Annotations | None = None,
+    ) -> "EvaluationSet":
         """Samples queries among the faces that have enough faces from other photos."""
         queries, ranked = orderings.choose_faces(len(data.urls))
         n_others = orderings.n_from_other_photos(data.urls)[queries]
         queries = queries[n_others >= orderings.N_NEIGHBOURS]
-        return cls(data, accuracy.triplet_photos(data), queries, ranked, rater_source)
+        photos = accuracy.triplet_photos(data)
+        return cls(data, photos, queries, ranked, rater_source, annotations)
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,8 @@ class RunMeasures:
       correct: bool [triplets], which triplets it predicts correctly.
       invariance: as in imagefec.analysis.invariance.
       ordering: ordering of the faces; None if an embedding is not finite or there are no queries.
+      neighbours: as `retrieval.score_neighbours` returns it, and "same_person_odd"; {} without
+        annotations.
     """
 
     run: Run
@@ -58,6 +69,7 @@ class RunMeasures:
     correct: np.ndarray
     invariance: dict[str, Any]
     ordering: orderings.Ordering | None
+    neighbours: dict[str, Any] = field(default_factory=dict)
 
     @property
     def tpa(self) -> float:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
-from imagefec.analysis import accuracy, orderings
+from imagefec.analysis import accuracy, orderings, retrieval
 from imagefec.analysis.evaluate import compare_predictions, score_triplets
 from imagefec.analysis.report.conditions import Condition
 from imagefec.analysis.report.embeddings import Embedded
@@ -38,7 +39,20 @@ def measure_run(run: Run, embedded: Embedded, evaluation_set: EvaluationSet) -> 
         )
     correct = accuracy.correct_predictions(vectors, evaluation_set.data)
     scores = score_triplets(vectors, correct, evaluation_set.data, evaluation_set.photos)
-    return RunMeasures(run, embedded.step, scores, correct, embedded.invariance, ordering)
+    neighbours = _neighbours(vectors, correct, evaluation_set)
+    return RunMeasures(
+        run, embedded.step, scores, correct, embedded.invariance, ordering, neighbours
+    )
+
+
+def _neighbours(
+    vectors: np.ndarray, correct: np.ndarray, evaluation_set: EvaluationSet
+) -> dict[str, Any]:
+    data, known = evaluation_set.data, evaluation_set.annotations
+    if known is None:
+        return {}
+    odd = retrieval.score_same_person_odd(correct, data.triplets, known, evaluation_set.photos)
+    return {**retrieval.score_neighbours(vectors, data.urls, known), "same_person_odd": odd}
 
 
 def measure_condition(

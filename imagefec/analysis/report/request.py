@@ -14,12 +14,19 @@ class Request:
     dataset: str
     split: str
     out: str
+    annotations: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
         """The command that makes the report."""
         runs = " ".join(map(quoted, self.runs))
-        return f"imagefec report --runs {runs} {self.data} --out={quoted(self.out)}"
+        return f"imagefec report --runs {runs} {self.data} --out={quoted(self.out)}{self.known}"
+
+    @property
+    def known(self) -> str:
+        """The flag of the annotations, with a space before it; "" without them."""
+        files = " ".join(map(quoted, self.annotations))
+        return f" --annotations {files}" if files else ""
 
     @property
     def data(self) -> str:

@@ -8,6 +8,7 @@ from imagefec.analysis.report import plots
 from imagefec.analysis.report.answers import Answer
 from imagefec.analysis.report.estimates import n_of, number, percent, points
 from imagefec.analysis.report.measures import ConditionMeasures, Contrast, Measures
+from imagefec.analysis.report.neighbour_table import table_of_neighbours
 from imagefec.analysis.report.page import Block, Command, Figure, Heading, Table, Text, literal
 from imagefec.analysis.report.request import Request, quoted
 from imagefec.fec import TripletType
@@ -37,6 +38,7 @@ def all_sections(
         *first_screen(measures, answers, request),
         *table_of_conditions(measures, request, augmentation),
         *plot_by_type(measures, request),
+        *table_of_neighbours(measures, request),
         *training_curves(measures),
         *comparison_with_best(measures, request),
         *uda(measures),

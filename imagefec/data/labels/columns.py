@@ -48,6 +48,7 @@ _KNOWN = {
         "participant",
     ],
     "split": ["split", "usage", "subset", "set"],
+    "id": ["faceid", "id", "ids"],  # of a face of a dataset; `triplets` has no such role
 }
 _SIDES = ("left", "right", "top", "bottom")
 _RATED = ("valence", "arousal", "dominance")
@@ -126,21 +127,40 @@ def columns_of(header: Sequence[str], by: Columns, where: str) -> tuple[str, Col
     columns = {role: names for role, names in by.items() if names}
     taken = {name for names in columns.values() for name in names}
     free = {_squeezed(name): name for name in header if name not in taken}
-    for role in _ONE:
-        if role in by or (role == "label" and any(by.get(kind) for kind in KINDS)):
-            continue
-        known = next((free[name] for name in _KNOWN[role] if name in free), None)
-        if known is not None:
-            columns[role] = (known,)
-            del free[_squeezed(known)]
-    if "box" not in by and all(side in free for side in _SIDES):
-        columns["box"] = tuple(free[side] for side in _SIDES)
+    has_kind = any(by.get(kind) for kind in KINDS)
+    roles = [role for role in (*_ONE, "box") if role not in by and (role != LABEL or not has_kind)]
+    columns |= _take_known(free, roles)
     if "path" not in columns and "url" not in columns:
         raise UserError(
             f"{where}: no column is known to name the photos; {_has(header)} Say which one does: "
             "--by=path:COLUMN or --by=url:COLUMN."
         )
     return _kind(columns, free, by, header, where), columns
+
+
+def known_columns(header: Sequence[str], roles: Sequence[str]) -> Columns:
+    """The columns whose names say what they hold.
+
+    Args:
+      header: the table's column names.
+      roles: which to look for: "id" of a face, "path", "url", "label", "person", "split", "box".
+
+    Returns:
+      Column names by role, without the roles that have none.
+    """
+    return _take_known({_squeezed(name): name for name in header}, roles)
+
+
+def _take_known(free: dict[str, str], roles: Sequence[str]) -> Columns:
+    """Finds the roles' columns among the free ones, by squeezed name, and removes them there."""
+    found: Columns = {}
+    for role in roles:
+        names = [name for name in _KNOWN.get(role, ()) if name in free][:1]
+        if role == "box":
+            names = [*_SIDES] if all(side in free for side in _SIDES) else []
+        if names:
+            found[role] = tuple(free.pop(name) for name in names)
+    return found
 
 
 def _kind(

@@ -24,6 +24,8 @@ from imagefec.faces.detectors import Detector, make_detector
 from imagefec.fec import (
     EXPRESSIONS_CSV,
     EXPRESSIONS_HEADER,
+    PERSONS_CSV,
+    PERSONS_HEADER,
     SPLITS,
     TripletType,
     csv_file_name,
@@ -34,7 +36,7 @@ AUTO = "auto"
 N_RATERS = 6  # as most of FEC's triplets have
 PER_FACE = 5  # triplets; FEC has 3.4
 SAME_PERSON_SHARE = 0.25
-PERSONS_CSV, REPORT, CARD, LOCK = "persons.csv", "report.json", "README.md", "triplets.lock"
+REPORT, CARD, LOCK = "report.json", "README.md", "triplets.lock"
 _STREAMS = {split: number for number, split in enumerate(SPLITS)}
 
 
@@ -247,7 +249,7 @@ def _write(
         _write_table(out / EXPRESSIONS_CSV, EXPRESSIONS_HEADER, rows)
     if any(face.person for face in faces):
         rows = [[*_cells(face), face.person] for face in faces if face.person]
-        _write_table(out / PERSONS_CSV, (*EXPRESSIONS_HEADER[:-1], "person"), rows)
+        _write_table(out / PERSONS_CSV, PERSONS_HEADER, rows)
     files.write_text(out / CARD, report_text.card(found, settings.as_json()))
     files.write_text(out / REPORT, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 

@@ -55,7 +55,7 @@ def read_table(path: Path, by: Columns, photos: Path | None = None) -> Source:
     Raises:
       UserError: it is no table, the columns are not known, or no row is usable.
     """
-    header, rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
+    header, rows = read_rows(path)
     kind, columns = columns_of(header, by, str(path))
     read_as = {role: ", ".join(names) for role, names in columns.items()}
     unused = [name for name in header if not any(name in names for names in columns.values())]
@@ -83,6 +83,22 @@ def read_table(path: Path, by: Columns, photos: Path | None = None) -> Source:
     return source
 
 
+def read_rows(path: Path) -> tuple[list[str], Iterator[tuple[int, Cells | None]]]:
+    """Reads a table of any columns.
+
+    Args:
+      path: as for `read_table`.
+
+    Returns:
+      (column names, an iterator over (line, cells by column)); cells are None if their number is
+      another than the header's. Lines of a parquet file are rows from 1.
+
+    Raises:
+      UserError: it is no table; of a csv file also while it is read.
+    """
+    return _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
+
+
 class _LeftOut(Exception):
     def __init__(self, reason: str, found: str = "") -> None:
         super().__init__(reason)
@@ -90,7 +106,7 @@ class _LeftOut(Exception):
 
 
 def _face(name: str, cells: Cells, kind: str, columns: Columns, base: Path) -> LabelledFace:
-    text = {role: _text(cells[columns[role][0]]) for role in columns if len(columns[role]) == 1}
+    text = {role: text_of(cells[columns[role][0]]) for role in columns if len(columns[role]) == 1}
     path, url = _place(text.get("path", ""), text.get("url", ""), base)
     label = text.get(LABEL, "") if kind == LABEL else ""
     if kind == LABEL and not label:
@@ -142,12 +158,12 @@ def _exists(path: Path) -> bool:
 
 
 def _box(cells: list[Any]) -> Box | None:
-    if not any(map(_text, cells)):
+    if not any(map(text_of, cells)):
         return None
     try:
         left, right, top, bottom = map(_number, cells)
     except _LeftOut:
-        raise _LeftOut(BAD_BOX, ", ".join(map(_text, cells))[:60]) from None
+        raise _LeftOut(BAD_BOX, ", ".join(map(text_of, cells))[:60]) from None
     if not (0 <= left < right and 0 <= top < bottom):
         raise _LeftOut(BAD_BOX, f"left {left:g}, right {right:g}, top {top:g}, bottom {bottom:g}")
     return Box(left, right, top, bottom)
@@ -155,15 +171,16 @@ def _box(cells: list[Any]) -> Box | None:
 
 def _number(cell: Any) -> float:
     try:
-        value = float(cell) if isinstance(cell, int | float) else float(_text(cell))
+        value = float(cell) if isinstance(cell, int | float) else float(text_of(cell))
     except (ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value) or (isinstance(cell, str) and "_" in cell):
-        raise _LeftOut(NO_NUMBER, repr(_text(cell))[:40])
+        raise _LeftOut(NO_NUMBER, repr(text_of(cell))[:40])
     return value + 0.0  # -0.0 becomes 0.0
 
 
-def _text(cell: Any) -> str:
+def text_of(cell: Any) -> str:
+    """A cell as text without spaces around it; "" if it is missing or NaN."""
     return "" if cell is None or cell != cell else str(cell).strip()
 
 
@@ -173,8 +190,8 @@ def _csv(path: Path) -> tuple[list[str], Iterator[tuple[int, Cells | None]]]:
             text = file.read().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(
-            f"{path}: not UTF-8 text. SOURCE is a folder of photos by label, a csv file in UTF-8 "
-            "or a parquet file; convert others first (iconv -f WINDOWS-1252 -t UTF-8)."
+            f"{path}: not UTF-8 text. Give a csv file in UTF-8 (iconv -f WINDOWS-1252 -t UTF-8 "
+            "converts others) or a parquet file."
         ) from None
     first = next((line for line in text.split("\n") if line.strip()), "")
     if "\0" in text or not first:

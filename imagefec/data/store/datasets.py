@@ -8,8 +8,11 @@ triplets, triplets.npz. Stores may be deleted: they are rebuilt when they are ne
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +23,20 @@ from imagefec.data.store.triplets import TripletIndex, Triplets
 from imagefec.errors import UserError
 from imagefec.paths import user_path
 
-__all__ = ["LabelledFaces", "Triplets", "load_faces", "load_triplets", "rater_source_of"]
+__all__ = [
+    "LabelledFaces",
+    "Triplets",
+    "base_splits",
+    "load_cached_array",
+    "load_faces",
+    "load_triplets",
+    "rater_source_of",
+    "split_names",
+]
 
 IMAGES = ("image_a", "image_b", "image_c")
 _INDEX_FEATURES, _RATER_FEATURES = ("face_ids", "odd"), ("type", "votes", "agreement")
+_ARRAY = "array.npy"
 _FACE_FEATURES, _IDENTITY_FEATURES = ("face_id", "url"), ("identity",)
 
 
@@ -106,6 +119,51 @@ def rater_source_of(data_dir: str | os.PathLike[str], dataset: str, split: str) 
       UserError: as load_triplets.
     """
     return open_source(user_path(data_dir, "data_dir"), dataset, split).rater_source
+
+
+def base_splits(data_dir: str | os.PathLike[str], dataset: str, split: str) -> list[str]:
+    """The complete splits of which `split` is a part or a sum; arguments as for load_triplets."""
+    return open_source(user_path(data_dir, "data_dir"), dataset, split).splits
+
+
+def split_names(data_dir: str | os.PathLike[str], dataset: str, split: str) -> list[str]:
+    """All splits of the dataset that `split` is of; arguments as for load_triplets."""
+    return list(open_source(user_path(data_dir, "data_dir"), dataset, split).builder.info.splits)
+
+
+def load_cached_array(
+    data_dir: str | os.PathLike[str],
+    dataset: str,
+    split: str,
+    name: str,
+    made_from: Mapping[str, Any],
+    shape: tuple[int, ...],
+    make: Callable[[], np.ndarray],
+) -> np.ndarray:
+    """An array that is computed from a split's faces once, then read from beside the face stores.
+
+    Args:
+      data_dir: as for load_triplets.
+      dataset: likewise.
+      split: likewise.
+      name: of the array, without "_"; one of each name is cached per split.
+      made_from: what it depends on apart from the dataset and the split, as JSON values.
+      shape: of the array.
+      make: returns the array, uint8.
+
+    Raises:
+      UserError: as load_triplets.
+    """
+    source = open_source(user_path(data_dir, "data_dir"), dataset, split)
+
+    def read(folder: Path) -> np.ndarray:
+        array = np.load(folder / _ARRAY, allow_pickle=False)
+        if array.dtype != np.uint8 or array.shape != shape:
+            raise ValueError(f"{_ARRAY} is {array.dtype} {list(array.shape)}, not {list(shape)}")
+        return array
+
+    about = {**made_from, "part": split}
+    return source.build_cached(name, about, lambda to: np.save(to / _ARRAY, make()), read)
 
 
 def load_faces(

@@ -19,7 +19,14 @@ from imagefec.faces.synthetic.people_folders import link_people
 from imagefec.faces.synthetic.settings import DrawSettings, checked_url_root
 from imagefec.faces.synthetic.variations import Variations
 from imagefec.faces.synthetic.worlds import World, make_world
-from imagefec.fec import EXPRESSIONS_CSV, EXPRESSIONS_HEADER, TripletType, csv_file_name
+from imagefec.fec import (
+    EXPRESSIONS_CSV,
+    EXPRESSIONS_HEADER,
+    PERSONS_CSV,
+    PERSONS_HEADER,
+    TripletType,
+    csv_file_name,
+)
 from imagefec.maths.geometry import Box
 from imagefec.paths import user_path
 from imagefec.workers import checked_workers, worker_pool
@@ -61,6 +68,10 @@ class _SplitPlan:
     groups: list[list[int]]
     names: list[str]
 
+    def identity_of(self, face: int) -> str:
+        """The name of a face's identity; no two splits share one."""
+        return f"{self.split}{self.person_of_face[face]:05d}"
+
 
 def render_dataset(
     out: str | os.PathLike[str],
@@ -85,7 +96,7 @@ def render_dataset(
 
     Args:
       out: folder for `images/`, the csv files, `identities.csv`, `controls.csv`, expressions.csv,
-        settings.json.
+        persons.csv, settings.json.
       faces: number of faces in all splits together.
       identities: number of identities in all splits together.
       triplets: number of csv rows in all splits together.
@@ -139,7 +150,7 @@ def render_dataset(
             for plan in plans:
                 _write_csv(out, n_triplets[plan.split], root, plan, boxes, settings.seed)
             _write_truth(out, plans)
-            _write_expressions(out, root, plans, boxes)
+            _write_labels(out, root, plans, boxes)
             if people_folders:
                 link_people(out)
     except OSError as error:
@@ -256,8 +267,7 @@ def _write_truth(out: Path, plans: list[_SplitPlan]) -> None:
     for plan in sorted(plans, key=lambda plan: plan.split):
         for name, group in zip(plan.names, plan.groups):
             for position, i in enumerate(group):
-                identity = f"{plan.split}{plan.person_of_face[i]:05d}"
-                identities.append([name, position, plan.split, identity])
+                identities.append([name, position, plan.split, plan.identity_of(i)])
                 values = (f"{value:.4f}" for value in plan.expressions[i])
                 controls.append([name, position, WORDS[plan.words[i]], *values])
     for file_name, rows in (("identities.csv", identities), ("controls.csv", controls)):
@@ -265,12 +275,16 @@ def _write_truth(out: Path, plans: list[_SplitPlan]) -> None:
             csv.writer(file).writerows(rows)
 
 
-def _write_expressions(
+def _write_labels(
     out: Path, root: str, plans: list[_SplitPlan], boxes: dict[str, list[Box]]
 ) -> None:
-    """Writes the expression of every face, in the form in which `crop` reads it."""
-    with files.atomic_open(out / EXPRESSIONS_CSV, "w", newline="", encoding="utf-8") as file:
-        file.write(",".join(EXPRESSIONS_HEADER) + "\n")
-        for plan in sorted(plans, key=lambda plan: plan.split):
-            cells = _face_cells(root, plan, boxes)
-            file.writelines(f"{face},{WORDS[word]}\n" for face, word in zip(cells, plan.words))
+    """Writes the expression and the person of every face, as `triplets` does; `crop` reads one."""
+    headers = {EXPRESSIONS_CSV: EXPRESSIONS_HEADER, PERSONS_CSV: PERSONS_HEADER}
+    lines = {name: [",".join(header)] for name, header in headers.items()}
+    for plan in sorted(plans, key=lambda plan: plan.split):
+        for i, (face, word) in enumerate(zip(_face_cells(root, plan, boxes), plan.words)):
+            lines[EXPRESSIONS_CSV].append(f"{face},{WORDS[word]}")
+            lines[PERSONS_CSV].append(f"{face},{plan.identity_of(i)}")
+    for name, of_file in lines.items():
+        with files.atomic_open(out / name, "w", newline="", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in of_file)

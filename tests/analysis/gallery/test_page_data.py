@@ -127,7 +127,7 @@ def test_a_face_has_the_types_of_the_triplets_in_which_it_occurs():
         agreement=np.ones(2, np.float32),
     )
     both = ("one-class", "three-class")
-    assert made.triplet_column(triplets).values == [both[1:], both, both, both[:1], ()]
+    assert made.triplet_column(triplets, 6).values == [both[1:], both, both, both[:1], (), ()]
 
 
 def test_another_gallery_has_another_digest():

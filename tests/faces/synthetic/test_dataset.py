@@ -8,6 +8,7 @@ import urllib.request
 import numpy as np
 import pytest
 
+from imagefec.data.annotations import read_annotations
 from imagefec.data.crop.expressions import read_expressions
 from imagefec.data.fec_csv import FaceRef, RowReport, read_rows
 from imagefec.errors import UserError
@@ -19,6 +20,7 @@ from imagefec.faces.synthetic.heads.expressions import CONTROLS, SALIENCE, WORDS
 from imagefec.faces.synthetic.heads.people import sample_person
 from imagefec.faces.synthetic.raters import Raters
 from imagefec.fec import TripletType
+from imagefec.maths.geometry import Box
 
 ROOT = "http://synthetic.example/some faces"
 SIZE = {"faces": 500, "identities": 24, "triplets": 900}
@@ -340,6 +342,21 @@ def test_a_worker_that_cannot_write_is_a_user_error(tmp_path):
         (tmp_path / "images/train" / name).mkdir(parents=True)
     with pytest.raises(UserError, match="cannot write the synthetic faces there"):
         render_dataset(tmp_path, **SIZE, workers=2)
+
+
+def test_the_tables_of_persons_and_expressions_name_every_face_exactly(folder):
+    refs = [
+        FaceRef(row["url"], Box(*(float(row[s]) for s in ("left", "right", "top", "bottom"))))
+        for row in table(folder, "persons.csv")
+    ]
+    found = read_annotations(
+        folder, [ref.face_id for ref in refs], [ref.url for ref in refs], "all"
+    )
+    persons = [found.persons[code] for code in found.person]
+    assert persons == [row["identity"] for row in table(folder, "identities.csv")]
+    labels = [found.labels[code] for code in found.label]
+    assert labels == [row["word"] for row in table(folder, "controls.csv")]
+    assert found.matched_by == {"boxes": 2 * len(refs)} and not found.left_out.counts
 
 
 def test_plain_faces_are_those_of_earlier_versions(folder):

@@ -2,7 +2,8 @@
 class Space {
   constructor(data) {
     this.ids = data.ids;
-    this.photos = data.photos; // number of each face's photo
+    this.photos = data.photos; // number of each face's URL
+    this.sources = data.sources; // number of each URL's photo, which may have several URLs
     this.urls = data.urls; // of the photos
     this.columns = data.columns; // [{name, values, of}]: indices into values for each face
     this.n = this.ids.length;
@@ -32,8 +33,9 @@ class Space {
   // The k nearest of other photos, nearest first; equal distances in the order of the faces.
   nearest(query, { k, limit, omitted, distances = this.distances(query) }) {
     const near = [];
+    const source = this.sources[this.photos[query]];
     for (let face = 0; face < this.n; face += 1) {
-      if (this.photos[face] !== this.photos[query] && distances[face] <= limit && !omitted.has(face)) near.push(face);
+      if (this.sources[this.photos[face]] !== source && distances[face] <= limit && !omitted.has(face)) near.push(face);
     }
     return near.sort((a, b) => distances[a] - distances[b] || a - b).slice(0, k);
   }
