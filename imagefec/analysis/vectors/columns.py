@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -65,6 +66,18 @@ def read_columns(path: Path, names: Collection[str]) -> tuple[dict[str, np.ndarr
         text = (error.strerror if isinstance(error, OSError) else None) or str(error)
         text = " ".join(text.split())[:200] or type(error).__name__
         raise UserError(f"{path}: cannot be read ({text}). {_HOW}") from None
+
+
+def check_texts(column: np.ndarray) -> None:
+    """Checks that an array of texts (dtype kind "U") holds characters only.
+
+    Raises:
+      ValueError: it does not; NumPy would make texts that crash.
+    """
+    if column.size and column.dtype.itemsize:
+        codes = np.ascontiguousarray(column).view(f"{column.dtype.byteorder}u4")
+        if codes.max() > sys.maxunicode:
+            raise ValueError("not all of it is text")
 
 
 # What zipfile, NumPy and pyarrow (whose errors are these too) raise for damaged files.
