@@ -33,7 +33,7 @@ class NearestFaces(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.n_neighbors = n_neighbors
         self.algorithm = algorithm
 
-    def fit(self, X: Any, y: Any = None) -> NearestFaces:
+    def fit(self, X: Any, y: Any = None) -> NearestFaces:  # noqa: ARG002
         """Makes the search.
 
         Args:

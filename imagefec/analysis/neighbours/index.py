@@ -11,7 +11,7 @@ from imagefec.analysis.neighbours import checks, index_file
 from imagefec.analysis.neighbours.checks import MAX_DISTANCE, check_k, check_max_distance
 from imagefec.analysis.neighbours.search import TREE, Search, check_algorithm, make_search
 from imagefec.errors import UserError
-from imagefec.model.run_identity import RunIdentity
+from imagefec.model.embedding.run_identity import RunIdentity
 
 
 @dataclass(frozen=True)

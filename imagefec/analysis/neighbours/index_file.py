@@ -14,7 +14,7 @@ from imagefec import json_files
 from imagefec.analysis import embedding_file
 from imagefec.analysis.vectors import columns
 from imagefec.errors import UserError
-from imagefec.model.run_identity import RunIdentity
+from imagefec.model.embedding.run_identity import RunIdentity
 from imagefec.paths import user_path
 
 FORMAT = 1
