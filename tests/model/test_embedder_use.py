@@ -206,7 +206,7 @@ def test_an_identity_is_read_back_from_json():
         *(None, [], {}, {"digest": "ab"}, identity.as_json() | {"step": "12"}),
         *(identity.as_json() | {"step": True}, identity.as_json() | {"more": 1}),
     ):
-        with pytest.raises(ValueError, match="of a run is|a run must have"):
+        with pytest.raises(ValueError, match=r"of a run is|a run must have"):
             RunIdentity.from_json(wrong)
 
 

@@ -5,7 +5,11 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from imagefec.analysis.neighbours.index import NeighbourIndex
-from imagefec.analysis.neighbours.search import TREE
+from imagefec.analysis.neighbours.search import PRODUCT, TREE
+
+# Pairs of a query and a face from which on the product is the default: where it is tens of times
+# faster than the tree, while the start of JAX no longer counts (docs/looking_neighbours.md).
+MANY_PAIRS = 10**8
 
 
 def neighbours_from_other_photos(
@@ -15,7 +19,7 @@ def neighbours_from_other_photos(
     k: int,
     max_distance: float | None = None,
     candidates: np.ndarray | None = None,
-    algorithm: str = TREE,
+    algorithm: str | None = None,
 ) -> list[list[tuple[int, float]]]:
     """Finds the k nearest faces of each query face that are not from the query's own photo.
 
@@ -26,7 +30,8 @@ def neighbours_from_other_photos(
       k: neighbours per query.
       max_distance: as in `NeighbourIndex.query`.
       candidates: int [m], rows that may be neighbours; None for all.
-      algorithm: as in `NeighbourIndex`; changes the speed only.
+      algorithm: as in `NeighbourIndex`; None for "product" from MANY_PAIRS on, else "tree". It
+        changes the speed only.
 
     Returns:
       For each query (row, distance) of its neighbours, nearest first, equal distances in the order
@@ -37,6 +42,8 @@ def neighbours_from_other_photos(
       ValueError: vectors are not finite [n, d].
     """
     rows = list(range(len(vectors))) if candidates is None else candidates.tolist()
+    if algorithm is None:
+        algorithm = TREE if len(queries) * len(rows) < MANY_PAIRS else PRODUCT
     index = NeighbourIndex(vectors[rows], rows, algorithm)
     faces_of: dict[Hashable, list[int]] = {}
     for row in rows:
