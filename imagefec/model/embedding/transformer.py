@@ -19,6 +19,9 @@ class FaceEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     the run's path and a digest of its weights, as that of an `Embedder`.
     """
 
+    _embedder: Embedder | None = None
+    _embedder_of: Any = None  # the parameter run when it was loaded
+
     def __init__(self, run: str | os.PathLike[str] | Run = "", batch_size: int = 256) -> None:
         """Sets parameters; `fit` checks them.
 
@@ -61,11 +64,9 @@ class FaceEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return self._loaded().d_embedding
 
     def _loaded(self) -> Embedder:
-        run = self.run
-        if getattr(self, "_embedder", None) is None or self._embedder_of != run:
-            self._embedder: Embedder | None = Embedder.load(run)
-            self._embedder_of = run
-        return self._embedder  # type: ignore[return-value]
+        if self._embedder is None or self._embedder_of != self.run:
+            self._embedder, self._embedder_of = Embedder.load(self.run), self.run
+        return self._embedder
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
