@@ -6,7 +6,7 @@ from typing import Any
 _HOMES = {
     "ImageFEC": "imagefec.model.resnet",
     "Embedder": "imagefec.model.embedder",
-    "FaceEmbedding": "imagefec.model.embedding.transformer",
+    "FaceEmbedding": "imagefec.model.transformer",
 }
 
 __all__ = ["Embedder", "FaceEmbedding", "ImageFEC"]

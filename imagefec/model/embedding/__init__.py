@@ -1,1 +1,1 @@
-"""Parts of the Embedder and what is built on it: input, batches, photos, a transformer."""
+"""Parts of the Embedder: input, batches, the table of photos, the identity of a run."""
