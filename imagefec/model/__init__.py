@@ -3,9 +3,13 @@
 import importlib
 from typing import Any
 
-_HOMES = {"ImageFEC": "imagefec.model.resnet", "Embedder": "imagefec.model.embedder"}
+_HOMES = {
+    "ImageFEC": "imagefec.model.resnet",
+    "Embedder": "imagefec.model.embedder",
+    "FaceEmbedding": "imagefec.model.transformer",
+}
 
-__all__ = ["Embedder", "ImageFEC"]
+__all__ = ["Embedder", "FaceEmbedding", "ImageFEC"]
 
 
 def __getattr__(name: str) -> Any:

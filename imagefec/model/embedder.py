@@ -1,9 +1,10 @@
 """Embedder: loads a run and embeds faces and photos. No training."""
 
+import functools
 import hashlib
 import os
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,16 @@ from imagefec.errors import UserError
 from imagefec.faces import opencv
 from imagefec.faces.crop_settings import read_crop_settings
 from imagefec.model import checkpoint, run_schema
+from imagefec.model.embedding.double_buffer import double_buffered
+from imagefec.model.embedding.face_input import as_array, each_face
+from imagefec.model.embedding.photo_faces import FoundFaces, PhotoFaces
+from imagefec.model.embedding.run_identity import RunIdentity
 from imagefec.model.resnet import ImageFEC
 from imagefec.model.run import FACES, Run
 
 if TYPE_CHECKING:
     from imagefec.faces.detection_crop import CropDetection
-    from imagefec.faces.detectors import Detector
+    from imagefec.faces.detectors import Detection, Detector
 
 
 class Embedder:
@@ -120,7 +125,7 @@ class Embedder:
                 "only an Embedder of Embedder.load(run) can be pickled, because its pickle names "
                 "the run; this one was made from a network in memory"
             )
-        return _load_again, (type(self), self._run_dir, self._digest(), self.info.get("step"))
+        return _load_again, (type(self), self._run_dir, self.identity.digest, self.info.get("step"))
 
     def embed(self, faces: Any, batch_size: int = 256) -> np.ndarray:
         """Embeds faces in batches, so that any number fits in memory.
@@ -134,24 +139,38 @@ class Embedder:
             of its own.
 
         Returns:
-          float32 [n, d_embedding], unit length along the last axis.
+          float32 [n, d_embedding], unit length along the last axis. Equal calls give equal bits. So
+          does a face in another place or among other faces, if as many faces are in a batch; in
+          batches of other sizes the sums have another order, and values differ by some 1e-7.
 
         Raises:
           ValueError: an array has another shape or dtype, or batch_size < 1.
           UserError: a path is not a readable image, the network gives vectors that are not of
             unit length, or this process was forked from one that used JAX.
         """
+        vectors = list(self.embed_batches(faces, batch_size))
+        return np.concatenate(vectors) if vectors else np.zeros((0, self.d_embedding), np.float32)
+
+    def embed_batches(self, faces: Any, batch_size: int = 256) -> Iterator[np.ndarray]:
+        """As `embed`, but yields the vectors of each batch, so that memory is constant.
+
+        A batch is prepared while the device computes the one before, so that an iterator is read
+        one batch ahead.
+
+        Yields:
+          float32 [b, d_embedding], b = batch_size except in the last.
+
+        Raises:
+          ValueError: as `embed`; that of batch_size at once, that of a face after the vectors of
+            the batches before it. Likewise UserError.
+        """
         if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool):
             raise ValueError(f"batch_size must be a whole number, found {batch_size!r}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, found {batch_size}")
         check_not_forked()
-        iterator = _each_face(faces)
-        vectors: list[np.ndarray] = []
-        while batch := [self._fit(face) for face in islice(iterator, batch_size)]:
-            padded = batch_size if vectors else min(batch_size, _power_of_two(len(batch)))
-            vectors.append(self._embed_batch(np.stack(batch), padded))
-        return np.concatenate(vectors) if vectors else np.zeros((0, self.d_embedding), np.float32)
+        batches = self._batches(each_face(faces), batch_size)
+        return double_buffered(batches, self._start, self._finish)
 
     def embed_photo(
         self, photo: Any, detector: str = "auto", min_score: float | None = None
@@ -177,22 +196,62 @@ class Embedder:
           UserError: as `embed`; or the detector is not available or cannot align, or min_score is
             outside its scale.
         """
-        from imagefec.faces import detectors  # not needed for faces already cropped
-
-        detectors.check_arguments(detector, min_score)
-        photo = _as_array(photo)
-        if (detector, min_score) not in self._detectors:
-            made = detectors.make_detector(detector, min_score)
-            # If two threads make one at the same time, both use the same.
-            self._detectors.setdefault((detector, min_score), (made, self.cropper(made)))
-        made, crop = self._detectors[detector, min_score]
-        crops = [(detection, crop(photo, detection).face) for detection in made.detect(photo)]
-        kept = [(detection, face) for detection, face in crops if face is not None]
+        kept = self._crops(as_array(photo), *self._detection(detector, min_score))
         vectors = self.embed([face for _, face in kept])
         return [
             (detection.box, detection.score, vector)
             for (detection, _), vector in zip(kept, vectors)
         ]
+
+    def embed_photos(
+        self,
+        photos: Any,
+        detector: str = "auto",
+        min_score: float | None = None,
+        batch_size: int = 256,
+        on_unreadable: str = "raise",
+    ) -> PhotoFaces:
+        """As `embed_photo`, for many photos, whose faces are embedded in batches.
+
+        Args:
+          photos: one photo as for `embed_photo`, or an iterable of them, read lazily.
+          detector: as for `embed_photo`.
+          min_score: likewise.
+          batch_size: faces per batch.
+          on_unreadable: "raise" UserError for a photo that cannot be read, or "skip" it.
+
+        Returns:
+          A table of the faces, which also says which photos gave none and why.
+
+        Raises:
+          ValueError: as `embed_photo`, or on_unreadable is neither.
+          UserError: as `embed_photo`.
+        """
+        made, crop = self._detection(detector, min_score)
+        found = FoundFaces(on_unreadable)
+        faces = found.faces(photos, lambda photo: self._crops(photo, made, crop))
+        return found.table(self.embed(faces, batch_size))
+
+    def _detection(
+        self, detector: str, min_score: float | None
+    ) -> tuple["Detector", "CropDetection"]:
+        """The detector, made once, and what crops its detections."""
+        from imagefec.faces import detectors  # not needed for faces already cropped
+
+        detectors.check_arguments(detector, min_score)
+        if (detector, min_score) not in self._detectors:
+            made = detectors.make_detector(detector, min_score)
+            # If two threads make one at the same time, both use the same.
+            self._detectors.setdefault((detector, min_score), (made, self.cropper(made)))
+        return self._detectors[detector, min_score]
+
+    @staticmethod
+    def _crops(
+        photo: np.ndarray, detector: "Detector", crop: "CropDetection"
+    ) -> list[tuple["Detection", np.ndarray]]:
+        """The faces of a photo, without those that cannot be aligned."""
+        crops = [(detection, crop(photo, detection).face) for detection in detector.detect(photo)]
+        return [(detection, face) for detection, face in crops if face is not None]
 
     def cropper(self, detector: "Detector") -> "CropDetection":
         """As `faces.detection_crop.cropper`, for the faces of the run."""
@@ -209,11 +268,25 @@ class Embedder:
             face, _ = crop.letterbox(face)
         return opencv.resize(face, self.image_size, self.image_size)
 
-    def _embed_batch(self, faces: np.ndarray, padded: int) -> np.ndarray:
-        n = len(faces)
-        if n < padded:
-            faces = np.concatenate([faces, np.zeros((padded - n, *faces.shape[1:]), np.uint8)])
-        vectors = np.asarray(self._apply(self._weights, self._state, faces))[:n]
+    def _batches(
+        self, faces: Iterator[np.ndarray], batch_size: int
+    ) -> Iterator[tuple[np.ndarray, int]]:
+        """The faces in padded batches: (uint8 [b, size, size, 3], number of faces)."""
+        is_first = True
+        while batch := [self._fit(face) for face in islice(faces, batch_size)]:
+            n = len(batch)
+            padded = min(batch_size, _power_of_two(n)) if is_first else batch_size
+            if n < padded:
+                batch += [np.zeros_like(batch[0])] * (padded - n)
+            yield np.stack(batch), n
+            is_first = False
+
+    def _start(self, batch: tuple[np.ndarray, int]) -> tuple[jax.Array, int]:
+        faces, n = batch
+        return self._apply(self._weights, self._state, faces), n
+
+    def _finish(self, started: tuple[jax.Array, int]) -> np.ndarray:
+        vectors = np.asarray(started[0])[: started[1]]
         lengths = np.linalg.norm(vectors, axis=-1)
         if not (np.abs(lengths - 1) <= _LENGTH_TOLERANCE).all():  # refuses NaN too
             first = int(np.flatnonzero(~(np.abs(lengths - 1) <= _LENGTH_TOLERANCE))[0])
@@ -223,12 +296,24 @@ class Embedder:
             )
         return vectors
 
-    def _digest(self) -> str:
-        """A digest of all weights, which another embedder has if it gives the same vectors."""
+    @functools.cached_property
+    def identity(self) -> RunIdentity:
+        """Which run the vectors are from; equal digests of two embedders give equal vectors."""
         digest = hashlib.sha256()
         for array in jax.tree.leaves((self._weights, self._state)):
             digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        dataset = self.info.get("dataset")
+        return RunIdentity(
+            digest.hexdigest(),
+            str(self._run_dir or ""),
+            self.info.get("step"),
+            dataset if isinstance(dataset, str) else None,
+        )
+
+    def __repr__(self) -> str:
+        step = f", step {self.info['step']}" if "step" in self.info else ""
+        run = self._run_dir or "a network in memory"
+        return f"<Embedder of {run}{step}: {self.image_size} px faces to {self.d_embedding}-d>"
 
 
 _LENGTH_TOLERANCE = 1e-3  # that of a network in half precision
@@ -237,36 +322,13 @@ _LENGTH_TOLERANCE = 1e-3  # that of a network in half precision
 def _load_again(cls: type[Embedder], run_dir: Path, digest: str, step: Any) -> Embedder:
     """Loads the run of a pickled embedder, and checks that it still has the same weights."""
     embedder = cls.load(run_dir)
-    if embedder._digest() != digest:
+    if embedder.identity.digest != digest:
         raise UserError(
             f"{run_dir}: its weights (step {embedder.info.get('step')}) are not those of the "
             f"pickled embedder (step {step}); the run was trained on or replaced. Load the run "
             "and pickle the embedder again."
         )
     return embedder
-
-
-def _each_face(faces: Any) -> Iterator[np.ndarray]:
-    """Yields the faces, each uint8 [h, w, 3]."""
-    if isinstance(faces, np.ndarray):
-        if faces.ndim != 4:
-            raise ValueError(
-                f"faces must be uint8 [n, h, w, 3], found {faces.dtype} {list(faces.shape)}"
-            )
-    elif isinstance(faces, (str, bytes, os.PathLike)) or not isinstance(faces, Iterable):
-        faces = [faces]
-    return (_as_array(face) for face in faces)
-
-
-def _as_array(image: Any) -> np.ndarray:
-    """An array, a path, a file's bytes or a PIL image as upright uint8 [h, w, 3] RGB."""
-    from imagefec.faces.photos import NotAPhoto, read_photo
-
-    try:
-        return read_photo(image, upright=True)
-    except NotAPhoto as error:
-        name = image if isinstance(image, (str, os.PathLike)) else f"a {type(image).__name__}"
-        raise UserError(f"{name}: {error}. Give JPEG, PNG or other image files.") from None
 
 
 def _power_of_two(n: int) -> int:

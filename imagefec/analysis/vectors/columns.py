@@ -7,7 +7,11 @@ import io
 import math
 import os
 import re
+import struct
+import sys
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +25,7 @@ from imagefec.errors import UserError
 # A file that grows more than this when it is decompressed was made to fill the memory.
 MAX_BYTES, MAX_GROWTH = 2**30, 50
 META = "meta.json"  # in a checkpoint or archive of a run, which is no file of vectors
+_COMPRESSIONS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 _NPY = ".npy"
 _HOW = "Save it with numpy.savez(FILE, ids=…, vectors=…)."
 
@@ -71,10 +76,24 @@ def read_columns(path: Path, names: Collection[str]) -> tuple[dict[str, np.ndarr
         raise UserError(f"{path}: cannot be read ({text}). {_HOW}") from None
 
 
+def check_texts(column: np.ndarray) -> None:
+    """Checks that an array of texts (dtype kind "U") holds characters only.
+
+    Raises:
+      ValueError: it does not; NumPy would make texts that crash.
+    """
+    if column.size and column.dtype.itemsize:
+        codes = np.ascontiguousarray(column).view(f"{column.dtype.byteorder}u4")
+        if codes.max() > sys.maxunicode:
+            raise ValueError("not all of it is text")
+
+
 # What zipfile, NumPy and pyarrow (whose errors are these too) raise for damaged files.
 _BROKEN = (
     OSError,
     zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
     ValueError,
     LookupError,
     EOFError,
@@ -95,6 +114,8 @@ def _read_npz(
         if len(members) < len(archive.infolist()):
             raise ValueError("it holds two arrays of one name")
         wanted = {name: members[name] for name in names if name in members}
+        if any(each.compress_type not in _COMPRESSIONS for each in wanted.values()):
+            raise ValueError("it is compressed in a way that NumPy does not use")
         _check_growth(sum(each.file_size for each in wanted.values()), size)
         columns = {name: _read_array(path, archive, each) for name, each in wanted.items()}
     return columns, list(members)
@@ -119,10 +140,13 @@ def _read_array(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -
 def _read_header(file: Any) -> tuple[tuple[int, ...], np.dtype, int]:
     """Shape, dtype and size of the header of an .npy file."""
     version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    try:
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        else:
+            shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    except (SyntaxError, tokenize.TokenError):  # NumPy reads the header as Python's literals
+        raise ValueError("an array has a damaged header") from None
     return shape, dtype, file.tell()
 
 

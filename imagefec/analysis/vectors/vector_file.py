@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,8 +149,9 @@ def _checked_names(path: Path, name: str, column: np.ndarray, n: int) -> list[st
         )
     if column.dtype.kind == "S":
         return [value.decode("utf-8", "backslashreplace") for value in column.tolist()]
-    if column.dtype.kind == "U" and column.dtype.itemsize:
-        codes = np.ascontiguousarray(column).view(f"{column.dtype.byteorder}u4")
-        if codes.max() > sys.maxunicode:  # NumPy would make texts that crash
-            raise UserError(f"{path}: {name} is damaged: not all of it is text. Save it again.")
+    if column.dtype.kind == "U":
+        try:
+            columns.check_texts(column)
+        except ValueError as error:
+            raise UserError(f"{path}: {name} is damaged: {error}. Save it again.") from None
     return [str(value) for value in column.tolist()]

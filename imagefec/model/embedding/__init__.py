@@ -1,0 +1,1 @@
+"""Parts of the Embedder: input, batches, the table of photos, the identity of a run."""
