@@ -48,6 +48,7 @@ setup(
     packages=find_packages(include=["imagefec", "imagefec.*", "tfds_builders", "tfds_builders.*"]),
     package_data={
         "imagefec": ["py.typed"],
+        "imagefec.analysis.map": ["static/*.js", "static/*.css", "static/*.html"],
         "imagefec.serving.static": [
             *("*.html", "*.css", "*.js", "*.svg"),
             *("judge/*.html", "judge/*.css", "judge/*.js"),
@@ -87,6 +88,8 @@ setup(
         "beam": ["apache-beam[gcp]>=2.70"],  # Dataflow and gs://; Beam itself is above
         "export": EXPORT,
         "serve": [*EXPORT, *SERVE],
+        "umap": ["umap-learn>=0.5.9"],  # `map --method=umap`; numba and llvmlite come with it
+        "tensorboard": ["tensorboard>=2.18"],  # shows training curves and `map`'s projector folder
         "notebook": ["jupyter-client>=8", "nbclient>=0.10", "ipykernel>=6"],
     },
     entry_points={"console_scripts": ["imagefec=imagefec.cli:main"]},

@@ -18,7 +18,7 @@ from imagefec.process import (
     end_at_once_on_signals,
     open_standard_streams,
 )
-from imagefec.verbs import data, live, own_data, pipeline, training, use
+from imagefec.verbs import data, live, looking, own_data, pipeline, training, use
 
 _VERBS = (
     pipeline.quickstart,
@@ -31,6 +31,7 @@ _VERBS = (
     training.evaluate,
     use.embed,
     use.gallery,
+    looking.map_verb,
     use.export,
     live.serve,
     live.judge,
