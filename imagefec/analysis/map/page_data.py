@@ -13,7 +13,6 @@ from imagefec.analysis.thumbnails import make_sprite
 from imagefec.paths import readable
 
 TILE_PX = 64
-MOST_NAMES = 20  # of a column get colours of their own, the most frequent ones
 _LARGEST = 1e15  # squares of larger vectors do not fit in float32
 
 

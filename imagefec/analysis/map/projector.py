@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from imagefec.analysis.thumbnails import make_sprite
 from imagefec.paths import readable
 
 TENSORS, METADATA, CONFIG = "tensors.tsv", "metadata.tsv", "projector_config.pbtxt"
-SPRITE = "sprite.png"
+SPRITE = "sprite.jpg"  # TensorBoard takes any picture; a PNG is four times as large
 TILE_PX = 48
 MAX_TEXT = 200  # characters of a name; it is shown on one line
 
@@ -31,8 +32,8 @@ def write_projector(
       vectors: float [n, d].
       columns: name -> n texts, two columns or more: with one, TensorBoard would take the header for
         the first face.
-      thumbnails: n faces. The sprite is at most 8192 pixels wide, so above 28,900 faces they are
-        smaller than TILE_PX.
+      thumbnails: n faces, shown with TILE_PX pixels; with 32 above 16,384 faces and 16 above
+        65,536, because a sprite is at most 8192 pixels wide.
 
     Raises:
       ValueError: there are fewer than two columns.
@@ -44,7 +45,7 @@ def write_projector(
     if len(columns) < 2:
         raise ValueError(f"metadata require two columns or more, found {list(columns)}")
     n = len(vectors)
-    sprite = make_sprite(thumbnails.pixels(range(n)), n, TILE_PX, "PNG")
+    sprite = make_sprite(thumbnails.pixels(range(n)), n, TILE_PX, grid=grid_of(n))
     files.write_bytes(folder / SPRITE, sprite.data)
     with files.atomic_open(folder / TENSORS, "w", encoding="utf-8", newline="\n") as file:
         file.writelines("\t".join(f"{x:.9g}" for x in row) + "\n" for row in vectors.tolist())
@@ -52,6 +53,16 @@ def write_projector(
         file.write("\t".join(map(cell, columns)) + "\n")
         file.writelines("\t".join(map(cell, row)) + "\n" for row in zip(*columns.values()))
     files.write_text(folder / CONFIG, _config(sprite.tile_px))
+
+
+def grid_of(n_faces: int) -> int:
+    """Columns and rows of the sprite of n_faces faces: a power of two.
+
+    TensorBoard 2.21 divides the number of a face by the number of ROWS to find its row, so only a
+    square sprite shows the right pictures; and it divides in a shader, which is exact only for
+    powers of two.
+    """
+    return 1 << math.ceil(math.log2(n_faces) / 2)
 
 
 def cell(text: str) -> str:

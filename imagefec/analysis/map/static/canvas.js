@@ -43,14 +43,14 @@ function readTheme() {
   themes = { accent: value("--accent"), dot: value("--dot"), ground: value("--well"), isDark };
 }
 
-const MOST_COLOURS = 20;
+const MOST_COLOURS = 32;
 
 // The colour of a value; those after the most frequent ones are grey.
 function colourOf(code) {
   const column = given.known[state.column];
   if (!column || code < 0 || code >= MOST_COLOURS) return themes.dot;
   const count = Math.min(column.values.length, MOST_COLOURS);
-  const lightness = (themes.isDark ? 68 : 58) + (code % 2 ? 10 : 0);
+  const lightness = (themes.isDark ? 62 : 50) + (code % 3) * 9;
   return `oklch(${lightness}% .15 ${(code * 360) / count + 25})`;
 }
 

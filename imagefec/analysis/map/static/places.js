@@ -7,7 +7,7 @@ const scattered = Array.from({ length: n }, (_, face) => face).sort(
 
 function pictureSide() {
   const closer = camera.scale / fitScale();
-  return Math.round(Math.min(96, 34 * Math.max(1, closer) ** 0.45));
+  return Math.round(Math.min(96, 34 * Math.max(1, closer) ** 0.33));
 }
 
 let fitted = { key: "", faces: [] };
