@@ -1,4 +1,4 @@
-"""How well a map keeps neighbours: trustworthiness, from a sample of the faces if there are many."""
+"""How well a map keeps neighbours: trustworthiness, of a sample of the faces if they are many."""
 
 import numpy as np
 
