@@ -5,7 +5,6 @@ import io
 import json
 import re
 import shutil
-import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 from PIL import Image
 
 from imagefec import cli
-from imagefec.analysis.map import build, page_data, sources
+from imagefec.analysis.map import build, page_data, sources, write
 from imagefec.analysis.map.build import MapOptions, make_map
 from imagefec.analysis.map.faces import MapFaces
 from imagefec.errors import UserError
@@ -243,12 +242,16 @@ def test_a_run_that_diverged_is_an_error(run, data_dir, tmp_path):
         make_map(load, tmp_path / "m", PCA)
 
 
+def missing(_doing):
+    raise UserError("not installed")
+
+
 def test_without_pyarrow_the_table_is_left_out_and_an_old_one_removed(
     own, tmp_path, logged, monkeypatch
 ):
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "faces.parquet").write_bytes(b"of an earlier map")
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr(write, "import_pyarrow", missing)
     assert of_file(own, tmp_path / "m")["table"] is None
     assert not (tmp_path / "m" / "faces.parquet").exists()
     assert logged == ["faces.parquet is left out: it requires pyarrow; pip install pyarrow"]

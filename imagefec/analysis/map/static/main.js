@@ -167,7 +167,6 @@ for (const name of ["dots", "blur"])
   });
 
 byId("find").addEventListener("keydown", (event) => event.key === "Enter" && search());
-byId("find").addEventListener("search", search);
 
 function search() {
   const text = byId("find").value;
