@@ -12,6 +12,7 @@ from absl import logging
 
 from imagefec import files
 from imagefec.analysis import output
+from imagefec.analysis.gallery.selection import check_seed
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
 from imagefec.paths import user_path
@@ -71,6 +72,7 @@ def make_map(
     check_method(options.method)
     if options.shown < 1:
         raise UserError(f"faces = {options.shown}: it must be 1 or more.")
+    check_seed(options.seed)
     exclusion = Exclusion.load(options.exclude)
     output.make_folder(out)
     for name in (PAGE, TABLE):
