@@ -203,6 +203,8 @@ def test_the_map_is_used_with_the_keyboard_alone(open_map):
     page.keyboard.press("Shift+ArrowRight")
     focus = page.evaluate("imagefec.state.focus")
     assert focus >= 0 and page.is_visible("#tip")
+    page.keyboard.press("ArrowRight")  # hides it
+    assert page.is_hidden("#tip")
     assert page.inner_text("#live").startswith(f"face{focus}" if focus else EVIL)
     page.keyboard.press("Shift+ArrowLeft")
     at = [

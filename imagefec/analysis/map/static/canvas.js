@@ -97,6 +97,7 @@ function draw() {
   pen.globalAlpha = 1;
   if (state.chosen >= 0) drawLines(side, pictures);
   for (const face of new Set([state.chosen, state.focus])) if (face >= 0) drawOnTop(face, side);
+  placeTip();
 }
 
 function drawDot(face, radius) {

@@ -101,13 +101,20 @@ function show(face) {
 
 function showTip(face) {
   const tip = byId("tip");
-  const at = onScreen(face);
   drawAlone(tip.querySelector("canvas"), face);
   const lines = [given.ids[face], ...known(face).map((pair) => pair.join(": "))];
   tip.querySelector("p").textContent = lines
     .map((line) => (line.length > 60 ? `${line.slice(0, 59)}…` : line))
     .join("\n");
   tip.hidden = false;
+  placeTip();
+}
+
+// Beside the focused face, also while the map moves.
+function placeTip() {
+  const tip = byId("tip");
+  if (tip.hidden || state.focus < 0) return;
+  const at = onScreen(state.focus);
   const away = pictureSide() / 2 + 14;
   const right = at.x + away + tip.offsetWidth < camera.width ? at.x + away : at.x - away - tip.offsetWidth;
   const top = Math.min(Math.max(at.y - tip.offsetHeight / 2, 6), camera.height - tip.offsetHeight - 6);
