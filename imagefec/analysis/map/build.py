@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from imagefec.analysis.map.faces import MapFaces
 
 METHOD, MAX_SHOWN = "tsne", 2000
-SLOW_FROM = 10_000  # faces; t-SNE and UMAP take minutes
+SLOW_FROM = 10_000  # faces; t-SNE takes a minute or more
 LOCK = ".map.lock"
 AnyPath = str | os.PathLike[str]
 
@@ -85,8 +85,8 @@ def make_map(
         rows = _rows(data, exclusion, options.exclude)
         every = _finite(data)
         vectors = every[rows]
-        if len(rows) >= SLOW_FROM and options.method != "pca":
-            logging.warning("map: %s of %s faces takes minutes", options.method, len(rows))
+        if len(rows) >= SLOW_FROM and options.method == "tsne":
+            logging.warning("map: t-SNE of %d faces takes a minute or more", len(rows))
         placed = PlacedFaces(
             loaded,
             rows,
