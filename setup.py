@@ -49,6 +49,7 @@ setup(
     package_data={
         "imagefec": ["py.typed"],
         "imagefec.analysis.gallery.static": ["*.html", "*.css", "*.js"],
+        "imagefec.analysis.map": ["static/*.js", "static/*.css", "static/*.html"],
         "imagefec.serving.static": [
             *("*.html", "*.css", "*.js", "*.svg"),
             *("judge/*.html", "judge/*.css", "judge/*.js"),
@@ -91,6 +92,8 @@ setup(
         "export": EXPORT,
         "serve": [*EXPORT, *SERVE],
         "completion": ["argcomplete>=3.5"],  # of the command line, by the tab key
+        "umap": ["umap-learn>=0.5.9"],  # `map --method=umap`; numba and llvmlite come with it
+        "tensorboard": ["tensorboard>=2.18"],  # shows training curves and `map`'s projector folder
         "notebook": ["jupyter-client>=8", "nbclient>=0.10", "ipykernel>=6"],
     },
     entry_points={"console_scripts": ["imagefec=imagefec.cli:main"]},

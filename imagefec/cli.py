@@ -22,7 +22,7 @@ from imagefec.process import (
     open_standard_streams,
 )
 from imagefec.progress import set_quiet
-from imagefec.verbs import data, live, own_data, pipeline, training, use
+from imagefec.verbs import data, live, looking, own_data, pipeline, training, use
 
 _VERBS = (
     pipeline.quickstart,
@@ -35,6 +35,7 @@ _VERBS = (
     training.evaluate,
     use.embed,
     use.gallery,
+    looking.map_verb,
     use.export,
     live.serve,
     live.judge,

@@ -22,6 +22,7 @@ VERBS = (
     "evaluate",
     "embed",
     "gallery",
+    "map",
     "report",
     "serve",
     "judge",
@@ -52,6 +53,7 @@ def test_a_seed_that_is_not_one_is_refused_by_every_verb_that_takes_it(seed, cap
         ["split", "a.csv", f"--out={out}"],
         ["quickstart", f"--output_dir={out}"],
         ["gallery", "--run=run", "--data_dir=data", f"--out={out}"],
+        ["map", "--run=run", "--data_dir=data", f"--out={out}"],
     ):
         with pytest.raises(SystemExit) as ended:
             cli.main([*argv, f"--seed={seed}"])
@@ -132,6 +134,7 @@ def test_draw_prints_its_folder_and_fetch_and_crop_print_one_json_object(tmp_pat
         (["evaluate", "--run={tmp}/none", "--data_dir={tmp}"], "none"),
         (["embed", "--run={tmp}/none", "{tmp}/a.png", "--out={tmp}/o.npz"], "none"),
         (["gallery", "--run={tmp}/none", "--data_dir={tmp}", "--out={tmp}/g"], "none"),
+        (["map", "--run={tmp}/none", "--data_dir={tmp}", "--out={tmp}/m"], "none"),
         (
             ["train", "--config_file=nowhere.gin", "--output_dir={tmp}/r", "--data_dir={tmp}"],
             "nowhere.gin",

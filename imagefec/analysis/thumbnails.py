@@ -41,7 +41,11 @@ class Sprite:
 
 
 def make_sprite(
-    faces: Iterable[np.ndarray], n_faces: int, tile_px: int, file_format: str = "JPEG"
+    faces: Iterable[np.ndarray],
+    n_faces: int,
+    tile_px: int,
+    file_format: str = "JPEG",
+    grid: int | None = None,
 ) -> Sprite:
     """Makes a sprite as square as its tiles allow; the last row may be black at its end.
 
@@ -51,13 +55,16 @@ def make_sprite(
       n_faces: at least 1.
       tile_px: side of a tile; smaller if the sprite would be wider than MAX_SIDE_PX.
       file_format: "JPEG" or "PNG".
+      grid: number of columns and of rows; None for as few as are required.
 
     Raises:
-      ValueError: faces has another number of faces.
+      ValueError: faces has another number of faces, or more than fit into `grid`.
     """
-    columns = math.isqrt(n_faces - 1) + 1
+    columns = grid or math.isqrt(n_faces - 1) + 1
     tile_px = min(tile_px, MAX_SIDE_PX // columns)
-    rows = -(-n_faces // columns)
+    rows = grid or -(-n_faces // columns)
+    if n_faces > rows * columns:
+        raise ValueError(f"{n_faces} faces do not fit into {rows} x {columns} tiles")
     pixels = np.zeros((rows, tile_px, columns, tile_px, 3), np.uint8)
     number = -1
     for number, face in enumerate(faces):

@@ -54,3 +54,13 @@ def test_a_wrong_number_of_faces_is_an_error(n_given):
     faces = [np.zeros((8, 8, 3), np.uint8)] * n_given
     with pytest.raises(ValueError, match="sprite of 3 faces"):
         thumbnails.make_sprite(faces, 3, 8)
+
+
+def test_a_grid_has_as_many_rows_as_columns():
+    faces = [np.full((8, 8, 3), 50 * number, np.uint8) for number in range(5)]
+    sprite = thumbnails.make_sprite(faces, 5, 8, "PNG", grid=4)
+    assert Image.open(io.BytesIO(sprite.data)).size == (32, 32)
+    for number in range(5):
+        assert (tile(sprite, number) == 50 * number).all()
+    with pytest.raises(ValueError, match="do not fit into 2 x 2"):
+        thumbnails.make_sprite(faces, 5, 8, grid=2)

@@ -198,6 +198,11 @@ VERBS = (
         _pages,
     ),
     Verb(
+        "map",
+        lambda world, out: [f"--run={world.run}", f"--data_dir={world.data}", f"--out={out}"],
+        _pages,
+    ),
+    Verb(
         "report",
         lambda world, out: [
             "--runs",

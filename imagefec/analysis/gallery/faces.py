@@ -1,7 +1,7 @@
 """What a gallery chooses from: faces with names and vectors, wherever they come from."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ class GalleryFaces:
       names: for each face what may stand for it in an exclusion list or as a query: its id, and
         names of its photo.
       known: bool [n], which faces have a vector.
+      boxes: float32 [n, 4], left, right, top, bottom in pixels of the photo; None if unknown.
       embed: returns float [n, d], the vectors.
       source: path of the run or file that the vectors are from.
       describe: returns a line of facts about the vectors.
@@ -50,6 +51,7 @@ class GalleryFaces:
     urls: Sequence[str]
     names: Sequence[tuple[str, ...]]
     known: np.ndarray
+    boxes: np.ndarray | None = field(default=None, kw_only=True)
     embed: Callable[[], np.ndarray]
     source: Path
     describe: Callable[[np.ndarray], str]

@@ -54,6 +54,7 @@ def faces_of_photos(
         urls=rows.urls,
         names=[_names(*names) for names in zip(rows.ids, rows.urls, rows.paths)],
         known=np.ones(len(rows.ids), bool),
+        boxes=rows.columns()["boxes"],
         embed=lambda: found.vectors,
         source=Path(run_dir),
         describe=lambda _: facts,

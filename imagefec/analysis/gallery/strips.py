@@ -61,8 +61,10 @@ def find_strips(
             face = data.faces[row]
         except NotAPhoto as error:
             raise UnreadableFace(row, str(error)) from None
-        known = (data.label_of(row), data.person_of(row)) if isinstance(data, GalleryFaces) else ()
-        return Tile(face, data.face_ids[row], distance, *known, row=row)
+        label, person = "", ""
+        if isinstance(data, GalleryFaces):
+            label, person = data.label_of(row), data.person_of(row)
+        return Tile(face, data.face_ids[row], distance, label, person, row)
 
     return [
         Strip(tile(row, 0.0), tuple(tile(*near) for near in nearest), k - len(nearest))

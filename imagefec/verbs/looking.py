@@ -1,0 +1,83 @@
+"""Verbs for looking at embeddings: maps."""
+
+import argparse
+from typing import Any
+
+from imagefec.errors import UserError
+from imagefec.verbs import flags
+
+
+def map_verb(verbs: Any) -> None:
+    """Adds `map`."""
+
+    def run(arguments: argparse.Namespace) -> Any:
+        from imagefec.analysis.map import build, sources
+
+        options = build.MapOptions(
+            arguments.method, arguments.faces, arguments.exclude, arguments.seed
+        )
+        of_split = arguments.data_dir, arguments.dataset, arguments.split
+        if arguments.embeddings is not None:
+            if arguments.photos is not None:
+                raise UserError(
+                    "--photos is embedded by a run: give --run instead of --embeddings."
+                )
+
+            def load() -> Any:
+                return sources.faces_of_file(arguments.embeddings, *of_split, arguments.normalise)
+
+        elif (arguments.photos is None) == (arguments.data_dir is None):
+            raise UserError(
+                "give --data_dir (faces of a built dataset) or --photos (image files and folders), "
+                "one of them."
+            )
+        elif arguments.photos is not None:
+
+            def load() -> Any:
+                return sources.faces_of_photos(
+                    arguments.run, arguments.photos, arguments.on_no_face, arguments.detector
+                )
+
+        else:
+
+            def load() -> Any:
+                return sources.faces_of_run(arguments.run, *of_split)
+
+        made = build.make_map(load, arguments.out, options)
+        return made if arguments.json else made["path"]
+
+    what = "places faces in a plane: a page, TensorBoard's Embedding Projector and a parquet file"
+    example = "imagefec map --run=runs/fec --data_dir=data --out=map"
+    _add_flags(flags.add_verb(verbs, "map", run, what, example))
+
+
+def _add_flags(verb: Any) -> None:
+    flags.run_or_embeddings(verb)
+    flags.data_dir(verb, required=False)
+    flags.dataset_and_split(verb)
+    flags.path(
+        verb,
+        "--photos",
+        "image files or folders of them, instead of a dataset; their faces are found and embedded",
+        nargs="+",
+    )
+    flags.path(verb, "--out", "folder for map.html, projector/ and faces.parquet", "map")
+    flags.flag(
+        verb,
+        "--method",
+        "how faces are placed; umap requires pip install 'imagefec[umap]'",
+        "tsne",
+        choices=("tsne", "umap", "pca"),
+    )
+    flags.flag(
+        verb,
+        "--faces",
+        "largest number of faces on the page, sampled if there are more; the other files have all",
+        2000,
+        type=flags.count,
+    )
+    flags.path(verb, "--exclude", "file of URLs, face ids or file names to leave out, one per line")
+    flags.seed(verb, "seed of t-SNE, UMAP and the sample")
+    flags.on_no_face(verb, "skip")
+    flags.detector(verb)
+    flags.json_flag(verb)
