@@ -43,7 +43,9 @@ def map_verb(verbs: Any) -> None:
             def load() -> Any:
                 return sources.faces_of_run(arguments.run, *of_split)
 
-        made = build.make_map(load, arguments.out, options)
+        made = build.make_map(
+            lambda: sources.annotated(load(), arguments.annotations), arguments.out, options
+        )
         return made if arguments.json else made["path"]
 
     what = "places faces in a plane: a page, TensorBoard's Embedding Projector and a parquet file"
@@ -77,6 +79,7 @@ def _add_flags(verb: Any) -> None:
         type=flags.count,
     )
     flags.path(verb, "--exclude", "file of URLs, face ids or file names to leave out, one per line")
+    flags.annotations(verb)
     flags.seed(verb, "seed of t-SNE, UMAP and the sample")
     flags.on_no_face(verb, "skip")
     flags.detector(verb)

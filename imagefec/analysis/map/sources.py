@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imagefec.analysis.map.faces import MapFaces
@@ -45,6 +46,24 @@ def faces_of_file(
         return _of_split(source, data_dir, dataset, split)
     data, boxes = photo_faces.faces_of_file(source.file, normalise), source.file.boxes
     return MapFaces(data, lambda: None if boxes is None else Boxes(boxes, PIXELS))
+
+
+def annotated(found: MapFaces, annotations: Sequence[AnyPath]) -> MapFaces:
+    """The faces with the labels and persons of tables; see `annotations.read_annotations`."""
+    if not annotations:
+        return found
+    from imagefec.data.annotations import read_annotations
+
+    known = read_annotations(annotations, found.data.face_ids, found.data.urls, "this map")
+    columns = {
+        name: [names[code] if code >= 0 else "" for code in codes.tolist()]
+        for name, codes, names in (
+            ("label", known.label, known.labels),
+            ("person", known.person, known.persons),
+        )
+        if names
+    }
+    return replace(found, known=columns)
 
 
 def _of_split(

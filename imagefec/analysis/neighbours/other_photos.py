@@ -8,7 +8,7 @@ from imagefec.analysis.neighbours.index import NeighbourIndex
 from imagefec.analysis.neighbours.search import PRODUCT, TREE
 
 # Pairs of a query and a face from which on the product is the default: where it is tens of times
-# faster than the tree, while the start of JAX no longer counts (docs/looking_neighbours.md).
+# faster than the tree, while the start of JAX no longer counts (docs/looking.md).
 MANY_PAIRS = 10**8
 
 

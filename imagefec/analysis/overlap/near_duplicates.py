@@ -17,7 +17,7 @@ from imagefec.faces import opencv
 HASH_PX = 64  # side of the grey face that is hashed
 _BITS_SIDE = 16  # lowest frequencies along each axis
 N_BYTES = _BITS_SIDE**2 // 8
-MAX_DISTANCE = 24  # bits; docs/looking_disjoint.md has the measurement
+MAX_DISTANCE = 24  # bits; docs/looking.md has the measurement
 VIEWS = 18  # of each face that is searched for: nine shifts, also mirrored
 _MAX_UNSHIFTED = 72  # bits of the unshifted view, above which its shifts are not compared
 _SHIFT = 0.75  # of 64 px; a shift by 1 or 2 px of 128 px is 0.25 px from a view
