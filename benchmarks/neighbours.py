@@ -3,6 +3,7 @@
     pip install faiss-cpu                  # for the peer, which is left out if it is missing
     python benchmarks/neighbours.py        # 156,000 faces, 16-d
     python benchmarks/neighbours.py --dims 64 512 --faces 40000
+    python benchmarks/neighbours.py --embeddings views.npz    # vectors of your own
 
 The searches take turns within one process. CPU ms are those of the process, so that other load on
 the machine affects all alike; "x tree" is the median over the rounds of the tree's CPU time per
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=156_000, help="vectors searched")
     parser.add_argument("--dims", type=int, nargs="+", default=[16], help="their widths")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--embeddings", help=".npz with vectors [n, d], instead of --kinds")
     parser.add_argument("--queries", type=int, default=1024, help="per round, in one batch")
     parser.add_argument("--tree_queries", type=int, default=32, help="per round of the tree")
     parser.add_argument("--k", type=int, default=4, help="neighbours per query")
@@ -41,6 +43,11 @@ def main() -> None:
         "| vectors | d | search | ready, s CPU | ms per query | CPU ms per query | x tree | same |"
     )
     print("|---|---|---|---|---|---|---|---|")
+    if args.embeddings is not None:
+        vectors = unit(np.load(args.embeddings, allow_pickle=False)["vectors"])
+        for row in measured(vectors, args):
+            print(f"| {len(vectors):,} of the file | {vectors.shape[1]} | {row} |", flush=True)
+        return
     for dim in args.dims:
         for kind in args.kinds:
             vectors = unit(KINDS[kind](np.random.default_rng(0), args.faces, dim))
