@@ -43,6 +43,6 @@ def doctor(verbs: Any) -> None:
 
     what = "reports versions, devices and detectors, what is missing and how to get it"
     verb = flags.add_verb(verbs, "doctor", run, what, "imagefec doctor")
-    flags.starts(verb, lambda given: "looking at packages, devices and detectors")
+    flags.starts(verb, lambda _: "looking at packages, devices and detectors")
     flags.model_dir(verb)
     flags.json_flag(verb)

@@ -27,7 +27,9 @@ def test_a_signal_ends_it_with_one_line(model, number, code):
     with running(model=model) as server, server.connect():
         out, err = server.stop(number)
         assert server.process.returncode == code
-        assert out == "" and len(err.strip().splitlines()) == 1 and "stopped" in err
+        begins, *stopped = err.strip().splitlines()
+        assert out == "" and begins.startswith("serve: loading ")
+        assert len(stopped) == 1 and "stopped" in stopped[0]
 
 
 def test_a_taken_port_is_refused_before_the_model_is_loaded(tmp_path):
