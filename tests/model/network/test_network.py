@@ -54,7 +54,7 @@ def test_a_loaded_network_equals_the_embedder(found, side, seed):
 def test_the_embedder_computes_what_the_trax_network_does(tmp_path, found, side):
     run = write_run(tmp_path / "run", found, side)
     faces, embedder = some_faces(3, side), Embedder.load(run)
-    arrays = checkpoint.load(run / "best.npz")
+    arrays, _ = checkpoint.load(run / "best.npz")
     model = ImageFEC(**found, mode="eval")
     model.init(ShapeDtype((1, side, side, 3), np.uint8))
     checkpoint.set_named_weights(model, arrays)
