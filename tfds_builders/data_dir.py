@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -63,6 +63,8 @@ class TidyDataDir(_Mixin):
             if not built or not str(error).startswith("Manual directory"):
                 raise
             wanted = f"{self.name}/{self.builder_config.name}"
+            with suppress(OSError):
+                Path(self.data_dir).parent.rmdir()  # TFDS leaves it empty
             raise UserError(
                 f"{root}: {wanted} is not built here, only {built}. Load that, or build it: "
                 f"tfds build tfds_builders/{self.name} --config={self.builder_config.name} "

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from imagefec.model import Embedder
 
 
-def embed_faces(embedder: "Embedder", faces: Sequence[np.ndarray], label: str) -> np.ndarray:
+def embed_faces(
+    embedder: "Embedder", faces: np.ndarray | Sequence[np.ndarray], label: str
+) -> np.ndarray:
     """Embeds faces as `Embedder.embed` does, with progress on stderr.
 
     Args:

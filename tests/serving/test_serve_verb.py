@@ -136,4 +136,4 @@ def test_no_picture_is_written_or_logged(model, tmp_path, monkeypatch, neutral):
                 server.json("POST", "/embed", picture)
         files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
         out, err = server.stop()
-    assert files == set() and out == "" and err.count("\n") == 1
+    assert files == set() and out == "" and err.count("\n") == 2
