@@ -85,7 +85,8 @@ def _run(argv: Sequence[str], signals: StopSignals, is_process: bool) -> int:
         from imagefec.training.step.huge_pages import use_huge_pages
 
         use_huge_pages()
-    say(arguments.verb, arguments.starts(arguments))
+    if is_process:  # what called `main` has loaded its libraries, and says what it does
+        say(arguments.verb, arguments.starts(arguments))
     try:
         _print(arguments.verb_function(arguments))
     except BaseException as error:
