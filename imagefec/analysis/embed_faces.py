@@ -1,7 +1,6 @@
 """Embeds the faces of a split and shows how far it is; image files are embedded in embed.py."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,14 +10,12 @@ if TYPE_CHECKING:
     from imagefec.model import Embedder
 
 
-def embed_faces(
-    embedder: "Embedder", faces: np.ndarray | Sequence[np.ndarray], label: str
-) -> np.ndarray:
+def embed_faces(embedder: "Embedder", faces: Any, label: str) -> np.ndarray:
     """Embeds faces as `Embedder.embed` does, with progress on stderr.
 
     Args:
       embedder: of the run.
-      faces: uint8 [n, h, w, 3].
+      faces: uint8 [n, h, w, 3], or anything with a length that gives such faces.
       label: name of the work on stderr.
 
     Returns:
