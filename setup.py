@@ -81,6 +81,7 @@ setup(
             "mypy==2.4.1",  # pinned, as ruff is: other versions report other errors
             "psutil>=5.9",
             "pytest>=8",
+            "pyyaml>=6",  # reads .github/workflows
             "pytest-xdist>=3.6",  # two processes: the suite takes half an hour in one
             "ruff==0.17.6",
             "safetensors>=0.4",

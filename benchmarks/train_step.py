@@ -4,6 +4,7 @@
     python benchmarks/train_step.py --case=resnet50-64px    # 64 px, 90 images; last maps 2x2
     python benchmarks/train_step.py --case=narrow           # 64 px, 96 images, d_hidden 8
     python benchmarks/train_step.py --case=loop             # training.Loop against the jitted step
+    python benchmarks/train_step.py --case=quickstart       # quickstart.gin's network; bfloat16
     python benchmarks/train_step.py --case=gpu              # bfloat16, 128 px, two views; on a GPU
 
 A step is augmentation, forward, backward and Adam's update on uint8 faces. Every contender runs in
@@ -49,6 +50,7 @@ CASES = {
     "resnet50-64px": (64, 90, 64, 1, ("jax", "jax-ynnpack", "torch", "torch-channels-last")),
     "narrow": (64, 96, 8, 1, ("jax", "jax-lax", "torch", "torch-channels-last")),
     "loop": (64, 96, 8, 1, ("jax-loop", "jax")),
+    "quickstart": (48, 96, 24, 1, ("jax-quickstart-bfloat16", "jax-quickstart")),
     "gpu": (128, 768, 64, 2, ("jax-bfloat16", "torch-bfloat16")),
 }
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # what `imagefec train` sets for itself

@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from train_step_network import QUICKSTART
 
 from imagefec.compat import optimizers, shapes, tl
 from imagefec.model import ImageFEC, convolution, layers, norms
@@ -35,6 +36,7 @@ def step_of(
     what YNNPACK computes; "jax-small-pages" is started by train_step.py without huge pages;
     "jax-lax" computes every convolution by XLA; "jax-plain-norm" has the norm's backward pass as
     JAX derives it; "jax-bfloat16" has training.precision = 'bfloat16'; "jax-loop" runs in FaceLoop.
+    "jax-quickstart" and "jax-quickstart-bfloat16" train the network of quickstart.gin.
     """
     if name == "jax-lax":
         convolution.Conv._by_matmul = lambda *_arguments: False
@@ -52,8 +54,11 @@ def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str) -> Callabl
         np.zeros((n // 3, 3), np.int32),
         *[np.float32(1)] * (views - 1),
     )
+    settings: dict[str, Any] = QUICKSTART if name.startswith("jax-quickstart") else {}
     model = tl.Serial(
-        layers.Augment(views=views), ImageFEC(d_hidden=d_hidden), Objective(TripletLoss(), uda)
+        layers.Augment(views=views),
+        ImageFEC(d_hidden=d_hidden, **settings),
+        Objective(TripletLoss(), uda),
     )
     model.init(shapes.signature(batch))
     optimizer = optimizers.Adam(1e-4)
@@ -61,7 +66,7 @@ def _bare_step(px: int, n: int, d_hidden: int, views: int, name: str) -> Callabl
 
     def step(weights: Any, state: Any, slots: Any, number: Any, key: Any, batch: Any) -> tuple:
         def loss(weights: Any) -> tuple:
-            rounded = in_bfloat16(model, weights) if name == "jax-bfloat16" else weights
+            rounded = in_bfloat16(model, weights) if name.endswith("bfloat16") else weights
             return model.pure_fn(batch, rounded, state, key)
 
         (value, state), gradients = jax.value_and_grad(loss, has_aux=True)(weights)

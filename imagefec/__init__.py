@@ -1,6 +1,7 @@
 """Image FEC: embeds faces so that distance means difference in facial expression.
 
-Importing this package loads neither TensorFlow nor Trax; the first use of `Embedder` does.
+Importing this package loads no large library; the first use of `Embedder` loads JAX. What trains
+loads Trax and TensorFlow.
 """
 
 import importlib.metadata

@@ -21,7 +21,7 @@ from imagefec.process import (
     end_at_once_on_signals,
     open_standard_streams,
 )
-from imagefec.progress import set_quiet
+from imagefec.progress import say, set_quiet
 from imagefec.verbs import data, live, looking, own_data, pipeline, training, use
 
 _VERBS = (
@@ -85,6 +85,8 @@ def _run(argv: Sequence[str], signals: StopSignals, is_process: bool) -> int:
         from imagefec.training.step.huge_pages import use_huge_pages
 
         use_huge_pages()
+    if is_process:  # what called `main` has loaded its libraries, and says what it does
+        say(arguments.verb, arguments.starts(arguments))
     try:
         _print(arguments.verb_function(arguments))
     except BaseException as error:

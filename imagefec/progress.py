@@ -22,6 +22,18 @@ def is_quiet() -> bool:
     return _is_quiet
 
 
+def say(label: str, what: str) -> None:
+    """Says on stderr, at once, what begins: a verb that loads libraries and files is silent long.
+
+    Args:
+      label: name of the work, as for `progress`.
+      what: the rest of the line.
+    """
+    if not _is_quiet:
+        with contextlib.suppress(OSError):  # stderr is full or gone; the work is worth more
+            print(f"{label}: {what}", file=sys.stderr, flush=True)
+
+
 @contextlib.contextmanager
 def progress(label: str, total: int | None = None, unit: str = "it") -> Iterator[Any]:
     """Yields an object to report progress to: `update(n)`, `set_postfix(**counts)` and `total`.

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -168,6 +169,24 @@ def test_python_m_imagefec_runs_the_command_line(tmp_path):
         [sys.executable, "-m", "imagefec", "--version"], capture_output=True, text=True
     )
     assert done.returncode == 0 and done.stdout.startswith("imagefec ")
+
+
+@pytest.mark.parametrize("verb", sorted(cli._parser()._subparsers._group_actions[0].choices))
+def test_every_verb_has_a_line_to_say_at_once(verb):
+    parser = cli._parser()._subparsers._group_actions[0].choices[verb]
+    (_, example) = parser.epilog.split("imagefec ", 1)
+    given = cli._parser().parse_args(shlex.split(example))
+    line = given.starts(given)
+    assert line and "None" not in line and "\n" not in line and "[" not in line
+
+
+def test_a_process_says_at_once_what_it_does_unless_it_is_quiet(tmp_path):
+    command = [sys.executable, "-m", "imagefec", "embed", "--run=none", "x.png", "--out=x.npz"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    begins, refused = done.stderr.splitlines()
+    assert begins == "embed: loading none" and refused.startswith("imagefec embed: ")
+    quiet = subprocess.run([*command, "--quiet"], capture_output=True, text=True, cwd=tmp_path)
+    assert quiet.stderr == f"{refused}\n" and done.returncode == quiet.returncode == 2
 
 
 def test_a_quiet_verb_says_nothing_but_its_result(tmp_path, capsys):

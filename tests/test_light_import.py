@@ -51,6 +51,10 @@ def test_a_light_module_loads_no_heavy_library(module):
     assert heavy_after(f"import {module}") == []
 
 
+def test_the_embedder_loads_neither_trax_nor_tensorflow():
+    assert heavy_after("from imagefec import Embedder") == ["jax"]
+
+
 def test_help_loads_no_heavy_library():
     quiet = (
         "import contextlib, io\n"

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from absl import logging
 
 from imagefec import files
+from imagefec.data.store.dataset_folder import INFO
 from imagefec.errors import UserError
 
 _Mixin: Any = object  # typed as Any: the mixin calls methods of the builder class it is mixed into
@@ -33,11 +34,11 @@ class TidyDataDir(_Mixin):
         """As the method of TFDS; `tfds build` exits with 2 and a sentence if the user can fix it.
 
         Raises:
-          UserError: the disk is full, data_dir cannot be written, or another build is running; or
-            the builder's own.
+          UserError: the disk is full, data_dir cannot be written, or another build is running;
+            this config is not built, but others are; or the builder's own.
         """
         try:
-            with _write_errors(os.fspath(self.data_dir_root)):
+            with _write_errors(os.fspath(self.data_dir_root)), self._other_configs_named():
                 super().download_and_prepare(*args, **kwargs)
         except UserError as error:
             if not _is_tfds_build():
@@ -49,6 +50,26 @@ class TidyDataDir(_Mixin):
                 raise
             print("\ntfds build: stopped; run the same command again.", file=sys.stderr)
             raise SystemExit(130) from None
+
+    @contextmanager
+    def _other_configs_named(self) -> Iterator[None]:
+        """Says which configs are built, if there is nothing to build the requested one from."""
+        try:
+            yield
+        except AssertionError as error:  # TFDS's of a manual directory that is missing or empty
+            root = Path(self.data_dir_root)
+            found = {path.parts[-3] for path in (root / self.name).glob(f"*/*/{INFO}")}
+            built = " and ".join(f"{self.name}/{config}" for config in sorted(found))
+            if not built or not str(error).startswith("Manual directory"):
+                raise
+            wanted = f"{self.name}/{self.builder_config.name}"
+            with suppress(OSError):
+                Path(self.data_dir).parent.rmdir()  # TFDS leaves it empty
+            raise UserError(
+                f"{root}: {wanted} is not built here, only {built}. Load that, or build it: "
+                f"tfds build tfds_builders/{self.name} --config={self.builder_config.name} "
+                f"--manual_dir=DIR --data_dir={root}"
+            ) from None
 
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         _check_format(self.info.file_format.value)

@@ -46,6 +46,19 @@ def test_a_data_dir_that_is_a_file_is_a_user_error(tmp_path):
         build(tmp_path / "file")
 
 
+def test_a_config_that_is_not_built_is_named_with_those_that_are(tmp_path):
+    build(tmp_path)
+    with pytest.raises(UserError) as refused:
+        tfds.load("fec/index", data_dir=tmp_path, split="test")  # the builder is registered
+    assert str(refused.value) == (
+        f"{tmp_path}: fec/index is not built here, only fec/triplets. Load that, or build it: tfds "
+        f"build tfds_builders/fec --config=index --manual_dir=DIR --data_dir={tmp_path}"
+    )
+    assert not (tmp_path / "fec" / "index").exists()
+    with pytest.raises(AssertionError, match="Manual directory"):  # nothing is built
+        tfds.load("fec/index", data_dir=tmp_path / "empty", split="test")
+
+
 def test_errors_of_other_files_are_not_changed(tmp_path):
     shutil.copytree(DUMMY, tmp_path / "manual")
     next((tmp_path / "manual" / "faces").glob("*/*.png")).unlink()

@@ -10,8 +10,9 @@ import numpy as np
 class Difference(NamedTuple):
     """Difference in accuracy of two models on the same triplets, second minus first, as fractions.
 
-    `standard_error` is clustered. `low` to `high` is the 95 % bootstrap interval. `p_not_higher` is
-    the share of bootstrap samples in which the second model is not better.
+    `standard_error` is clustered. `low` to `high` is the 95 % bootstrap interval, as wide as photos
+    that several triplets share require. `p_not_higher` is the share of bootstrap samples in which
+    the second model is not better.
     """
 
     difference: float
@@ -107,8 +108,9 @@ def paired_bootstrap(
     Args:
       first: bool [t], which triplets the first model predicts correctly.
       second: bool [t], likewise for the second model, in the same order.
-      clusters: int [t, k], as in `clustered_standard_error`, for the standard error. The bootstrap
-        resamples triplets.
+      clusters: int [t, k], as in `clustered_standard_error`, . The bootstrap resamples
+        triplets; its samples are then moved away from the difference, all by the factor by which
+        clusters increase the standard error.
       n_samples: number of bootstrap samples.
       seed: seed of the bootstrap.
 
@@ -129,10 +131,15 @@ def paired_bootstrap(
     shares = [np.mean(gains == kind) for kind in kinds]
     counts = np.random.default_rng(seed).multinomial(len(gains), shares, size=n_samples)
     means = counts @ kinds / len(gains)
+    difference = gains.mean()
+    clustered = clustered_standard_error(gains, clusters)
+    independent = np.sqrt(np.sum((gains - difference) ** 2) / max(len(gains) * (len(gains) - 1), 1))
+    if independent > 0:
+        means = difference + (means - difference) * (clustered / independent)
     low, high = np.quantile(means, (0.025, 0.975))
     return Difference(
-        float(gains.mean()),
-        clustered_standard_error(gains, clusters),
+        float(difference),
+        clustered,
         float(low),
         float(high),
         float(np.mean(means <= 0)),

@@ -1,4 +1,4 @@
-"""Convolution and max pooling, in the form that is fastest on the device; no other layers."""
+"""Trax layers of convolution and max pooling; their arithmetic is in maths/convolution.py."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from imagefec.compat import tl
+from imagefec.maths.convolution import conv_by_matmul, matmul_is_faster, max_pool
 from imagefec.model.network.architecture import PADDINGS
+
+__all__ = ["LOWERINGS", "Conv", "MaxPool", "conv_by_matmul", "fan_in_normal", "max_pool"]
 
 LOWERINGS = ("auto", "lax", "matmul")
 
@@ -78,38 +81,7 @@ class Conv(tl.Conv):
     def _by_matmul(self, side: int) -> bool:
         if self._lowering != "auto":
             return self._lowering == "matmul"
-        faster = self._size == 1 or (self._size == 3 and self._stride > 1) or side < self._size
-        return faster and jax.default_backend() == "cpu"
-
-
-def conv_by_matmul(
-    x: jnp.ndarray, kernel: jnp.ndarray, stride: int, padding: str = "same"
-) -> jnp.ndarray:
-    """Convolution as one matrix product over all taps of the kernel.
-
-    Args:
-      x: float32 [n, h, w, c_in].
-      kernel: float32 [k, k, c_in, c_out].
-      stride: on both axes.
-      padding: "same" or "symmetric", as for Conv.
-
-    Returns:
-      float32 [n, ceil(h / stride), ceil(w / stride), c_out] (for odd k), as
-      jax.lax.conv_general_dilated computes it.
-    """
-    size, (n, height, width, c_in) = kernel.shape[0], x.shape
-    out_h, pad_h = _padding(height, size, stride, padding)
-    out_w, pad_w = _padding(width, size, stride, padding)
-    x = jnp.pad(x, ((0, 0), pad_h, pad_w, (0, 0)))
-    span_h, span_w = (out_h - 1) * stride + 1, (out_w - 1) * stride + 1
-    taps = [
-        x[:, dy : dy + span_h : stride, dx : dx + span_w : stride]
-        for dy in range(size)
-        for dx in range(size)
-    ]
-    gathered = taps[0] if len(taps) == 1 else jnp.concatenate(taps, axis=-1)
-    y = gathered.reshape(-1, size * size * c_in) @ kernel.reshape(size * size * c_in, -1)
-    return y.reshape(n, out_h, out_w, -1)
+        return matmul_is_faster(self._size, self._stride, side)
 
 
 def MaxPool(padding: str = "same") -> tl.Layer:
@@ -119,28 +91,6 @@ def MaxPool(padding: str = "same") -> tl.Layer:
       padding: "same" or "symmetric", as for Conv.
     """
     return tl.Fn("MaxPool", lambda x: max_pool(x, padding))
-
-
-def max_pool(x: jnp.ndarray, padding: str = "same") -> jnp.ndarray:
-    """Maximum of each 3x3 window at stride 2, as maxima of shifted maps, rows first.
-
-    On a CPU the gradient of XLA's window reduction took a tenth of ResNet-50's training step; this
-    one takes a hundredth. Where values tie, they share the gradient.
-
-    Args:
-      x: float [n, h, w, c].
-      padding: "same" or "symmetric", as for Conv.
-
-    Returns:
-      float [n, ceil(h / 2), ceil(w / 2), c].
-    """
-    for axis in (1, 2):
-        widths = [(0, 0)] * x.ndim
-        out, widths[axis] = _padding(x.shape[axis], 3, 2, padding)
-        padded = jnp.pad(x, widths, constant_values=-jnp.inf)
-        taps = [jax.lax.slice_in_dim(padded, k, k + 2 * out - 1, 2, axis) for k in range(3)]
-        x = jnp.maximum(jnp.maximum(taps[0], taps[1]), taps[2])
-    return x
 
 
 def fan_in_normal(gain: float) -> Callable[[tuple[int, ...], jax.Array], jnp.ndarray]:
@@ -171,12 +121,3 @@ def fan_in_normal(gain: float) -> Callable[[tuple[int, ...], jax.Array], jnp.nda
 def _zeros(shape: tuple[int, ...], key: jax.Array) -> jnp.ndarray:
     del key
     return jnp.zeros(shape, jnp.float32)
-
-
-def _padding(size_px: int, kernel: int, stride: int, kind: str) -> tuple[int, tuple[int, int]]:
-    """Length of the output and (before, after) padding along one axis."""
-    if kind == "symmetric":
-        return (size_px - 1) // stride + 1, (kernel // 2, (kernel - 1) // 2)
-    out = -(-size_px // stride)
-    total = max((out - 1) * stride + kernel - size_px, 0)
-    return out, (total // 2, total - total // 2)

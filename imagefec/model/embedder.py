@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from imagefec.compat import ShapeDtype, nested_map, tl
 from imagefec.devices import check_not_forked, find_devices
 from imagefec.errors import UserError
 from imagefec.faces import opencv
 from imagefec.faces.crop_settings import read_crop_settings
-from imagefec.model import checkpoint, run_schema
+from imagefec.model import run_schema
 from imagefec.model.embedding.double_buffer import double_buffered
 from imagefec.model.embedding.face_input import as_array, each_face
 from imagefec.model.embedding.photo_faces import FoundFaces, PhotoFaces
 from imagefec.model.embedding.run_identity import RunIdentity
-from imagefec.model.resnet import ImageFEC
+from imagefec.model.forward import RunNetwork
 from imagefec.model.run import FACES, Run
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class Embedder:
         """Wraps a network; `Embedder.load` makes one from a run.
 
         Args:
-          model: initialised ImageFEC in eval mode.
+          model: initialised ImageFEC in eval mode, or a RunNetwork.
           image_size: side in pixels at which the network sees faces.
           info: see the attribute.
 
@@ -95,24 +94,11 @@ class Embedder:
     @classmethod
     def _of_run(cls, run: Run) -> "Embedder":
         """Builds the network of a run and sets its weights."""
-        info, path, size = run.info, run.checkpoint, run.image_size
-        try:
-            model = ImageFEC(**{**run.model_settings, "mode": "eval"})
-            signature = ShapeDtype((1, size, size, 3), np.uint8)
-            # Shapes only: sampling weights just to replace them would take most of the loading.
-            weights, state = model.weights_and_state_signature(signature)
-        except (TypeError, ValueError, ArithmeticError, tl.base.LayerError) as error:
-            raise UserError(
-                f"{run.info_path}: its model settings fit no model of this version: "
-                f"{error}. Use the version of Image FEC that made the run."
-            ) from None
-        arrays, meta = run.load_checkpoint(checkpoint.expected_weights(model, weights, state))
-        model.weights, model.state = nested_map(
-            lambda s: np.zeros(s.shape, s.dtype), (weights, state)
-        )
-        checkpoint.set_named_weights(model, arrays, source=path)
-        step = {} if (found := run_schema.check_step(path, meta)) is None else {"step": found}
-        return cls(model, size, {**info, **step, "checkpoint": path.name})
+        network = RunNetwork(run)
+        found = run_schema.check_step(run.checkpoint, network.meta)
+        step = {} if found is None else {"step": found}
+        info = {**run.info, **step, "checkpoint": run.checkpoint.name}
+        return cls(network, run.image_size, info)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the run's path and a digest of the weights; see the class.

@@ -34,6 +34,7 @@ def draw(verbs: Any) -> None:
     what = "renders synthetic faces and simulates raters' judgements, in FEC's own file format"
     example = "imagefec draw synthetic --faces=9000 --identities=300 --triplets=24000 --seed=0"
     verb = flags.add_verb(verbs, "draw", run, what, example)
+    flags.starts(verb, lambda given: f"rendering into {flags.shown(given.OUT)}")
     flags.path(verb, "OUT", "folder to write to")
     flags.flag(verb, "--faces", "number of faces in all splits together", 9000)
     flags.flag(verb, "--identities", "number of identities in all splits together", 300)
@@ -101,6 +102,7 @@ def fetch(verbs: Any) -> None:
     verb = flags.add_verb(
         verbs, "fetch", run, what, "imagefec fetch FEC_dataset/faceexp-*.csv --cache=cache"
     )
+    flags.starts(verb, lambda given: f"reading {flags.shown(*given.CSV)}")
     flags.csv_and_cache(verb)
     flags.flag(
         verb,
@@ -162,9 +164,10 @@ def crop(verbs: Any) -> None:
     what = "crops 128 px faces from cached photos and reports every dropped face with its reason"
     example = (
         "imagefec crop FEC_dataset/faceexp-*.csv --cache=cache --faces=FEC_dataset/faces "
-        "--detector=haar"
+        "--detector=blazeface"
     )
     verb = flags.add_verb(verbs, "crop", run, what, example)
+    flags.starts(verb, lambda given: f"reading {flags.shown(*given.CSV)}")
     flags.csv_and_cache(verb)
     flags.path(
         verb,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imagefec.errors import UserError
-from imagefec.paths import user_path
+from imagefec.paths import readable, user_path
 
 DETECTORS = ("auto", "yunet", "blazeface", "faced", "haar", "lbp", "none")
 
@@ -28,6 +28,11 @@ def add_verb(
     switch(verb, "--quiet", "report no progress on stderr; warnings and errors remain")
     switch(verb, "--verbose", "also log what the libraries report, with times")
     return verb
+
+
+def starts(verb: Any, what: Callable[[argparse.Namespace], str]) -> None:
+    """Sets the line that the verb says at once, before it loads anything; see `progress.say`."""
+    verb.set_defaults(starts=what)
 
 
 def flag(verb: Any, name: str, what: str, default: Any = None, **options: Any) -> None:
@@ -109,6 +114,12 @@ def run_or_embeddings(verb: Any) -> None:
         metavar="FILE",
     )
     switch(verb, "--normalise", "scale the vectors of files to length 1; those of runs have it")
+
+
+def shown(*paths: Any) -> str:
+    """Paths in a line for people; None is left out, and of more than three the first is shown."""
+    found = [readable(str(each)) for each in paths if each is not None]
+    return ", ".join(found) if len(found) <= 3 else f"{found[0]} and {len(found) - 1} more"
 
 
 def data_dir(verb: Any, required: bool = True) -> None:

@@ -27,6 +27,7 @@ def serve(verbs: Any) -> None:
 
     what = "serves the webcam page and the embeddings of a run on 127.0.0.1"
     verb = flags.add_verb(verbs, "serve", run, what, "imagefec serve --run=runs/fec --port=8765")
+    flags.starts(verb, lambda given: f"loading {flags.shown(given.run)}")
     flags.path(
         verb, "--run", "run directory, archive of `imagefec export`, or .onnx file", required=True
     )
@@ -77,6 +78,7 @@ def judge(verbs: Any) -> None:
     what = "lets raters choose the odd one out of three faces on a local page: FEC csv files"
     example = "imagefec judge portraits/ --out=judged --port=8766"
     verb = flags.add_verb(verbs, "judge", run, what, example)
+    flags.starts(verb, lambda given: f"reading {flags.shown(given.PHOTOS, given.run)}")
     flags.path(verb, "PHOTOS", "folder of photos; sub-folders may be labels")
     flags.path(verb, "--out", "folder of answers, pictures and csv files", required=True)
     flags.path(

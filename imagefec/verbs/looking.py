@@ -50,7 +50,12 @@ def map_verb(verbs: Any) -> None:
 
     what = "places faces in a plane: a page, TensorBoard's Embedding Projector and a parquet file"
     example = "imagefec map --run=runs/fec --data_dir=data --out=map"
-    _add_flags(flags.add_verb(verbs, "map", run, what, example))
+    verb = flags.add_verb(verbs, "map", run, what, example)
+    flags.starts(
+        verb,
+        lambda given: f"loading {flags.shown(given.run, given.embeddings, given.data_dir)}",
+    )
+    _add_flags(verb)
 
 
 def _add_flags(verb: Any) -> None:

@@ -37,6 +37,7 @@ def triplets(verbs: Any) -> None:
     example = "imagefec triplets portraits --by=folders:label/person --boxes=blazeface --out=own"
     what = "makes FEC's csv files of photos with labels, counts of raters, or ratings"
     verb = flags.add_verb(verbs, "triplets", run, what, example)
+    flags.starts(verb, lambda given: f"reading {flags.shown(given.SOURCE)}")
     flags.path(
         verb,
         "SOURCE",
@@ -120,6 +121,7 @@ def split(verbs: Any) -> None:
     what = "holds photos or persons out of FEC's training file as a split of their own"
     example = "imagefec split FEC_dataset/faceexp-*.csv --out=FEC_parted --into=validation"
     verb = flags.add_verb(verbs, "split", run, what, example)
+    flags.starts(verb, lambda given: f"reading {flags.shown(*given.CSV)}")
     flags.path(verb, "CSV", "FEC's csv files: train is parted, others are copied", nargs="+")
     flags.path(verb, "--out", "folder to write to", required=True)
     flags.flag(

@@ -24,6 +24,7 @@ def quickstart(verbs: Any) -> None:
     verb = flags.add_verb(
         verbs, "quickstart", run, what, "imagefec quickstart --output_dir=quickstart --seed=0"
     )
+    flags.starts(verb, lambda given: f"working in {flags.shown(given.output_dir)}")
     flags.path(verb, "--output_dir", "folder for all output", "quickstart")
     flags.seed(verb, "seed of the synthetic faces and of the training")
     flags.path(verb, "--config_file", "gin file of the training", "quickstart.gin")
@@ -42,5 +43,6 @@ def doctor(verbs: Any) -> None:
 
     what = "reports versions, devices and detectors, what is missing and how to get it"
     verb = flags.add_verb(verbs, "doctor", run, what, "imagefec doctor")
+    flags.starts(verb, lambda _: "looking at packages, devices and detectors")
     flags.model_dir(verb)
     flags.json_flag(verb)

@@ -28,6 +28,9 @@ def train(verbs: Any) -> None:
         "--data_dir=data --output_dir=runs/fec"
     )
     verb = flags.add_verb(verbs, "train", run, what, example)
+    flags.starts(
+        verb, lambda given: f"loading TensorFlow, Trax and {flags.shown(*given.config_file)}"
+    )
     flags.path(
         verb,
         "--config_file",
@@ -79,6 +82,12 @@ def evaluate(verbs: Any) -> None:
     what = "measures the triplet prediction accuracy of a run, or of any vectors, on a split"
     example = "imagefec evaluate --run=runs/fec --data_dir=data --split=test --json"
     verb = flags.add_verb(verbs, "evaluate", run, what, example)
+    flags.starts(
+        verb,
+        lambda given: (
+            "loading " + flags.shown(given.run or given.embeddings, given.against, given.data_dir)
+        ),
+    )
     flags.run_or_embeddings(verb)
     flags.data_dir(verb)
     flags.dataset_and_split(verb)
@@ -151,6 +160,7 @@ def report(verbs: Any) -> None:
         "--out=report"
     )
     verb = flags.add_verb(verbs, "report", run, what, example)
+    flags.starts(verb, lambda given: f"loading {flags.shown(*given.runs)}")
     flags.path(
         verb,
         "--runs",

@@ -27,6 +27,7 @@ def embed(verbs: Any) -> None:
     verb = flags.add_verb(
         verbs, "embed", run, what, "imagefec embed --run=runs/fec portraits/ --out=portraits.npz"
     )
+    flags.starts(verb, lambda given: f"loading {flags.shown(given.run)}")
     flags.path(verb, "PATHS", "image files, or folders of them", nargs="+")
     flags.path(verb, "--run", "run directory", required=True)
     flags.path(verb, "--out", "file to write, .npz, .parquet or .csv", required=True)
@@ -87,6 +88,10 @@ def gallery(verbs: Any) -> None:
     what = "shows query faces with their nearest neighbours, as a PNG and an HTML page"
     example = "imagefec gallery --run=runs/fec --photos portraits/ --queries=12 --k=4 --out=gallery"
     verb = flags.add_verb(verbs, "gallery", run, what, example)
+    flags.starts(
+        verb,
+        lambda given: f"loading {flags.shown(given.run, given.embeddings, given.data_dir)}",
+    )
     flags.run_or_embeddings(verb)
     flags.data_dir(verb, required=False)
     flags.dataset_and_split(verb)
@@ -172,6 +177,7 @@ def export(verbs: Any) -> None:
     what = "writes a run as one file for other programs, and checks the file against the run"
     example = "imagefec export --run=runs/fec --format=onnx --out=fec.onnx --data_dir=data"
     verb = flags.add_verb(verbs, "export", run, what, example)
+    flags.starts(verb, lambda given: f"loading {flags.shown(given.run)}")
     flags.path(verb, "--run", "run directory or archive", required=True)
     flags.flag(
         verb,

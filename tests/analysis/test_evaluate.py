@@ -70,9 +70,11 @@ def test_each_distinct_face_is_embedded_once(run, data_dir, data, monkeypatch):
     from imagefec.model import Embedder
 
     embedded = []
-    embed = Embedder.embed
+    embed = Embedder.embed_batches
     monkeypatch.setattr(
-        Embedder, "embed", lambda self, faces: (embedded.append(faces), embed(self, faces))[1]
+        Embedder,
+        "embed_batches",
+        lambda self, faces: (embedded.append(faces), embed(self, faces))[1],
     )
     evaluate_run(run, data_dir, split="train")
     [faces] = embedded

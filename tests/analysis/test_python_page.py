@@ -5,6 +5,7 @@ import pathlib
 import re
 
 import imagefec
+from imagefec import cli
 from tests.analysis.conftest import MANUAL
 
 DOCS = pathlib.Path(imagefec.__file__).parents[1] / "docs"
@@ -17,6 +18,22 @@ def test_the_examples_of_the_python_page_give_what_it_shows(run, data_dir, tmp_p
     monkeypatch.chdir(tmp_path)
     result = doctest.testfile(str(DOCS / "python.md"), module_relative=False)
     assert result.attempted > 20 and not result.failed
+
+
+def test_the_recipe_of_a_table_gives_a_column_for_each_number(
+    run, data_dir, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "test"):
+        evaluated = ["evaluate", f"--run={run}", f"--data_dir={data_dir}", f"--split={split}"]
+        assert cli.main([*evaluated, "--json"]) == 0
+    (tmp_path / "evaluations.jsonl").write_text(capsys.readouterr().out)
+    text = (DOCS / "how_to.md").read_text()
+    (block,) = re.findall(r"^```python\n((?:(?!```).)*json_normalize.*?)^```", text, re.M | re.S)
+    exec(compile(block, "how_to.md", "exec"), {})
+    head, *rows = (tmp_path / "evaluations.csv").read_text().splitlines()
+    assert head == "run,tpa,tpa_se,by_type.one_class.tpa" and len(rows) == 2
+    assert all(row.startswith(f"{run},") for row in rows)
 
 
 def test_the_python_of_the_tutorial_runs(run, data_dir, tmp_path, monkeypatch, capsys):

@@ -88,6 +88,20 @@ def test_the_bootstrap_finds_a_clear_gain_and_none_between_identical_models():
     )
 
 
+def test_the_interval_is_as_wide_as_shared_photos_require():
+    random = np.random.default_rng(4)
+    first = np.repeat(random.random(300) < 0.6, 8)  # eight triplets of the same three photos,
+    second = np.repeat(random.random(300) < 0.65, 8)  # all judged alike
+    clusters = np.repeat(np.arange(900).reshape(300, 3), 8, axis=0)
+    found = uncertainty.paired_bootstrap(first, second, clusters)
+    by_photos = random.integers(0, 300, (4000, 300))  # an oracle: whole groups are resampled
+    low, high = np.quantile((second * 1.0 - first)[::8][by_photos].mean(axis=1), (0.025, 0.975))
+    assert found.high - found.low == pytest.approx(high - low, rel=0.06)
+    assert found.low == pytest.approx(low, abs=0.1 * (high - low))
+    few = uncertainty.paired_bootstrap(first[:1], second[:1], clusters[:1])
+    assert few.low == few.high == few.difference and np.isnan(few.standard_error)
+
+
 def test_pairing_makes_the_error_smaller_than_that_of_two_separate_samples():
     random = np.random.default_rng(3)
     first = random.random(1000) < 0.7

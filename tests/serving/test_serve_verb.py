@@ -27,7 +27,9 @@ def test_a_signal_ends_it_with_one_line(model, number, code):
     with running(model=model) as server, server.connect():
         out, err = server.stop(number)
         assert server.process.returncode == code
-        assert out == "" and len(err.strip().splitlines()) == 1 and "stopped" in err
+        begins, *stopped = err.strip().splitlines()
+        assert out == "" and begins.startswith("serve: loading ")
+        assert len(stopped) == 1 and "stopped" in stopped[0]
 
 
 def test_a_taken_port_is_refused_before_the_model_is_loaded(tmp_path):
@@ -134,4 +136,4 @@ def test_no_picture_is_written_or_logged(model, tmp_path, monkeypatch, neutral):
                 server.json("POST", "/embed", picture)
         files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
         out, err = server.stop()
-    assert files == set() and out == "" and err.count("\n") == 1
+    assert files == set() and out == "" and err.count("\n") == 2

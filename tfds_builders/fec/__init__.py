@@ -1,1 +1,5 @@
-"""The `fec` dataset; README.md describes it."""
+"""The `fec` dataset (README.md); importing this registers its builder with TFDS."""
+
+from tfds_builders.fec.fec_dataset_builder import Builder
+
+__all__ = ["Builder"]

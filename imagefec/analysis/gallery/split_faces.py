@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imagefec.analysis.embed_faces import embed_faces
 from imagefec.analysis.gallery.faces import GalleryFaces
 from imagefec.analysis.gallery.page_data import triplet_column
 from imagefec.analysis.split import SplitLoader
@@ -113,7 +114,9 @@ class _Part:
 
     def embed(self) -> np.ndarray:
         """The vectors, float [n, d]."""
-        return self._vectors if self._embedder is None else self._embedder.embed(self.faces)
+        if self._embedder is None:
+            return self._vectors
+        return embed_faces(self._embedder, self.faces, "embed")
 
 
 class _Joined(Sequence[np.ndarray]):

@@ -162,7 +162,8 @@ def comparison_with_best(measures: Measures, request: Request) -> list[Block]:
             "Differences of TPA in points, on the same triplets. The first table compares means "
             "over seeds; the standard error of a difference combines seeds and triplets. The "
             "second table compares single runs by a paired bootstrap over triplets (2,000 "
-            "samples); its last column is the share of samples in which the run is not better."
+            "samples, as wide as shared photos require); its last column is the share of samples "
+            "in which the run is not better."
         ),
         Command((request.evaluate(first.run.run.path, against, "--json"),)),
         Table(

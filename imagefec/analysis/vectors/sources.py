@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from imagefec.analysis.embed_faces import embed_faces
 from imagefec.analysis.split import SplitLoader
 from imagefec.analysis.vectors.columns import is_vector_file
 from imagefec.analysis.vectors.matching import Matched, match
@@ -74,7 +75,8 @@ class RunSource:
 
     def vectors_on(self, split: SplitLoader) -> SplitVectors:
         """See `Source`."""
-        vectors = self.embedder.embed(split.load(self.embedder.image_size).faces)
+        faces = split.load(self.embedder.image_size).faces
+        vectors = embed_faces(self.embedder, faces, "embed")
         return SplitVectors(vectors, np.ones(len(vectors), bool))
 
     def as_json(self) -> dict[str, Any]:

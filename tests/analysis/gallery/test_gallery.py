@@ -246,7 +246,9 @@ def test_a_run_that_has_diverged_is_refused(run, data_dir, tmp_path, monkeypatch
     from imagefec.model import Embedder
 
     monkeypatch.setattr(
-        Embedder, "embed", lambda self, faces: np.full((len(faces), 6), np.nan, np.float32)
+        Embedder,
+        "embed_batches",
+        lambda self, faces: [np.full((len(faces), 6), np.nan, np.float32)],
     )
     with pytest.raises(UserError, match="diverged"):
         make_gallery(run, data_dir, tmp_path, split="train")

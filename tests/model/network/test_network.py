@@ -9,12 +9,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from imagefec.compat import ShapeDtype
 from imagefec.errors import UserError
-from imagefec.model import Embedder
+from imagefec.model import Embedder, ImageFEC, checkpoint
+from imagefec.model.forward import RunNetwork
 from imagefec.model.network import load_network, operations
 from imagefec.model.network.architecture import Architecture
 from imagefec.model.network.graph import network_of
 from imagefec.model.network.load import folded, stored_arrays
+from imagefec.model.run import Run
 from tests.model.network.numpy_network import run_network
 from tests.model.network.small_networks import SIDES, VARIETY, settings_of_networks, some_faces
 from tests.model.network.small_runs import trax_arrays, write_run
@@ -44,6 +47,26 @@ def test_a_loaded_network_equals_the_embedder(found, side, seed):
         network = load_network(run)
     assert network.d_embedding == found["d_embedding"]
     np.testing.assert_allclose(run_network(network, faces), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("found", VARIETY)
+@pytest.mark.parametrize("side", SIDES)
+def test_the_embedder_computes_what_the_trax_network_does(tmp_path, found, side):
+    run = write_run(tmp_path / "run", found, side)
+    faces, embedder = some_faces(3, side), Embedder.load(run)
+    arrays, _ = checkpoint.load(run / "best.npz")
+    model = ImageFEC(**found, mode="eval")
+    model.init(ShapeDtype((1, side, side, 3), np.uint8))
+    checkpoint.set_named_weights(model, arrays)
+    np.testing.assert_allclose(embedder.embed(faces), model(faces), atol=1e-6)
+    in_memory = Embedder(model, side)  # the same bytes in the same order
+    assert embedder.identity.digest == in_memory.identity.digest
+
+
+def test_layers_are_ordered_by_number_in_a_digest(tmp_path):
+    found = {"d_hidden": 2, "stage_blocks": [8, 3], "fc_widths": [3], "d_embedding": 2}
+    run = RunNetwork(Run.open(write_run(tmp_path / "run", found, 17)))
+    assert run._names == list(trax_arrays(found, 17))
 
 
 def test_the_arrays_of_resnet_50_are_those_of_the_trax_network():
