@@ -202,3 +202,29 @@ def test_a_gallery_prints_its_facts_as_json(run, planted, tmp_path, capsys):
     assert cli.main([*command, "--k=2"]) in (0, None)
     found = json.loads(capsys.readouterr().out)
     assert found["html"].endswith("gallery.html") and found["disjoint"]["n_left_out"] == 2
+
+
+def test_the_verb_searches_among_several_splits_with_their_labels(run, planted, tmp_path, capsys):
+    ids = {url: FaceRef(url, WHOLE).face_id for url in (*TRAIN, *TEST)}
+    known = tmp_path / "known.csv"
+    lines = [f"{face_id},{'seen' if url in TRAIN else 'new'}" for url, face_id in ids.items()]
+    known.write_text("\n".join(["id,label", *lines]))
+    command = ["gallery", f"--run={run}", f"--data_dir={planted}", f"--out={tmp_path}", "--k=12"]
+    wanted = [f"--queries={ids[TEST[0]]}", "--space=test,train", f"--annotations={known}"]
+    assert cli.main([*command, *wanted, "--json"]) in (0, None)
+    found = json.loads(capsys.readouterr().out)
+    assert found["n_faces"] == 14 and found["annotations"]["n_label"] == 14
+    text = (tmp_path / "gallery.html").read_text()
+    assert "neighbours from test and train" in text
+    walk = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+    label = next(column for column in walk["columns"] if column["name"] == "label")
+    of = {name: label["values"][value] for name, (value,) in zip(walk["ids"], label["of"])}
+    assert of == {face: "seen" if url in TRAIN else "new" for url, face in ids.items()}
+    # Two sizes of one photo are one source, so that they are no neighbours on the page.
+    source = {
+        name: walk["sources"][photo]
+        for name, photo in zip(walk["ids"], walk["photos"], strict=True)
+    }
+    assert source[ids[TRAIN[0]]] == source[ids[TEST[0]]] and len(set(source.values())) == 13
+    assert cli.main([*command[:-1], "--space=gone"]) == 2
+    assert "no split 'gone'" in capsys.readouterr().err
