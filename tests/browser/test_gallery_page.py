@@ -239,6 +239,13 @@ def test_labels_and_persons_of_tables_filter_and_urls_of_one_photo_are_no_neighb
     address = write_page(tmp_path / "gallery.html", faces)
     with visiting(browser, Visit) as visit:
         visit.open(address)
+        strip = visit.page.locator("section >> nth=0")  # of face 0; the slider adds a neighbour
+        assert strip.locator(".label").all_inner_texts() == ["joy", "joy", "awe", "joy"]
+        visit.slide("k", 4)
+        assert strip.locator("figcaption").all_inner_texts()[1:] == [
+            *("2.000\njoy", "3.000\nawe", "4.000\njoy", "5.000"),
+        ]
+        visit.slide("k", 3)
         visit.page.get_by_role("combobox", name="label").select_option("joy")
         assert visit.grid() == [0, 2, 4]
         visit.page.get_by_role("combobox", name="person").select_option("<i>Bo</i>")
@@ -253,6 +260,7 @@ def test_labels_and_persons_of_tables_filter_and_urls_of_one_photo_are_no_neighb
         visit.page.click("#grid a[data-face='0']")
         visit.wait_for("face 0")
         assert visit.near() == [2, 3, 4]
+        assert visit.page.locator("#near .label").all_inner_texts() == ["joy", "awe", "joy"]
         facts = visit.page.inner_text("#facts")
         assert "joy" in facts and "Åsa" in facts
         visit.page.click("#near a[data-face='4']")
@@ -418,7 +426,8 @@ def test_a_screen_reader_hears_what_was_found(visit, data):
     assert visit.page.get_attribute("#live", "aria-live") == "polite"
     assert visit.page.get_by_role("img", name="Face face 5").count() == 1
     first = visit.near()[0]
-    name = f"Neighbour 1: {data.face_ids[first]} {distance:.3f}"
+    label = " ".join(data.columns[0].values[first])
+    name = f"Neighbour 1: {data.face_ids[first]} {distance:.3f} {label}".strip()
     assert visit.page.get_by_role("link", name=name, exact=True).count() == 1
     visit.press("b")
     assert visit.page.inner_text("#live") == "Pictures are blurred"

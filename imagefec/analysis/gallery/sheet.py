@@ -118,11 +118,11 @@ def _draw_strip(
     x, y = at
     _paste(sheet, (x, y), strip.query.face)
     _ring(sheet, (x, y))
-    _caption(draw, (x, y), "query", _ACCENT, bold=True)
+    _caption(draw, (x, y), _with_label("query", strip.query), _ACCENT, bold=True)
     x += TILE_PX + _QUERY_GAP + _GAP
     for tile in strip.neighbours:
         _paste(sheet, (x, y), tile.face)
-        _caption(draw, (x, y), tile.shown_distance(2), _INK)
+        _caption(draw, (x, y), _with_label(tile.shown_distance(2), tile), _INK)
         x += TILE_PX + _GAP
     for number in range(strip.missing):
         sheet.paste(_EMPTY, (x, y), _corners())
@@ -133,6 +133,14 @@ def _draw_strip(
                 middle, text, _FAINT, load_font(_CAPTION_PX), "mm", spacing=6, align="center"
             )
         x += TILE_PX + _GAP
+
+
+def _with_label(text: str, tile: Tile) -> str:
+    """A caption with the label of the face, cut to the width of a tile."""
+    if not tile.label:
+        return text
+    (first, *more) = _wrapped(f"{text} · {tile.label}", _CAPTION_PX, TILE_PX - _GAP)
+    return f"{first} …" if more else first
 
 
 def _paste(sheet: Image.Image, at: tuple[int, int], face: np.ndarray) -> None:
