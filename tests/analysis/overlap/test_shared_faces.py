@@ -15,7 +15,7 @@ from PIL import Image
 from imagefec import cli
 from imagefec.analysis.evaluate import evaluate_run
 from imagefec.analysis.gallery.build import make_gallery
-from imagefec.analysis.overlap import near_duplicates
+from imagefec.analysis.overlap import near_duplicates, shared_faces
 from imagefec.analysis.overlap.shared_faces import COPY, SAME_PHOTO, find_overlap, splits_of
 from imagefec.analysis.split import SplitLoader
 from imagefec.data.fec_csv import FaceRef, Row, write_rows
@@ -126,6 +126,20 @@ def test_hashes_are_read_from_the_cache_the_second_time(planted, monkeypatch):
     monkeypatch.setattr(near_duplicates, "hash_faces", None)
     again, _ = overlap_of(planted)
     assert (again.shared == first.shared).all()
+
+
+def test_both_splits_are_hashed_at_one_size(planted, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(
+        shared_faces,
+        "_hashes",
+        lambda _, split, data, views: (
+            sizes.append((split, data.faces.shape[1], views))
+            or np.zeros((len(data.face_ids), *([18] if views else []), 32), np.uint8)
+        ),
+    )
+    overlap_of(planted)  # of faces of 128 px, for a run of 64 px
+    assert sizes == [("test", 64, True), ("train", 64, False)]
 
 
 def test_a_damaged_cache_is_made_again(planted):
