@@ -60,7 +60,8 @@ class Overlap:
         """A line for people: "48 of 1,798 faces are also in train: same photo 40, …"."""
         n, reasons = int(self.shared.sum()), self.as_json()["reasons"]
         why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items() if count)
-        return f"{n:,} of {len(self.shared):,} faces are also in {self.names}{why and ': '}{why}"
+        are = "is" if n == 1 else "are"
+        return f"{n:,} of {len(self.shared):,} faces {are} also in {self.names}{why and ': '}{why}"
 
 
 def splits_of(disjoint_from: str | Sequence[str], loader: SplitLoader) -> tuple[str, ...]:
