@@ -185,7 +185,7 @@ def test_neighbours_may_be_searched_among_several_splits(run, planted, tmp_path)
     _, page = make_gallery(
         run, planted, tmp_path, queries=TEST[0], k=12, space="test,train", facts=facts
     )
-    shown = set(re.findall("<code>(.*?)</code>", page.read_text()))
+    shown = set(re.findall("<code>([0-9a-f]{20})</code>", page.read_text()))
     ids = {url: FaceRef(url, WHOLE).face_id for url in (*TRAIN, *TEST)}
     # The other size in train is of the query's own photo, so it is no neighbour.
     assert facts["n_faces"] == 14 and shown == set(ids.values()) - {ids[TRAIN[0]]}
