@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import pytest
 
@@ -51,6 +52,21 @@ def test_quickstart_writes_the_documented_summary_and_files(short):
         assert pathlib.Path(summary[key]).exists()
     assert summary["n_faces"] > 700 and 0.7 < summary["human_tpa"] < 1
     assert summary["human_tpa_source"] == "simulated"
+
+
+def test_expressions_and_persons_are_scored_and_on_the_gallerys_page(short):
+    summary = short[2]
+    found = summary["neighbours"]
+    known = found["annotations"]
+    assert known["n_label"] == known["n_person"] == known["n_faces"] > 50
+    assert found["same_label"]["4"]["n_queries"] > 50
+    assert 0 < found["same_person"]["4"]["chance"] < 0.5
+    text = pathlib.Path(summary["gallery_html"]).read_text(encoding="utf-8")
+    walk = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+    columns = {column["name"]: column for column in walk["columns"]}
+    assert list(columns) == ["label", "person", "triplets"]
+    assert len(columns["person"]["values"]) == known["n_persons"]
+    assert all(len(of) == 1 for of in columns["label"]["of"])
 
 
 def test_every_photo_is_fetched_over_http(short):

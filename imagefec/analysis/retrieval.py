@@ -13,6 +13,7 @@ import numpy as np
 
 from imagefec.analysis.accuracy import photo_numbers
 from imagefec.analysis.neighbours import neighbours_from_other_photos
+from imagefec.analysis.overlap.photo_sources import photo_source
 from imagefec.data.annotations import Annotations, read_annotations
 from imagefec.data.store.triplets import Triplets
 from imagefec.maths.metrics import tpa_with_errors
@@ -29,7 +30,7 @@ def score_neighbours(
 
     Args:
       vectors: float [n, d]; those that are not finite are left out.
-      urls: the photo of each face.
+      urls: the photo of each face; several URLs of one photo are told by `photo_source`.
       known: persons and labels of the n faces.
       ks: numbers of neighbours.
 
@@ -43,7 +44,8 @@ def score_neighbours(
       share, where queries of one photo or person count as dependent. Queries for which there are
       fewer than k faces are left out; values are None if there is no query.
     """
-    photos, finite = photo_numbers(urls), np.isfinite(vectors).all(axis=1)
+    photos = photo_numbers([photo_source(url) for url in urls])
+    finite = np.isfinite(vectors).all(axis=1)
     clusters = _clusters(photos, known.person)
     labelled, named = finite & (known.label >= 0), finite & (known.person >= 0)
     scores = {}

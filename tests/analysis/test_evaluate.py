@@ -279,3 +279,43 @@ def test_invariance_is_measured_with_the_runs_own_augmentation(
     found = evaluate_run(tmp_path / "run", data_dir, split="train", invariance=True)["invariance"]
     assert found == augmentation_invariance(embedder, data.faces, ranges)
     assert found != augmentation_invariance(embedder, data.faces)
+
+
+def write_annotations(path, data):
+    """Two labels and three persons by turns; the last face has neither."""
+    lines = [f"{name},{'ab'[row % 2]},p{row % 3}" for row, name in enumerate(data.face_ids[:-1])]
+    path.write_text("\n".join(["id,label,person", *lines]) + "\n")
+    return path
+
+
+def test_the_verb_prints_shares_of_neighbours_by_label_and_person(
+    run, data_dir, data, embedder, tmp_path, capsys
+):
+    table = write_annotations(tmp_path / "known.csv", data)
+    command = ["evaluate", f"--run={run}", f"--data_dir={data_dir}", "--split=train"]
+    assert cli.main([*command, "--annotations", str(table), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["neighbours"]
+    assert (found["annotations"]["n_label"], found["annotations"]["n_persons"]) == (8, 3)
+    assert found["annotations"]["matched_by"] == {"ids": 8}
+    vectors, shares = embedder.embed(data.faces), []
+    for row in range(8):
+        others = [other for other in range(8) if data.urls[other] != data.urls[row]]
+        nearest = min(others, key=lambda other: math.dist(vectors[row], vectors[other]))
+        shares.append(nearest % 2 == row % 2)
+    assert found["same_label"]["1"]["share"] == pytest.approx(np.mean(shares))
+    assert found["same_label"]["1"]["n_queries"] == 8
+    assert found["same_label"]["10"]["share"] is None  # no face has ten others
+
+    assert cli.main([*command, "--annotations", str(table)]) == 0
+    text = capsys.readouterr().out
+    assert f"1 nearest of the query's label: {np.mean(shares):.4f} ± " in text
+    assert "10 nearest" not in text and "None" not in text
+
+
+def test_a_table_of_other_faces_is_refused_by_the_verb(run, data_dir, tmp_path, capsys):
+    table = tmp_path / "other.csv"
+    table.write_text("id,label\nnobody,awe\n")
+    command = ["evaluate", f"--run={run}", f"--data_dir={data_dir}", "--split=train", "--json"]
+    assert cli.main([*command, f"--annotations={table}"]) == 2
+    said = capsys.readouterr()
+    assert "none of its 1 rows, such as 'nobody', is a face of" in said.err and said.out == ""

@@ -32,6 +32,17 @@ def test_shares_are_those_worked_by_hand():
     assert others["share"] == pytest.approx(1 / 5) and others["n_queries"] == 5
 
 
+def test_two_urls_of_one_photo_are_no_neighbours():
+    # 0 and 1 are one photo in two sizes; without that, the nearest of 0 would be 1.
+    sizes = ["_m", "_b"]
+    urls = [f"https://live.staticflickr.com/1/123456_0123456789{size}.jpg" for size in sizes]
+    found = score_neighbours(
+        np.array([[0.0], [0.1], [2.0]]), [*urls, "other"], known([0, 0, 1], [0, 0, 1]), ks=(1,)
+    )
+    assert found["same_label"]["1"]["share"] == 0.0
+    assert found["same_person"]["1"]["n_queries"] == 0  # no other photo of a person
+
+
 def naive(vectors, photos, values, k, excluded, candidates, must_exist):
     shares, chances = [], []
     for row in candidates:

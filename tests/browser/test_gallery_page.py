@@ -1,9 +1,12 @@
 """The gallery's page, opened from a file: walking, searching, omitting, and who can use it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from imagefec.analysis.neighbours import neighbours_from_other_photos
+from imagefec.data.annotations import Annotations
 from imagefec.data.exclusion import Exclusion
 from tests.analysis.gallery.walkable import EVIL, gallery_faces, labels, ties, write_page
 from tests.browser.conftest import launched, visiting
@@ -220,6 +223,52 @@ def test_all_faces_are_sorted_and_filtered(visit, data):
     assert shown == [f"{distance:.2f}" for distance in np.sort(distances)]
 
 
+def test_labels_and_persons_of_tables_filter_and_urls_of_one_photo_are_no_neighbours(
+    browser, tmp_path
+):
+    size = "https://live.staticflickr.com/1/123456_0123456789_{}.jpg"
+    urls = [size.format("m"), size.format("b"), *(f"https://a.example/{n}" for n in range(4))]
+    vectors = np.arange(6, dtype=np.float32)[:, None]
+    known = Annotations(
+        person=np.array([0, 0, 1, 1, -1, 0]),
+        label=np.array([1, 0, 1, 0, 1, -1]),
+        persons=("Åsa", "<i>Bo</i>"),
+        labels=("awe", "joy"),
+    )
+    faces = replace(gallery_faces(vectors, urls=urls), annotations=known)
+    address = write_page(tmp_path / "gallery.html", faces)
+    with visiting(browser, Visit) as visit:
+        visit.open(address)
+        strip = visit.page.locator("section >> nth=0")  # of face 0; the slider adds a neighbour
+        assert strip.locator(".label").all_inner_texts() == ["joy", "joy", "awe", "joy"]
+        visit.slide("k", 4)
+        assert strip.locator("figcaption").all_inner_texts()[1:] == [
+            *("2.000\njoy", "3.000\nawe", "4.000\njoy", "5.000"),
+        ]
+        visit.slide("k", 3)
+        visit.page.get_by_role("combobox", name="label").select_option("joy")
+        assert visit.grid() == [0, 2, 4]
+        visit.page.get_by_role("combobox", name="person").select_option("<i>Bo</i>")
+        assert visit.grid() == [2]
+        visit.page.get_by_role("combobox", name="label").select_option("")
+        assert visit.grid() == [2, 3]
+        visit.page.get_by_role("combobox", name="person").select_option("unknown")
+        assert visit.grid() == [4]
+        visit.page.get_by_role("combobox", name="person").select_option("")
+        visit.page.select_option("#sort", "column person")  # values by their order as texts
+        assert visit.grid() == [2, 3, 0, 1, 5, 4]
+        visit.page.click("#grid a[data-face='0']")
+        visit.wait_for("face 0")
+        assert visit.near() == [2, 3, 4]
+        assert visit.page.locator("#near .label").all_inner_texts() == ["joy", "awe", "joy"]
+        facts = visit.page.inner_text("#facts")
+        assert "joy" in facts and "Åsa" in facts
+        visit.page.click("#near a[data-face='4']")
+        visit.wait_for("face 4")
+        assert visit.near() == [3, 5, 2]  # 5 is as far as 3, and later in the data
+        assert visit.errors == []
+
+
 def test_an_omitted_face_vanishes_and_the_next_nearest_takes_its_place(visit, data, tmp_path):
     gone = visit.page.locator("section >> nth=1 >> li a").nth(1)
     face = int(gone.get_attribute("data-face"))
@@ -377,7 +426,8 @@ def test_a_screen_reader_hears_what_was_found(visit, data):
     assert visit.page.get_attribute("#live", "aria-live") == "polite"
     assert visit.page.get_by_role("img", name="Face face 5").count() == 1
     first = visit.near()[0]
-    name = f"Neighbour 1: {data.face_ids[first]} {distance:.3f}"
+    label = " ".join(data.columns[0].values[first])
+    name = f"Neighbour 1: {data.face_ids[first]} {distance:.3f} {label}".strip()
     assert visit.page.get_by_role("link", name=name, exact=True).count() == 1
     visit.press("b")
     assert visit.page.inner_text("#live") == "Pictures are blurred"

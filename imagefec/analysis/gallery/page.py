@@ -97,8 +97,13 @@ def _figure(tile: Tile, what: str, caption: str, numbers: dict[int, int]) -> str
     return (
         f'<figure tabindex="0"{number}><div><img src="{_jpeg_url(tile)}" '
         f'alt="Face, {what}" width="128" height="128"><code>{face_id}</code></div>'
-        f"<figcaption>{caption}</figcaption></figure>"
+        f"<figcaption>{caption}{_label(tile)}</figcaption></figure>"
     )
+
+
+def _label(tile: Tile) -> str:
+    """The label of a face for its caption; "" if it is not known."""
+    return f'<span class="label">{html.escape(readable(tile.label))}</span>' if tile.label else ""
 
 
 def _jpeg_url(tile: Tile) -> str:

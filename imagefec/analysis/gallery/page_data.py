@@ -139,13 +139,15 @@ def triplet_column(data: Triplets, n_faces: int) -> Column:
 
 
 def _annotated(data: GalleryFaces) -> list[Column]:
-    """The columns of labels and persons, if they are known."""
+    """The columns of labels and of persons, those that are known of any face."""
     if data.annotations is None:
         return []
-    rows = range(len(data.face_ids))
-    of = {"label": map(data.label_of, rows), "person": map(data.person_of, rows)}
+    rows, known = range(len(data.face_ids)), data.annotations
+    of = (("label", known.labels, data.label_of), ("person", known.persons, data.person_of))
     return [
-        Column(name, [(value,) if value else () for value in values]) for name, values in of.items()
+        Column(name, [tuple(filter(None, [value_of(row)])) for row in rows])
+        for name, names, value_of in of
+        if names
     ]
 
 

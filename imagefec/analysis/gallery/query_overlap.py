@@ -80,7 +80,10 @@ def overlap_text(data: GalleryFaces, found: dict[str, Any] | None) -> str:
     means = found["nearest_distance"]
     if None in means.values():
         return f"{data.overlap.in_words()}, so no queries"
+    is_one = found["n_left_out"] == 1
     return (
-        f"{data.overlap.in_words()}, so no queries; their nearest neighbour is at "
-        f"{means['left_out']:.3f} on average, that of the others at {means['queries']:.3f}"
+        f"{data.overlap.in_words()}, so {'no query' if is_one else 'no queries'}; "
+        f"{'its' if is_one else 'their'} nearest neighbour is at {means['left_out']:.3f}"
+        f"{'' if is_one else ' on average'}, that of the others at {means['queries']:.3f}"
+        f"{' on average' if is_one else ''}"
     )

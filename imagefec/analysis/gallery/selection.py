@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from absl import logging
 
+from imagefec.analysis.overlap.photo_sources import photo_source
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
 
@@ -106,7 +107,7 @@ def allowed_rows(
             f"{len(rows)} of {len(data.names)} faces remain{after}; a gallery requires two or "
             f"more. {data.advice}"
         )
-    if len({data.urls[row] for row in rows}) < 2:
+    if len({photo_source(data.urls[row]) for row in rows}) < 2:
         raise UserError(
             f"all {len(rows)} faces are of one photo, {data.urls[rows[0]]}, but neighbours are "
             f"shown from other photos only. {data.advice}"

@@ -104,6 +104,7 @@ _MARGIN, _GAP, _QUERY_GAP, _COLUMN_GAP, _STRIP_GAP = 48, 12, 36, 80, 22
 _CAPTION_HEIGHT = 30
 _STRIP_HEIGHT = TILE_PX + _CAPTION_HEIGHT + _STRIP_GAP
 _TITLE_PX, _TITLE_LINE, _FACTS_PX, _FACTS_LINE, _CAPTION_PX = 30, 42, 17, 26, 16
+_SMALLEST_PX, _MOST_LETTERS = 12, 60  # of a caption
 _CORNER_PX = 14  # radius of a tile's corners
 _SMOOTH = 4  # edges are drawn this many times larger, then averaged
 
@@ -118,11 +119,11 @@ def _draw_strip(
     x, y = at
     _paste(sheet, (x, y), strip.query.face)
     _ring(sheet, (x, y))
-    _caption(draw, (x, y), "query", _ACCENT, bold=True)
+    _caption(draw, (x, y), strip.query.label or "query", _ACCENT, bold=True)
     x += TILE_PX + _QUERY_GAP + _GAP
     for tile in strip.neighbours:
         _paste(sheet, (x, y), tile.face)
-        _caption(draw, (x, y), tile.shown_distance(2), _INK)
+        _caption(draw, (x, y), _with_label(tile), _INK)
         x += TILE_PX + _GAP
     for number in range(strip.missing):
         sheet.paste(_EMPTY, (x, y), _corners())
@@ -135,6 +136,11 @@ def _draw_strip(
         x += TILE_PX + _GAP
 
 
+def _with_label(tile: Tile) -> str:
+    """The distance and the label of a face."""
+    return tile.shown_distance(2) + (f" · {tile.label}" if tile.label else "")
+
+
 def _paste(sheet: Image.Image, at: tuple[int, int], face: np.ndarray) -> None:
     image = Image.fromarray(face).resize((TILE_PX, TILE_PX), Image.Resampling.LANCZOS)
     sheet.paste(image, at, _corners())
@@ -143,8 +149,15 @@ def _paste(sheet: Image.Image, at: tuple[int, int], face: np.ndarray) -> None:
 def _caption(
     draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, ink: str, bold: bool = False
 ) -> None:
+    """Writes a line below a tile, smaller or cut if it is wider than the tile."""
     middle = at[0] + TILE_PX // 2, at[1] + TILE_PX + _CAPTION_HEIGHT // 2 + 3
-    draw.text(middle, text, ink, load_font(_CAPTION_PX, bold), "mm")
+    text = text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}…"
+    sizes = range(_CAPTION_PX, _SMALLEST_PX - 1, -1)
+    fitting = (px for px in sizes if load_font(px, bold).getlength(text) <= TILE_PX)
+    font = load_font(next(fitting, _SMALLEST_PX), bold)
+    while font.getlength(text) > TILE_PX:
+        text = f"{text[:-2]}…"
+    draw.text(middle, text, ink, font, "mm")
 
 
 @cache

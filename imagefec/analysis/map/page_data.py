@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from imagefec.analysis.map.pictures import Thumbnails
+from imagefec.analysis.overlap.photo_sources import photo_source
 from imagefec.analysis.thumbnails import make_sprite
 from imagefec.paths import readable
 
@@ -45,11 +46,12 @@ def page_data(
     shown = vectors[rows]
     kind = "float32" if np.abs(shown).max() < _LARGEST else "float64"
     sprite = make_sprite(thumbnails.pixels(rows), len(rows), TILE_PX)
+    sources = [photo_source(urls[row]) for row in rows]  # one photo may have several URLs
     photo_of: dict[str, int] = {}
     return {
         "ids": [readable(ids[row]) for row in rows],
         "urls": [readable(urls[row]) for row in rows],
-        "photos": [photo_of.setdefault(urls[row], len(photo_of)) for row in rows],
+        "photos": [photo_of.setdefault(source, len(photo_of)) for source in sources],
         "points": _base64(points[rows], "float32"),
         "vectors": _base64(shown, kind),
         "vector_type": kind,

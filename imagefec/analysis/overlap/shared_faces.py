@@ -60,7 +60,8 @@ class Overlap:
         """A line for people: "48 of 1,798 faces are also in train: same photo 40, …"."""
         n, reasons = int(self.shared.sum()), self.as_json()["reasons"]
         why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items() if count)
-        return f"{n:,} of {len(self.shared):,} faces are also in {self.names}{why and ': '}{why}"
+        are = "is" if n == 1 else "are"
+        return f"{n:,} of {len(self.shared):,} faces {are} also in {self.names}{why and ': '}{why}"
 
 
 def splits_of(disjoint_from: str | Sequence[str], loader: SplitLoader) -> tuple[str, ...]:
@@ -94,8 +95,9 @@ def find_overlap(
       loader: of the split.
       data: the split as the loader loaded it, with faces of 64 px or more.
       splits: the other splits of the dataset.
-      image_size: size at which the others are loaded, 64 px or more, such as that of a run, whose
-        training has stored their faces so; None for the size of `data`.
+      image_size: size at which all are compared, 64 px or more, such as that of a run, whose
+        training has stored the faces so; None for the size of `data`. One size, since rounding
+        changes a few bits, and with them a face near the threshold.
 
     Raises:
       UserError: there is no such split, or it is damaged.
@@ -103,11 +105,14 @@ def find_overlap(
     sources = np.array([photo_source(url) for url in data.urls], dtype=object)
     same_photo = np.zeros(len(sources), bool)
     distances = np.full(len(sources), 8 * near_duplicates.N_BYTES, np.int64)
-    views = _hashes(loader, loader.name, data, views=True) if splits else None
-    size = image_size or int(data.faces.shape[1])
+    size = max(near_duplicates.HASH_PX, image_size or int(data.faces.shape[1]))
+    views = None
+    if splits:
+        own = data if data.faces.shape[1] == size else loader.load_other(loader.name, size)
+        views = _hashes(loader, loader.name, own, views=True)
     for split in splits:
         logging.info("comparing %s with %s", loader.name, split)
-        other = loader.load_other(split, max(near_duplicates.HASH_PX, size))
+        other = loader.load_other(split, size)
         known = {photo_source(url) for url in other.urls}
         same_photo |= np.array([source in known for source in sources], bool)
         assert views is not None

@@ -312,8 +312,31 @@ def test_large_distances_are_short():
 
 def test_names_are_escaped_on_the_page():
     evil = "<script>alert('x')</script>\"&"
-    page = make_page(GalleryText(evil, evil, evil), [Strip(tile((0, 0, 0), evil), (), 1)], evil)
+    labelled = Tile(np.zeros((8, 8, 3), np.uint8), evil, 0.0, evil, evil)
+    page = make_page(GalleryText(evil, evil, evil), [Strip(labelled, (), 1)], evil)
     assert "<script" not in page and "&lt;script&gt;" in page
+
+
+def test_a_label_is_below_its_face_and_cut_to_its_width_on_the_sheet():
+    def sheet(*labels):
+        tiles = [Tile(np.zeros((8, 8, 3), np.uint8), "f", 0.5, label) for label in labels]
+        strips = [Strip(tiles[0], tuple(tiles[1:]), 0)]
+        text = GalleryText("t", "f", "none")
+        return np.asarray(Image.open(io.BytesIO(render_sheet(text, strips)))), make_page(
+            text, strips, ""
+        )
+
+    (plain, page), (labelled, with_labels) = sheet("", "", ""), sheet("joy", "x " * 99, "")
+    assert 'class="label"' not in page
+    found = re.findall("<figcaption>(.*?)</figcaption>", with_labels)
+    assert found == [
+        'query<span class="label">joy</span>',
+        f'0.500<span class="label">{"x " * 99}</span>',
+        "0.500",
+    ]
+    columns = np.flatnonzero(np.any(plain != labelled, axis=(0, 2)))
+    third = plain.shape[1] - 48 - TILE_PX  # its caption is the same
+    assert len(columns) and columns.max() < third
 
 
 def test_importing_the_analysis_imports_no_tensorflow_trax_or_jax():

@@ -1,5 +1,6 @@
 """Galleries of image files, found and embedded or read from a file, and of any vectors."""
 
+import json
 import re
 import shutil
 
@@ -87,7 +88,7 @@ def test_a_gallery_of_photos_shows_the_nearest_faces_of_other_photos(
         assert neighbours == [(ids[other], f"{table[row, other]:.3f}") for other in others]
     text = page.read_text(encoding="utf-8")
     assert "5 photos · step 12 · left out: unreadable 1, no face found 1 · 6 faces" in text
-    assert "0 means identical" in text and "TPA" not in text
+    assert "0 means identical" in text and "TPA " not in text  # base64 has no spaces
     assert [line.split(":")[0] for line in logged] == [
         "left out, unreadable",
         "left out, no face found",
@@ -281,3 +282,24 @@ def test_the_verb_makes_a_gallery_of_photos_and_prints_its_path(run, photos, tmp
     assert "<script" not in (tmp_path / "gallery.html").read_text(encoding="utf-8")
     with pytest.raises(SystemExit):
         cli.main([*argv, "--max_distance=far"])
+
+
+def test_annotations_of_photos_are_on_the_sheet_and_columns_of_the_page(
+    run, photos, embedded, tmp_path, capsys
+):
+    with np.load(embedded) as file:
+        ids = file["ids"].tolist()
+    lines = [f'"{name}",{"<b>awe</b>" if row % 2 else "joy"}' for row, name in enumerate(ids[:-1])]
+    known = tmp_path / "known.csv"
+    known.write_text("\n".join(["id,label", *lines]))
+    argv = ["gallery", f"--run={run}", "--photos", str(photos), "--k=2", f"--out={tmp_path}"]
+    assert cli.main([*argv, f"--annotations={known}", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["annotations"]["n_label"] == len(ids) - 1 and facts["disjoint"] is None
+    text = (tmp_path / "gallery.html").read_text(encoding="utf-8")
+    walk = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+    (column,) = walk["columns"]  # no person is known
+    of_id = {name: [column["values"][n] for n in of] for name, of in zip(walk["ids"], column["of"])}
+    expected = {name: ["<b>awe</b>" if row % 2 else "joy"] for row, name in enumerate(ids[:-1])}
+    assert column["name"] == "label" and of_id == expected | {ids[-1]: []}
+    assert "<b>awe" not in text

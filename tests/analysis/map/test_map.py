@@ -159,6 +159,32 @@ def test_what_is_known_becomes_columns(run, data_dir, data, tmp_path):
     assert table_of(tmp_path)["label"] == [text or None for text in label]
 
 
+def test_tables_of_labels_and_persons_become_columns(run, data_dir, data, tmp_path, capsys):
+    known = tmp_path / "known.csv"
+    lines = [f"{name},{'ab'[row % 2]},p{row % 3}" for row, name in enumerate(data.face_ids[:-1])]
+    known.write_text("\n".join(["id,label,person", *lines]))
+    argv = ["map", f"--run={run}", f"--data_dir={data_dir}", "--split=train", "--method=pca"]
+    assert cli.main([*argv, f"--annotations={known}", f"--out={tmp_path / 'm'}"]) == 0
+    label, person = data_of(tmp_path / "m")["known"]
+    assert (label["name"], label["values"]) == ("label", ["a", "b"])
+    assert (person["name"], person["values"]) == ("person", ["p0", "p1", "p2"])
+    assert label["codes"] == [0, 1, 0, 1, 0, 1, 0, 1, -1]
+    assert person["codes"] == [0, 1, 2, 0, 1, 2, 0, 1, -1]
+    assert table_of(tmp_path / "m")["person"] == ["p0", "p1", "p2"] * 2 + ["p0", "p1", None]
+    known.write_text("id,label\nnobody,a\n")
+    assert cli.main([*argv, f"--annotations={known}", f"--out={tmp_path / 'm'}"]) == 2
+    assert "is a face of this map" in capsys.readouterr().err
+
+
+def test_two_urls_of_one_photo_are_one_photo(own, tmp_path):
+    urls = [f"https://live.staticflickr.com/1/123456_0123456789_{size}.jpg" for size in "mb"]
+    urls += [f"https://photos.example/{n}.jpg" for n in range(4)]
+    with np.load(own) as columns:
+        path = own_file(tmp_path, columns["paths"], columns["vectors"], urls=urls)
+    of_file(path, tmp_path / "m")
+    assert data_of(tmp_path / "m")["photos"] == [0, 0, 1, 2, 3, 4]
+
+
 def test_the_page_shows_a_sample_and_the_other_files_all(own, tmp_path):
     found = of_file(own, tmp_path / "m", MapOptions("pca", shown=4, seed=1))
     assert (found["n_faces"], found["n_shown"]) == (6, 4)

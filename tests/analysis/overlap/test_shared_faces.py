@@ -15,7 +15,7 @@ from PIL import Image
 from imagefec import cli
 from imagefec.analysis.evaluate import evaluate_run
 from imagefec.analysis.gallery.build import make_gallery
-from imagefec.analysis.overlap import near_duplicates
+from imagefec.analysis.overlap import near_duplicates, shared_faces
 from imagefec.analysis.overlap.shared_faces import COPY, SAME_PHOTO, find_overlap, splits_of
 from imagefec.analysis.split import SplitLoader
 from imagefec.data.fec_csv import FaceRef, Row, write_rows
@@ -128,6 +128,20 @@ def test_hashes_are_read_from_the_cache_the_second_time(planted, monkeypatch):
     assert (again.shared == first.shared).all()
 
 
+def test_both_splits_are_hashed_at_one_size(planted, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(
+        shared_faces,
+        "_hashes",
+        lambda _, split, data, views: (
+            sizes.append((split, data.faces.shape[1], views))
+            or np.zeros((len(data.face_ids), *([18] if views else []), 32), np.uint8)
+        ),
+    )
+    overlap_of(planted)  # of faces of 128 px, for a run of 64 px
+    assert sizes == [("test", 64, True), ("train", 64, False)]
+
+
 def test_a_damaged_cache_is_made_again(planted):
     caches = list(planted.glob("face_stores/**/*_hashes*/array.npy"))
     assert caches
@@ -171,7 +185,7 @@ def test_neighbours_may_be_searched_among_several_splits(run, planted, tmp_path)
     _, page = make_gallery(
         run, planted, tmp_path, queries=TEST[0], k=12, space="test,train", facts=facts
     )
-    shown = set(re.findall(r"<code>([0-9a-f]{20})</code>", page.read_text()))
+    shown = set(re.findall("<code>([0-9a-f]{20})</code>", page.read_text()))
     ids = {url: FaceRef(url, WHOLE).face_id for url in (*TRAIN, *TEST)}
     # The other size in train is of the query's own photo, so it is no neighbour.
     assert facts["n_faces"] == 14 and shown == set(ids.values()) - {ids[TRAIN[0]]}
@@ -202,3 +216,29 @@ def test_a_gallery_prints_its_facts_as_json(run, planted, tmp_path, capsys):
     assert cli.main([*command, "--k=2"]) in (0, None)
     found = json.loads(capsys.readouterr().out)
     assert found["html"].endswith("gallery.html") and found["disjoint"]["n_left_out"] == 2
+
+
+def test_the_verb_searches_among_several_splits_with_their_labels(run, planted, tmp_path, capsys):
+    ids = {url: FaceRef(url, WHOLE).face_id for url in (*TRAIN, *TEST)}
+    known = tmp_path / "known.csv"
+    lines = [f"{face_id},{'seen' if url in TRAIN else 'new'}" for url, face_id in ids.items()]
+    known.write_text("\n".join(["id,label", *lines]))
+    command = ["gallery", f"--run={run}", f"--data_dir={planted}", f"--out={tmp_path}", "--k=12"]
+    wanted = [f"--queries={ids[TEST[0]]}", "--space=test,train", f"--annotations={known}"]
+    assert cli.main([*command, *wanted, "--json"]) in (0, None)
+    found = json.loads(capsys.readouterr().out)
+    assert found["n_faces"] == 14 and found["annotations"]["n_label"] == 14
+    text = (tmp_path / "gallery.html").read_text()
+    assert "neighbours from test and train" in text
+    walk = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+    label = next(column for column in walk["columns"] if column["name"] == "label")
+    of = {name: label["values"][value] for name, (value,) in zip(walk["ids"], label["of"])}
+    assert of == {face: "seen" if url in TRAIN else "new" for url, face in ids.items()}
+    # Two sizes of one photo are one source, so that they are no neighbours on the page.
+    source = {
+        name: walk["sources"][photo]
+        for name, photo in zip(walk["ids"], walk["photos"], strict=True)
+    }
+    assert source[ids[TRAIN[0]]] == source[ids[TEST[0]]] and len(set(source.values())) == 13
+    assert cli.main([*command[:-1], "--space=gone"]) == 2
+    assert "no split 'gone'" in capsys.readouterr().err

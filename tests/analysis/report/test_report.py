@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imagefec import cli
 from imagefec.analysis.evaluate import evaluate_run
 from imagefec.analysis.report.build import make_report
 from imagefec.analysis.report.page import (
@@ -22,6 +23,7 @@ from imagefec.analysis.report.page import (
     as_html,
     as_markdown,
 )
+from imagefec.analysis.split import SplitLoader
 from imagefec.errors import UserError
 
 
@@ -244,3 +246,28 @@ def test_markup_in_texts_is_escaped():
         and '![a "b"](p.png)\n\nc & d' in text
         and text.startswith("# T & U\n\n## a < b")
     )
+
+
+def test_annotations_add_a_table_of_neighbours_with_the_values_of_evaluate(runs, world, tmp_path):
+    loader = SplitLoader(world.data_dir, "fec", "test")
+    ids = loader.load(64).face_ids
+    lines = [f"{name},{'ab'[row % 2]},p{row % 5}" for row, name in enumerate(ids)]
+    known = tmp_path / "known table.csv"
+    known.write_text("\n".join(["id,label,person", *lines]))
+    command = ["report", "--runs", *map(str, runs[:2]), f"--data_dir={world.data_dir}"]
+    assert cli.main([*command, "--annotations", str(known), f"--out={tmp_path / 'r'}"]) == 0
+    text = (tmp_path / "r" / "report.md").read_text()
+    part = text[text.index("Neighbours by label and person") :]
+    assert f"--annotations '{known}'" in part
+    row, chance = table(part, "condition")
+    found = [evaluate_run(run, world.data_dir, annotations=[known])["neighbours"] for run in runs]
+    for column, measure, k in (
+        ("same label, nearest", "same_label", "1"),
+        ("of 4", "same_label", "4"),
+        ("among other persons, of 4", "same_label_other_persons", "4"),
+        ("same person, nearest", "same_person", "1"),
+    ):
+        mean = np.mean([one[measure][k]["share"] for one in found[:2]])
+        assert row[column].startswith(f"{100 * mean:.1f} ± ")
+        assert chance[column] == f"{100 * found[0][measure][k]['chance']:.1f} %"
+    assert chance["TPA, same person"] == "33.3 %"

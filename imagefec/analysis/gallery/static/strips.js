@@ -64,7 +64,9 @@ class Strips {
     link.dataset.face = face;
     link.append(this.tiles.picture(face, "Face"), make("code", "", this.space.ids[face]));
     box.append(link);
-    figure.append(box, make("figcaption", "", shownDistance(distance)));
+    const caption = make("figcaption", "", shownDistance(distance));
+    caption.append(...this.tiles.labels(face));
+    figure.append(box, caption);
     item.append(figure);
     return item;
   }

@@ -51,6 +51,17 @@ class Tiles {
     link.title = this.title(face);
   }
 
+  // The label of a face; empty if it is not known.
+  labelOf(face) {
+    const column = this.space.columns.find(({ name }) => name === "label");
+    return column ? this.space.valuesOf(column, face).join(", ") : "";
+  }
+
+  // The same as elements: one or none.
+  labels(face) {
+    return [this.labelOf(face)].filter(Boolean).map((text) => make("span", "label", text));
+  }
+
   title(face) {
     const { space } = this;
     return [space.ids[face], ...space.columns.flatMap((column) => space.valuesOf(column, face).join(", ") || [])].join(" · ");

@@ -18,7 +18,8 @@ class Walk {
     this.near.replaceChildren(...near.map((face, place) => {
       const item = make("li");
       const below = shownDistance(distances[face]);
-      const link = tiles.link(face, { label: `Neighbour ${place + 1}: ${space.ids[face]} ${below}`, below, picture: tiles.picture(face) });
+      const link = tiles.link(face, { label: `Neighbour ${place + 1}: ${space.ids[face]} ${below} ${tiles.labelOf(face)}`.trim(), below, picture: tiles.picture(face) });
+      link.append(...this.tiles.labels(face));
       link.tabIndex = -1;
       const omit = make("button", "omit", "×");
       omit.type = "button";
