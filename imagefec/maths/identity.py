@@ -20,9 +20,9 @@ def person_share(embeddings: jnp.ndarray, persons: jnp.ndarray) -> jnp.ndarray:
       persons: int [n], who is shown; faces with a negative number enter no pair.
 
     Returns:
-      float32 scalar, at most 1. 1: the faces of a person coincide; 0: they are as far apart as those
-      of two persons, on average; below 0 by chance, or if they are farther apart. 0, with a gradient
-      of 0, if there is no pair of one of both kinds or if all persons coincide.
+      float32 scalar, at most 1. 1: the faces of a person coincide; 0: they are as far apart as
+      those of two persons, on average; below 0 by chance, or if they are farther apart. 0, with a
+      gradient of 0, if a kind of pair is missing or if all persons coincide.
 
     Raises:
       ValueError: the shapes are not [n, dim] and [n].

@@ -381,7 +381,7 @@ class TrainConfig(_Checked):
             raise UserError(f"{name}, but the loss tells identities apart. Bind it to 0.")
         if self.data.annotations is None:
             raise UserError(
-                f"{name}, but training.annotations is None, so it is not known who is on the faces. "
+                f"{name}, but training.annotations is None, so the faces' persons are not known. "
                 "Bind training.annotations to a table of the faces' persons, such as persons.csv."
             )
 

@@ -57,15 +57,15 @@ def test_worked_values_and_finite_gradients_where_there_is_nothing_to_compare(
     embeddings, persons, expected
 ):
     embeddings, persons = jnp.array(embeddings, jnp.float32), jnp.array(persons)
-    assert float(person_share(embeddings, persons)) == pytest.approx(expected, abs=1e-6)
-    gradient = np.asarray(jax.grad(person_share)(embeddings, persons))
+    share, gradient = jax.jit(jax.value_and_grad(person_share))(embeddings, persons)
+    assert float(share) == pytest.approx(expected, abs=1e-6)
     assert np.isfinite(gradient).all() and (expected != 0 or not gradient.any())
 
 
 def test_its_gradient_is_that_of_finite_differences_of_the_loop():
     random = np.random.default_rng(3)
     embeddings, persons = random.normal(size=(8, 3)), np.array([0, 0, 0, 1, 1, 2, -1, 2])
-    found = np.asarray(jax.grad(person_share)(embeddings.astype(np.float32), persons))
+    found = np.asarray(jax.jit(jax.grad(person_share))(embeddings.astype(np.float32), persons))
     for place in np.ndindex(embeddings.shape):
         step = np.zeros_like(embeddings)
         step[place] = 1e-5
@@ -78,8 +78,9 @@ def test_descent_moves_persons_together_and_keeps_what_varies_within_them():
     persons = jnp.repeat(jnp.arange(4), 6)
     embeddings = jnp.stack([persons * 1.0, jnp.tile(jnp.arange(6.0), 4)], axis=1)
     before = float(person_share(embeddings, persons))
+    gradient = jax.jit(jax.grad(person_share))
     for _ in range(300):
-        embeddings -= 2 * jax.grad(person_share)(embeddings, persons)
+        embeddings -= 2 * gradient(embeddings, persons)
     means = np.array([embeddings[persons == person].mean(axis=0) for person in range(4)])
     assert before > 0.2 and np.ptp(means[:, 0]) < 0.5  # 3 at first
     assert (np.diff(embeddings[:6, 1]) > 0.9).all()

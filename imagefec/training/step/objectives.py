@@ -116,9 +116,9 @@ class Objective(tl.Layer):
     Inputs: embeddings float32 [views * n, dim], the first view of all n faces, then the second; the
     loss's labels; with shared faces int32 [batch, 3], the places of each triplet's faces; with
     identity removal int32 [labelled faces], who each of these shows (below 0: not known), and a
-    float32 scalar, the weight; with UDA a float32 scalar, the weight. The first faces are those that the labels describe (three per
-    label for a loss over triplets, unless they share faces); the rest are unlabelled and enter
-    UDA's term alone. Output: float32 scalar.
+    float32 scalar, the weight; with UDA a float32 scalar, the weight. The first faces are those
+    that the labels describe (three per label for a loss over triplets, unless they share faces);
+    the rest are unlabelled and enter UDA's term alone. Output: float32 scalar.
 
     The layer's state has the terms as float32 scalars: "triplet" (the loss), "uda" and "identity"
     (neither weighted) and "spread", the embedding spread of the first views.
