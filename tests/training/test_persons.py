@@ -64,7 +64,8 @@ def test_a_run_without_persons_resumes_bit_for_bit_and_weight_0_is_off(world, tr
     changed = [name for name in expected if not np.array_equal(expected[name], off[name])]
     assert any(name.startswith("weights/") for name in changed)
     history = json.loads((whole / "history.json").read_text())["train"]
-    assert all(-1 < share < 1 and share != 0 for _, share in history["training/identity"])
+    shares = [share for _, share in history["training/identity"]]
+    assert len(shares) == 3 and 0 < max(shares) < 1  # 0 in a batch without two faces of a person
 
 
 def test_identity_removal_without_persons_is_refused_in_one_sentence(world, tmp_path, capsys):
