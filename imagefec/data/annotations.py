@@ -93,6 +93,7 @@ def read_annotations(
     face_ids: Sequence[str],
     urls: Sequence[str],
     what: str,
+    setting: str = "--annotations",
 ) -> Annotations:
     """Reads what tables say of faces, such as expressions.csv and persons.csv of `draw`.
 
@@ -106,6 +107,7 @@ def read_annotations(
       face_ids: n ids of the faces.
       urls: the photo of each.
       what: the dataset and split, for messages.
+      setting: what gives the paths, for messages.
 
     Returns:
       The persons and labels. Names that differ in letter case or in the form of accents are one.
@@ -113,7 +115,7 @@ def read_annotations(
     Raises:
       UserError: a file is missing or damaged, lacks the columns, or has no face of the split.
     """
-    faces, found, files = FaceNames(face_ids, urls), _Found(), _files(paths)
+    faces, found, files = FaceNames(face_ids, urls), _Found(), _files(paths, setting)
     for path in files:
         header, rows = tables.read_rows(path)
         columns = _columns(path, header)
@@ -196,26 +198,26 @@ def _spelling(name: str) -> str:
     return unicodedata.normalize("NFC", " ".join(name.split()))
 
 
-def _files(paths: AnyPath | Iterable[AnyPath]) -> list[Path]:
+def _files(paths: AnyPath | Iterable[AnyPath], setting: str) -> list[Path]:
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     found = list[Path]()
-    for path in (user_path(each, "--annotations") for each in given):
+    for path in (user_path(each, setting) for each in given):
         if not path.is_dir():
             if not path.exists():
-                raise UserError(f"--annotations={path}: no such file. {_GIVE}")
+                raise UserError(f"{setting}={path}: no such file. {_GIVE}")
             if path.suffix.lower() not in tables.SUFFIXES:
-                raise UserError(f"--annotations={path}: not a table by its name. {_GIVE}")
+                raise UserError(f"{setting}={path}: not a table by its name. {_GIVE}")
             found.append(path)
             continue
         inside = [path / name for name in (EXPRESSIONS_CSV, PERSONS_CSV) if (path / name).is_file()]
         if not inside:
             raise UserError(
-                f"--annotations={path}: this folder has neither {EXPRESSIONS_CSV} nor "
+                f"{setting}={path}: this folder has neither {EXPRESSIONS_CSV} nor "
                 f"{PERSONS_CSV}. {_GIVE}"
             )
         found += inside
     if not found:
-        raise UserError(f"--annotations: no file is given. {_GIVE}")
+        raise UserError(f"{setting}: no file is given. {_GIVE}")
     return list(dict.fromkeys(found))
 
 

@@ -57,6 +57,9 @@ class DataConfig(_Checked):
         that takes identities; None for `dataset`.
       train_split: TFDS split to train on.
       eval_split: TFDS split to evaluate on.
+      annotations: who is on the training faces, for identity_removal: a csv or parquet table, such
+        as the persons.csv of `draw` and `triplets`, or the folder that holds it. It is read if
+        identity_removal.weight is not 0. `~` and `$NAME` are replaced.
       image_size: side of the faces that the network sees, in pixels, 1 or more.
       batch_triplets: triplets per step over all devices, 1 or more if the loss takes triplets.
       batch_faces: faces per step that these triplets share, at most three for each. A step then
@@ -71,6 +74,7 @@ class DataConfig(_Checked):
     train_dataset: Annotated[str | None, Maybe(_Dataset)] = None
     train_split: Annotated[str, _Name] = "train"
     eval_split: Annotated[str, _Name] = "test"
+    annotations: Annotated[str | None, Maybe(_Name)] = None
     image_size: Annotated[int, Integer(1, 1024)] = 128
     batch_triplets: Annotated[int, Integer(0, MOST_FACES)] = 0
     batch_faces: Annotated[int, Integer(0, MOST_FACES)] = 0
@@ -190,7 +194,31 @@ class UdaConfig(_Checked):
 
     def weight_at(self, step: int) -> float:
         """The weight at a step, counted from 1."""
-        return self.weight * min(1.0, step / self.ramp_steps) if self.ramp_steps else self.weight
+        return _ramped(self.weight, self.ramp_steps, step)
+
+
+@dataclass(frozen=True)
+class IdentityRemovalConfig(_Checked):
+    """The term against telling persons apart, training.annotations; off if the weight is 0.
+
+    The term is the share of the embeddings' variance that lies between persons. It compares two
+    faces of a person, so a batch must have several faces of some persons.
+
+    Attributes:
+      weight: weight relative to the main loss, 0 or more.
+      ramp_steps: steps over which the weight rises linearly from 0, 0 or more.
+    """
+
+    weight: Annotated[float, Number(0)] = 0.0
+    ramp_steps: Annotated[int, Integer(0)] = 0
+
+    def weight_at(self, step: int) -> float:
+        """The weight at a step, counted from 1."""
+        return _ramped(self.weight, self.ramp_steps, step)
+
+
+def _ramped(weight: float, ramp_steps: int, step: int) -> float:
+    return weight * min(1.0, step / ramp_steps) if ramp_steps else weight
 
 
 @dataclass(frozen=True)
@@ -266,6 +294,7 @@ class TrainConfig(_Checked):
       step: how a step is computed.
       init: initial weights.
       uda: consistency term.
+      identity_removal: term against telling persons apart.
       divergence: when training counts as failed.
       lr_multipliers: regular expression -> factor of the learning rate, as
         `step.lr_multipliers.lr_multipliers` takes them; None for 1 everywhere.
@@ -296,6 +325,9 @@ class TrainConfig(_Checked):
     step: StepConfig = dataclasses.field(default_factory=StepConfig)
     init: InitConfig = dataclasses.field(default_factory=InitConfig)
     uda: UdaConfig = dataclasses.field(default_factory=UdaConfig)
+    identity_removal: IdentityRemovalConfig = dataclasses.field(
+        default_factory=IdentityRemovalConfig
+    )
     divergence: DivergenceConfig = dataclasses.field(default_factory=DivergenceConfig)
     lr_multipliers: Annotated[
         Mapping[str, float] | None, Maybe(Table(RegularExpression(), Number(0)))
@@ -326,6 +358,8 @@ class TrainConfig(_Checked):
             raise UserError(f"{wrong} Bind it in a gin file or with --config='{name} = …'.")
         if data.batch_faces:
             self._check_shared_faces(of_triplets)
+        if self.identity_removal.weight:
+            self._check_identity_removal(of_triplets)
         if items % parts or extra % parts:
             raise UserError(
                 f"{name} is {items}{f' and uda_consistency.batch_faces {extra}' if extra else ''}; "
@@ -339,6 +373,16 @@ class TrainConfig(_Checked):
                 f"{n_devices} devices ({name} = {items}, {faces_each} faces each, "
                 f"uda_consistency.batch_faces = {extra}, training.accumulate = {parts}). Use a "
                 f"multiple of {n_devices * parts}{' for both' if extra else ''}."
+            )
+
+    def _check_identity_removal(self, of_triplets: bool) -> None:
+        name = f"identity_removal.weight is {self.identity_removal.weight}"
+        if not of_triplets:
+            raise UserError(f"{name}, but the loss tells identities apart. Bind it to 0.")
+        if self.data.annotations is None:
+            raise UserError(
+                f"{name}, but training.annotations is None, so the faces' persons are not known. "
+                "Bind training.annotations to a table of the faces' persons, such as persons.csv."
             )
 
     def _check_shared_faces(self, of_triplets: bool) -> None:
@@ -369,9 +413,14 @@ GIN_NAMES = {
     (TrainConfig, "lr_multipliers"): "layer_rates",
 }
 # Gin's name of each dataclass; those of the other classes are all "training".
-_GIN_GROUPS = {UdaConfig: "uda_consistency", DivergenceConfig: "guards", HostsConfig: "hosts"}
+_GIN_GROUPS = {
+    UdaConfig: "uda_consistency",
+    IdentityRemovalConfig: "identity_removal",
+    DivergenceConfig: "guards",
+    HostsConfig: "hosts",
+}
 
 
 def gin_group(config: type) -> str:
-    """Gin's name for a dataclass: "training", "uda_consistency", "guards" or "hosts"."""
+    """Gin's name for a dataclass, such as "uda_consistency"; "training" if it has no own."""
     return _GIN_GROUPS.get(config, "training")

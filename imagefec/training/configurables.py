@@ -24,6 +24,7 @@ from imagefec.training.config import (
     DataConfig,
     DivergenceConfig,
     HostsConfig,
+    IdentityRemovalConfig,
     InitConfig,
     ScheduleConfig,
     StepConfig,
@@ -221,6 +222,7 @@ def train_config(recipe: str | None = None) -> TrainConfig:
         **{"augment": Augment, **_fields(TrainConfig, bound)},
         **{name: _config_from(config, bound) for name, config in _GROUPS.items()},
         uda=_config_from(UdaConfig, _bound_uda()),
+        identity_removal=_config_from(IdentityRemovalConfig, _bound_identity_removal()),
         divergence=_config_from(DivergenceConfig, _bound_guards()),
         model_settings=dict(gin.get_bindings(_scoped_model())),
         recipe=recipe,
@@ -337,5 +339,6 @@ _bound_training = _configurable(
     "training", TrainConfig, *_GROUPS.values(), deprecated=["cores_as_devices"]
 )
 _bound_uda = _configurable("uda_consistency", UdaConfig)
+_bound_identity_removal = _configurable("identity_removal", IdentityRemovalConfig)
 _bound_guards = _configurable("guards", DivergenceConfig)
 _bound_hosts = _configurable("hosts", HostsConfig)

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from imagefec.data.samplers import shuffled_forever
 from imagefec.errors import UserError
-from imagefec.training.config import UdaConfig
+from imagefec.training.config import IdentityRemovalConfig, UdaConfig
 from imagefec.training.step.mesh import global_batch, local_slice, replicated
 
 _PREFETCH = 2  # batches that wait on the devices for their step
@@ -31,6 +31,10 @@ class FaceInput:
       unlabelled_faces: uint8 [m, size, size, 3], of which uda.batch_faces follow each batch's
         labelled faces; None for none.
       device_resident: copy all faces to every device, as `device_faces`, and send indices.
+      removal: identity removal; if its weight is not 0, a batch has who its labelled faces show and
+        the weight at its step, before UDA's weight.
+      persons: int [n], who each of the sampler's faces shows, below 0 if that is not known; for
+        identity removal.
 
     Raises:
       UserError: there are too few unlabelled faces, or a device has no memory for all faces.
@@ -44,9 +48,12 @@ class FaceInput:
         uda: UdaConfig,
         unlabelled_faces: np.ndarray | None = None,
         device_resident: bool = False,
+        removal: IdentityRemovalConfig | None = None,
+        persons: np.ndarray | None = None,
     ) -> None:
         self._sampler, self._faces, self._seed, self._mesh = sampler, sampler.faces, seed, mesh
         self._uda, self._unlabelled = uda, unlabelled_faces
+        self._removal, self._persons = removal or IdentityRemovalConfig(), persons
         if unlabelled_faces is not None and len(unlabelled_faces) < uda.batch_faces:
             raise UserError(
                 f"uda_consistency.batch_faces is {uda.batch_faces}, but split {uda.split!r} of "
@@ -75,10 +82,20 @@ class FaceInput:
         for _ in range(skip if n else 0):
             next(unlabelled)
         for step, (indices, *labels) in enumerate(self._sampler.batches(skip), start=skip + 1):
+            labels += self._persons_and_weight(indices, step)
             if n:
                 indices = np.concatenate([indices, len(self._faces) + next(unlabelled)])
             weight = (np.float32(self._uda.weight_at(step)),) if self._uda.weight else ()
             yield (indices.astype(np.int32), *labels, *weight)
+
+    def _persons_and_weight(self, indices: np.ndarray, step: int) -> list:
+        if not self._removal.weight or self._persons is None:
+            return []
+        # A face that is in the batch twice must not count as two faces of a person.
+        persons = np.full(len(indices), -1, np.int32)
+        _, first = np.unique(indices, return_index=True)
+        persons[first] = self._persons[indices[first]]
+        return [persons, np.float32(self._removal.weight_at(step))]
 
     def _place(self, batch: tuple) -> tuple:
         indices, *others = batch

@@ -127,7 +127,8 @@ class FaceLoop(training.Loop):
             self._save_best()
         self._save_latest()
         if self._report:
-            terms = {f"train_{name}": means[name] for name in ("loss", "uda") if name in means}
+            named = ("loss", "uda", "identity")
+            terms = {f"train_{name}": means[name] for name in named if name in means}
             self._report(self.step, {**terms, **measures})
         self._last_evaluated = self.step
         self._monitor.reset_means()

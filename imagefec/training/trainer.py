@@ -43,6 +43,7 @@ from imagefec.training.monitor.divergence import TrainingMonitor
 from imagefec.training.monitor.evaluation import SplitEvaluation
 from imagefec.training.monitor.progress import Reporter
 from imagefec.training.monitor.signals import stop_on_signals
+from imagefec.training.persons import persons_of_faces
 from imagefec.training.step.compilation_cache import cache_compilations
 from imagefec.training.step.mesh import all_devices, is_chief
 from imagefec.training.step.objectives import Objective, faces_per_label, takes_triplets
@@ -84,7 +85,12 @@ def _train(
 ) -> None:
     with _settings_errors():
         loss, optimizer = config.loss(), config.optimizer()
-        objective = Objective(config.loss(), config.uda, config.data.batch_faces > 0)
+        objective = Objective(
+            config.loss(),
+            config.uda,
+            config.data.batch_faces > 0,
+            config.identity_removal.weight > 0,
+        )
         models = _models(config)
     config.check_batch(takes_triplets(loss), mesh.size)
     done_steps = _done_steps(run_dir, config)
@@ -204,7 +210,17 @@ def _face_input(
         if uda.dataset
         else None
     )
-    return FaceInput(sampler, config.seed, mesh, uda, unlabelled, config.step.device_resident)
+    removal = config.identity_removal
+    return FaceInput(
+        sampler,
+        config.seed,
+        mesh,
+        uda,
+        unlabelled,
+        config.step.device_resident,
+        removal,
+        persons_of_faces(triplets, config.data) if removal.weight else None,
+    )
 
 
 def _evaluation(

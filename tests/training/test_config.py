@@ -7,6 +7,7 @@ from imagefec.training.config import (
     DataConfig,
     DivergenceConfig,
     HostsConfig,
+    IdentityRemovalConfig,
     ScheduleConfig,
     StepConfig,
     TrainConfig,
@@ -49,6 +50,9 @@ def settings(data=None, step=None, uda=None, **others):
         (lambda: UdaConfig(weight=1.0, dataset="fec"), "batch_faces 0"),
         (lambda: UdaConfig(weight=1.0, batch_faces=3), "dataset is None"),
         (lambda: UdaConfig(dataset="fec", batch_faces=3), r"weight 0\.0"),
+        (lambda: IdentityRemovalConfig(weight=-1.0), "identity_removal.weight is -1"),
+        (lambda: IdentityRemovalConfig(ramp_steps=0.5), "identity_removal.ramp_steps is 0.5"),
+        (lambda: DataConfig(annotations=3), "training.annotations is 3"),
         (lambda: DivergenceConfig(spread_floor=-1), "guards.spread_floor is -1"),
         (lambda: HostsConfig("here:1", 2), "hosts.process None"),
         (lambda: settings(seed=-1), "training.seed is -1"),
@@ -70,6 +74,22 @@ def test_the_weight_of_uda_rises_over_its_ramp():
     assert [rising.weight_at(step) for step in (1, 2, 4, 9)] == [0.5, 1.0, 2.0, 2.0]
     assert UdaConfig(weight=2.0).weight_at(1) == 2.0
     assert UdaConfig().views == 1 and UdaConfig(weight=0.1).views == 2
+
+
+def test_the_weight_of_identity_removal_rises_over_its_ramp():
+    rising = IdentityRemovalConfig(weight=2.0, ramp_steps=4)
+    assert [rising.weight_at(step) for step in (1, 4, 9)] == [0.5, 2.0, 2.0]
+    assert IdentityRemovalConfig(weight=3.0).weight_at(1) == 3.0
+
+
+def test_identity_removal_requires_persons_and_a_loss_over_triplets():
+    data = DataConfig(batch_triplets=4, batch_identities=4, annotations="persons.csv")
+    on = {"identity_removal": IdentityRemovalConfig(weight=1.0)}
+    settings(data, **on).check_batch(of_triplets=True, n_devices=1)
+    with pytest.raises(UserError, match=r"weight is 1\.0, but the loss tells identities apart"):
+        settings(data, **on).check_batch(of_triplets=False, n_devices=1)
+    with pytest.raises(UserError, match=r"weight is 1\.0, but training\.annotations is None"):
+        settings(DataConfig(batch_triplets=4), **on).check_batch(of_triplets=True, n_devices=1)
 
 
 def test_only_the_batch_that_the_loss_takes_is_checked():

@@ -18,6 +18,7 @@ GROUPS = {
         config.TrainConfig,
     ),
     "uda_consistency": (config.UdaConfig,),
+    "identity_removal": (config.IdentityRemovalConfig,),
     "guards": (config.DivergenceConfig,),
     "hosts": (config.HostsConfig,),
 }

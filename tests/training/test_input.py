@@ -8,7 +8,7 @@ import pytest
 from imagefec.data.samplers import TripletSampler, triplet_indices
 from imagefec.data.store import datasets
 from imagefec.errors import UserError
-from imagefec.training.config import UdaConfig
+from imagefec.training.config import IdentityRemovalConfig, UdaConfig
 from imagefec.training.input import FaceInput, Prefetched
 from imagefec.training.step.mesh import all_devices
 
@@ -88,6 +88,27 @@ def test_a_device_resident_dataset_gives_the_same_faces_by_index(data):
         assert indices.dtype == np.int32
         np.testing.assert_array_equal(device_faces[indices], faces)
         assert all(np.array_equal(a, b) for a, b in zip(others, theirs, strict=True))
+
+
+def test_with_identity_removal_a_batch_has_the_person_of_each_face_once_and_the_ramped_weight(data):
+    persons, uda = np.arange(20) % 4 - 1, UdaConfig(weight=0.5, dataset="x", batch_faces=2)
+    sampler, removal = TripletSampler(data, 4, 5), IdentityRemovalConfig(2.0, ramp_steps=4)
+    unlabelled = data.faces + 100
+    source = FaceInput(sampler, 5, all_devices(), uda, unlabelled, False, removal, persons)
+    found, without = take(source, 3), take(face_input(data, uda, unlabelled), 3)
+    for step, ((*others, of_faces, weight, last), plain) in enumerate(zip(found, without), 1):
+        assert same([[*others, last]], [plain]) and last == 0.5 and weight == 0.5 * step
+        faces = others[0][:12, 0, 0, 0]  # a face's values are its index
+        seen = set()
+        for face, person in zip(faces, of_faces, strict=True):
+            assert person == (-1 if face in seen else persons[face])
+            seen.add(face)
+    assert of_faces.dtype == np.int32 and any(len(set(f[:12, 0, 0, 0])) < 12 for f, *_ in found)
+
+
+def test_persons_without_a_weight_change_no_batch(data):
+    off = FaceInput(TripletSampler(data, 4, 5), 5, all_devices(), UdaConfig(), persons=np.zeros(20))
+    assert same(take(off, 3), take(face_input(data), 3))
 
 
 def test_too_few_unlabelled_faces_are_refused(data):

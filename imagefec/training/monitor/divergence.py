@@ -55,7 +55,7 @@ class TrainingMonitor:
         Args:
           step: number of the step.
           statistics: float32 scalars on a device: "loss", "gradients_l2", "triplet" (the loss
-            without UDA's term), "spread" (of the embeddings) and any others.
+            without other terms), "spread" (of the embeddings) and any others.
 
         Raises:
           TrainingDiverged: an earlier step shows that training has failed.

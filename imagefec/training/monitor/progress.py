@@ -52,13 +52,17 @@ class Reporter:
         Args:
           step: the step that was evaluated.
           measures: "train_loss", "tpa", "tpa_se", "embedding_spread" and "steps_per_second"; with
-            UDA also "train_uda".
+            UDA also "train_uda", with identity removal also "train_identity".
         """
         speed = measures["steps_per_second"]
         self._tpa = f"  TPA {measures['tpa']:.3f}"
-        uda = f" (UDA {measures['train_uda']:.4f})" if "train_uda" in measures else ""
+        terms = "".join(
+            f" ({term} {measures[name]:.4f})"
+            for name, term in (("train_uda", "UDA"), ("train_identity", "persons"))
+            if name in measures
+        )
         line = (
-            f"step {step}/{self._steps}  loss {measures['train_loss']:.4f}{uda}  "
+            f"step {step}/{self._steps}  loss {measures['train_loss']:.4f}{terms}  "
             f"TPA {measures['tpa']:.3f} ± {measures['tpa_se']:.3f}  "
             f"spread {measures['embedding_spread']:.2f}"
         )

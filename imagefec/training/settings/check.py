@@ -11,7 +11,7 @@ from imagefec.training.settings.gin_files import Bindings, Bound, Key, nearest, 
 from imagefec.training.settings.table import groups
 
 _MAX_VALUES = 10_000  # of one binding with its macros replaced
-_CALLED_WITHOUT_SCOPE = ("training", "uda_consistency", "guards", "hosts")
+_CALLED_WITHOUT_SCOPE = ("training", "uda_consistency", "identity_removal", "guards", "hosts")
 _CONSTANT_RATE = (
     "For a constant rate, bind warmup_cosine.learning_rate to it, warmup_cosine.warmup_steps to 0 "
     "and warmup_cosine.final_fraction to 1.0."

@@ -19,6 +19,7 @@ from imagefec.training.config import (
     DataConfig,
     DivergenceConfig,
     HostsConfig,
+    IdentityRemovalConfig,
     InitConfig,
     ScheduleConfig,
     StepConfig,
@@ -43,6 +44,7 @@ _TRAIN_CONFIG_FIELDS = (
 _CONFIGS = (
     (TrainConfig, ScheduleConfig, DataConfig, StepConfig, InitConfig),
     (UdaConfig,),
+    (IdentityRemovalConfig,),
     (DivergenceConfig,),
     (HostsConfig,),
 )

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from imagefec.compat import tl
-from imagefec.maths import losses, metrics, mining
+from imagefec.maths import identity, losses, metrics, mining
 from imagefec.parameters import Flag, Items, Maybe, Number, OneOf, checked
 from imagefec.training.config import UdaConfig
 
@@ -111,41 +111,52 @@ def IdentityLoss(
 
 
 class Objective(tl.Layer):
-    """Trax layer: a loss over the first views, plus UDA's term if uda.weight is not 0.
+    """Trax layer: a loss over the first views, plus UDA's term and the one against persons if on.
 
     Inputs: embeddings float32 [views * n, dim], the first view of all n faces, then the second; the
-    loss's labels; with shared faces int32 [batch, 3], the places of each triplet's faces; with UDA
-    a float32 scalar, the weight. The first faces are those that the labels describe (three per
-    label for a loss over triplets, unless they share faces); the rest are unlabelled and enter
-    UDA's term alone. Output: float32 scalar.
+    loss's labels; with shared faces int32 [batch, 3], the places of each triplet's faces; with
+    identity removal int32 [labelled faces], who each of these shows (below 0: not known), and a
+    float32 scalar, the weight; with UDA a float32 scalar, the weight. The first faces are those
+    that the labels describe (three per label for a loss over triplets, unless they share faces);
+    the rest are unlabelled and enter UDA's term alone. Output: float32 scalar.
 
-    The layer's state has the terms as float32 scalars: "triplet" (the loss), "uda" (not weighted)
-    and "spread", the embedding spread of the first views.
+    The layer's state has the terms as float32 scalars: "triplet" (the loss), "uda" and "identity"
+    (neither weighted) and "spread", the embedding spread of the first views.
 
     Args:
       loss: a layer such as TripletLoss (inputs embeddings, types, vote_counts) or IdentityLoss
         (inputs embeddings, labels).
       uda: the consistency term; the batch contains its `weight_at(step)`. None for no term.
       shared_faces: whether triplets share faces, as `SharedFacesSampler` samples them.
+      without_persons: whether the batch contains persons and weight of `identity.person_share`.
     """
 
     def __init__(
-        self, loss: tl.Layer, uda: UdaConfig | None = None, shared_faces: bool = False
+        self,
+        loss: tl.Layer,
+        uda: UdaConfig | None = None,
+        shared_faces: bool = False,
+        without_persons: bool = False,
     ) -> None:
         uda = uda or UdaConfig()
-        super().__init__(n_in=loss.n_in + uda.views - 1 + shared_faces)
+        super().__init__(n_in=loss.n_in + uda.views - 1 + shared_faces + 2 * without_persons)
         self._loss, self._uda, self._shared_faces = loss, uda, shared_faces
+        self._without_persons = without_persons
 
     def init_weights_and_state(self, input_signature: Any) -> None:
         """Sets every term to 0, since gradient accumulation scans over states of one structure."""
         del input_signature
-        names = ("triplet", "spread", "uda") if self._uda.weight else ("triplet", "spread")
+        names = ["triplet", "spread"]
+        names += ["uda"] if self._uda.weight else []
+        names += ["identity"] if self._without_persons else []
         self.state = {name: jnp.zeros((), jnp.float32) for name in names}
 
     def forward(self, inputs: Any) -> jnp.ndarray:
         """Computes the weighted sum of the terms."""
         embeddings, *labels = inputs
         weight = labels.pop() if self._uda.weight else None
+        if self._without_persons:
+            *labels, persons, removal_weight = labels
         views = embeddings.reshape(self._uda.views, -1, embeddings.shape[-1])
         if self._shared_faces:
             labelled = views[0, labels.pop().reshape(-1)]
@@ -158,6 +169,9 @@ class Objective(tl.Layer):
             first = jax.lax.stop_gradient(views[0]) if self._uda.stop_gradient else views[0]
             terms["uda"] = jnp.mean(losses.uda_consistency(first, views[1], self._uda.distance))
             total = loss + weight * terms["uda"]
+        if self._without_persons:
+            terms["identity"] = identity.person_share(views[0, : len(persons)], persons)
+            total = total + removal_weight * terms["identity"]
         self.state = terms
         return total
 

@@ -137,6 +137,24 @@ def test_triplets_that_share_faces_have_the_loss_of_triplets_of_their_own_faces(
     assert float(shared.state["spread"]) == pytest.approx(spread, rel=1e-6)
 
 
+def test_the_share_between_persons_is_added_for_the_labelled_faces_of_the_first_views():
+    # Two triplets and an unlabelled face. Squared distances: persons 4 and 6 have the faces at 0
+    # and 90 degrees, and at 180 and 270 degrees; those of two persons are 4, 2, 2 and 4.
+    first, second = on_circle(0, 90, 33, 180, 270, 80, 10), on_circle(5, 5, 5, 5, 5, 5, 5)
+    persons = np.array([4, 4, -1, 6, 6, -1], np.int32)
+    share, uda = 1 - 2 / 3, UdaConfig(weight=0.5)
+    labels = np.array([0, 1], np.int8), np.zeros((2, 3), np.int32)
+    views, weights = np.concatenate([first, second]), (np.float32(3), np.float32(0.5))
+    plain, layer = Objective(TripletLoss(), uda), Objective(TripletLoss(), uda, False, True)
+    without, batch = (views, *labels, weights[1]), (views, *labels, persons, *weights)
+    plain.init(signature(without))
+    layer.init(signature(batch))
+    assert float(layer(batch)) == pytest.approx(float(plain(without)) + 3 * share, rel=1e-5)
+    assert float(layer.state["identity"]) == pytest.approx(share, rel=1e-5)
+    for name in ("triplet", "uda", "spread"):
+        assert float(layer.state[name]) == float(plain.state[name])
+
+
 @pytest.mark.parametrize("stopped", [True, False])
 def test_stop_gradient_removes_the_gradient_of_the_first_view(stopped):
     # The triplet's own loss is 0 and so is its gradient.
