@@ -19,6 +19,7 @@ from imagefec.process import (
     StopSignals,
     close_stdout,
     end_at_once_on_signals,
+    end_now,
     open_standard_streams,
 )
 from imagefec.progress import say, set_quiet
@@ -55,6 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
       or SIGHUP. 141: the reader of stdout is gone. An internal error is not caught, so Python exits
       with 1.
     """
+    code = _main(argv)
+    if argv is None and code > 128:
+        end_now(code)
+    return code
+
+
+def _main(argv: Sequence[str] | None) -> int:
     if argv is None:
         open_standard_streams()
     try:

@@ -63,7 +63,8 @@ class StopSignals:
     """Raises Stopped on ctrl-C, SIGTERM and SIGHUP inside a with block, unless they are ignored.
 
     While modules are imported, Stopped waits until they are: a C++ extension would abort the
-    process. A second signal in that time ends the process at once. Where Python ignores exceptions
+    process. A second signal in that time ends the process at once. Stopped also waits while child
+    processes start, which would lack what their parent sends them. Where Python ignores exceptions
     (in finalizers and callbacks of the garbage collector), Stopped is raised again afterwards.
 
     Only the main thread can handle signals; in another thread this does nothing.
@@ -99,9 +100,9 @@ class StopSignals:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         is_second = self.received is not None and not self._is_again
         self.received, self._is_again = number, False
-        if not _is_importing(frame):
+        if not (_n_starting or _is_importing(frame)):
             raise Stopped(number)
-        if is_second:
+        if is_second and not _n_starting:
             os._exit(128 + number)
         self._send_again(number)
 
@@ -122,6 +123,7 @@ class StopSignals:
 
 
 _AGAIN_S = 0.05
+_n_starting = 0  # blocks of `children_ignore_ctrl_c` that the main thread is in
 
 
 def _is_importing(frame: FrameType | None) -> bool:
@@ -130,6 +132,20 @@ def _is_importing(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def end_now(code: int) -> None:
+    """Ends the process with an exit code, without what Python and libraries do as it exits.
+
+    After a stop, threads of JAX and OpenCV may still compute; they crash when Python takes down
+    what they use. Only multiprocessing's own end is done, which gives back its semaphores.
+    """
+    if (multiprocessing := sys.modules.get("multiprocessing.util")) is not None:
+        multiprocessing._exit_function()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def end_at_once_on_signals() -> None:
@@ -145,13 +161,18 @@ def children_ignore_ctrl_c() -> Iterator[None]:
 
     Their parent gets it too and stops them. A handler that they set themselves would come too late:
     while Python starts, ctrl-C prints a traceback. The signal is blocked, which children inherit:
-    one that comes in the block reaches the parent at its end.
+    one that comes in the block reaches the parent at its end. A library's thread may get it all the
+    same, and then Python calls the handler here; `StopSignals` waits for the end of the block.
     """
+    global _n_starting
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    is_main = threading.current_thread() is threading.main_thread()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
+        _n_starting += is_main
         yield
     finally:
+        _n_starting -= is_main
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

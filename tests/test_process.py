@@ -124,6 +124,44 @@ def test_ctrl_c_in_the_block_reaches_the_parent_at_its_end():
     assert process.communicate()[0] == "in the block\nstopped\n"
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_that_a_librarys_thread_gets_waits_until_the_child_has_started(name):
+    code = (
+        "import signal, threading, time\n"
+        "from imagefec.process import Stopped, StopSignals, children_ignore_ctrl_c\n"
+        "go = threading.Event()\n"
+        "def get():\n"
+        "  go.wait()\n"
+        "  for _ in range(2): signal.pthread_kill(threading.get_ident(), signal.NAME)\n"
+        "thread = threading.Thread(target=get)\n"
+        "thread.start()\n"  # before the block, so that it does not block the signal
+        "try:\n"
+        "  with StopSignals():\n"
+        "    with children_ignore_ctrl_c():\n"
+        "      go.set(); thread.join(); time.sleep(0.2)\n"
+        "      print('in the block', flush=True)\n"
+        "    time.sleep(30)\n"
+        "except Stopped as stopped: print('stopped', stopped.number, flush=True)\n"
+    ).replace("NAME", name)
+    process = python(code, stdout=subprocess.PIPE)
+    number = int(getattr(signal, name))
+    assert process.communicate(timeout=60)[0] == f"in the block\nstopped {number}\n"
+
+
+def test_a_stopped_command_ends_at_once_whatever_its_libraries_do_as_they_exit():
+    code = (
+        "import atexit, os, signal\n"
+        "from imagefec import cli\n"
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGSEGV))\n"
+        "def stopped(*_): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "cli._run = stopped\n"
+        "import sys; sys.exit(cli.main())\n"
+    )
+    process = python(code, stdout=subprocess.PIPE)
+    process.communicate(timeout=60)
+    assert process.returncode in (143, 130)
+
+
 STOP_IN_IMPORT = """
 import os, pathlib, signal, sys
 from imagefec.process import Stopped, StopSignals
