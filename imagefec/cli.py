@@ -57,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       with 1.
     """
     code = _main(argv)
-    if argv is None and code > 128:
+    # A run ends as Python does: hosts wait for each other, and TensorBoard's files are closed.
+    if argv is None and (code > 128 or sys.argv[1] not in ("train", "quickstart")):
         end_now(code)
     return code
 

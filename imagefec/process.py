@@ -138,7 +138,8 @@ def end_now(code: int) -> None:
     """Ends the process with an exit code, without what Python and libraries do as it exits.
 
     After a stop, threads of JAX and OpenCV may still compute; they crash when Python takes down
-    what they use. Only multiprocessing's own end is done, which gives back its semaphores.
+    what they use. After work that is done, the end of TensorFlow and JAX takes up to a second, in
+    which ctrl-C would turn success into a failure. Only multiprocessing's own end is done, which gives back its semaphores.
     """
     if (multiprocessing := sys.modules.get("multiprocessing.util")) is not None:
         multiprocessing._exit_function()

@@ -17,6 +17,7 @@ NO_TEMPORARY = """
 import tempfile
 tempfile._candidate_tempdir_list = lambda: ["/nonexistent"]
 """
+USES_TRAX = ("-m", "imagefec", "train", "--config_file=smoke.gin", "--print_config")
 NO_MEMORY = """
 from imagefec import environment
 environment._IN_MEMORY = "/nonexistent"
@@ -55,22 +56,25 @@ def test_a_user_without_home_can_embed(python, tmp_path, small_run, face):
 
 
 def test_without_a_temporary_folder_the_one_in_memory_is_used_and_named(
-    python, tmp_path, small_run, face
+    python,
 ):
     if not os.access("/dev/shm", os.W_OK):
         pytest.skip("this system has no /dev/shm")
-    out = tmp_path / "out.npz"
-    command = ("-m", "imagefec", "embed", f"--run={small_run}", f"--out={out}", face)
-    done = python(NO_HOME + NO_TEMPORARY, *command)
-    assert (done.returncode, done.stdout) == (0, f"{out}\n"), done.stderr
+    done = python(NO_HOME + NO_TEMPORARY, *USES_TRAX)
+    assert done.returncode == 0 and "training.steps = 4\n" in done.stdout, done.stderr
     assert done.stderr.count("temporary files are written to /dev/shm") == 1
     assert "TMPDIR" in done.stderr
 
 
-def test_without_any_folder_for_temporary_files_one_is_asked_for(python, tmp_path, small_run, face):
+def test_embed_needs_no_folder_for_temporary_files(python, tmp_path, small_run, face):
     out = tmp_path / "out.npz"
     command = ("-m", "imagefec", "embed", f"--run={small_run}", f"--out={out}", face)
     done = python(NO_HOME + NO_TEMPORARY + NO_MEMORY, *command)
+    assert (done.returncode, done.stdout) == (0, f"{out}\n"), done.stderr
+
+
+def test_without_any_folder_for_temporary_files_one_is_asked_for(python):
+    done = python(NO_HOME + NO_TEMPORARY + NO_MEMORY, *USES_TRAX)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "/nonexistent" in done.stderr and "Set the environment variable TMPDIR" in done.stderr
 
