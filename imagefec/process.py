@@ -139,7 +139,8 @@ def end_now(code: int) -> None:
 
     After a stop, threads of JAX and OpenCV may still compute; they crash when Python takes down
     what they use. After work that is done, the end of TensorFlow and JAX takes up to a second, in
-    which ctrl-C would turn success into a failure. Only multiprocessing's own end is done, which gives back its semaphores.
+    which ctrl-C would turn success into a failure. Only multiprocessing's own end is done, which
+    gives back its semaphores.
     """
     if (multiprocessing := sys.modules.get("multiprocessing.util")) is not None:
         multiprocessing._exit_function()
