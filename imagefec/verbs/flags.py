@@ -122,6 +122,31 @@ def shown(*paths: Any) -> str:
     return ", ".join(found) if len(found) <= 3 else f"{found[0]} and {len(found) - 1} more"
 
 
+def faces_to_show(verb: Any) -> None:
+    """Adds the flags that say which faces a gallery or a map shows, and where vectors are from."""
+    run_or_embeddings(verb)
+    data_dir(verb, required=False)
+    dataset_and_split(verb)
+    path(
+        verb,
+        "--photos",
+        "image files or folders of them, instead of a dataset; their faces are found and embedded",
+        nargs="+",
+    )
+
+
+def check_faces_to_show(given: argparse.Namespace) -> None:
+    """Raises UserError if the flags of `faces_to_show` exclude each other, or one is missing."""
+    if given.embeddings is not None:
+        if given.photos is not None:
+            raise UserError("--photos is embedded by a run: give --run instead of --embeddings.")
+    elif (given.photos is None) == (given.data_dir is None):
+        raise UserError(
+            "give --data_dir (faces of a built dataset) or --photos (image files and folders), "
+            "one of them."
+        )
+
+
 def data_dir(verb: Any, required: bool = True) -> None:
     """Adds --data_dir."""
     path(verb, "--data_dir", "folder of the built TFDS datasets", required=required)

@@ -3,7 +3,6 @@
 import argparse
 from typing import Any
 
-from imagefec.errors import UserError
 from imagefec.verbs import flags
 
 
@@ -17,20 +16,12 @@ def map_verb(verbs: Any) -> None:
             arguments.method, arguments.faces, arguments.exclude, arguments.seed
         )
         of_split = arguments.data_dir, arguments.dataset, arguments.split
+        flags.check_faces_to_show(arguments)
         if arguments.embeddings is not None:
-            if arguments.photos is not None:
-                raise UserError(
-                    "--photos is embedded by a run: give --run instead of --embeddings."
-                )
 
             def load() -> Any:
                 return sources.faces_of_file(arguments.embeddings, *of_split, arguments.normalise)
 
-        elif (arguments.photos is None) == (arguments.data_dir is None):
-            raise UserError(
-                "give --data_dir (faces of a built dataset) or --photos (image files and folders), "
-                "one of them."
-            )
         elif arguments.photos is not None:
 
             def load() -> Any:
@@ -59,15 +50,7 @@ def map_verb(verbs: Any) -> None:
 
 
 def _add_flags(verb: Any) -> None:
-    flags.run_or_embeddings(verb)
-    flags.data_dir(verb, required=False)
-    flags.dataset_and_split(verb)
-    flags.path(
-        verb,
-        "--photos",
-        "image files or folders of them, instead of a dataset; their faces are found and embedded",
-        nargs="+",
-    )
+    flags.faces_to_show(verb)
     flags.path(verb, "--out", "folder for map.html, projector/ and faces.parquet", "map")
     flags.flag(
         verb,

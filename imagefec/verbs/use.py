@@ -4,7 +4,6 @@ import argparse
 import sys
 from typing import Any
 
-from imagefec.errors import UserError
 from imagefec.verbs import flags
 
 
@@ -56,18 +55,10 @@ def gallery(verbs: Any) -> None:
         facts: dict[str, Any] = {}
         out, data_dir = arguments.out, arguments.data_dir
         where = data_dir, arguments.dataset, arguments.split
+        flags.check_faces_to_show(arguments)
         if arguments.embeddings is not None:
-            if arguments.photos is not None:
-                raise UserError(
-                    "--photos is embedded by a run: give --run instead of --embeddings."
-                )
             made = build.make_file_gallery(
                 arguments.embeddings, out, options, *where, arguments.normalise, facts
-            )
-        elif (arguments.photos is None) == (data_dir is None):
-            raise UserError(
-                "give --data_dir (faces of a built dataset) or --photos (image files and folders), "
-                "one of them."
             )
         elif arguments.photos is not None:
             made = build.make_photo_gallery(
@@ -92,15 +83,7 @@ def gallery(verbs: Any) -> None:
         verb,
         lambda given: f"loading {flags.shown(given.run, given.embeddings, given.data_dir)}",
     )
-    flags.run_or_embeddings(verb)
-    flags.data_dir(verb, required=False)
-    flags.dataset_and_split(verb)
-    flags.path(
-        verb,
-        "--photos",
-        "image files or folders of them, instead of a dataset; their faces are found and embedded",
-        nargs="+",
-    )
+    flags.faces_to_show(verb)
     flags.path(
         verb,
         "--out",

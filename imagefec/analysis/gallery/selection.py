@@ -87,6 +87,31 @@ def allowed_rows(
     Raises:
       UserError: fewer than two faces remain, or all are of one photo.
     """
+    rows = rows_not_excluded(data, exclusion, path)
+    if len(rows) < 2:
+        after = f" after the exclusions of {path}" if exclusion else ""
+        raise UserError(
+            f"{len(rows)} of {len(data.names)} faces remain{after}; a gallery requires two or "
+            f"more. {data.advice}"
+        )
+    if len({photo_source(data.urls[row]) for row in rows}) < 2:
+        raise UserError(
+            f"all {len(rows)} faces are of one photo, {data.urls[rows[0]]}, but neighbours are "
+            f"shown from other photos only. {data.advice}"
+        )
+    return np.array(rows)
+
+
+def rows_not_excluded(
+    data: "GalleryFaces", exclusion: Exclusion, path: str | os.PathLike[str] | None
+) -> list[int]:
+    """The rows of the faces that have a vector and are not excluded; warns of unknown entries.
+
+    Args:
+      data: the faces.
+      exclusion: as for `allowed_rows`.
+      path: likewise.
+    """
     rows = [
         row
         for row, names in enumerate(data.names)
@@ -101,18 +126,7 @@ def allowed_rows(
             len(exclusion),
             unknown[0],
         )
-    if len(rows) < 2:
-        after = f" after the exclusions of {path}" if exclusion else ""
-        raise UserError(
-            f"{len(rows)} of {len(data.names)} faces remain{after}; a gallery requires two or "
-            f"more. {data.advice}"
-        )
-    if len({photo_source(data.urls[row]) for row in rows}) < 2:
-        raise UserError(
-            f"all {len(rows)} faces are of one photo, {data.urls[rows[0]]}, but neighbours are "
-            f"shown from other photos only. {data.advice}"
-        )
-    return np.array(rows)
+    return rows
 
 
 def _rows_of(face_ids: Sequence[str], names: Sequence[tuple[str, ...]]) -> dict[str, list[int]]:

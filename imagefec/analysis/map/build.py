@@ -12,7 +12,7 @@ from absl import logging
 
 from imagefec import files
 from imagefec.analysis import output
-from imagefec.analysis.gallery.selection import check_seed
+from imagefec.analysis.gallery.selection import check_seed, rows_not_excluded
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
 from imagefec.paths import user_path
@@ -103,20 +103,7 @@ def make_map(
 
 def _rows(data: GalleryFaces, exclusion: Exclusion, path: AnyPath | None) -> list[int]:
     """The faces that have a vector and are not excluded."""
-    rows = [
-        row
-        for row, names in enumerate(data.names)
-        if data.known[row] and not exclusion.excludes(*names)
-    ]
-    unknown = exclusion.names_not_in(name for names in data.names for name in names)
-    if unknown:
-        logging.warning(
-            "%s: %d of %d entries match nothing here, such as %s",
-            path,
-            len(unknown),
-            len(exclusion),
-            unknown[0],
-        )
+    rows = rows_not_excluded(data, exclusion, path)
     if not rows:
         after = f" after the exclusions of {path}" if exclusion else ""
         raise UserError(f"no face remains{after}, so there is nothing to show. {data.advice}")
