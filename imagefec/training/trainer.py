@@ -1,5 +1,7 @@
 """One training run, from datasets to a run directory. Gin is in configurables.py."""
 
+# Over 350 lines: one run, in the order in which it happens.
+
 import contextlib
 import dataclasses
 import inspect

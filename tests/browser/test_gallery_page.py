@@ -1,5 +1,7 @@
 """The gallery's page, opened from a file: walking, searching, omitting, and who can use it."""
 
+# Over 350 lines: its tests share a browser and pages, which take long to make.
+
 from dataclasses import replace
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Makes the two files of a gallery; selection, rendering and the faces are in other files."""
 
+# Over 350 lines: three doors to one gallery, whose arguments are described at each.
+
 from __future__ import annotations
 
 import math
