@@ -26,7 +26,7 @@ from imagefec.fec import EXPRESSIONS_CSV, PERSONS_CSV, SPLITS, csv_file_name
 from imagefec.paths import user_path
 from imagefec.progress import progress
 
-FACES, IDENTITIES, TRIPLETS = 10000, 330, 26700
+FACES, IDENTITIES, TRIPLETS = 20000, 660, 54000
 TEST_FRACTION, VALIDATION_FRACTION = 0.18, 0.1
 DETECTOR = "blazeface"  # by name: "auto" would depend on the model files of the machine
 
