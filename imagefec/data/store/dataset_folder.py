@@ -82,6 +82,23 @@ def version_folders(data_dir: Path, dataset: str) -> list[Path]:
     return sorted(folder for folder in found if version in ("", folder.name))
 
 
+def with_config(data_dir: Path, dataset: str) -> str:
+    """Adds a config to a name without one: `triplets`, else `index` if only that is built.
+
+    Both hold the same triplets. TFDS itself finds the default config only.
+
+    Args:
+      data_dir: where datasets are built.
+      dataset: name in it, with or without a config and a version.
+    """
+    name, colon, version = dataset.partition(":")
+    if "/" not in name:
+        for config in ("triplets", "index"):
+            if any((data_dir / name / config).glob(f"*/{INFO}")):
+                return f"{name}/{config}{colon}{version}"
+    return dataset
+
+
 def check_name(full_name: str, folder: Path) -> None:
     """Checks the name in dataset_info.json, of which paths of cached folders are made.
 

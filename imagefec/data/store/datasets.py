@@ -70,6 +70,7 @@ def load_triplets(
         there too, if it is writable.
       dataset: name in data_dir, optionally with a config and a version: "fec", "fec:1.1.0". The
         triplets of "fec/index" refer to the faces of "fec/faces" by id; the result is the same.
+        "fec" is "fec/triplets" if that is built, else "fec/index".
       split: a split or, as in TFDS, a part of one: "train", "test", "train[:10%]".
       image_size: side of the faces, pixels; larger faces are averaged by area, smaller ones
         interpolated.

@@ -20,6 +20,7 @@ from imagefec.data.store.dataset_folder import (
     defect_of,
     refuse_foreign_classes,
     version_folders,
+    with_config,
 )
 from imagefec.data.store.tfds_records import defect_of_records, read_examples, said_by
 from imagefec.devices import hide_gpus_from_tensorflow
@@ -200,7 +201,7 @@ def open_source(data_dir: Path, dataset: str, split: str, why: str = "") -> Tfds
 
     Args:
       data_dir: where datasets are built.
-      dataset: name in it, with or without a version.
+      dataset: name in it, with or without a config and a version.
       split: a split or, as in TFDS, a part of one.
       why: continues an error text: why the dataset is required.
 
@@ -214,7 +215,9 @@ def open_source(data_dir: Path, dataset: str, split: str, why: str = "") -> Tfds
     hide_gpus_from_tensorflow()
     refuse_foreign_classes(data_dir, dataset)
     try:
-        builder = tfds.core.read_only_builder.builder_from_files(dataset, data_dir=data_dir)
+        builder = tfds.core.read_only_builder.builder_from_files(
+            with_config(data_dir, dataset), data_dir=data_dir
+        )
         splits = builder.info.splits
         check_name(builder.info.full_name, Path(builder.data_dir))
     except UserError:

@@ -295,3 +295,17 @@ def test_a_damaged_record_file_is_an_error_that_says_to_build_again(data_dir, tm
         UserError, match=rf"^{records}: damaged \(truncated record at .*--overwrite"
     ):
         datasets.load_triplets(tmp_path / "copy")
+
+
+def test_a_name_without_a_config_finds_the_index_if_that_is_all_there_is(data_dir, data, tmp_path):
+    for config in ("faces", "index"):
+        shutil.copytree(data_dir / "fec" / config, tmp_path / "fec" / config)
+    found = datasets.load_triplets(tmp_path, "fec")
+    assert found.face_ids == data.face_ids and np.array_equal(found.faces, data.faces)
+    assert np.array_equal(found.triplets, data.triplets)
+    assert datasets.load_triplets(tmp_path, "fec:1.1.0").face_ids == data.face_ids
+    with pytest.raises(UserError, match=r"holds no dataset 'fec:9\.9\.9'"):
+        datasets.load_triplets(tmp_path, "fec:9.9.9")
+    shutil.copytree(data_dir / "fec" / "triplets", tmp_path / "fec" / "triplets")
+    shutil.rmtree(tmp_path / "fec" / "index")
+    assert datasets.load_triplets(tmp_path, "fec").face_ids == data.face_ids
