@@ -32,7 +32,7 @@ OPTIONS = {  # name in the table -> gin bindings
     "dropout": ("ImageFEC.dropout = 0.2",),
     "label smoothing": ("OddOneOutCrossEntropy.label_smoothing = 0.1",),
     "weight decay": ("imagefec.Adam.weight_decay_rate = 1e-4",),
-    "moving average": ("training.ema_decay = 0.995",),
+    "no moving average": ("training.ema_decay = 0",),
 }
 
 
@@ -63,8 +63,8 @@ def main() -> None:
 
 def jobs(args: argparse.Namespace) -> Iterator[tuple[str, pathlib.Path]]:
     """Every option with every quickstart, "none" first."""
-    for option in ("none", *(name for name in args.options if name != "none")):
-        for quickstart in args.quickstarts:
+    for quickstart in args.quickstarts:
+        for option in ("none", *(name for name in args.options if name != "none")):
             yield option, quickstart
 
 
