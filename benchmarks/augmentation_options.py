@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--worlds", nargs="+", default=["pose", "box", "varied"])
     parser.add_argument("--out", required=True, type=pathlib.Path, help="gets runs and figures")
     parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS))
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     args = parser.parse_args()
 
