@@ -86,7 +86,7 @@ def train(args: argparse.Namespace, option: str, quickstart: pathlib.Path) -> No
         *OPTIONS[option],
     )
     subprocess.run(
-        [sys.executable, "-m", "imagefec", "--quiet", "train", "--config_file=quickstart.gin"]
+        [sys.executable, "-m", "imagefec", "train", "--quiet", "--config_file=quickstart.gin"]
         + [f"--config={binding}" for binding in bindings]
         + [f"--data_dir={quickstart / 'data'}", f"--output_dir={run}"],
         check=True,
