@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from imagefec.paths import readable
 if TYPE_CHECKING:
     from imagefec.analysis.split import SplitLoader
     from imagefec.analysis.vectors.matching import Matched
-    from imagefec.analysis.vectors.sources import Source
+    from imagefec.analysis.vectors.sources import RunSource, Source
     from imagefec.data.store.datasets import Triplets
 
 FEW_TRIPLETS = 100  # with fewer, the standard error of the TPA may exceed 5 points
@@ -63,17 +64,15 @@ def evaluate_run(
     Raises:
       UserError: the run, its checkpoint, the dataset, the split or the file is missing or damaged.
     """
-    from imagefec.analysis.invariance import augmentation_invariance
     from imagefec.analysis.split import SplitLoader
     from imagefec.analysis.vectors.sources import RunSource, open_source
 
     own = RunSource(run_dir)
     other = None if against is None else open_source(against, normalise)
     loader = SplitLoader(data_dir, dataset, split)
-    result = _evaluate(own, other, loader, disjoint_from, annotations)
+    result = evaluate_source(own, other, loader, disjoint_from, annotations).result
     if invariance:
-        faces = loader.load(own.embedder.image_size).faces
-        result["invariance"] = augmentation_invariance(own.embedder, faces, own.run.augment_ranges)
+        result["invariance"] = run_invariance(own, loader)
     return result
 
 
@@ -116,7 +115,15 @@ def evaluate_embeddings(
     own = FileSource(path, normalise)
     other = None if against is None else open_source(against, normalise)
     loader = SplitLoader(data_dir, dataset, split)
-    return _evaluate(own, other, loader, disjoint_from, annotations)
+    return evaluate_source(own, other, loader, disjoint_from, annotations).result
+
+
+def run_invariance(source: "RunSource", loader: "SplitLoader") -> dict[str, Any]:
+    """`invariance.augmentation_invariance` of a run on a split, with the run's own ranges."""
+    from imagefec.analysis.invariance import augmentation_invariance
+
+    faces = loader.load(source.embedder.image_size).faces
+    return augmentation_invariance(source.embedder, faces, source.run.augment_ranges)
 
 
 def score_triplets(
@@ -174,13 +181,35 @@ def compare_predictions(
     }
 
 
-def _evaluate(
+@dataclass(frozen=True)
+class Evaluated:
+    """What `evaluate_source` found.
+
+    Attributes:
+      result: as `evaluate_run` or `evaluate_embeddings` returns it, without "invariance".
+      data: the split.
+      correct: bool [triplets], which triplets of `data` the source predicts correctly.
+      known: bool [triplets], which it has the vectors of all faces of.
+      theirs: `correct` of the other source; None without another one.
+      common: bool [triplets], which are known to both; likewise.
+    """
+
+    result: dict[str, Any]
+    data: "Triplets"
+    correct: np.ndarray
+    known: np.ndarray
+    theirs: np.ndarray | None = None
+    common: np.ndarray | None = None
+
+
+def evaluate_source(
     own: "Source",
     other: "Source | None",
     loader: "SplitLoader",
     disjoint_from: str | None,
     annotations: Sequence[Path],
-) -> dict[str, Any]:
+) -> Evaluated:
+    """Evaluates a run or a file on a split; arguments and errors as for `evaluate_run`."""
     from imagefec.analysis import accuracy
     from imagefec.analysis.vectors.coverage import triplets_known
 
@@ -209,19 +238,21 @@ def _evaluate(
         )
     if disjoint_from is not None:
         result["disjoint"] = _disjoint(loader, whole, correct, kept, disjoint_from)
-    if other is not None:
-        result["against"] = _against(own, other, loader, whole, correct, kept)
-    return result
+    if other is None:
+        return Evaluated(result, whole, correct, kept)
+    theirs, common = _on_common(own, other, loader, whole, kept)
+    result["against"] = {
+        **other.as_json(),
+        **compare_predictions(theirs[common], correct[common], photos[common]),
+        "n_triplets": int(common.sum()),
+    }
+    return Evaluated(result, whole, correct, kept, theirs, common)
 
 
-def _against(
-    own: "Source",
-    other: "Source",
-    loader: "SplitLoader",
-    whole: "Triplets",
-    correct: np.ndarray,
-    kept: np.ndarray,
-) -> dict[str, Any]:
+def _on_common(
+    own: "Source", other: "Source", loader: "SplitLoader", whole: "Triplets", kept: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which triplets the other source predicts correctly, and which are known to both."""
     from imagefec.analysis import accuracy
     from imagefec.analysis.vectors.coverage import triplets_known
 
@@ -232,13 +263,7 @@ def _against(
             f"{own.path} and {other.path} have no triplet of this split in common: no triplet "
             "has three faces that are in both. Give vectors of the same faces."
         )
-    theirs = accuracy.correct_predictions(others.vectors, whole)
-    photos = accuracy.triplet_photos(whole)
-    return {
-        **other.as_json(),
-        **compare_predictions(theirs[common], correct[common], photos[common]),
-        "n_triplets": int(common.sum()),
-    }
+    return accuracy.correct_predictions(others.vectors, whole), common
 
 
 def _disjoint(
@@ -285,14 +310,18 @@ def _add_coverage(
         result["warning"] = " ".join(all_warnings)
 
 
+def few_triplets(n: int) -> list[str]:
+    """The warning that n triplets are few; empty if they are not."""
+    if n >= FEW_TRIPLETS:
+        return []
+    return [
+        f"Only {n} triplets: the standard error of the TPA is up to {50 / math.sqrt(n):.1f} "
+        f"points. Evaluate on {FEW_TRIPLETS} triplets or more."
+    ]
+
+
 def _warnings(scores: dict[str, Any], vectors: np.ndarray) -> list[str]:
-    warnings = []
-    n = scores["n_triplets"]
-    if n < FEW_TRIPLETS:
-        warnings.append(
-            f"Only {n} triplets: the standard error of the TPA is up to {50 / math.sqrt(n):.1f} "
-            f"points. Evaluate on {FEW_TRIPLETS} triplets or more."
-        )
+    warnings = few_triplets(scores["n_triplets"])
     n_broken = int((~np.isfinite(vectors).all(axis=1)).sum())
     if n_broken:
         warnings.append(

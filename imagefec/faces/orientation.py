@@ -4,6 +4,8 @@ import struct
 
 import numpy as np
 
+from imagefec.maths.geometry import Box
+
 UPRIGHT = 1
 TAG = 0x0112
 # The orientation that undoes another.
@@ -55,3 +57,20 @@ def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     return np.ascontiguousarray(pixels)
+
+
+def turn_box(box: Box, orientation: int) -> Box:
+    """Turns a box of stored pixels to the pixels as `turn` returns them.
+
+    Args:
+      box: in fractions of the photo.
+      orientation: 1 to 8.
+    """
+    left, right, top, bottom = box.sides
+    if orientation in (5, 6, 7, 8):
+        left, right, top, bottom = top, bottom, left, right
+    if orientation in (2, 3, 6, 7):
+        left, right = 1 - right, 1 - left
+    if orientation in (3, 4, 7, 8):
+        top, bottom = 1 - bottom, 1 - top
+    return Box(left, right, top, bottom)

@@ -102,16 +102,24 @@ def csv_and_cache(verb: Any) -> None:
     switch(verb, "--skip_bad_rows", "count and skip rows that cannot be read instead of stopping")
 
 
-def run_or_embeddings(verb: Any) -> None:
-    """Adds --run and --embeddings, of which one is required, and --normalise."""
+def run_or_embeddings(verb: Any, of_folds: bool = False) -> None:
+    """Adds --run and --embeddings, of which one is required, and --normalise.
+
+    Args:
+      verb: to add them to.
+      of_folds: whether each takes several paths, one for each fold.
+    """
+    several = {"nargs": "+"} if of_folds else {}
+    each = "; or one for each fold, as --data_dir" if of_folds else ""
     either = verb.add_mutually_exclusive_group(required=True)
-    path(either, "--run", "run directory")
+    path(either, "--run", f"run directory{each}", **several)
     path(
         either,
         "--embeddings",
         "file of any vectors, .npz, .parquet or .csv: vectors [n, d], and the ids, urls or paths "
-        "of the faces",
+        f"of the faces{'; or one for each fold' if of_folds else ''}",
         metavar="FILE",
+        **several,
     )
     switch(verb, "--normalise", "scale the vectors of files to length 1; those of runs have it")
 
@@ -147,9 +155,12 @@ def check_faces_to_show(given: argparse.Namespace) -> None:
         )
 
 
-def data_dir(verb: Any, required: bool = True) -> None:
-    """Adds --data_dir."""
-    path(verb, "--data_dir", "folder of the built TFDS datasets", required=required)
+def data_dir(verb: Any, required: bool = True, of_folds: bool = False) -> None:
+    """Adds --data_dir; it takes several folders, one for each fold, if `of_folds`."""
+    several = {"nargs": "+"} if of_folds else {}
+    each = "; or one for each fold" if of_folds else ""
+    what = f"folder of the built TFDS datasets{each}"
+    path(verb, "--data_dir", what, required=required, **several)
 
 
 def dataset_and_split(verb: Any) -> None:

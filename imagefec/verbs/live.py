@@ -79,7 +79,12 @@ def judge(verbs: Any) -> None:
     example = "imagefec judge portraits/ --out=judged --port=8766"
     verb = flags.add_verb(verbs, "judge", run, what, example)
     flags.starts(verb, lambda given: f"reading {flags.shown(given.PHOTOS, given.run)}")
-    flags.path(verb, "PHOTOS", "folder of photos; sub-folders may be labels")
+    flags.path(
+        verb,
+        "PHOTOS",
+        "folder of photos, whose sub-folders may be labels, or a csv or parquet table with a "
+        "column path and, optionally, label, person, split, and left, right, top, bottom",
+    )
     flags.path(verb, "--out", "folder of answers, pictures and csv files", required=True)
     flags.path(
         verb,
@@ -105,14 +110,16 @@ def judge(verbs: Any) -> None:
     flags.flag(
         verb,
         "--boxes",
-        "crop the largest face detected in each photo, or take the whole photo for a face",
+        "crop the table's box, or the largest face detected in each photo; or take the whole photo "
+        "for a face",
         "detected",
         choices=("detected", "whole"),
     )
     flags.flag(
         verb,
         "--labels",
-        "labels of the photos: the names of the sub-folders, if all photos lie in some; or none",
+        "labels of the photos: the names of the sub-folders, if all photos lie in some, or those "
+        "of the table, if all have one; or none",
         "folders",
         choices=("folders", "none"),
     )

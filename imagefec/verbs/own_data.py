@@ -4,6 +4,7 @@ import argparse
 import sys
 from typing import Any
 
+from imagefec.errors import UserError
 from imagefec.verbs import flags
 
 
@@ -30,6 +31,7 @@ def triplets(verbs: Any) -> None:
                 arguments.min_score,
                 arguments.model_dir,
                 progress=bar,
+                n_folds=arguments.folds,
             )
         print(describe(report, arguments.out), file=sys.stderr)
         return report if arguments.json else arguments.out
@@ -65,8 +67,15 @@ def triplets(verbs: Any) -> None:
     )
     flags.flag(
         verb,
+        "--folds",
+        "instead of one division into splits, make this number of folds, OUT/fold0, …, with each "
+        "person, or photo, in the test split of one fold",
+        type=flags.within(2, 100, int),
+    )
+    flags.flag(
+        verb,
         "--triplets",
-        "number of rows in all csv files together (default: 5 per face)",
+        "number of rows in all csv files together, of each fold (default: 5 per face)",
         type=flags.within(1, 10_000_000, int),
     )
     flags.flag(
@@ -104,13 +113,15 @@ def split(verbs: Any) -> None:
     """Adds `split`."""
 
     def run(arguments: argparse.Namespace) -> Any:
-        from imagefec.data.holdout import describe, split_csv
+        if arguments.folds is not None:
+            return _folds(arguments)
+        from imagefec.data.parting.holdout import describe, split_csv
 
         report = split_csv(
             arguments.CSV,
             arguments.out,
             arguments.into,
-            arguments.share,
+            arguments.share or 0.1,
             arguments.persons,
             arguments.seed,
             arguments.skip_bad_rows,
@@ -118,7 +129,10 @@ def split(verbs: Any) -> None:
         print(describe(report), file=sys.stderr)
         return report if arguments.json else arguments.out
 
-    what = "holds photos or persons out of FEC's training file as a split of their own"
+    what = (
+        "holds photos or persons out of FEC's training file as a split of their own, or makes "
+        "folds of them"
+    )
     example = "imagefec split FEC_dataset/faceexp-*.csv --out=FEC_parted --into=validation"
     verb = flags.add_verb(verbs, "split", run, what, example)
     flags.starts(verb, lambda given: f"reading {flags.shown(*given.CSV)}")
@@ -130,16 +144,45 @@ def split(verbs: Any) -> None:
     flags.flag(
         verb,
         "--share",
-        "share of train's photos, or persons, to hold out",
-        0.1,
+        "share of train's photos, or persons, to hold out (default: 0.1; of folds 0.2)",
         type=flags.within(0.0001, 0.9, float),
+    )
+    flags.flag(
+        verb,
+        "--folds",
+        "instead of one split, make this number of folds, OUT/fold0, …: a manual directory each, "
+        "with each person, or photo, of all files in the test split of one fold, and --share of "
+        "the others as validation",
+        type=flags.within(2, 100, int),
     )
     flags.path(
         verb,
         "--persons",
-        "csv file with the columns url and person: no person is in both parts",
+        "csv file with the columns url and person: no person is in both parts (with --folds by "
+        "default the persons.csv beside train)",
         metavar="FILE",
     )
     flags.switch(verb, "--skip_bad_rows", "count and skip rows that cannot be read")
     flags.seed(verb, "seed of the choice")
     flags.json_flag(verb)
+
+
+def _folds(arguments: argparse.Namespace) -> Any:
+    from imagefec.data.parting.folds import describe, split_into_folds
+
+    if arguments.into != "validation":
+        raise UserError(
+            "--into does not go with --folds: each fold has train, validation and test. Leave out "
+            "one of the two."
+        )
+    report = split_into_folds(
+        arguments.CSV,
+        arguments.out,
+        arguments.folds,
+        arguments.share or 0.2,
+        arguments.persons,
+        arguments.seed,
+        arguments.skip_bad_rows,
+    )
+    print(describe(report), file=sys.stderr)
+    return report if arguments.json else arguments.out

@@ -1,6 +1,8 @@
 """Verbs that train and measure runs."""
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from imagefec.errors import UserError
@@ -53,17 +55,20 @@ def evaluate(verbs: Any) -> None:
         from imagefec.analysis import evaluate as evaluation
         from imagefec.analysis.accuracy import shown_error
 
-        where = arguments.data_dir, arguments.dataset, arguments.split
-        compared = arguments.against, arguments.disjoint_from
+        if arguments.invariance and arguments.run is None:
+            raise UserError("--invariance requires a network: give --run instead of --embeddings.")
+        given = arguments.run or arguments.embeddings
+        if max(len(each) for each in (given, arguments.data_dir, arguments.against)) > 1:
+            return _evaluate_folds(arguments, given)
+        (own,), (data_dir,) = given, arguments.data_dir
+        against = arguments.against[0] if arguments.against else None
+        where = data_dir, arguments.dataset, arguments.split
+        compared = against, arguments.disjoint_from
         more = arguments.normalise, arguments.annotations
         if arguments.run is not None:
-            result = evaluation.evaluate_run(
-                arguments.run, *where, *compared, arguments.invariance, *more
-            )
-        elif arguments.invariance:
-            raise UserError("--invariance requires a network: give --run instead of --embeddings.")
+            result = evaluation.evaluate_run(own, *where, *compared, arguments.invariance, *more)
         else:
-            result = evaluation.evaluate_embeddings(arguments.embeddings, *where, *compared, *more)
+            result = evaluation.evaluate_embeddings(own, *where, *compared, *more)
         if arguments.json:
             return result
         tpa = f"TPA {result['tpa']:.4f} ± {shown_error(result):.4f}"
@@ -74,10 +79,10 @@ def evaluate(verbs: Any) -> None:
         if "against" in result:
             difference = result["against"]["difference"], result["against"]["standard_error"] or 0
             tpa += (
-                f"minus {arguments.against}: {difference[0]:+.4f} ± {difference[1]:.4f} on "
+                f"minus {against}: {difference[0]:+.4f} ± {difference[1]:.4f} on "
                 f"{result['against']['n_triplets']} triplets\n"
             )
-        return f"{tpa}{arguments.run or arguments.embeddings}"
+        return f"{tpa}{own}"
 
     what = "measures the triplet prediction accuracy of a run, or of any vectors, on a split"
     example = "imagefec evaluate --run=runs/fec --data_dir=data --split=test --json"
@@ -85,16 +90,20 @@ def evaluate(verbs: Any) -> None:
     flags.starts(
         verb,
         lambda given: (
-            "loading " + flags.shown(given.run or given.embeddings, given.against, given.data_dir)
+            "loading "
+            + flags.shown(*(given.run or given.embeddings), *given.against, *given.data_dir)
         ),
     )
-    flags.run_or_embeddings(verb)
-    flags.data_dir(verb)
+    flags.run_or_embeddings(verb, of_folds=True)
+    flags.data_dir(verb, of_folds=True)
     flags.dataset_and_split(verb)
     flags.path(
         verb,
         "--against",
-        "another run or file of vectors to compare with on the same triplets, by paired bootstrap",
+        "another run or file of vectors to compare with on the same triplets, by paired bootstrap; "
+        "or, as --run, one for each fold",
+        (),
+        nargs="+",
         metavar="RUN_OR_FILE",
     )
     flags.flag(
@@ -107,6 +116,28 @@ def evaluate(verbs: Any) -> None:
     flags.annotations(verb)
     flags.switch(verb, "--invariance", "also measure how far augmentation moves an embedding")
     flags.json_flag(verb)
+
+
+def _evaluate_folds(arguments: argparse.Namespace, given: Sequence[Path]) -> Any:
+    from imagefec.analysis.folds import describe, evaluate_folds
+    from imagefec.progress import progress
+
+    with progress("evaluate", unit="folds", total=len(arguments.data_dir)) as bar:
+        result = evaluate_folds(
+            given,
+            arguments.data_dir,
+            arguments.dataset,
+            arguments.split,
+            arguments.against,
+            arguments.disjoint_from,
+            arguments.invariance,
+            arguments.normalise,
+            arguments.annotations,
+            bar.update,
+        )
+    if arguments.json:
+        return result
+    return f"{describe(result, flags.shown(*arguments.against))}\n{flags.shown(*given)}"
 
 
 def _disjoint_line(result: dict[str, Any]) -> str:

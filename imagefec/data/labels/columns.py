@@ -113,9 +113,7 @@ def columns_of(header: Sequence[str], by: Columns, where: str) -> tuple[str, Col
       UserError: a column does not exist, or the names do not tell where the photos or the labels
         are.
     """
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise UserError(f"{where}: it has two columns {repeated[0]!r}; rename one of them.")
+    _refuse_repeated(header, where)
     if FOLDERS in by:
         raise UserError(f"{where}: --by=folders is for a SOURCE that is a folder of photos.")
     for role, names in by.items():
@@ -149,6 +147,32 @@ def known_columns(header: Sequence[str], roles: Sequence[str]) -> Columns:
       Column names by role, without the roles that have none.
     """
     return _take_known({_squeezed(name): name for name in header}, roles)
+
+
+def photo_columns(header: Sequence[str], where: str) -> Columns:
+    """The columns of a table of photos, found by their names.
+
+    Args:
+      header: the table's column names.
+      where: the table, for messages.
+
+    Raises:
+      UserError: no column names the photos, or two columns have one name.
+    """
+    _refuse_repeated(header, where)
+    columns = known_columns(header, (*_ONE, "box"))
+    if "path" not in columns and "url" not in columns:
+        raise UserError(
+            f"{where}: no column is known to name the photos; {_has(header)} Rename the one that "
+            "does to path."
+        )
+    return columns
+
+
+def _refuse_repeated(header: Sequence[str], where: str) -> None:
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise UserError(f"{where}: it has two columns {repeated[0]!r}; rename one of them.")
 
 
 def _take_known(free: dict[str, str], roles: Sequence[str]) -> Columns:

@@ -119,6 +119,30 @@ def make_report(
     return found
 
 
+def check_tests(folds: Sequence[Mapping[str, Any]]) -> None:
+    """Refuses folds of which one has nothing to test; a missing validation split is a warning.
+
+    Args:
+      folds: the report of each.
+
+    Raises:
+      UserError: a test split has no triplet.
+    """
+    for number, found in enumerate(folds):
+        test = found["splits"]["test"]
+        if not test["n_triplets"]:
+            raise UserError(
+                f"fold{number}: no triplet can be made of the {test['n_faces']} faces that it "
+                "tests. Give more photos, fewer --folds, or another --seed."
+            )
+
+
+def joined(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The report of folds: {"folds", "n_tested" (triplets of all test splits), "each"}."""
+    tested = sum(found["splits"]["test"]["n_triplets"] for found in folds)
+    return {"folds": len(folds), "n_tested": tested, "each": list(folds)}
+
+
 SIMULATED_RATERS = {
     LABEL: "one simulated rater: the face with another label than the two others is odd",
     COUNTS: "simulated raters, who see each face as one label, drawn from its counts",

@@ -23,9 +23,52 @@ def describe(found: Mapping[str, Any], out: str = "OUT") -> str:
     """Writes a report as lines of text, and the commands that come next.
 
     Args:
-      found: as returned by `make_report`.
-      out: the folder of the csv files.
+      found: as returned by `make_report`, or by `joined` for folds.
+      out: the folder of the csv files, or of the folds.
     """
+    if "each" in found:
+        return _describe_folds(found, out)
+    lines = [
+        *_read_lines(found),
+        *(
+            _split_line(split, of_split, found["n_persons"])
+            for split, of_split in found["splits"].items()
+        ),
+    ]
+    lines.append(
+        f"size      {found['n_triplets']} triplets are about {found['megabytes']:g} MB as "
+        "fec/triplets, a tenth of that as fec/faces and fec/index"
+    )
+    lines += [f"warning   {text}" for text in found["warnings"]]
+    lines += [f"next      {command}" for command in next_commands(found, out)]
+    return "\n".join(lines)
+
+
+def _describe_folds(found: Mapping[str, Any], out: str) -> str:
+    first = found["each"][0]
+    lines = _read_lines(first)
+    for number, fold in enumerate(found["each"]):
+        sizes = ", ".join(f"{name} {part['n_triplets']}" for name, part in fold["splits"].items())
+        test = fold["splits"]["test"]
+        persons = f"{test['n_persons']} persons, " if first["n_persons"] else ""
+        lines.append(f"fold{number:<6}{sizes} triplets; tests {persons}{test['n_faces']} faces")
+        lines += [f"warning   fold{number}: {text}" for text in fold["warnings"]]
+    lines.append(f"tested    {found['n_tested']} triplets, of every fold together")
+    return "\n".join([*lines, *(f"next      {each}" for each in _fold_commands(first, out))])
+
+
+def _fold_commands(found: Mapping[str, Any], out: str) -> list[str]:
+    folder = shlex.quote(str(out))
+    return [
+        f"imagefec fetch {folder}/fold*/faceexp-*.csv --cache=cache",
+        f"imagefec crop {folder}/fold*/faceexp-*.csv --cache=cache --faces={folder}/faces "
+        f"--detector={_detector(found)}",
+        f"for fold in {folder}/fold*; do tfds build tfds_builders/fec --manual_dir=$fold "
+        "--data_dir=$fold/data --config=triplets; done",
+    ]
+
+
+def _read_lines(found: Mapping[str, Any]) -> list[str]:
     persons = f", {found['n_persons']} persons" if found["n_persons"] else ", persons not known"
     lines = [
         f"read      {found['kind']}: "
@@ -40,17 +83,7 @@ def describe(found: Mapping[str, Any], out: str = "OUT") -> str:
     for reason, what in found["left_out"].items():
         first = ", ".join(what["first"][:2])
         lines.append(f"left out  {what['count']}: {reason} ({first}{', …' * (what['count'] > 2)})")
-    lines += [
-        _split_line(split, of_split, found["n_persons"])
-        for split, of_split in found["splits"].items()
-    ]
-    lines.append(
-        f"size      {found['n_triplets']} triplets are about {found['megabytes']:g} MB as "
-        "fec/triplets, a tenth of that as fec/faces and fec/index"
-    )
-    lines += [f"warning   {text}" for text in found["warnings"]]
-    lines += [f"next      {command}" for command in next_commands(found, out)]
-    return "\n".join(lines)
+    return lines
 
 
 def _split_line(split: str, found: Mapping[str, Any], n_persons: int) -> str:
@@ -69,15 +102,17 @@ def _split_line(split: str, found: Mapping[str, Any], n_persons: int) -> str:
 
 def next_commands(found: Mapping[str, Any], out: str) -> list[str]:
     """The commands that make a dataset of the csv files, with the detector that fits the boxes."""
-    boxes = found["boxes"]
-    detector = {WHOLE: "none", GIVEN: "blazeface"}.get(boxes, boxes)
     folder = shlex.quote(str(out))
     return [
         f"imagefec fetch {folder}/faceexp-*.csv --cache=cache",
         f"imagefec crop {folder}/faceexp-*.csv --cache=cache --faces={folder}/faces "
-        f"--detector={detector}",
+        f"--detector={_detector(found)}",
         f"tfds build tfds_builders/fec --manual_dir={folder} --data_dir=data --config=triplets",
     ]
+
+
+def _detector(found: Mapping[str, Any]) -> str:
+    return {WHOLE: "none", GIVEN: "blazeface"}.get(found["boxes"], found["boxes"])
 
 
 def card(found: Mapping[str, Any], settings: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ SPLIT_ORDER = ("train", "validation", "test")  # of --split's fractions
 DEFAULT_FRACTIONS = (0.7, 0.1, 0.2)
 GIVEN = "given"
 VALIDATION_SHARE = 0.1  # of train, where the given splits lack a validation split
+_WITH_VALIDATION = {"train": 1 - VALIDATION_SHARE, "validation": VALIDATION_SHARE}
 
 
 def parse_fractions(text: str) -> tuple[float, float, float] | None:
@@ -82,10 +83,36 @@ def split_faces(
     if "validation" in splits:
         return splits
     train = [at for at, split in enumerate(splits) if split == "train"]
-    shares = {"train": 1 - VALIDATION_SHARE, "validation": VALIDATION_SHARE}
-    for at, split in zip(train, _parted([faces[at] for at in train], shares, seed)):
+    for at, split in zip(train, _parted([faces[at] for at in train], _WITH_VALIDATION, seed)):
         splits[at] = split
     return splits
+
+
+def fold_splits(faces: Sequence[Face], n_folds: int, seed: int) -> list[list[str]]:
+    """Assigns each face to a split in each of several folds; it is tested in exactly one.
+
+    Args:
+      faces: parted by person where known, else by photo, as in `split_faces`.
+      n_folds: number of folds.
+      seed: 0 or more.
+
+    Returns:
+      For each fold the split of each face: a tenth of those that it does not test is validation.
+
+    Raises:
+      UserError: there are fewer persons (or photos) than folds, or fewer than three.
+    """
+    shares = {f"fold{number}": 1 / n_folds for number in range(n_folds)}
+    fold_of = _parted(faces, shares, seed, "fewer --folds")
+    folds = []
+    for name in shares:
+        splits = ["test" if own == name else "" for own in fold_of]
+        rest = [at for at, split in enumerate(splits) if not split]
+        parts = _parted([faces[at] for at in rest], _WITH_VALIDATION, seed, "more --folds")
+        for at, split in zip(rest, parts):
+            splits[at] = split
+        folds.append(splits)
+    return folds
 
 
 def connected(groups: Sequence[Sequence[Hashable]]) -> np.ndarray:
@@ -118,7 +145,12 @@ def digest_order(seed: int, name: str) -> bytes:
     return hashlib.sha256(f"{seed}|{name}".encode("utf-8", "surrogatepass")).digest()
 
 
-def _parted(faces: Sequence[Face], shares: dict[str, float], seed: int) -> list[str]:
+def _parted(
+    faces: Sequence[Face],
+    shares: dict[str, float],
+    seed: int,
+    remedy: str = "fewer splits: --split=1,0,0",
+) -> list[str]:
     shares = {split: share for split, share in shares.items() if share}
     units: dict[int, list[int]] = {}
     members = [[("photo", face.photo), *_person(face)] for face in faces]
@@ -126,11 +158,13 @@ def _parted(faces: Sequence[Face], shares: dict[str, float], seed: int) -> list[
         units.setdefault(unit, []).append(at)
     if len(units) < len(shares):
         what = "person" if any(face.person for face in faces) else "photo"
+        names = list(shares)
+        shown = ", ".join(names) if len(names) < 4 else f"{names[0]} to {names[-1]}"
         hint = " Or ignore the persons: --by=person: (with nothing after the colon)."
         raise UserError(
-            f"found {len(units)} {what}{'s' * (len(units) > 1)} for {len(shares)} splits "
-            f"({', '.join(shares)}), and no {what} may be in two. Give more, or fewer splits: "
-            f"--split=1,0,0.{hint * (what == 'person')}"
+            f"found {len(units)} {what}{'s' * (len(units) > 1)} for {len(names)} splits "
+            f"({shown}), and no {what} may be in two. Give more, or {remedy}."
+            f"{hint * (what == 'person')}"
         )
 
     def key(unit: int) -> bytes:

@@ -12,7 +12,9 @@ from typing import Any
 
 from imagefec import files
 from imagefec.data.fec_csv import Row, write_rows
-from imagefec.data.labels import columns, folders, report, report_text, splits, tables
+from imagefec.data.fold_folders import FACES, fold_folders, link_faces
+from imagefec.data.labels import columns, report, report_text, splits, tables
+from imagefec.data.labels.folders import read_folders
 from imagefec.data.labels.judging import Judge, make_judge
 from imagefec.data.labels.photos import GIVEN, WHOLE, Face, usable_faces
 from imagefec.data.labels.sampling import Sampled, sample_triplets, votes_of
@@ -20,7 +22,7 @@ from imagefec.data.labels.settings import SETTINGS, TripletSettings, digest_of
 from imagefec.data.labels.source import LABEL, Source, with_one_spelling
 from imagefec.data.stage_progress import Progress
 from imagefec.errors import UserError
-from imagefec.faces.detectors import Detector, make_detector
+from imagefec.faces.detectors import make_detector
 from imagefec.fec import (
     EXPRESSIONS_CSV,
     EXPRESSIONS_HEADER,
@@ -37,6 +39,7 @@ N_RATERS = 6  # as most of FEC's triplets have
 PER_FACE = 5  # triplets; FEC has 3.4
 SAME_PERSON_SHARE = 0.25
 REPORT, CARD, LOCK = "report.json", "README.md", "triplets.lock"
+_Made = tuple[dict[str, list[Face]], dict[str, tuple[Judge, Sampled]]]
 _STREAMS = {split: number for number, split in enumerate(SPLITS)}
 
 
@@ -54,6 +57,7 @@ def make_triplets(
     min_score: float | None = None,
     model_dir: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    n_folds: int | None = None,
 ) -> dict[str, Any]:
     """Makes triplets of labelled photos; the same photos and arguments give the same bytes.
 
@@ -74,9 +78,13 @@ def make_triplets(
       min_score: of the detector, as for `make_detector`.
       model_dir: likewise.
       progress: gets every opened photo and the counts.
+      n_folds: write out/fold0, out/fold1, … instead, each with all these files: every person (or
+        photo) is in the test split of one of them. Each links to the faces in out/faces. `split`
+        must be None; `n_triplets` is the number in each fold.
 
     Returns:
-      The report, as in report.json.
+      The report, as in report.json; of folds {"folds", "n_tested" (triplets of all test splits),
+      "each": the reports}.
 
     Raises:
       UserError: something is wrong with the source or an argument, no triplet can be made, or the
@@ -84,6 +92,9 @@ def make_triplets(
     """
     source, out = user_path(source, "SOURCE"), user_path(out, "--out")
     fractions = None if split is None else splits.parse_fractions(split)
+    if n_folds is not None and split is not None:
+        raise UserError("--split does not go with --folds, which decide the splits. Give one.")
+    folders = [out] if n_folds is None else fold_folders(out, n_folds)
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise UserError(
             f"--out={out} is in the folder of the photos, where the cropped faces would be taken "
@@ -96,6 +107,8 @@ def make_triplets(
     read = with_one_spelling(_read(source, columns.parse_by(by), photos))
     split = split or _default_split(read)
     fractions = fractions or splits.parse_fractions(split)
+    if n_folds is not None:
+        split = f"{n_folds} folds"
     boxes = _resolved(boxes, read)
     detector = None if boxes in (WHOLE, GIVEN) else make_detector(boxes, min_score, model_dir)
     settings = TripletSettings(
@@ -112,8 +125,22 @@ def make_triplets(
     )
     try:
         with files.folder_lock(out, "triplets", "--out", LOCK):
-            settings.check(out)
-            return _make(read, out, settings, fractions, detector, progress, readable(source))
+            for folder in dict.fromkeys([out, *folders]):
+                settings.check(folder)
+            faces, left_out = usable_faces(read, detector, settings.boxes, progress)
+            report.check_faces(faces, read, left_out)
+            settings = dataclasses.replace(settings, source_sha256=digest_of(faces))
+            if n_folds is None:
+                parted = [splits.split_faces(faces, fractions, settings.seed)]
+            else:
+                parted = splits.fold_splits(faces, n_folds, settings.seed)
+            made = [_make(faces, split_of, settings) for split_of in parted]
+            name = readable(source)
+            reports = [report.make_report(name, read, settings, *each, left_out) for each in made]
+            if n_folds is None:
+                _write(out, *made[0], reports[0], settings)
+                return reports[0]
+            return _write_folds(out, folders, made, reports, settings)
     except OSError as error:
         raise UserError(
             f"{error.filename or out}: {error.strerror}. Give an --out on a disk with free space "
@@ -125,7 +152,7 @@ def _read(source: Path, by: columns.Columns, photos: str | os.PathLike[str] | No
     if source.is_dir():
         if photos is not None:
             raise UserError("--photos is for a table; SOURCE is a folder.")
-        return folders.read_folders(source, by)
+        return read_folders(source, by)
     if not source.exists():
         raise UserError(
             f"{source}: no such file or folder. Give a folder of photos by label, or a csv or "
@@ -175,29 +202,14 @@ def _hard_share(requested: float | None, read: Source) -> float:
     return requested if requested is not None else SAME_PERSON_SHARE if known else 0.0
 
 
-def _make(
-    read: Source,
-    out: Path,
-    settings: TripletSettings,
-    fractions: tuple[float, float, float] | None,
-    detector: Detector | None,
-    progress: Progress | None,
-    source_name: str,
-) -> dict[str, Any]:
-    faces, left_out = usable_faces(read, detector, settings.boxes, progress)
-    report.check_faces(faces, read, left_out)
-    split_of = splits.split_faces(faces, fractions, settings.seed)
-    settings = dataclasses.replace(settings, source_sha256=digest_of(faces))
-    settings.claim(out)
+def _make(faces: Sequence[Face], split_of: Sequence[str], settings: TripletSettings) -> _Made:
+    """The faces and the triplets of each split."""
     in_splits = {
         split: [face for face, own in zip(faces, split_of) if own == split]
         for split in SPLITS
         if split in split_of
     }
-    sampled = _sample(in_splits, settings)
-    found = report.make_report(source_name, read, settings, in_splits, sampled, left_out)
-    _write(out, in_splits, sampled, found, settings)
-    return found
+    return in_splits, _sample(in_splits, settings)
 
 
 def _sample(
@@ -237,6 +249,7 @@ def _write(
     found: dict[str, Any],
     settings: TripletSettings,
 ) -> None:
+    settings.claim(out)
     for split in SPLITS:
         path = out / csv_file_name(split)
         if split in sampled and len(sampled[split][1]):
@@ -252,6 +265,24 @@ def _write(
         _write_table(out / PERSONS_CSV, PERSONS_HEADER, rows)
     files.write_text(out / CARD, report_text.card(found, settings.as_json()))
     files.write_text(out / REPORT, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write_folds(
+    out: Path,
+    folders: Sequence[Path],
+    made: Sequence[_Made],
+    reports: Sequence[dict[str, Any]],
+    settings: TripletSettings,
+) -> dict[str, Any]:
+    """Writes each fold with a link to the faces of all; returns their report."""
+    report.check_tests(reports)
+    for folder, each, found in zip(folders, made, reports):
+        folder.mkdir(exist_ok=True)
+        _write(folder, *each, found, settings)
+        link_faces(folder, out / FACES)
+    joined = report.joined(reports)
+    files.write_text(out / REPORT, json.dumps(joined, indent=1, ensure_ascii=False) + "\n")
+    return joined
 
 
 def _rows(faces: Sequence[Face], judge: Judge, sampled: Sampled) -> Iterator[Row]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from imagefec import files
-from imagefec.data.labels.columns import Columns, columns_of
+from imagefec.data.labels.columns import Columns, columns_of, photo_columns
 from imagefec.data.labels.source import (
     COUNTS,
     LABEL,
@@ -57,30 +57,28 @@ def read_table(path: Path, by: Columns, photos: Path | None = None) -> Source:
     """
     header, rows = read_rows(path)
     kind, columns = columns_of(header, by, str(path))
-    read_as = {role: ", ".join(names) for role, names in columns.items()}
-    unused = [name for name in header if not any(name in names for names in columns.values())]
-    if unused:
-        read_as["not used"] = ", ".join(unused)
-    source = Source(kind, [], read_as, columns.get(kind, ()) if kind != LABEL else ())
-    base = path.parent if photos is None else photos
-    n_rows = 0
-    for line, cells in rows:
-        n_rows += 1
-        name = f"line {line}"
-        try:
-            if cells is None:
-                raise _LeftOut(WRONG_CELLS)
-            source.faces.append(_face(name, cells, kind, columns, base))
-        except _LeftOut as out:
-            source.left_out.add(out.reason, f"{name} ({out.found})" if out.found else name)
-    if not source.faces:
-        why = "; ".join(source.left_out.lines())
-        raise UserError(f"{path}: none of its {n_rows} rows can be used{why and ': '}{why}.")
-    boxes = [side for face in source.faces if face.box for side in face.box.sides]
-    source.box_in_pixels = max(boxes, default=0) > 1
-    if boxes:
-        source.read_as["box unit"] = "pixels" if source.box_in_pixels else "fractions of the photo"
-    return source
+    source = Source(
+        kind, [], _read_as(header, columns), columns.get(kind, ()) if kind != LABEL else ()
+    )
+    return _filled(source, path, rows, columns, path.parent if photos is None else photos)
+
+
+def read_photos(path: Path) -> Source:
+    """Reads a table of photos of which nothing else need be known.
+
+    Args:
+      path: as for `read_table`; paths are relative to its folder. By their names, the columns path
+        or url, and label, person, split and box are used.
+
+    Returns:
+      As `read_table`, with the kind "", and the label "" for a face without one.
+
+    Raises:
+      UserError: it is no table, no column names the photos, or no row is usable.
+    """
+    header, rows = read_rows(path)
+    columns = photo_columns(header, str(path))
+    return _filled(Source("", [], _read_as(header, columns)), path, rows, columns, path.parent)
 
 
 def read_rows(path: Path) -> tuple[list[str], Iterator[tuple[int, Cells | None]]]:
@@ -99,6 +97,40 @@ def read_rows(path: Path) -> tuple[list[str], Iterator[tuple[int, Cells | None]]
     return _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
 
 
+def _read_as(header: list[str], columns: Columns) -> dict[str, str]:
+    read_as = {role: ", ".join(names) for role, names in columns.items()}
+    unused = [name for name in header if not any(name in names for names in columns.values())]
+    return read_as | ({"not used": ", ".join(unused)} if unused else {})
+
+
+def _filled(
+    source: Source,
+    path: Path,
+    rows: Iterator[tuple[int, Cells | None]],
+    columns: Columns,
+    base: Path,
+) -> Source:
+    """The source with the faces of the rows."""
+    n_rows = 0
+    for line, cells in rows:
+        n_rows += 1
+        name = f"line {line}"
+        try:
+            if cells is None:
+                raise _LeftOut(WRONG_CELLS)
+            source.faces.append(_face(name, cells, source.kind, columns, base))
+        except _LeftOut as out:
+            source.left_out.add(out.reason, f"{name} ({out.found})" if out.found else name)
+    if not source.faces:
+        why = "; ".join(source.left_out.lines())
+        raise UserError(f"{path}: none of its {n_rows} rows can be used{why and ': '}{why}.")
+    boxes = [side for face in source.faces if face.box for side in face.box.sides]
+    source.box_in_pixels = max(boxes, default=0) > 1
+    if boxes:
+        source.read_as["box unit"] = "pixels" if source.box_in_pixels else "fractions of the photo"
+    return source
+
+
 class _LeftOut(Exception):
     def __init__(self, reason: str, found: str = "") -> None:
         super().__init__(reason)
@@ -108,10 +140,13 @@ class _LeftOut(Exception):
 def _face(name: str, cells: Cells, kind: str, columns: Columns, base: Path) -> LabelledFace:
     text = {role: text_of(cells[columns[role][0]]) for role in columns if len(columns[role]) == 1}
     path, url = _place(text.get("path", ""), text.get("url", ""), base)
-    label = text.get(LABEL, "") if kind == LABEL else ""
+    is_label = kind in (LABEL, "")
+    label = text.get(LABEL, "") if is_label else ""
     if kind == LABEL and not label:
         raise _LeftOut(NO_LABEL)
-    values = () if kind == LABEL else tuple(_number(cells[column]) for column in columns[kind])
+    values = (
+        () if kind in (LABEL, "") else tuple(_number(cells[column]) for column in columns[kind])
+    )
     if kind == COUNTS and min(values) < 0:
         raise _LeftOut(NEGATIVE, f"{min(values):g}")
     if kind == COUNTS and not sum(values):

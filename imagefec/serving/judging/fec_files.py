@@ -12,6 +12,8 @@ from imagefec.data.fec_csv import FaceRef, Row, write_rows
 from imagefec.fec import (
     EXPRESSIONS_CSV,
     EXPRESSIONS_HEADER,
+    PERSONS_CSV,
+    PERSONS_HEADER,
     SPLITS,
     TripletType,
     csv_file_name,
@@ -57,7 +59,10 @@ def export(
         else:
             path.unlink(missing_ok=True)  # of answers that were undone
     if any(project.labels.values()):
-        files.write_text(out / EXPRESSIONS_CSV, _expressions(project))
+        known = _known(project, EXPRESSIONS_HEADER, project.labels)
+        files.write_text(out / EXPRESSIONS_CSV, known)
+    if any(project.persons.values()):
+        files.write_text(out / PERSONS_CSV, _known(project, PERSONS_HEADER, project.persons))
     record = {
         "path": str(out),
         "photos": {"judged": len(project.faces), "left_out": project.left_out},
@@ -104,17 +109,18 @@ def _reference(project: Project, face: str) -> FaceRef:
     return FaceRef(project.photo_of(face).absolute().as_uri(), project.faces[face].box)
 
 
-def _expressions(project: Project) -> str:
+def _known(project: Project, header: Sequence[str], value_of: Mapping[str, str]) -> str:
+    """A table of the labels or persons of the faces that have one."""
     import csv
     import io
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(EXPRESSIONS_HEADER)
-    for face in project.faces:
-        reference = _reference(project, face)
-        label = project.labels[face]
-        writer.writerow([reference.url, *map(repr, reference.box.sides), label])
+    writer.writerow(header)
+    for face, value in value_of.items():
+        if value:
+            reference = _reference(project, face)
+            writer.writerow([reference.url, *map(repr, reference.box.sides), value])
     return text.getvalue()
 
 

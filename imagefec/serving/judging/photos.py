@@ -1,4 +1,4 @@
-"""From a folder of photos to the faces that are judged; records them and keeps their pictures."""
+"""From photos to the faces that are judged; records them and keeps their pictures."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from imagefec.faces.image_files import LeftOut, find_images
 from imagefec.maths import geometry
 from imagefec.maths.geometry import Box
 from imagefec.progress import progress
+from imagefec.serving.judging.photo_file import SAME_CONTENT, UNREADABLE, PhotoFile, printable
+from imagefec.serving.judging.photo_table import find_in_table, is_table
 
 PICTURES, COPIES = "pictures", "photos"
 SEARCHED = "searched.jsonl"  # faces found so far, while the search has not ended
@@ -26,31 +28,9 @@ PICTURE_PX = 512  # longest side of the picture that raters see
 _MAX_SEARCHED_BYTES = 2**30
 _WHOLE_BOX = Box(0.0, 1.0, 0.0, 1.0)
 
-SAME_CONTENT = "same content as an earlier one"
-UNREADABLE = "unreadable"
 NO_FACE = "no face found"
 TOO_SMALL = "face too small"
 SEVERAL = "several faces, of which the largest is judged"
-
-
-@dataclass(frozen=True)
-class PhotoFile:
-    """A photo of the folder.
-
-    Attributes:
-      path: of the file.
-      digest: SHA-256 of its content, hexadecimal.
-      label: name of its class, "" for none.
-    """
-
-    path: Path
-    digest: str
-    label: str
-
-    @property
-    def id(self) -> str:
-        """Names its face; says nothing about what it shows or where it lies."""
-        return self.digest[:16]
 
 
 @dataclass(frozen=True)
@@ -73,13 +53,15 @@ def find_photos(source: Path, use_labels: bool) -> tuple[list[PhotoFile], LeftOu
     """Finds the photos of a folder, each content once.
 
     Args:
-      source: the folder.
+      source: the folder, or a table, as for `find_in_table`.
       use_labels: take the names of the folder's sub-folders as labels, if there are at least two
-        and every photo lies in one.
+        and every photo lies in one; or the labels of the table.
 
     Raises:
-      UserError: there is no image in it.
+      UserError: there is no image in it, or the table cannot be used.
     """
+    if is_table(source) and not source.is_dir():
+        return find_in_table(source, use_labels)
     images = find_images(source)
     parts = [path.relative_to(source).parts for path in images.paths]
     names = {each[0] for each in parts if len(each) > 1}
@@ -96,7 +78,7 @@ def find_photos(source: Path, use_labels: bool) -> tuple[list[PhotoFile], LeftOu
             if digest in found:
                 images.left_out.add(SAME_CONTENT, path)
                 continue
-            label = _printable(part[0]) if is_labelled else ""
+            label = printable(part[0]) if is_labelled else ""
             found[digest] = PhotoFile(path, digest, label)
     return list(found.values()), images.left_out
 
@@ -112,7 +94,7 @@ def find_faces(
       found: the photos.
       detector: finds faces.
       boxes: DETECTED, or WHOLE to take each photo for a face. A photo of the size that `crop`
-        writes is always taken for a face.
+        writes is taken for a face, too. With DETECTED, the boxes that photos have are used.
       out: the project's folder.
       left_out: gets the photos without a face, with the reason.
     """
@@ -127,6 +109,8 @@ def find_faces(
         for photo in found:
             bar.update()
             face = earlier.get(photo.digest)
+            if face is not None and face["given"] != _given(photo):
+                face = None
             if face is None or not _has_pictures(out, photo.id, face["copied"]):
                 face = _search(photo, detector, boxes, out, left_out)
                 if face is not None:
@@ -154,9 +138,15 @@ def _search(
         "digest": photo.digest,
         "boxes": boxes,
         "box": list(box.sides),
+        "given": _given(photo),
         "copied": judged.is_copied,
         "several": several,
     }
+
+
+def _given(photo: PhotoFile) -> list[float] | None:
+    """The box that a table gives, as JSON has it."""
+    return None if photo.box is None else list(photo.box.sides)
 
 
 def _searched(path: Path, boxes: str) -> dict[str, dict[str, Any]]:
@@ -173,6 +163,7 @@ def _searched(path: Path, boxes: str) -> dict[str, dict[str, Any]]:
             if face["boxes"] == boxes:
                 found[str(face["digest"])] = {
                     **face,
+                    "given": face.get("given"),
                     "copied": face["copied"] is True,
                     "several": face["several"] is True,
                 }
@@ -254,13 +245,14 @@ def _find_face(
         left_out.add(UNREADABLE, f"{photo.path} ({error})")
         return None
     height, width = rgb.shape[:2]
-    if boxes == WHOLE or (height, width) == (crop.FACE_PX, crop.FACE_PX):
+    is_face = photo.box is None and (height, width) == (crop.FACE_PX, crop.FACE_PX)
+    if boxes == WHOLE or is_face:
         return _WHOLE_BOX, rgb, False
-    detections = detector.detect(rgb)
-    if not detections:
+    detections = detector.detect(rgb) if photo.box is None else []
+    if photo.box is None and not detections:
         left_out.add(NO_FACE, photo.path)
         return None
-    box = geometry.to_fractions(_largest(detections).box, width, height)
+    box = photo.box or geometry.to_fractions(_largest(detections).box, width, height)
     grown = crop.grown_box(box, width, height)
     if min(grown.width, grown.height) < crop.MIN_BOX_PX:
         left_out.add(TOO_SMALL, photo.path)
@@ -270,7 +262,3 @@ def _find_face(
 
 def _largest(detections: list[Detection]) -> Detection:
     return max(detections, key=lambda each: each.box.width * each.box.height)
-
-
-def _printable(name: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in name)

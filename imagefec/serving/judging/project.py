@@ -11,11 +11,17 @@ from typing import Any
 from imagefec import files, json_files
 from imagefec.errors import UserError
 from imagefec.faces.detectors import make_detector
-from imagefec.fec import EXPRESSIONS_CSV, SPLITS, csv_file_name
+from imagefec.fec import EXPRESSIONS_CSV, PERSONS_CSV, SPLITS, csv_file_name
 from imagefec.serving.judging import photos
 from imagefec.serving.judging.journal import NAME
-from imagefec.serving.judging.photos import JudgedFace, PhotoFile
-from imagefec.serving.judging.triplets import assign_splits
+from imagefec.serving.judging.photo_file import PhotoFile
+from imagefec.serving.judging.photo_table import is_table
+from imagefec.serving.judging.photos import JudgedFace
+from imagefec.serving.judging.triplets import (
+    FACES_OF_TRIPLET,
+    assign_by_person,
+    assign_splits,
+)
 
 FILE = "judge.json"
 DETECTOR = "blazeface"
@@ -65,6 +71,11 @@ class Project:
         return {name: face.photo.label for name, face in self.faces.items()}
 
     @property
+    def persons(self) -> dict[str, str]:
+        """Person of each face id, "" if not known."""
+        return {name: face.photo.person for name, face in self.faces.items()}
+
+    @property
     def pictures(self) -> dict[str, Path]:
         """JPEG file of each face id."""
         return {name: photos.picture_path(self.out, name) for name in self.faces}
@@ -76,12 +87,21 @@ class Project:
 
 
 def check_folders(source: Path, out: Path) -> None:
-    """Raises UserError if `source` is no folder, or `out` lies in it."""
+    """Raises UserError if `source` is neither a folder nor a table, or `out` would mix with it."""
+    if source.is_file() and is_table(source):
+        if out.resolve() == source.resolve().parent:
+            raise UserError(
+                f"--out {out}: is the folder of {source.name}, whose files may be replaced. Give "
+                "another."
+            )
+        return
     if not source.is_dir():
-        found = "a file" if source.exists() else "no such folder"
+        found = "a file that is no table by its name"
+        if not source.exists():
+            found = f"no such {'file' if is_table(source) else 'folder'}"
         raise UserError(
-            f"{source}: {found}. Give a folder of photos; the names of its sub-folders may be "
-            "labels."
+            f"{source}: {found}. Give a folder of photos, whose sub-folders may be labels, or a "
+            "csv or parquet table with a column path."
         )
     if out.resolve().is_relative_to(source.resolve()):
         raise UserError(
@@ -94,7 +114,7 @@ def open_project(source: Path, out: Path, settings: Settings) -> Project:
     """Opens a project, or begins it: finds the faces, writes their pictures and chooses splits.
 
     Args:
-      source: folder of photos.
+      source: folder or table of photos.
       out: the project's folder, which this process has locked.
       settings: must be those that the project began with.
 
@@ -113,12 +133,7 @@ def open_project(source: Path, out: Path, settings: Settings) -> Project:
     faces = photos.find_faces(found, make_detector(DETECTOR), settings.boxes, out, left_out)
     faces.sort(key=lambda face: face.photo.id)
     try:
-        splits = assign_splits(
-            [face.photo.label for face in faces],
-            settings.seed,
-            settings.validation_fraction,
-            settings.test_fraction,
-        )
+        splits = _splits_of([face.photo for face in faces], settings)
     except ValueError as error:
         rest = f" Left out: {'; '.join(left_out.lines())}." if left_out.counts else ""
         raise UserError(
@@ -132,9 +147,26 @@ def open_project(source: Path, out: Path, settings: Settings) -> Project:
     return project
 
 
+def _splits_of(photos: list[PhotoFile], settings: Settings) -> list[str]:
+    """The splits that a table gives; else random ones, by person where persons are known."""
+    if any(photo.split for photo in photos):
+        counts = Counter(photo.split for photo in photos)
+        if min(counts["train"], *counts.values()) < FACES_OF_TRIPLET:
+            found = ", ".join(f"{split} {n}" for split, n in counts.items())
+            raise ValueError(
+                f"its splits have {found} faces; train and each that is given need at least "
+                f"{FACES_OF_TRIPLET}"
+            )
+        return [photo.split for photo in photos]
+    shares = settings.seed, settings.validation_fraction, settings.test_fraction
+    if any(photo.person for photo in photos):
+        return assign_by_person([(photo.person, photo.id) for photo in photos], *shares)
+    return assign_splits([photo.label for photo in photos], *shares)
+
+
 def _refuse_others(out: Path) -> None:
     """Refuses a folder whose files, such as Google's csv files, the answers would replace."""
-    for name in (NAME, EXPRESSIONS_CSV, *map(csv_file_name, SPLITS)):
+    for name in (NAME, EXPRESSIONS_CSV, PERSONS_CSV, *map(csv_file_name, SPLITS)):
         if (out / name).exists():
             raise UserError(
                 f"{out / name}: not written by judge, which would replace it: {FILE} is missing "
@@ -147,6 +179,8 @@ def _write(project: Project, found: list[PhotoFile]) -> None:
     for photo in found:
         face = project.faces.get(photo.id)
         record: dict[str, Any] = {"digest": photo.digest, "label": photo.label}
+        if photo.person:
+            record["person"] = photo.person
         if face is not None:
             record["split"] = project.splits[photo.id]
             record["box"], record["copied"] = list(face.box.sides), face.is_copied
@@ -173,7 +207,8 @@ def _read(source: Path, out: Path, found: list[PhotoFile]) -> Project:
             raise ValueError("it is of another version")
         settings = Settings(**head["settings"])
         records = {record["digest"]: record for record in head["photos"]}
-        _check_photos(source, out, found, {name: each["label"] for name, each in records.items()})
+        known = {name: (each["label"], each.get("person", "")) for name, each in records.items()}
+        _check_photos(source, out, found, known)
         faces, splits = {}, {}
         for photo in sorted(found, key=lambda each: each.id):
             record = records[photo.digest]
@@ -195,20 +230,20 @@ def _read(source: Path, out: Path, found: list[PhotoFile]) -> Project:
 
 
 def _check_photos(
-    source: Path, out: Path, found: list[PhotoFile], recorded: dict[str, str]
+    source: Path, out: Path, found: list[PhotoFile], recorded: dict[str, tuple[str, str]]
 ) -> None:
-    here = {photo.digest: photo.label for photo in found}
+    here = {photo.digest: (photo.label, photo.person) for photo in found}
     missing, new = recorded.keys() - here.keys(), here.keys() - recorded.keys()
     if missing or new:
         raise UserError(
             f"{out}: belongs to other photos than {source}: {len(missing)} of its {len(recorded)} "
             f"are missing there and {len(new)} are new. Give the same photos, or another --out."
         )
-    moved = sum(label != recorded[digest] for digest, label in here.items())
+    moved = sum(known != recorded[digest] for digest, known in here.items())
     if moved:
         raise UserError(
-            f"{out}: {moved} photos of {source} have another label (folder) than when it began. "
-            "Move them back, or give another --out."
+            f"{out}: {moved} photos of {source} have another label (folder) or person than when "
+            "it began. Move them back, or give another --out."
         )
 
 

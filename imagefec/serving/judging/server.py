@@ -61,7 +61,7 @@ def judge(
     """Serves the judging page until ctrl-C or SIGTERM; the csv files are written at both ends.
 
     Args:
-      photos: folder of photos.
+      photos: folder or table of photos.
       out: the project's folder.
       settings: of the project.
       sharing: how trials are chosen.
@@ -108,7 +108,7 @@ def export_answers(
     """Writes the csv files and the report of a project.
 
     Args:
-      photos: folder of photos.
+      photos: folder or table of photos.
       out: the project's folder.
       settings: of the project.
       without: raters whose answers are left out of the csv files.

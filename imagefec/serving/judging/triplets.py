@@ -67,6 +67,41 @@ def assign_splits(
     return splits
 
 
+def assign_by_person(
+    photos: Sequence[tuple[str, str]], seed: int, validation_fraction: float, test_fraction: float
+) -> list[str]:
+    """The split of each photo, so that no person is in two: random, and near the fractions.
+
+    Args:
+      photos: person, "" if not known, and id of each; a photo of nobody known is a unit by itself.
+      seed: of the choice.
+      validation_fraction: share of the photos, in [0, 1).
+      test_fraction: likewise.
+
+    Raises:
+      ValueError: as for `split_sizes`; or persons are too few for three photos in each split.
+    """
+    sizes = split_sizes(len(photos), validation_fraction, test_fraction)
+    wanted = {split: size for split, size in sizes.items() if size}
+    units: dict[tuple[str, str], list[int]] = {}
+    for at, (person, name) in enumerate(photos):
+        units.setdefault((person, "" if person else name), []).append(at)
+    order = sorted(units)
+    random_of(seed, "persons").shuffle(order)
+    splits, counts = [""] * len(photos), dict.fromkeys(wanted, 0)
+    for unit in order:
+        split = min(wanted, key=lambda split: counts[split] / wanted[split])
+        counts[split] += len(units[unit])
+        for at in units[unit]:
+            splits[at] = split
+    if min(counts.values()) < FACES_OF_TRIPLET:
+        raise ValueError(
+            f"{len(units)} persons are too few for {len(wanted)} splits of at least "
+            f"{FACES_OF_TRIPLET} faces, of which no two have the same person"
+        )
+    return splits
+
+
 def is_turn(place: int, share: float) -> bool:
     """Whether the place, from 0, is one of an even pattern that takes this share of all places."""
     return math.floor((place + 1) * share + 1e-9) > math.floor(place * share + 1e-9)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from imagefec import cli
 from imagefec.data.fec_csv import FaceRef, Row, read_rows, write_rows
-from imagefec.data.holdout import hold_out, split_csv
+from imagefec.data.parting.holdout import hold_out, split_csv
 from imagefec.errors import UserError
 from imagefec.fec import TripletType, csv_file_name
 from imagefec.maths.geometry import Box

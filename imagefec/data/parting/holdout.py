@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import heapq
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -14,14 +12,22 @@ from typing import Any
 import numpy as np
 
 from imagefec import files
-from imagefec.data.fec_csv import Row, RowReport, read_rows, split_of, write_rows
+from imagefec.data.fec_csv import Row, RowReport, read_rows, write_rows
 from imagefec.data.labels.splits import connected
+from imagefec.data.parting.growth import Connections, Growth
+from imagefec.data.parting.rows import (
+    LOCK,
+    REPORT,
+    TRAIN,
+    by_split,
+    copy_beside,
+    part_sizes,
+    read_persons,
+    units_of,
+)
 from imagefec.errors import UserError
-from imagefec.fec import EXPRESSIONS_CSV, SPLITS, csv_file_name
+from imagefec.fec import EXPRESSIONS_CSV, csv_file_name
 from imagefec.paths import user_path
-
-TRAIN = "train"
-REPORT, LOCK = "split.json", "split.lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +73,17 @@ def split_csv(
         written to.
     """
     out = user_path(out, "--out")
-    paths = _by_split([user_path(path, "CSV") for path in csv_paths], into, out)
+    paths = by_split([user_path(path, "CSV") for path in csv_paths], out)
+    if into in paths:
+        raise UserError(
+            f"{paths[into]}: there is a split {into} already. Leave the file out, or give another "
+            "--into."
+        )
     bad = RowReport()
     rows = list(read_rows(paths[TRAIN], bad, skip_bad_rows))
-    person_of = {} if persons is None else _read_persons(user_path(persons, "--persons"))
-    units, n_units = _units(rows, person_of)
+    person_of = {} if persons is None else read_persons(user_path(persons, "--persons"))
+    units, weights = units_of(rows, person_of)
+    n_units = len(weights)
     held = hold_out(units, n_units, share, seed)
     parts = {
         TRAIN: [row for row, part in zip(rows, held.rows.tolist()) if part == 0],
@@ -100,7 +112,9 @@ def split_csv(
     return report
 
 
-def hold_out(units: np.ndarray, n_units: int, share: float, seed: int) -> HeldOut:
+def hold_out(
+    units: np.ndarray, n_units: int, share: float, seed: int, weights: np.ndarray | None = None
+) -> HeldOut:
     """Chooses the units to hold out, so that few rows fall between the parts.
 
     Rows that share a unit are connected. Whole sets of connected rows are held out first, as far as
@@ -109,12 +123,14 @@ def hold_out(units: np.ndarray, n_units: int, share: float, seed: int) -> HeldOu
     random: of those, rows with three held-out ones are only share³ of all.
 
     Args:
-      units: int [rows, 3], numbers from 0 of the units (photos or persons) of each row.
+      units: int [rows, 3 or more], numbers from 0 of the units (photos or persons) of each row.
       n_units: number of units.
       share: of the units to hold out, in (0, 1).
       seed: decides between equals.
+      weights: int [n_units], what each unit counts for in the share; None for 1 each.
     """
-    wanted = max(1, round(share * n_units))
+    weights = np.ones(n_units, int) if weights is None else weights
+    wanted = max(1, round(share * int(weights.sum())))
     rank = np.random.default_rng([seed, 51]).permutation(len(units))
     chosen = np.zeros(n_units, bool)
     component = connected([tuple(row) for row in units.tolist()])
@@ -122,43 +138,21 @@ def hold_out(units: np.ndarray, n_units: int, share: float, seed: int) -> HeldOu
     n_chosen, parted = 0, []
     for rows in sorted(members, key=lambda rows: rank[rows].min()):
         own = np.unique(units[rows])
-        if len(members) > 1 and n_chosen + len(own) <= wanted:
+        weight = int(weights[own].sum())
+        if len(members) > 1 and n_chosen + weight <= wanted:
             chosen[own] = True
-            n_chosen += len(own)
+            n_chosen += weight
         else:
             parted.append(rows)
     if parted and n_chosen < wanted / 2:
         # Only the largest is parted: the others stay whole.
         largest = max(parted, key=len)
-        _grow(units, largest, rank, chosen, wanted - n_chosen)
+        growth = Growth(Connections(units, largest, rank, weights), set(), wanted - n_chosen)
+        while growth.grow():
+            pass
+        chosen[list(growth.chosen)] = True
     n_in = chosen[units].sum(axis=1)
     return HeldOut(chosen, np.where(n_in == units.shape[1], 1, np.where(n_in == 0, 0, -1)))
-
-
-def _grow(
-    units: np.ndarray, rows: np.ndarray, rank: np.ndarray, chosen: np.ndarray, n: int
-) -> None:
-    """Adds up to n units to `chosen`, each time those of the row that lacks the fewest."""
-    rows_of: dict[int, list[int]] = {}
-    for row in rows.tolist():
-        for unit in set(units[row].tolist()):
-            rows_of.setdefault(unit, []).append(row)
-    waiting = [(len(set(units[row].tolist())), int(rank[row]), row) for row in rows.tolist()]
-    heapq.heapify(waiting)
-    while waiting:
-        lacks, _, row = heapq.heappop(waiting)
-        new = [unit for unit in set(units[row].tolist()) if not chosen[unit]]
-        if not new or len(new) < lacks:
-            continue  # done, or an outdated entry: a better one is in the heap
-        if len(new) > n:
-            return
-        for unit in sorted(new):
-            chosen[unit] = True
-        n -= len(new)
-        for other in {row for unit in new for row in rows_of[unit]}:
-            left = sum(not chosen[unit] for unit in set(units[other].tolist()))
-            if left:
-                heapq.heappush(waiting, (left, int(rank[other]), other))
 
 
 def describe(report: Mapping[str, Any]) -> str:
@@ -181,71 +175,12 @@ def describe(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _by_split(paths: Sequence[Path], into: str, out: Path) -> dict[str, Path]:
-    known = {csv_file_name(split) for split in SPLITS}
-    found: dict[str, Path] = {}
-    for path in paths:
-        split = split_of(path) if path.name in known else TRAIN
-        if split in found:
-            raise UserError(
-                f"{path} and {found[split]} are both {split}; give one file of each split."
-            )
-        found[split] = path
-        if path.absolute().parent == out.absolute():
-            raise UserError(
-                f"--out={out} is the folder of {path.name}, which would be replaced. Give another."
-            )
-    if TRAIN not in found:
-        raise UserError(f"none of the files is train; give {csv_file_name(TRAIN)}.")
-    if into in found:
-        raise UserError(
-            f"{found[into]}: there is a split {into} already. Leave the file out, or give another "
-            "--into."
-        )
-    return found
-
-
-def _units(rows: Sequence[Row], person_of: Mapping[str, set[str]]) -> tuple[np.ndarray, int]:
-    """Numbers what must not be parted: int [rows, 3], and how many there are."""
-    urls = list(dict.fromkeys(face.url for row in rows for face in row.faces))
-    # A photo may show several persons.
-    of_url = connected(
-        [
-            [("photo", url), *(("person", name) for name in sorted(person_of.get(url, ())))]
-            for url in urls
-        ]
-    ).tolist()
-    number = dict(zip(urls, of_url))
-    units = np.array([[number[face.url] for face in row.faces] for row in rows], np.int64)
-    return units, max(of_url) + 1
-
-
-def _read_persons(path: Path) -> dict[str, set[str]]:
-    try:
-        with files.open_regular(path) as file:
-            lines = csv.DictReader(file.read().decode("utf-8-sig").splitlines())
-            if not {"url", "person"} <= set(lines.fieldnames or ()):
-                raise UserError(
-                    f"{path}: its header is {','.join(lines.fieldnames or ())[:80]!r}; it needs "
-                    "the columns url and person, as in persons.csv of `imagefec triplets`."
-                )
-            found: dict[str, set[str]] = {}
-            for line in lines:
-                if line["url"] and line["person"]:
-                    found.setdefault(line["url"], set()).add(line["person"])
-            return found
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read ({error}). Give a csv file in UTF-8.") from None
-
-
 def _copy(paths: Mapping[str, Path], out: Path) -> None:
     """Copies the other splits, and what is beside train."""
     for split, path in paths.items():
         if split != TRAIN:
             files.write_bytes(out / csv_file_name(split), path.read_bytes())
-    labels = paths[TRAIN].with_name(EXPRESSIONS_CSV)
-    if labels.is_file():
-        files.write_bytes(out / EXPRESSIONS_CSV, labels.read_bytes())
+    copy_beside(paths[TRAIN], (EXPRESSIONS_CSV,), out)
 
 
 def _shared(
@@ -279,11 +214,5 @@ def _report(
         "n_units": n_units,
         "n_units_held_out": int(held.in_part.sum()),
         "n_dropped": int((held.rows < 0).sum()),
-        "splits": {
-            name: {
-                "n_triplets": len(rows),
-                "n_photos": len({face.url for row in rows for face in row.faces}),
-            }
-            for name, rows in parts.items()
-        },
+        "splits": part_sizes(parts),
     }
