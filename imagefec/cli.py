@@ -95,7 +95,8 @@ def _run(argv: Sequence[str], signals: StopSignals, is_process: bool) -> int:
 
         use_huge_pages()
     if is_process:  # what called `main` has loaded its libraries, and says what it does
-        say(arguments.verb, arguments.starts(arguments))
+        what = arguments.starts(arguments)
+        say(arguments.verb, f"dry run: {what}" if getattr(arguments, "dry_run", False) else what)
     try:
         _print(arguments.verb_function(arguments))
     except BaseException as error:

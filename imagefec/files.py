@@ -138,6 +138,21 @@ def _is_writing(process: str, path: Path) -> bool:
         return False
 
 
+def check_folder(folder: Path) -> None:
+    """Checks that a folder exists, or can be made, and can be written to; writes nothing.
+
+    Raises:
+      OSError: it cannot, and `filename` says where.
+    """
+    place = folder.absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+
+
 class LockedError(Exception):
     """Another process holds the lock; `holder` is its process id, or "unknown"."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from imagefec.errors import UserError
 from imagefec.paths import readable, user_path
+from imagefec.plan import Plan
 
 DETECTORS = ("auto", "yunet", "blazeface", "faced", "haar", "lbp", "none")
 
@@ -71,6 +72,20 @@ def seed(verb: Any, what: str) -> None:
 def json_flag(verb: Any) -> None:
     """Adds --json."""
     switch(verb, "--json", "print one JSON object instead of the path")
+
+
+def dry_run(verb: Any) -> None:
+    """Adds --dry_run, of verbs that write data or take long; see `planned`."""
+    switch(
+        verb,
+        "--dry_run",
+        "check the arguments and the input, say what would be done, write nothing",
+    )
+
+
+def planned(given: argparse.Namespace, plan: Plan) -> Any:
+    """The result of a verb's dry run: lines, or with --json an object."""
+    return plan.as_json() if getattr(given, "json", False) else plan.as_text()
 
 
 def binding(verb: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -54,6 +55,7 @@ def make_triplets(
     min_score: float | None = None,
     model_dir: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Makes triplets of labelled photos; the same photos and arguments give the same bytes.
 
@@ -74,6 +76,7 @@ def make_triplets(
       min_score: of the detector, as for `make_detector`.
       model_dir: likewise.
       progress: gets every opened photo and the counts.
+      dry_run: open the photos and count, but write nothing.
 
     Returns:
       The report, as in report.json.
@@ -111,9 +114,13 @@ def make_triplets(
         seed,
     )
     try:
-        with files.folder_lock(out, "triplets", "--out", LOCK):
+        if dry_run:
+            files.check_folder(out)
+        lock = files.folder_lock(out, "triplets", "--out", LOCK)
+        with contextlib.nullcontext() if dry_run else lock:
             settings.check(out)
-            return _make(read, out, settings, fractions, detector, progress, readable(source))
+            arguments = read, out, settings, fractions, detector, progress, readable(source)
+            return _make(*arguments, dry_run)
     except OSError as error:
         raise UserError(
             f"{error.filename or out}: {error.strerror}. Give an --out on a disk with free space "
@@ -183,12 +190,13 @@ def _make(
     detector: Detector | None,
     progress: Progress | None,
     source_name: str,
+    dry_run: bool,
 ) -> dict[str, Any]:
     faces, left_out = usable_faces(read, detector, settings.boxes, progress)
     report.check_faces(faces, read, left_out)
     split_of = splits.split_faces(faces, fractions, settings.seed)
     settings = dataclasses.replace(settings, source_sha256=digest_of(faces))
-    settings.claim(out)
+    (settings.check if dry_run else settings.claim)(out)
     in_splits = {
         split: [face for face, own in zip(faces, split_of) if own == split]
         for split in SPLITS
@@ -196,7 +204,8 @@ def _make(
     }
     sampled = _sample(in_splits, settings)
     found = report.make_report(source_name, read, settings, in_splits, sampled, left_out)
-    _write(out, in_splits, sampled, found, settings)
+    if not dry_run:
+        _write(out, in_splits, sampled, found, settings)
     return found
 
 
