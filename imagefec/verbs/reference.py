@@ -22,7 +22,8 @@ section of a verb.
   of Image FEC. 130: interrupted (143 by SIGTERM, 129 by SIGHUP); rerun the same command to resume.
   141: the program that read stdout has ended.
 - `--dry_run` checks the arguments and the input as the verb does, says what would be done, and
-  writes nothing. The last line is the path that would be written. The verbs that write data have it.
+  writes nothing. The last line is the path that would be written. The verbs that write data have
+  it.
   `gallery`, `map`, `report`, `embed` and `export` make a page or a file from what exists, within
   minutes; `evaluate`, `serve` and `doctor` write nothing of their own.
 - In every path `~` and `$NAME` are replaced.
