@@ -42,7 +42,8 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main([verb, "--help"])
     assert ended.value.code == 0
-    assert f"Example:\n  imagefec {verb}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"Example:\n  imagefec {verb}" in shown and "--helpfull" not in shown
 
 
 @pytest.mark.parametrize("seed", ["-1", "1.5", "1e3", "4294967296", "9" * 5000, "", "one", "²"])
@@ -68,6 +69,31 @@ def test_an_unknown_verb_or_flag_exits_2():
         with pytest.raises(SystemExit) as ended:
             cli.main(argv)
         assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("evalute --run=r", "imagefec: there is no verb evalute (did you mean evaluate?)."),
+        ("dance", "imagefec: there is no verb dance. See imagefec --help."),
+        ("doctor --jason", "imagefec doctor: there is no flag --jason (did you mean --json?)."),
+        ("doctor here", "imagefec doctor: unrecognized arguments: here."),
+        (
+            "evaluate --run=r --data-dir=d",
+            "imagefec evaluate: the following arguments are required: --data_dir; there is no flag "
+            "--data-dir (did you mean --data_dir?).",
+        ),
+        ("fetch --cache=c", "imagefec fetch: the following arguments are required: CSV. See"),
+        ("export --run=r --out=o --format=onxx", "imagefec export: argument --format: invalid"),
+    ],
+)
+def test_a_mistyped_command_gives_one_sentence_that_names_what_may_be_meant(typed, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(typed.split())
+    printed = capsys.readouterr()
+    assert ended.value.code == 2 and printed.out == ""
+    assert printed.err.startswith(said) and printed.err.count("\n") == 1
+    assert printed.err.endswith(" --help.\n")
 
 
 @pytest.mark.parametrize(

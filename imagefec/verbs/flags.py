@@ -21,7 +21,6 @@ def add_verb(
         name,
         help=what,
         description=what[0].upper() + what[1:] + ".",
-        inherited_absl_flags=None,
         epilog=f"Example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

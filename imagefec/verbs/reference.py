@@ -60,8 +60,7 @@ def _section(name: str, parser: argparse.ArgumentParser) -> str:
 
 
 def _is_help(action: argparse.Action) -> bool:
-    """Whether it is --help, or --helpshort or --helpfull, which absl adds."""
-    return any(name.startswith("--help") for name in action.option_strings)
+    return "--help" in action.option_strings
 
 
 def _row(action: argparse.Action) -> str:
