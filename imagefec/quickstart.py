@@ -3,11 +3,9 @@
 import contextlib
 import functools
 import http.server
-import importlib.util
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import threading
 import time
@@ -27,6 +25,7 @@ from imagefec.fec import EXPRESSIONS_CSV, PERSONS_CSV, SPLITS, csv_file_name
 from imagefec.paths import user_path
 from imagefec.plan import Plan
 from imagefec.progress import progress
+from imagefec.tfds_build import build
 
 FACES, IDENTITIES, TRIPLETS = 20000, 660, 54000
 TEST_FRACTION, VALIDATION_FRACTION = 0.18, 0.1
@@ -174,39 +173,6 @@ def _neighbours_text(result: dict) -> str:
         f"Of the 4 nearest faces from other photos {found['share']:.1%} have the same expression "
         f"(chance {found['chance']:.1%}).\n"
     )
-
-
-def build(manual_dir: pathlib.Path, data_dir: pathlib.Path) -> None:
-    """Runs `tfds build` on the `fec` builder in a subprocess, as a user would.
-
-    Args:
-      manual_dir: holds the csv files and the faces.
-      data_dir: gets the dataset.
-
-    Raises:
-      UserError: the build failed; the message ends with the last lines of its output.
-    """
-    spec = importlib.util.find_spec("tfds_builders.fec")
-    if spec is None or spec.origin is None:
-        raise UserError(
-            "the TFDS builder of fec is not found. Run pip install -e . in the checkout."
-        )
-    folder = pathlib.Path(spec.origin).parent
-    command = [
-        sys.executable,
-        "-c",
-        "from imagefec.quiet import quiet_imports\nwith quiet_imports():\n"
-        "  from tensorflow_datasets.scripts.cli.main import launch_cli\nlaunch_cli()",
-        "build",
-        str(folder),
-        "--config=triplets",
-        f"--manual_dir={manual_dir.resolve()}",
-        f"--data_dir={data_dir.resolve()}",
-    ]
-    print("build: " + " ".join(["tfds", *command[3:]]), file=sys.stderr, flush=True)
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        raise UserError(f"tfds build failed. The end of its output:\n{done.stdout[-2000:]}")
 
 
 def _check_training(config_file: str | os.PathLike, bindings: Sequence[str], seed: int) -> int:

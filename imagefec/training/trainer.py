@@ -112,6 +112,7 @@ def _train(
         _without_trax_output(),
         _out_of_memory_errors(),
     ):
+        reporter.say("initialising the network and compiling its first step")
         loop = FaceLoop(
             run_dir,
             config,
