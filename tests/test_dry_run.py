@@ -153,7 +153,7 @@ def test_a_folder_that_cannot_be_made_is_refused(place, planned, world, tmp_path
         ["train", "--config_file=smoke.gin", f"--output_dir={out}", f"--data_dir={world.data_dir}"],
     ):
         assert cli.main([*argv, "--dry_run"]) == 2
-        assert "Not a directory" in capsys.readouterr().err, argv
+        assert "this is a file, not a folder" in capsys.readouterr().err, argv
     assert traces(tmp_path) == before
 
 

@@ -273,7 +273,7 @@ def prepare_directory(run_dir: str | os.PathLike[str], dry_run: bool = False) ->
         if dry_run:
             files.check_folder(path)
         else:
-            path.mkdir(parents=True, exist_ok=True)
+            files.make_folder(path)
             probe.touch()
             probe.unlink()
     except OSError as error:

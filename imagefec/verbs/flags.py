@@ -38,7 +38,7 @@ def starts(verb: Any, what: Callable[[argparse.Namespace], str]) -> None:
 def flag(verb: Any, name: str, what: str, default: Any = None, **options: Any) -> None:
     """Adds a flag; its type is the default's type unless given, and its help states the default."""
     if isinstance(default, int | float) and "type" not in options:
-        options["type"] = type(default)
+        options["type"] = within(-math.inf, math.inf, type(default))
     shown = " (default: %(default)s)" if default not in (None, "", [], ()) else ""
     verb.add_argument(name, default=default, help=what + shown, **options)
 
@@ -228,7 +228,7 @@ def count(text: str) -> int:
 
 
 def within(least: float, most: float, kind: type) -> Callable[[str], float]:
-    """Makes a parser of numbers of one type, int or float, from `least` to `most`."""
+    """Makes a parser of numbers of one type, int or float, from `least` to `most`; not of NaN."""
 
     def parse(text: str) -> float:
         try:
@@ -237,7 +237,8 @@ def within(least: float, most: float, kind: type) -> Callable[[str], float]:
             value = math.nan
         if not least <= value <= most:
             what = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text} is not {what} from {least} to {most}")
+            limits = f" from {least} to {most}" if math.isfinite(most) else ""
+            raise argparse.ArgumentTypeError(f"{text} is not {what}{limits}")
         return value
 
     return parse

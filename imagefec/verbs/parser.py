@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -15,7 +16,9 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             parser = self._verbs().get(getattr(found, "verb", ""), self)
             known = parser._unknown_flags(unknown)
-            parser.error(" and ".join(known) or f"unrecognized arguments: {' '.join(unknown)}")
+            flags_first = "; a flag stands after its verb" if unknown[0].startswith("-") else ""
+            others = f"unrecognized arguments: {' '.join(unknown)}{flags_first}"
+            parser.error(" and ".join(known) or others)
         return found
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -26,6 +29,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Ends the process with exit code 2 and one sentence on stderr."""
         verbs = self._verbs()
+        if verbs and not self._given:
+            self.print_help(sys.stderr)
         if verbs and "invalid choice" in message:
             typed = next(word for word in self._given if not word.startswith("-"))
             message = f"there is no verb {typed}{_nearest(typed, verbs)}"

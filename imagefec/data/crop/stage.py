@@ -24,7 +24,7 @@ from imagefec.data.crop.report import CropReport
 from imagefec.data.crop.worker import NOT_A_PHOTO, CropOutcome, CropTask
 from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.data.fec_csv import RowReport, read_rows, split_of
-from imagefec.data.fetch.photo_cache.cache import Cache
+from imagefec.data.fetch.photo_cache.cache import NEVER_REQUESTED, Cache
 from imagefec.data.stage_progress import Progress, StageProgress
 from imagefec.errors import UserError
 from imagefec.faces.alignment import check_detector
@@ -101,6 +101,7 @@ def crop_faces(
     with Cache(cache_dir) as cache, _folder_errors(faces_dir), face_folder.locked(faces_dir):
         face_folder.claim(faces_dir, *_settings(finder, align))
         pending, triplets, train_ids = _read_csvs(csv_paths, splits, skip_bad_rows)
+        _check_fetched(pending, cache, cache_dir)
         shown = StageProgress(progress, _n_faces(pending), ("kept", "dropped"))
         # A report describes finished work only.
         (faces_dir / face_folder.REPORT).unlink(missing_ok=True)
@@ -146,6 +147,7 @@ def plan_crop(
         face_folder.refuse_links(faces_dir)
         face_folder.check_settings(faces_dir, *_settings(finder, align))
         pending, _, _ = _read_csvs(csv_paths, splits, skip_bad_rows)
+        _check_fetched(pending, cache, cache_dir)
         n_faces = _n_faces(pending)
         excluded = _excluded(pending, faces_dir, exclusion, finder.name)
         n_left = _n_faces(pending)
@@ -193,6 +195,17 @@ def _read_csvs(
                 faces_by_photo.setdefault(face.url, {})[face_id] = face.box
         triplets.rows_refused[split] += rows.n_refused
     return faces_by_photo, triplets, train_ids
+
+
+def _check_fetched(
+    faces_by_photo: FacesByPhoto, cache: Cache, cache_dir: str | os.PathLike[str]
+) -> None:
+    if all(cache.reason(url) == NEVER_REQUESTED for url in faces_by_photo):
+        raise UserError(
+            f"{cache_dir}: none of the {len(faces_by_photo)} photos of these csv files was fetched "
+            "into this cache. Run `imagefec fetch` with the same csv files and --cache, or give "
+            "the --cache that has them."
+        )
 
 
 def _n_faces(faces_by_photo: FacesByPhoto) -> int:

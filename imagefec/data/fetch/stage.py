@@ -15,7 +15,7 @@ from pathlib import Path
 
 import imagefec
 from imagefec import files
-from imagefec.data.fec_csv import RowReport, read_rows, split_of
+from imagefec.data.fec_csv import RowReport, check_file, read_rows, split_of
 from imagefec.data.fetch.config import DEFAULT_CONFIG, FetchConfig
 from imagefec.data.fetch.download import Downloader
 from imagefec.data.fetch.local_import import import_photos
@@ -69,6 +69,8 @@ def fetch_photos(
         raise ValueError("fetch_photos needs at least one csv file; csv_paths is empty")
     start, cache_dir = time.monotonic(), user_path(cache_dir, "cache_dir")
     csv_paths = _distinct(csv_paths)
+    for path in csv_paths:
+        check_file(path)  # a wrong path must not leave a cache, which crop would take for one
     with (
         _cache_errors(cache_dir),
         files.folder_lock(cache_dir, "fetch", "--cache", LOCK),

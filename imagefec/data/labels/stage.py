@@ -138,6 +138,12 @@ def _read(source: Path, by: columns.Columns, photos: str | os.PathLike[str] | No
             f"{source}: no such file or folder. Give a folder of photos by label, or a csv or "
             "parquet table."
         )
+    if source.name in map(csv_file_name, SPLITS):
+        raise UserError(
+            f"{source}: its name is that of one of FEC's csv files, which are triplets already: "
+            "`imagefec fetch` and `imagefec crop` take them. SOURCE is a folder of photos by "
+            "label, or a table of photos with labels or ratings."
+        )
     if source.suffix.lower() not in tables.SUFFIXES:
         raise UserError(
             f"{source}: not a table by its name; allowed are {', '.join(tables.SUFFIXES)}, or a "
