@@ -228,6 +228,8 @@ def _exclude(
     The PNGs are deleted before the lines are written: a crop killed in between leaves no excluded
     face, and the next one notices that a face which it may crop is missing.
     """
+    if not exclusion:
+        return []
     before = _n_faces(pending)
     lines = _excluded(pending, faces_dir, exclusion, detector)
     shown.add({"dropped": before - _n_faces(pending)})
