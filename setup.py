@@ -32,6 +32,7 @@ REQUIREMENTS = [
 ]
 
 SERVE = ["starlette>=1.0", "uvicorn>=0.40", "websockets>=15"]  # with EXPORT: the engine
+DOCS = ["latex2mathml>=3.77", "mkdocs>=1.6,<2"]  # the documents as a site
 EXPORT = ["onnx>=1.17", "onnxruntime>=1.20"]  # the other formats need no further package
 
 setup(
@@ -71,6 +72,7 @@ setup(
             "dill>=0.3.8",
             "hypothesis>=6.100",
             "imagehash>=4.3",  # the oracle of our perceptual hashes
+            *DOCS,  # .ci/run builds the site
             *EXPORT,
             *SERVE,
             "argcomplete>=3.5",
@@ -90,6 +92,7 @@ setup(
         "tpu": [JAX.replace("jax", "jax[tpu]")],
         "pretrained": ["safetensors>=0.4"],
         "beam": ["apache-beam[gcp]>=2.70"],  # Dataflow and gs://; Beam itself is above
+        "docs": DOCS,
         "export": EXPORT,
         "serve": [*EXPORT, *SERVE],
         "completion": ["argcomplete>=3.5"],  # of the command line, by the tab key

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from absl import logging
-from absl.flags import argparse_flags
 
 import imagefec
 from imagefec.errors import UserError
@@ -24,6 +23,7 @@ from imagefec.process import (
 )
 from imagefec.progress import say, set_quiet
 from imagefec.verbs import data, live, looking, own_data, pipeline, training, use
+from imagefec.verbs.parser import Parser
 
 _VERBS = (
     pipeline.quickstart,
@@ -95,7 +95,8 @@ def _run(argv: Sequence[str], signals: StopSignals, is_process: bool) -> int:
 
         use_huge_pages()
     if is_process:  # what called `main` has loaded its libraries, and says what it does
-        say(arguments.verb, arguments.starts(arguments))
+        what = arguments.starts(arguments)
+        say(arguments.verb, f"dry run: {what}" if getattr(arguments, "dry_run", False) else what)
     try:
         _print(arguments.verb_function(arguments))
     except BaseException as error:
@@ -127,10 +128,9 @@ def _print(result: Any) -> None:
         ) from None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse_flags.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="imagefec",
-        inherited_absl_flags=None,
         description="Expression embeddings: from face triplets to an embedder and galleries.",
     )
     parser.add_argument("--version", action="version", version=f"imagefec {imagefec.__version__}")

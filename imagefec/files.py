@@ -138,6 +138,41 @@ def _is_writing(process: str, path: Path) -> bool:
         return False
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, unless it exists.
+
+    Raises:
+      OSError: it cannot be made; if a file is in its place, the error says so.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        _refuse_file(_nearest(folder))
+        raise
+
+
+def check_folder(folder: Path) -> None:
+    """Checks that a folder exists or can be made, and can be written to; writes nothing.
+
+    Raises:
+      OSError: as `make_folder`.
+    """
+    place = _nearest(folder)
+    _refuse_file(place)
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest above it that exists."""
+    return next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+
+
+def _refuse_file(place: Path) -> None:
+    if not place.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "this is a file, not a folder", str(place))
+
+
 class LockedError(Exception):
     """Another process holds the lock; `holder` is its process id, or "unknown"."""
 
@@ -218,7 +253,7 @@ def folder_lock(
       UserError: another process holds the lock.
       OSError: the folder cannot be made or written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     try:
         with file_lock(folder / name):
             remove_temporary_files(folder, temporary)

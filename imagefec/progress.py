@@ -31,7 +31,10 @@ def say(label: str, what: str) -> None:
     """
     if not _is_quiet:
         with contextlib.suppress(OSError):  # stderr is full or gone; the work is worth more
-            print(f"{label}: {what}", file=sys.stderr, flush=True)
+            if "tqdm" in sys.modules and sys.stderr.isatty():  # there may be a bar
+                sys.modules["tqdm"].tqdm.write(f"{label}: {what}", file=sys.stderr)
+            else:
+                print(f"{label}: {what}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -103,6 +106,7 @@ class _Lines:
     def __init__(self, label: str, total: int | None, unit: str) -> None:
         self.total = total
         self._label, self._unit, self._done = label, unit, 0
+        self._printed: tuple[int, str] | None = None
         self._counts: dict[str, Any] = {}
         self._start = self._last = time.monotonic()
 
@@ -117,13 +121,18 @@ class _Lines:
         self._counts = counts
 
     def close(self) -> None:
-        """Prints the last line."""
-        self._print()
+        """Prints the last line, unless `update` has."""
+        if self._printed != (self._done, self._shown_counts()):
+            self._print()
+
+    def _shown_counts(self) -> str:
+        return "".join(f", {name} {value}" for name, value in self._counts.items())
 
     def _print(self) -> None:
         self._last = time.monotonic()
         of_all = f" of {self.total}" if self.total else ""
-        counts = "".join(f", {name} {value}" for name, value in self._counts.items())
+        counts = self._shown_counts()
+        self._printed = self._done, counts
         seconds = self._last - self._start
         print(
             f"{self._label}: {self._done}{of_all} {self._unit}{counts} in {seconds:.1f} s",

@@ -3,11 +3,9 @@
 import contextlib
 import functools
 import http.server
-import importlib.util
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import threading
 import time
@@ -21,13 +19,17 @@ from imagefec.data.crop.report import show
 from imagefec.data.crop.stage import crop_faces
 from imagefec.data.fetch.stage import fetch_photos
 from imagefec.errors import UserError
-from imagefec.faces.synthetic import render_dataset
+from imagefec.faces.synthetic import plan_dataset, render_dataset
+from imagefec.faces.synthetic.settings import DrawSettings
 from imagefec.fec import EXPRESSIONS_CSV, PERSONS_CSV, SPLITS, csv_file_name
 from imagefec.paths import user_path
+from imagefec.plan import Plan
 from imagefec.progress import progress
+from imagefec.tfds_build import build
 
 FACES, IDENTITIES, TRIPLETS = 20000, 660, 54000
 TEST_FRACTION, VALIDATION_FRACTION = 0.18, 0.1
+SETTINGS = "settings.json"
 DETECTOR = "blazeface"  # by name: "auto" would depend on the model files of the machine
 
 
@@ -65,6 +67,39 @@ def quickstart(
     settings = {"seed": seed, "faces": faces, "identities": identities, "triplets": triplets}
     with _locked(out, settings):
         return _run_stages(out, config_file, bindings, **settings)
+
+
+def plan_quickstart(
+    output_dir: str | os.PathLike,
+    seed: int = 0,
+    config_file: str | os.PathLike = "quickstart.gin",
+    bindings: Sequence[str] = (),
+    faces: int = FACES,
+    identities: int = IDENTITIES,
+    triplets: int = TRIPLETS,
+) -> Plan:
+    """What `quickstart` would do; nothing is written. Arguments and errors alike."""
+    out = user_path(output_dir, "--output_dir")
+    steps = _check_training(config_file, bindings, seed)
+    asked = {"seed": seed, "faces": faces, "identities": identities, "triplets": triplets}
+    with _folder_errors(out):
+        files.check_folder(out)
+        _check_settings(out, asked)
+    settings = DrawSettings(faces, identities, triplets, TEST_FRACTION, VALIDATION_FRACTION, seed)
+    done = {
+        "draw": all((out / "fec" / csv_file_name(split)).is_file() for split in SPLITS),
+        "crop": (out / "fec" / "faces" / "report.json").is_file(),
+        "build": any((out / "data" / "fec").glob("*/*/dataset_info.json")),
+        "train": (out / "run" / "model.npz").is_file(),
+        "gallery": (out / "summary.json").is_file(),
+    }
+    rendered = plan_dataset(out / "drawn", settings)
+    begun = [stage for stage, is_begun in done.items() if is_begun]
+    stages = f"then       fetch, crop, build, train for {steps} steps, evaluate, gallery"
+    lines = [*rendered.lines, stages]
+    if begun:
+        lines.append(f"found      results of {', '.join(begun)}; finished stages are skipped")
+    return Plan(out, lines, {**rendered.facts, "steps": steps, "found": begun})
 
 
 def _run_stages(
@@ -141,47 +176,15 @@ def _neighbours_text(result: dict) -> str:
     )
 
 
-def build(manual_dir: pathlib.Path, data_dir: pathlib.Path, config: str = "triplets") -> None:
-    """Runs `tfds build` on the `fec` builder in a subprocess, as a user would.
-
-    Args:
-      manual_dir: holds the csv files and the faces.
-      data_dir: gets the dataset.
-      config: what the dataset holds, one of the builder's configs.
-
-    Raises:
-      UserError: the build failed; the message ends with the last lines of its output.
-    """
-    spec = importlib.util.find_spec("tfds_builders.fec")
-    if spec is None or spec.origin is None:
-        raise UserError(
-            "the TFDS builder of fec is not found. Run pip install -e . in the checkout."
-        )
-    folder = pathlib.Path(spec.origin).parent
-    command = [
-        sys.executable,
-        "-c",
-        "from imagefec.quiet import quiet_imports\nwith quiet_imports():\n"
-        "  from tensorflow_datasets.scripts.cli.main import launch_cli\nlaunch_cli()",
-        "build",
-        str(folder),
-        f"--config={config}",
-        f"--manual_dir={manual_dir.resolve()}",
-        f"--data_dir={data_dir.resolve()}",
-    ]
-    print("build: " + " ".join(["tfds", *command[3:]]), file=sys.stderr, flush=True)
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        raise UserError(f"tfds build failed. The end of its output:\n{done.stdout[-2000:]}")
-
-
-def _check_training(config_file: str | os.PathLike, bindings: Sequence[str], seed: int) -> None:
+def _check_training(config_file: str | os.PathLike, bindings: Sequence[str], seed: int) -> int:
+    """The number of steps; raises UserError if a setting of the training is not allowed."""
     # Imported here, since Trax takes seconds to import and `imagefec --help` does not need it.
     from imagefec.training import configurables
 
     configurables.parse([config_file], [*bindings, f"training.seed = {seed!r}"])
-    configurables.train_config()
+    config = configurables.train_config()
     configurables.hosts_config()
+    return config.schedule.steps
 
 
 class _Stages:
@@ -200,23 +203,32 @@ class _Stages:
 @contextlib.contextmanager
 def _locked(out: pathlib.Path, settings: dict[str, int]) -> Iterator[None]:
     """Holds the folder's lock, and refuses other settings, which would mix two sets of faces."""
-    path = out / "settings.json"
     with contextlib.ExitStack() as held:
-        try:
+        with _folder_errors(out):
             held.enter_context(files.folder_lock(out, "quickstart", "--output_dir"))
-            found = _read_settings(path)
-            if found not in (None, settings):
-                raise UserError(
-                    f"{out}: holds a quickstart with {json.dumps(found)}; now "
-                    f"{json.dumps(settings)} is requested. Choose another --output_dir."
-                )
-            files.write_text(path, json.dumps(settings) + "\n")
-        except OSError as error:
-            raise UserError(
-                f"--output_dir={out}: cannot be written ({error.strerror}). Choose a writable "
-                "folder on a disk with free space."
-            ) from error
+            _check_settings(out, settings)
+            files.write_text(out / SETTINGS, json.dumps(settings) + "\n")
         yield
+
+
+@contextlib.contextmanager
+def _folder_errors(out: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"--output_dir={out}: cannot be written ({error.strerror}). Choose a writable "
+            "folder on a disk with free space."
+        ) from error
+
+
+def _check_settings(out: pathlib.Path, settings: dict[str, int]) -> None:
+    found = _read_settings(out / SETTINGS)
+    if found not in (None, settings):
+        raise UserError(
+            f"{out}: holds a quickstart with {json.dumps(found)}; now "
+            f"{json.dumps(settings)} is requested. Choose another --output_dir."
+        )
 
 
 def _read_settings(path: pathlib.Path) -> Any:

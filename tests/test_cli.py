@@ -42,7 +42,8 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main([verb, "--help"])
     assert ended.value.code == 0
-    assert f"Example:\n  imagefec {verb}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"Example:\n  imagefec {verb}" in shown and "--helpfull" not in shown
 
 
 @pytest.mark.parametrize("seed", ["-1", "1.5", "1e3", "4294967296", "9" * 5000, "", "one", "²"])
@@ -68,6 +69,42 @@ def test_an_unknown_verb_or_flag_exits_2():
         with pytest.raises(SystemExit) as ended:
             cli.main(argv)
         assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("evalute --run=r", "imagefec: there is no verb evalute (did you mean evaluate?)."),
+        ("dance", "imagefec: there is no verb dance. See imagefec --help."),
+        ("doctor --jason", "imagefec doctor: there is no flag --jason (did you mean --json?)."),
+        ("--quiet doctor", "imagefec doctor: unrecognized arguments: --quiet; a flag stands after"),
+        ("draw out --faces=1e4", "imagefec draw: argument --faces: 1e4 is not a whole number. See"),
+        ("draw out --roll=nan", "imagefec draw: argument --roll: nan is not a number. See"),
+        ("doctor here", "imagefec doctor: unrecognized arguments: here."),
+        (
+            "evaluate --run=r --data-dir=d",
+            "imagefec evaluate: the following arguments are required: --data_dir; there is no flag "
+            "--data-dir (did you mean --data_dir?).",
+        ),
+        ("fetch --cache=c", "imagefec fetch: the following arguments are required: CSV. See"),
+        ("export --run=r --out=o --format=onxx", "imagefec export: argument --format: invalid"),
+    ],
+)
+def test_a_mistyped_command_gives_one_sentence_that_names_what_may_be_meant(typed, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(typed.split())
+    printed = capsys.readouterr()
+    assert ended.value.code == 2 and printed.out == ""
+    assert printed.err.startswith(said) and printed.err.count("\n") == 1
+    assert printed.err.endswith(" --help.\n")
+
+
+def test_no_verb_at_all_shows_the_list_of_verbs(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([])
+    printed = capsys.readouterr()
+    assert ended.value.code == 2 and printed.out == ""
+    assert all(f"    {verb}" in printed.err for verb in VERBS)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +151,38 @@ def test_a_csv_that_cannot_be_read_gives_one_sentence_and_exit_code_2(
     assert printed.out == "" and "Traceback" not in printed.err
     last = printed.err.strip().splitlines()[-1]
     assert last.startswith(f"imagefec {verb}: ") and TRAIN in last and re.search(said, last), last
+
+
+def test_a_wrong_csv_leaves_no_cache_and_crop_refuses_a_cache_without_its_photos(tmp_path, capsys):
+    cache, faces = f"--cache={tmp_path / 'cache'}", f"--faces={tmp_path / 'faces'}"
+    (tmp_path / TRAIN).write_text(ROW.format(url="file:///nowhere/a.jpg"))
+    for wrong in (tmp_path / "none.csv", tmp_path):
+        assert cli.main(["fetch", str(wrong), cache]) == 2
+        assert not (tmp_path / "cache").exists()
+    other = tmp_path / csv_file_name("test")
+    other.write_text(ROW.format(url="file:///nowhere/b.jpg"))
+    assert cli.main(["fetch", str(other), cache]) == 0
+    capsys.readouterr()
+    for more in ([], ["--dry_run"]):
+        argv = ["crop", str(tmp_path / TRAIN), cache, faces, "--detector=none", *more]
+        assert cli.main(argv) == 2
+        assert "none of the 1 photos of these csv files was fetched" in capsys.readouterr().err
+    # A photo that was requested in vain is dropped, and counted.
+    assert cli.main(["crop", str(other), cache, faces, "--detector=none"]) == 0
+
+
+def test_a_csv_file_of_another_kind_is_answered_with_the_kind_that_is_meant(tmp_path, capsys):
+    table = tmp_path / "photos.csv"
+    table.write_text("path,label\na.jpg,joy\n")
+    assert cli.main(["fetch", str(table), f"--cache={tmp_path / 'c'}"]) == 2
+    assert "If this is not a file of triplets, give one, such as" in capsys.readouterr().err
+    (tmp_path / TRAIN).write_text(ROW.format(url="file:///nowhere/a.jpg") + "bad\n")
+    assert cli.main(["fetch", str(tmp_path / TRAIN), f"--cache={tmp_path / 'c'}"]) == 2
+    assert "If this is not" not in capsys.readouterr().err  # its first row is one of FEC's
+    assert cli.main(["triplets", str(tmp_path / TRAIN), f"--out={tmp_path / 'o'}"]) == 2
+    assert "are triplets already" in capsys.readouterr().err
+    assert cli.main(["crop", str(tmp_path), f"--cache={tmp_path / 'c'}", "--faces=f"]) == 2
+    assert "this is a directory. Give a csv file in it" in capsys.readouterr().err
 
 
 def test_draw_prints_its_folder_and_fetch_and_crop_print_one_json_object(tmp_path, capsys):

@@ -188,3 +188,18 @@ def test_a_lock_works_on_a_file_system_without_locks(name, without_flock, tmp_pa
     assert third.stdout.readline() == "held\n"  # the lock of a killed process is free
     third.communicate("\n")
     assert third.returncode == 0 and names(tmp_path) == ["lock"]
+
+
+@pytest.mark.parametrize("name", ["file", "file/below/it"])
+def test_a_file_in_the_place_of_a_folder_is_named(name, tmp_path):
+    (tmp_path / "file").touch()
+    for check in (files.make_folder, files.check_folder):
+        with pytest.raises(NotADirectoryError, match="this is a file, not a folder") as refused:
+            check(tmp_path / name)
+        assert refused.value.filename == str(tmp_path / "file")
+    assert names(tmp_path) == ["file"]
+    files.check_folder(tmp_path / "new" / "newer")
+    assert names(tmp_path) == ["file"]
+    files.make_folder(tmp_path / "new" / "newer")
+    files.make_folder(tmp_path / "new" / "newer")
+    assert names(tmp_path / "new") == ["newer"]

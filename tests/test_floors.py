@@ -17,6 +17,7 @@ BASE = (
     "cpu",
     "config_dirs",
     "paths",
+    "plan",
     "environment",
     "quiet",
     "progress",

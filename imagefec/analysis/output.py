@@ -15,7 +15,7 @@ def make_folder(folder: Path) -> None:
       UserError: it cannot be created or written to.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(folder)
     except OSError as error:
         raise unwritable(folder, error) from None
     if not os.access(folder, os.W_OK):

@@ -76,9 +76,10 @@ def read_rows(
                 row = parse_row(line, raw)
             except BadRow as bad:
                 if not skip_bad_rows:
+                    other = "" if report.n_rows else _IF_ANOTHER_FILE
                     raise UserError(
-                        f"{path}, line {line}: {bad}. Fix or delete the row, download the csv file "
-                        "again, or pass --skip_bad_rows."
+                        f"{path}, line {line}: {bad}. {other}Fix or delete the row, download the "
+                        "csv file again, or pass --skip_bad_rows."
                     ) from None
                 report.refuse(line, bad)
                 continue
@@ -90,6 +91,16 @@ def read_rows(
             f"{path}: no row of FEC's format ({report.n_blank} blank lines, {report.n_refused} "
             f"bad rows{first}). Download the csv file again."
         )
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Checks that a csv file can be read and looks like text, before anything is made for it.
+
+    Raises:
+      UserError: it cannot, or does not.
+    """
+    with _open(path) as file:
+        _check_looks_like_text(path, file)
 
 
 def write_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:
@@ -111,13 +122,15 @@ def split_of(path: str | os.PathLike[str]) -> str:
     """The split of a csv file with one of FEC's names: "train", "test" or "validation".
 
     Args:
-      path: of the file; only its name counts.
+      path: of the file; its name counts, and it need not exist.
 
     Raises:
-      UserError: the name is none of FEC's.
+      UserError: the name is none of FEC's, or it is a directory.
     """
     splits = {csv_file_name(split): split for split in SPLITS}
     name = Path(path).name
+    if Path(path).is_dir():
+        raise UserError(f"{path}: {_DIRECTORY}")
     if name not in splits:
         raise UserError(
             f"{path}: this file name has no split; allowed are {', '.join(splits)}. Rename or copy "
@@ -128,6 +141,10 @@ def split_of(path: str | os.PathLike[str]) -> str:
 
 
 _MAX_LISTED = 1000
+_IF_ANOTHER_FILE = (
+    f"If this is not a file of triplets, give one, such as {csv_file_name('train')}. Else: "
+)
+_DIRECTORY = "this is a directory. Give a csv file in it."
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -140,7 +157,7 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
             "`imagefec draw`."
         ) from None
     except IsADirectoryError:
-        raise UserError(f"{path}: this is a directory. Give a csv file in it.") from None
+        raise UserError(f"{path}: {_DIRECTORY}") from None
     except files.NotAFileError:
         raise UserError(f"{path}: this is a pipe or a device. Save it as a file first.") from None
     except (OSError, ValueError) as error:  # ValueError: the path contains a NUL byte

@@ -15,6 +15,7 @@ from imagefec.export.record import record_of_run
 from imagefec.model.network import Network, load_network
 from imagefec.model.run import Run
 from imagefec.paths import readable, user_path
+from imagefec.progress import say
 
 FORMATS = ("archive", "onnx", "savedmodel", "tflite", "stablehlo")
 _LAST = "last"
@@ -110,6 +111,7 @@ class _Export:
         faces = self._faces()
         made, expected = _format(form, self.run), self._embeddings(faces.faces)
         first, last = folder / "first", folder / _LAST
+        say("export", f"writing {form}, and comparing it with the run")
         made.write(first, self.record)
         found = check.compare(made.open(first), expected, faces, self.out)
         made.write(last, {**self.record, "check": found})
@@ -124,6 +126,7 @@ class _Export:
         calibration = np.stack([training.faces[i] for i in range(n)])
         before = self._embeddings(data.faces)
         first, last = folder / "first", folder / _LAST
+        say("export", "writing onnx in integers, and measuring it")
         quantise.write_int8(network, first, self.record, calibration)
         after, found = quantise.measured(before, _opened_onnx(first), data, self._name())
         files.write_bytes(last, onnx.with_record(first, {**self.record, "check": found}))

@@ -242,8 +242,9 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
         ) from None
     except _BROKEN as error:
         raise UserError(
-            f"{path}: not a checkpoint of Image FEC, or a broken one ({_one_line(error)}). Copy it "
-            "again from its source, use another of the run's checkpoints, or train again."
+            f"{path}: not a checkpoint of Image FEC, or a broken one ({_one_line(error)}). Give a "
+            "run directory, an archive or a checkpoint (.npz). If it is broken, copy it again from "
+            "its source, use another of the run's checkpoints, or train again."
         ) from None
 
 

@@ -257,8 +257,12 @@ class Run:
         return [(step, float(value)) for step, value in found if math.isfinite(value)]
 
 
-def prepare_directory(run_dir: str | os.PathLike[str]) -> Path:
+def prepare_directory(run_dir: str | os.PathLike[str], dry_run: bool = False) -> Path:
     """Creates a run directory and checks that files can be written there.
+
+    Args:
+      run_dir: the run directory.
+      dry_run: create and write nothing; only check.
 
     Raises:
       UserError: the directory or a file in it cannot be written.
@@ -266,9 +270,12 @@ def prepare_directory(run_dir: str | os.PathLike[str]) -> Path:
     path = user_path(run_dir, "output_dir")
     probe = path / f".probe.{os.getpid()}{files.TEMPORARY_SUFFIX}"
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        if dry_run:
+            files.check_folder(path)
+        else:
+            files.make_folder(path)
+            probe.touch()
+            probe.unlink()
     except OSError as error:
         raise UserError(
             f"--output_dir={run_dir}: cannot be written ({error.strerror}). Choose a directory "

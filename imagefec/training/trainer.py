@@ -20,7 +20,7 @@ from imagefec.compat import shapes, tl, training
 from imagefec.data.samplers import IdentitySampler, TripletSampler
 from imagefec.data.shared_faces import SharedFacesSampler
 from imagefec.data.store import datasets
-from imagefec.data.store.tfds_source import open_source
+from imagefec.data.store.tfds_source import TfdsSource, open_source
 from imagefec.errors import UserError
 from imagefec.faces.crop_settings import CropSettings
 from imagefec.model import ImageFEC, checkpoint, run_schema
@@ -85,7 +85,7 @@ def train(
 def _train(
     run_dir: pathlib.Path, data_dir: str | os.PathLike[str], config: TrainConfig, mesh: Mesh
 ) -> None:
-    with _settings_errors():
+    with settings_errors():
         loss, optimizer = config.loss(), config.optimizer()
         objective = Objective(
             config.loss(),
@@ -95,10 +95,10 @@ def _train(
         )
         models = _models(config)
     config.check_batch(takes_triplets(loss), mesh.size)
-    done_steps = _done_steps(run_dir, config)
-    if config.init.checkpoint and not done_steps:
+    n_done = done_steps(run_dir, config)
+    if config.init.checkpoint and not n_done:
         find_pretrained_weights(config.init.checkpoint)
-    crop_settings = _checked_splits(data_dir, config)
+    crop_settings = open_splits(data_dir, config)["train"].crop_settings
     faces = _face_input(data_dir, config, takes_triplets(loss), mesh)
     evaluation = _evaluation(data_dir, config, loss, mesh)
     sample = faces.sample()
@@ -106,12 +106,13 @@ def _train(
     reporter = Reporter(config.schedule.steps, faces.faces_per_step, silent=not is_chief())
     monitor = TrainingMonitor(config.divergence, _collapsed_loss(loss, labels), reporter.step)
     with (
-        contextlib.closing(faces.batches(min(done_steps, config.schedule.steps))) as batches,
+        contextlib.closing(faces.batches(min(n_done, config.schedule.steps))) as batches,
         contextlib.closing(reporter),
         stop_on_signals() as stop,
         _without_trax_output(),
         _out_of_memory_errors(),
     ):
+        reporter.say("initialising the network and compiling its first step")
         loop = FaceLoop(
             run_dir,
             config,
@@ -141,7 +142,12 @@ def _lock(run_dir: pathlib.Path) -> contextlib.AbstractContextManager[None]:
     return files.folder_lock(run_dir, "train", "--output_dir")
 
 
-def _done_steps(run_dir: pathlib.Path, config: TrainConfig) -> int:
+def done_steps(run_dir: pathlib.Path, config: TrainConfig) -> int:
+    """The number of steps that a run has done; 0 if there is none.
+
+    Raises:
+      UserError: it is a run of another network, or its state is damaged.
+    """
     path = run_dir / LATEST
     if not path.is_file():
         return 0
@@ -174,18 +180,22 @@ def _with_defaults(model_settings: dict[str, Any]) -> dict[str, Any]:
     return {**json.loads(json.dumps(defaults)), **model_settings}
 
 
-def _checked_splits(data_dir: str | os.PathLike[str], config: TrainConfig) -> CropSettings | None:
-    """Refuses splits that do not exist before any of them is loaded; how train was cropped."""
+def open_splits(data_dir: str | os.PathLike[str], config: TrainConfig) -> dict[str, TfdsSource]:
+    """Opens the splits "train", "evaluation" and, if there is a dataset for UDA, "uda".
+
+    Raises:
+      UserError: one does not exist. So this is known before any of them is loaded.
+    """
     data, uda = config.data, config.uda
-    train, *_ = [
-        open_source(pathlib.Path(data_dir), dataset, split)
-        for dataset, split in (
-            (data.train_dataset or data.dataset, data.train_split),
-            (data.dataset, data.eval_split),
-            *([(uda.dataset, uda.split)] if uda.dataset else []),
-        )
-    ]
-    return train.crop_settings
+    named = {
+        "train": (data.train_dataset or data.dataset, data.train_split),
+        "evaluation": (data.dataset, data.eval_split),
+        **({"uda": (uda.dataset, uda.split)} if uda.dataset else {}),
+    }
+    return {
+        name: open_source(pathlib.Path(data_dir), dataset, split)
+        for name, (dataset, split) in named.items()
+    }
 
 
 def _face_input(
@@ -323,7 +333,7 @@ def _disk_errors(run_dir: pathlib.Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _settings_errors() -> Iterator[None]:
+def settings_errors() -> Iterator[None]:
     """Raises errors of layers and optimizers about their arguments as UserError."""
     try:
         yield

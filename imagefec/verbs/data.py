@@ -11,9 +11,25 @@ def draw(verbs: Any) -> None:
     """Adds `draw`."""
 
     def run(arguments: argparse.Namespace) -> Any:
-        from imagefec.faces.synthetic import render_dataset
+        from imagefec.faces.synthetic import plan_dataset, render_dataset
         from imagefec.progress import progress
 
+        if arguments.dry_run:
+            from imagefec.faces.synthetic.settings import DrawSettings
+            from imagefec.faces.synthetic.worlds import make_world
+
+            settings = DrawSettings(
+                arguments.faces,
+                arguments.identities,
+                arguments.triplets,
+                arguments.test_fraction,
+                arguments.validation_fraction,
+                arguments.seed,
+                arguments.roll,
+                make_world(arguments.world, arguments.vary),
+            )
+            plan = plan_dataset(arguments.OUT, settings, arguments.url_root)
+            return flags.planned(arguments, plan)
         with progress("draw", unit="photos") as bar:
             return render_dataset(
                 arguments.OUT,
@@ -73,6 +89,7 @@ def draw(verbs: Any) -> None:
         "--url_root",
         "prefix of the csv's URLs: http, https or file (default: file:// and the folder)",
     )
+    flags.dry_run(verb)
 
 
 def fetch(verbs: Any) -> None:
@@ -80,7 +97,7 @@ def fetch(verbs: Any) -> None:
 
     def run(arguments: argparse.Namespace) -> Any:
         from imagefec.data.fetch.report import describe
-        from imagefec.data.fetch.stage import FetchConfig, fetch_photos
+        from imagefec.data.fetch.stage import FetchConfig, fetch_photos, plan_fetch
         from imagefec.progress import progress, shown_log
 
         config = FetchConfig(
@@ -91,6 +108,10 @@ def fetch(verbs: Any) -> None:
             ignore_x_robots_tag=arguments.ignore_x_robots_tag,
             allow_private_redirects=arguments.allow_private_redirects,
         )
+        if arguments.dry_run:
+            with shown_log("imagefec.data.fetch", "fetch"):
+                plan = plan_fetch(arguments.CSV, arguments.cache, config, arguments.from_dir)
+            return flags.planned(arguments, plan)
         with progress("fetch", unit="photos") as bar, shown_log("imagefec.data.fetch", "fetch"):
             report = fetch_photos(
                 arguments.CSV, arguments.cache, config, arguments.from_dir, progress=bar
@@ -133,6 +154,7 @@ def fetch(verbs: Any) -> None:
         "also follow redirects to this machine and to private networks",
     )
     flags.switch(verb, "--retry_failed", "also retry photos recorded as gone")
+    flags.dry_run(verb)
     flags.json_flag(verb)
 
 
@@ -141,9 +163,22 @@ def crop(verbs: Any) -> None:
 
     def run(arguments: argparse.Namespace) -> Any:
         from imagefec.data.crop.report import show
-        from imagefec.data.crop.stage import crop_faces
+        from imagefec.data.crop.stage import crop_faces, plan_crop
         from imagefec.progress import progress
 
+        if arguments.dry_run:
+            plan = plan_crop(
+                arguments.CSV,
+                arguments.cache,
+                arguments.faces,
+                arguments.detector,
+                arguments.min_score,
+                arguments.skip_bad_rows,
+                arguments.model_dir,
+                arguments.exclude,
+                arguments.align,
+            )
+            return flags.planned(arguments, plan)
         with progress("crop", unit="faces") as bar:
             report = crop_faces(
                 arguments.CSV,
@@ -205,4 +240,5 @@ def crop(verbs: Any) -> None:
         metavar="FILE",
     )
     flags.flag(verb, "--workers", "number of processes (default: one per core)", type=flags.count)
+    flags.dry_run(verb)
     flags.json_flag(verb)

@@ -8,6 +8,7 @@ from typing import Any
 
 from imagefec.errors import UserError
 from imagefec.paths import readable, user_path
+from imagefec.plan import Plan
 
 DETECTORS = ("auto", "yunet", "blazeface", "faced", "haar", "lbp", "none")
 
@@ -20,7 +21,6 @@ def add_verb(
         name,
         help=what,
         description=what[0].upper() + what[1:] + ".",
-        inherited_absl_flags=None,
         epilog=f"Example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -38,7 +38,7 @@ def starts(verb: Any, what: Callable[[argparse.Namespace], str]) -> None:
 def flag(verb: Any, name: str, what: str, default: Any = None, **options: Any) -> None:
     """Adds a flag; its type is the default's type unless given, and its help states the default."""
     if isinstance(default, int | float) and "type" not in options:
-        options["type"] = type(default)
+        options["type"] = within(-math.inf, math.inf, type(default))
     shown = " (default: %(default)s)" if default not in (None, "", [], ()) else ""
     verb.add_argument(name, default=default, help=what + shown, **options)
 
@@ -71,6 +71,20 @@ def seed(verb: Any, what: str) -> None:
 def json_flag(verb: Any) -> None:
     """Adds --json."""
     switch(verb, "--json", "print one JSON object instead of the path")
+
+
+def dry_run(verb: Any) -> None:
+    """Adds --dry_run, of verbs that write data or take long; see `planned`."""
+    switch(
+        verb,
+        "--dry_run",
+        "check the arguments and the input, say what would be done, write nothing",
+    )
+
+
+def planned(given: argparse.Namespace, plan: Plan) -> Any:
+    """The result of a verb's dry run: lines, or with --json an object."""
+    return plan.as_json() if getattr(given, "json", False) else plan.as_text()
 
 
 def binding(verb: Any) -> None:
@@ -225,7 +239,7 @@ def count(text: str) -> int:
 
 
 def within(least: float, most: float, kind: type) -> Callable[[str], float]:
-    """Makes a parser of numbers of one type, int or float, from `least` to `most`."""
+    """Makes a parser of numbers of one type, int or float, from `least` to `most`; not of NaN."""
 
     def parse(text: str) -> float:
         try:
@@ -234,7 +248,8 @@ def within(least: float, most: float, kind: type) -> Callable[[str], float]:
             value = math.nan
         if not least <= value <= most:
             what = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text} is not {what} from {least} to {most}")
+            limits = f" from {least} to {most}" if math.isfinite(most) else ""
+            raise argparse.ArgumentTypeError(f"{text} is not {what}{limits}")
         return value
 
     return parse

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from imagefec.errors import UserError
+from imagefec.plan import Plan
 from imagefec.verbs import flags
 
 
@@ -43,7 +44,12 @@ def judge(verbs: Any) -> None:
         engine = packages.ENGINE if arguments.run else ()
         packages.check_packages("judge", (*packages.PAGE, *engine))
         from imagefec.serving.judging.project import Settings
-        from imagefec.serving.judging.server import Sharing, export_answers, judge
+        from imagefec.serving.judging.server import (
+            Sharing,
+            export_answers,
+            judge,
+            triplet_counts,
+        )
 
         settings = Settings(
             arguments.seed,
@@ -54,13 +60,21 @@ def judge(verbs: Any) -> None:
         )
         if arguments.export:
             record = export_answers(
-                arguments.PHOTOS, arguments.out, settings, arguments.without, arguments.json
+                arguments.PHOTOS,
+                arguments.out,
+                settings,
+                arguments.without,
+                arguments.json or arguments.dry_run,
+                arguments.dry_run,
             )
+            if arguments.dry_run:
+                lines = [f"triplets  {triplet_counts(record)} would be written"]
+                return flags.planned(arguments, Plan(arguments.out, lines, record))
             return record if arguments.json else record["path"]
-        if arguments.json or arguments.without:
+        if arguments.json or arguments.without or arguments.dry_run:
             raise UserError(
-                "--json and --without belong to --export. Stop judging with ctrl-C and run the "
-                "same command with --export."
+                "--json, --without and --dry_run belong to --export. Stop judging with ctrl-C and "
+                "run the same command with --export."
             )
         return judge(
             arguments.PHOTOS,
@@ -135,6 +149,7 @@ def judge(verbs: Any) -> None:
         action="append",
         metavar="RATER",
     )
+    flags.dry_run(verb)
     flags.json_flag(verb)
     _listening(verb, 8766)
 

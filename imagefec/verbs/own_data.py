@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from imagefec.errors import UserError
+from imagefec.plan import Plan
 from imagefec.verbs import flags
 
 
@@ -32,9 +33,9 @@ def triplets(verbs: Any) -> None:
                 arguments.model_dir,
                 progress=bar,
                 n_folds=arguments.folds,
+                dry_run=arguments.dry_run,
             )
-        print(describe(report, arguments.out), file=sys.stderr)
-        return report if arguments.json else arguments.out
+        return _reported(arguments, report, describe(report, arguments.out))
 
     example = "imagefec triplets portraits --by=folders:label/person --boxes=blazeface --out=own"
     what = "makes FEC's csv files of photos with labels, counts of raters, or ratings"
@@ -106,6 +107,7 @@ def triplets(verbs: Any) -> None:
         verb, "--photos", "folder that a table's paths are relative to (default: the table's own)"
     )
     flags.seed(verb, "seed of splits, triplets and raters")
+    flags.dry_run(verb)
     flags.json_flag(verb)
 
 
@@ -125,9 +127,9 @@ def split(verbs: Any) -> None:
             arguments.persons,
             arguments.seed,
             arguments.skip_bad_rows,
+            arguments.dry_run,
         )
-        print(describe(report), file=sys.stderr)
-        return report if arguments.json else arguments.out
+        return _reported(arguments, report, describe(report))
 
     what = (
         "holds photos or persons out of FEC's training file as a split of their own, or makes "
@@ -164,6 +166,7 @@ def split(verbs: Any) -> None:
     )
     flags.switch(verb, "--skip_bad_rows", "count and skip rows that cannot be read")
     flags.seed(verb, "seed of the choice")
+    flags.dry_run(verb)
     flags.json_flag(verb)
 
 
@@ -183,6 +186,14 @@ def _folds(arguments: argparse.Namespace) -> Any:
         arguments.persons,
         arguments.seed,
         arguments.skip_bad_rows,
+        arguments.dry_run,
     )
-    print(describe(report), file=sys.stderr)
+    return _reported(arguments, report, describe(report))
+
+
+def _reported(arguments: argparse.Namespace, report: dict[str, Any], text: str) -> Any:
+    """What the verb prints: the report is of what it made or, in a dry run, would make."""
+    if arguments.dry_run:
+        return flags.planned(arguments, Plan(arguments.out, text.splitlines(), report))
+    print(text, file=sys.stderr)
     return report if arguments.json else arguments.out

@@ -12,9 +12,15 @@ def quickstart(verbs: Any) -> None:
     def run(arguments: argparse.Namespace) -> Any:
         from imagefec import quickstart
 
-        summary = quickstart.quickstart(
-            arguments.output_dir, arguments.seed, arguments.config_file, arguments.config
+        asked = (
+            arguments.output_dir,
+            arguments.seed,
+            arguments.config_file,
+            arguments.config,
         )
+        if arguments.dry_run:
+            return flags.planned(arguments, quickstart.plan_quickstart(*asked))
+        summary = quickstart.quickstart(*asked)
         return summary if arguments.json else arguments.output_dir
 
     what = (
@@ -29,6 +35,7 @@ def quickstart(verbs: Any) -> None:
     flags.seed(verb, "seed of the synthetic faces and of the training")
     flags.path(verb, "--config_file", "gin file of the training", "quickstart.gin")
     flags.binding(verb)
+    flags.dry_run(verb)
     flags.json_flag(verb)
 
 

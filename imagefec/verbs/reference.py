@@ -21,6 +21,11 @@ section of a verb.
 - Exit code 0: done. 2: something that you can fix, which one sentence on stderr names. 1: an error
   of Image FEC. 130: interrupted (143 by SIGTERM, 129 by SIGHUP); rerun the same command to resume.
   141: the program that read stdout has ended.
+- `--dry_run` checks the arguments and the input as the verb does, says what would be done, and
+  writes nothing. The last line is the path that would be written. The verbs that write data have
+  it.
+  `gallery`, `map`, `report`, `embed` and `export` make a page or a file from what exists, within
+  minutes; `evaluate`, `serve` and `doctor` write nothing of their own.
 - In every path `~` and `$NAME` are replaced.
 - Datasets are built by `tfds build`: [FEC](../tfds_builders/fec/README.md#building-it),
   [VGGFace2](../tfds_builders/vggface2/README.md#building-it).
@@ -55,8 +60,7 @@ def _section(name: str, parser: argparse.ArgumentParser) -> str:
 
 
 def _is_help(action: argparse.Action) -> bool:
-    """Whether it is --help, or --helpshort or --helpfull, which absl adds."""
-    return any(name.startswith("--help") for name in action.option_strings)
+    return "--help" in action.option_strings
 
 
 def _row(action: argparse.Action) -> str:

@@ -20,9 +20,17 @@ def train(verbs: Any) -> None:
         for name in ("output_dir", "data_dir"):
             if getattr(arguments, name) is None:
                 raise UserError(f"--{name} is required, except with --print_config.")
-        return configurables.run(
-            arguments.config_file, arguments.config, arguments.output_dir, arguments.data_dir
+        asked = (
+            arguments.config_file,
+            arguments.config,
+            arguments.output_dir,
+            arguments.data_dir,
         )
+        if arguments.dry_run:
+            from imagefec.training.planned import plan_run
+
+            return flags.planned(arguments, plan_run(*asked))
+        return configurables.run(*asked)
 
     what = "trains a run from gin files; rerun the command to resume"
     example = (
@@ -43,6 +51,7 @@ def train(verbs: Any) -> None:
     flags.binding(verb)
     flags.path(verb, "--output_dir", "run directory; required to train")
     flags.data_dir(verb, required=False)
+    flags.dry_run(verb)
     flags.switch(
         verb, "--print_config", "check the settings, print all of them as gin, and do not train"
     )

@@ -110,6 +110,11 @@ def test_a_binding_overrides_the_files():
     ("files", "bindings", "message"),
     [
         (["nowhere.gin"], [], "nowhere.gin: there is no such file"),
+        (
+            ["quickstart"],
+            [],
+            r"quickstart: there is no such file, .* Did you mean quickstart\.gin\?",
+        ),
         (["smoke.gin"], ["no_such_thing.steps = 1"], "no_such_thing"),
         (["smoke.gin"], ["training.no_such_argument = 1"], "no_such_argument"),
         (["smoke.gin"], ["training.steps = = 1"], "training.steps"),

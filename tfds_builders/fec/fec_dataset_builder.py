@@ -20,6 +20,7 @@ from imagefec.errors import UserError
 from imagefec.faces.crop import FACE_PX
 from imagefec.fec import TYPE_KEYS
 from tfds_builders.beam_path import BeamOnRequest
+from tfds_builders.brief_info import BriefInfo
 from tfds_builders.data_dir import TidyDataDir
 from tfds_builders.same_bytes import SameBytesWriter
 
@@ -42,7 +43,7 @@ class Config(tfds.core.BuilderConfig):
             )
 
 
-class Builder(BeamOnRequest, TidyDataDir, tfds.core.GeneratorBasedBuilder):
+class Builder(BeamOnRequest, TidyDataDir, BriefInfo, tfds.core.GeneratorBasedBuilder):
     """Builds FEC's triplets from a manual directory: csv files, and faces from `imagefec crop`."""
 
     VERSION = tfds.core.Version("1.1.0")

@@ -16,6 +16,7 @@ from imagefec.errors import UserError
 from imagefec.faces.crop import FACE_PX
 from imagefec.progress import progress
 from tfds_builders.beam_path import BeamOnRequest, run_each
+from tfds_builders.brief_info import BriefInfo
 from tfds_builders.data_dir import TidyDataDir
 from tfds_builders.same_bytes import SameBytesWriter
 
@@ -57,7 +58,7 @@ class Config(tfds.core.BuilderConfig):
                 )
 
 
-class Builder(BeamOnRequest, TidyDataDir, tfds.core.GeneratorBasedBuilder):
+class Builder(BeamOnRequest, TidyDataDir, BriefInfo, tfds.core.GeneratorBasedBuilder):
     """Builds triplets of identity, or faces with identities, from folders of photos."""
 
     VERSION = tfds.core.Version("1.0.0")

@@ -169,7 +169,7 @@ def _thumbnails(data: GalleryFaces, rows: list[int]) -> tuple[list[int], list[np
     """The rows that can be read, and their pictures."""
     side = next((px for px in _TILE_PX if len(rows) * px**2 <= _ALL_PIXELS), _TILE_PX[-1])
     readable, pictures = [], []
-    with progress("gallery: faces of the page", len(rows), "face") as bar:
+    with progress("gallery", len(rows), "faces of the page") as bar:
         for row in rows:
             try:
                 pictures.append(thumbnail(data.faces[row], side))

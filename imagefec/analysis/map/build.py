@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from absl import logging
 
 from imagefec import files
 from imagefec.analysis import output
@@ -16,6 +15,7 @@ from imagefec.analysis.gallery.selection import check_seed, rows_not_excluded
 from imagefec.data.exclusion import Exclusion
 from imagefec.errors import UserError
 from imagefec.paths import user_path
+from imagefec.progress import say
 
 if TYPE_CHECKING:
     from imagefec.analysis.gallery.faces import GalleryFaces
@@ -85,8 +85,9 @@ def make_map(
         rows = _rows(data, exclusion, options.exclude)
         every = _finite(data)
         vectors = every[rows]
-        if len(rows) >= SLOW_FROM and options.method == "tsne":
-            logging.warning("map: t-SNE of %d faces takes a minute or more", len(rows))
+        slow = len(rows) >= SLOW_FROM and options.method == "tsne"
+        after = ", which takes a minute or more" if slow else ""
+        say("map", f"placing {len(rows)} faces by {options.method}{after}")
         placed = PlacedFaces(
             loaded,
             rows,

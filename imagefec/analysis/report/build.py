@@ -20,6 +20,7 @@ from imagefec.analysis.report.page import Block, Figure, as_html, as_markdown
 from imagefec.analysis.report.request import Request
 from imagefec.model.run import Run
 from imagefec.paths import readable, user_path
+from imagefec.progress import say
 
 PAGE, MARKDOWN, CACHE = "report.html", "report.md", "embeddings"
 TITLE = "Experiments with expression embeddings"
@@ -102,6 +103,7 @@ def _blocks(
             if progress:
                 progress(1)
         measured.append(measure_condition(condition, run_measures, evaluation_set))
+    say("report", "comparing the conditions and drawing")
     measures = measure_all(measured, uda_series(conditions), evaluation_set)
     answers = answer_all(measures, request.split)
     gallery = _gallery(measures, evaluation_set)

@@ -106,7 +106,8 @@ def manifest_line(
 def read_manifest(faces_dir: Path) -> Iterator[tuple[str, FaceRecord, str]]:
     """Yields (face id, record, line) from faces.csv; a face's last line overrides earlier ones.
 
-    A last line without a line end was left incomplete by a killed crop and is skipped.
+    A last line without a line end was left incomplete by a killed crop and is skipped. A folder
+    without faces.csv has no lines.
 
     Args:
       faces_dir: folder of the faces.
@@ -126,6 +127,8 @@ def read_manifest(faces_dir: Path) -> Iterator[tuple[str, FaceRecord, str]]:
                         raise _damaged(path, number, found)
                     continue
                 yield *_parsed(faces_dir, path, number, line), line
+    except FileNotFoundError:
+        return
     except UnicodeDecodeError:
         raise _damaged(path, None, "the text is not UTF-8") from None
 
@@ -186,8 +189,14 @@ def sort_manifest(faces_dir: Path) -> dict[str, FaceRecord]:
     return records
 
 
-def check_settings(faces_dir: Path, settings: dict[str, Any], compared: Iterable[str]) -> None:
-    """Writes settings.json; if it exists, checks that it agrees.
+def claim(faces_dir: Path, settings: dict[str, Any], compared: Iterable[str]) -> None:
+    """As `check_settings`, then writes settings.json unless it is there."""
+    if not check_settings(faces_dir, settings, compared):
+        files.write_text(faces_dir / SETTINGS, json.dumps(settings, indent=2) + "\n")
+
+
+def check_settings(faces_dir: Path, settings: dict[str, Any], compared: Iterable[str]) -> bool:
+    """Whether the folder has a settings.json, which must agree.
 
     Args:
       faces_dir: folder of the faces.
@@ -204,8 +213,7 @@ def check_settings(faces_dir: Path, settings: dict[str, Any], compared: Iterable
                 f"{faces_dir}: it has {MANIFEST} but no {SETTINGS}, so the settings of its faces "
                 "are unknown. Give another --faces folder, or delete this one and crop again."
             )
-        files.write_text(path, json.dumps(settings, indent=2) + "\n")
-        return
+        return False
     try:
         # Folders of earlier versions do not record the alignment: they have none.
         found = {ALIGNMENT: "none"} | json_files.read_json(path)
@@ -218,11 +226,17 @@ def check_settings(faces_dir: Path, settings: dict[str, Any], compared: Iterable
             f"{faces_dir}: its faces were cropped with {earlier}, this crop uses {now}; the two "
             "must not be mixed. Give another --faces folder, or use the same settings."
         )
+    return True
 
 
 def write_report(faces_dir: Path, report: dict[str, Any]) -> None:
     """Writes report.json."""
     files.write_text(faces_dir / REPORT, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+def refuse_links(faces_dir: Path) -> None:
+    """Raises UserError if links lead to files outside of the folder, which a crop would write."""
+    files.refuse_links(faces_dir, (MANIFEST, "??"))
 
 
 @contextmanager
@@ -236,7 +250,7 @@ def locked(faces_dir: Path) -> Iterator[None]:
       UserError: another crop holds the lock, or links lead out of the folder, so that files
         elsewhere would be written or deleted.
     """
-    files.refuse_links(faces_dir, (MANIFEST, "??"))
+    refuse_links(faces_dir)
     with files.folder_lock(faces_dir, "crop", "--faces", LOCK, "??"):
         yield
 

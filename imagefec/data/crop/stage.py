@@ -8,20 +8,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 
 import imagefec
+from imagefec import files
 from imagefec.data.crop import box_sample, face_folder, pool
 from imagefec.data.crop.csv_triplets import CsvTriplets
 from imagefec.data.crop.detector_warnings import warnings_about
 from imagefec.data.crop.expressions import read_expressions
 from imagefec.data.crop.face_folder import FaceRecord, read_faces
+from imagefec.data.crop.planned import PlannedCrop
 from imagefec.data.crop.report import CropReport
 from imagefec.data.crop.worker import NOT_A_PHOTO, CropOutcome, CropTask
 from imagefec.data.exclusion import EXCLUDED, Exclusion
 from imagefec.data.fec_csv import RowReport, read_rows, split_of
-from imagefec.data.fetch.photo_cache.cache import Cache
+from imagefec.data.fetch.photo_cache.cache import NEVER_REQUESTED, Cache
 from imagefec.data.stage_progress import Progress, StageProgress
 from imagefec.errors import UserError
 from imagefec.faces.alignment import check_detector
@@ -29,9 +32,10 @@ from imagefec.faces.crop_settings import ALIGNMENT
 from imagefec.faces.detectors import Detector, make_detector
 from imagefec.maths.geometry import Box
 from imagefec.paths import user_path
+from imagefec.plan import Plan
 from imagefec.workers import checked_workers
 
-__all__ = ["CropReport", "FaceRecord", "crop_faces", "read_faces"]
+__all__ = ["CropReport", "FaceRecord", "crop_faces", "plan_crop", "read_faces"]
 
 NOT_FETCHED = "photo not fetched"
 FacesByPhoto = dict[str, dict[str, Box]]  # URL -> face id -> box
@@ -95,8 +99,9 @@ def crop_faces(
     check_detector(align, finder.name)
     faces_dir = user_path(faces_dir, "faces_dir")
     with Cache(cache_dir) as cache, _folder_errors(faces_dir), face_folder.locked(faces_dir):
-        _check_settings(faces_dir, finder, align)
+        face_folder.claim(faces_dir, *_settings(finder, align))
         pending, triplets, train_ids = _read_csvs(csv_paths, splits, skip_bad_rows)
+        _check_fetched(pending, cache, cache_dir)
         shown = StageProgress(progress, _n_faces(pending), ("kept", "dropped"))
         # A report describes finished work only.
         (faces_dir / face_folder.REPORT).unlink(missing_ok=True)
@@ -119,7 +124,48 @@ def crop_faces(
     return report
 
 
-def _check_settings(faces_dir: Path, finder: Detector, align: str) -> None:
+def plan_crop(
+    csv_paths: Sequence[str | os.PathLike[str]],
+    cache_dir: str | os.PathLike[str],
+    faces_dir: str | os.PathLike[str],
+    detector: str = "auto",
+    min_score: float | None = None,
+    skip_bad_rows: bool = False,
+    model_dir: str | os.PathLike[str] | None = None,
+    exclude: str | os.PathLike[str] | None = None,
+    align: str = "none",
+) -> Plan:
+    """What `crop_faces` would do; no photo is opened, nothing written. Arguments, errors alike."""
+    splits = [split_of(path) for path in csv_paths]
+    exclusion = Exclusion.load(exclude)
+    read_expressions(csv_paths)
+    finder = make_detector(detector, min_score, model_dir)
+    check_detector(align, finder.name)
+    faces_dir = user_path(faces_dir, "faces_dir")
+    with Cache(cache_dir) as cache, _folder_errors(faces_dir):
+        files.check_folder(faces_dir)
+        face_folder.refuse_links(faces_dir)
+        face_folder.check_settings(faces_dir, *_settings(finder, align))
+        pending, _, _ = _read_csvs(csv_paths, splits, skip_bad_rows)
+        _check_fetched(pending, cache, cache_dir)
+        n_faces = _n_faces(pending)
+        excluded = _excluded(pending, faces_dir, exclusion, finder.name)
+        n_left = _n_faces(pending)
+        _remove_done(pending, faces_dir, StageProgress(None, 0, ("kept", "dropped")))
+        n_pending = _n_faces(pending)
+        found = PlannedCrop(
+            finder.name,
+            n_faces,
+            n_faces - n_left,
+            n_left - n_pending,
+            sum(len(faces) for url, faces in pending.items() if not cache.photo_path(url)),
+            sum(face_folder.face_path(faces_dir, face_id).exists() for face_id in excluded),
+        )
+    return found.plan(faces_dir)
+
+
+def _settings(finder: Detector, align: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All settings of a crop, and those on which the crops of a folder must agree."""
     compared = {
         "format": face_folder.FORMAT,
         "detector": finder.name,
@@ -128,7 +174,7 @@ def _check_settings(faces_dir: Path, finder: Detector, align: str) -> None:
         ALIGNMENT: align,
     }
     noted = {"imagefec_version": imagefec.__version__, "opencv_version": cv2.__version__}
-    face_folder.check_settings(faces_dir, compared | noted, compared)
+    return compared | noted, compared
 
 
 def _read_csvs(
@@ -149,6 +195,17 @@ def _read_csvs(
                 faces_by_photo.setdefault(face.url, {})[face_id] = face.box
         triplets.rows_refused[split] += rows.n_refused
     return faces_by_photo, triplets, train_ids
+
+
+def _check_fetched(
+    faces_by_photo: FacesByPhoto, cache: Cache, cache_dir: str | os.PathLike[str]
+) -> None:
+    if all(cache.reason(url) == NEVER_REQUESTED for url in faces_by_photo):
+        raise UserError(
+            f"{cache_dir}: none of the {len(faces_by_photo)} photos of these csv files was fetched "
+            "into this cache. Run `imagefec fetch` with the same csv files and --cache, or give "
+            "the --cache that has them."
+        )
 
 
 def _n_faces(faces_by_photo: FacesByPhoto) -> int:
@@ -173,6 +230,20 @@ def _exclude(
     """
     if not exclusion:
         return []
+    before = _n_faces(pending)
+    lines = _excluded(pending, faces_dir, exclusion, detector)
+    shown.add({"dropped": before - _n_faces(pending)})
+    for face_id in lines:
+        face_folder.delete_face(faces_dir, face_id)
+    return list(lines.values())
+
+
+def _excluded(
+    pending: FacesByPhoto, faces_dir: Path, exclusion: Exclusion, detector: str
+) -> dict[str, str]:
+    """Removes excluded faces from `pending`; the manifest lines of all that are excluded, by id."""
+    if not exclusion:
+        return {}
     lines = {}
     for url in list(pending):
         faces = pending[url]
@@ -182,14 +253,11 @@ def _exclude(
             )
         if not faces:
             del pending[url]
-    shown.add({"dropped": len(lines)})
     # Faces of other csv files that were cropped to the folder before.
     for face_id, _, line in face_folder.read_manifest(faces_dir):
         if face_id not in lines and exclusion.excludes(face_folder.url_of(line), face_id):
             lines[face_id] = face_folder.excluded_line(line)
-    for face_id in lines:
-        face_folder.delete_face(faces_dir, face_id)
-    return list(lines.values())
+    return lines
 
 
 def _remove_done(pending: FacesByPhoto, faces_dir: Path, shown: StageProgress) -> None:

@@ -9,19 +9,28 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 from imagefec.data.fetch.photo_cache.ledger import Ledger, Outcome
-from imagefec.data.fetch.photo_cache.photo_store import FetchFailed, PhotoStore
+from imagefec.data.fetch.photo_cache.photo_store import FetchFailed
 from imagefec.data.fetch.photo_cache.url_names import decoded_name, file_names, loose_name
 from imagefec.errors import UserError
+
+
+class FileStore(Protocol):
+    """What `import_photos` requires of a PhotoStore."""
+
+    def add_file(self, path: str) -> tuple[int, str]:
+        """As `PhotoStore.add_file`."""
+
 
 _PAGE_SIZE = 1000
 _log = logging.getLogger(__name__)
 
 
 def import_photos(
-    ledger: Ledger, store: PhotoStore, folder: str | os.PathLike[str]
+    ledger: Ledger, store: FileStore, folder: str | os.PathLike[str]
 ) -> Iterator[tuple[list[Outcome], int]]:
     """Copies a folder's photos of pending URLs to the cache; these URLs are then not pending.
 
@@ -129,7 +138,7 @@ def _file_of(ledger: Ledger, url: str, names: Sequence[tuple[str, int]]) -> str 
     return None
 
 
-def _imported(store: PhotoStore, url: str, path: str) -> list[Outcome]:
+def _imported(store: FileStore, url: str, path: str) -> list[Outcome]:
     try:
         n_bytes, sha256 = store.add_file(path)
     except FetchFailed:  # not a photo: the URL is requested as if the file did not exist

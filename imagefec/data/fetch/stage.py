@@ -15,7 +15,7 @@ from pathlib import Path
 
 import imagefec
 from imagefec import files
-from imagefec.data.fec_csv import RowReport, read_rows, split_of
+from imagefec.data.fec_csv import RowReport, check_file, read_rows, split_of
 from imagefec.data.fetch.config import DEFAULT_CONFIG, FetchConfig
 from imagefec.data.fetch.download import Downloader
 from imagefec.data.fetch.local_import import import_photos
@@ -24,13 +24,15 @@ from imagefec.data.fetch.photo_cache import ledger as ledgers
 from imagefec.data.fetch.photo_cache.ledger import Ledger, Outcome
 from imagefec.data.fetch.photo_cache.photo_store import PhotoStore, object_path
 from imagefec.data.fetch.photo_cache.url_names import file_names, host_of
+from imagefec.data.fetch.planned import PlannedFetch
 from imagefec.data.fetch.report import FetchReport, summarise_fetch
 from imagefec.data.fetch.scheduler import FetchRun
 from imagefec.data.stage_progress import Progress, StageProgress
 from imagefec.errors import UserError
 from imagefec.paths import user_path
+from imagefec.plan import Plan
 
-__all__ = ["FetchConfig", "FetchReport", "fetch_photos"]
+__all__ = ["FetchConfig", "FetchReport", "fetch_photos", "plan_fetch"]
 
 STATS = "stats.json"
 LOCK = "fetch.lock"
@@ -67,6 +69,8 @@ def fetch_photos(
         raise ValueError("fetch_photos needs at least one csv file; csv_paths is empty")
     start, cache_dir = time.monotonic(), user_path(cache_dir, "cache_dir")
     csv_paths = _distinct(csv_paths)
+    for path in csv_paths:
+        check_file(path)  # a wrong path must not leave a cache, which crop would take for one
     with (
         _cache_errors(cache_dir),
         files.folder_lock(cache_dir, "fetch", "--cache", LOCK),
@@ -99,6 +103,44 @@ def fetch_photos(
     return report
 
 
+def plan_fetch(
+    csv_paths: Sequence[str | os.PathLike[str]],
+    cache_dir: str | os.PathLike[str],
+    config: FetchConfig = DEFAULT_CONFIG,
+    from_dir: str | os.PathLike[str] | None = None,
+) -> Plan:
+    """What `fetch_photos` would do; nothing is requested or written. Arguments and errors alike."""
+    cache_dir = user_path(cache_dir, "cache_dir")
+    with (
+        _cache_errors(cache_dir),
+        contextlib.closing(Ledger(cache_dir, read_only=True)) as ledger,
+    ):
+        files.check_folder(cache_dir)
+        rows_refused = _read_csvs(_distinct(csv_paths), ledger, config.skip_bad_rows)
+        shown = StageProgress(None, 0, ("ok", "gone", "failed"))
+        done = _find_pending(ledger, cache_dir, config.retry_failed, from_dir is not None, shown)
+        n_imported = 0
+        for outcomes, _ in [] if from_dir is None else import_photos(ledger, _NoStore(), from_dir):
+            n_imported += len(outcomes)
+        found = PlannedFetch(
+            ledger.n_wanted(),
+            done["ok"],
+            done["gone"],
+            n_imported,
+            ledger.count_pending(),
+            ledger.mean_bytes(),
+            sum(rows_refused.values()),
+        )
+    return found.plan(cache_dir)
+
+
+class _NoStore:
+    """Takes the place of the photo store where nothing is to be stored."""
+
+    def add_file(self, path: str) -> tuple[int, str]:
+        return Path(path).stat().st_size, ""
+
+
 _PAGE_SIZE = 1000
 _log = logging.getLogger(__name__)
 
@@ -129,9 +171,9 @@ def _split_name(path: str | os.PathLike[str]) -> str:
 
 def _find_pending(
     ledger: Ledger, cache_dir: Path, retry_failed: bool, by_name: bool, shown: StageProgress
-) -> None:
-    """Adds the URLs that this fetch must request to the ledger."""
-    wanted = ledger.wanted()
+) -> Counter[str]:
+    """Adds the URLs that this fetch must request to the ledger; counts the others by status."""
+    wanted, n_done = ledger.wanted(), Counter[str]()
     while page := list(itertools.islice(wanted, _PAGE_SIZE)):
         done = [known for _, known in page if known and _is_done(known, cache_dir, retry_failed)]
         finished = {known.url for known in done}
@@ -142,7 +184,10 @@ def _find_pending(
             ledger.add_pending(
                 ((url, host_of(url), *file_names(url)) for url in finished), obtained=True
             )
-        shown.add(Counter(known.status for known in done))
+        counts = Counter(known.status for known in done)
+        n_done += counts
+        shown.add(counts)
+    return n_done
 
 
 def _is_done(known: Outcome, cache_dir: Path, retry_failed: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -58,6 +59,7 @@ def make_triplets(
     model_dir: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     n_folds: int | None = None,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Makes triplets of labelled photos; the same photos and arguments give the same bytes.
 
@@ -81,6 +83,7 @@ def make_triplets(
       n_folds: write out/fold0, out/fold1, … instead, each with all these files: every person (or
         photo) is in the test split of one of them. Each links to the faces in out/faces. `split`
         must be None; `n_triplets` is the number in each fold.
+      dry_run: open the photos and count, but write nothing.
 
     Returns:
       The report, as in report.json; of folds {"folds", "n_tested" (triplets of all test splits),
@@ -124,7 +127,10 @@ def make_triplets(
         seed,
     )
     try:
-        with files.folder_lock(out, "triplets", "--out", LOCK):
+        if dry_run:
+            files.check_folder(out)
+        lock = files.folder_lock(out, "triplets", "--out", LOCK)
+        with contextlib.nullcontext() if dry_run else lock:
             for folder in dict.fromkeys([out, *folders]):
                 settings.check(folder)
             faces, left_out = usable_faces(read, detector, settings.boxes, progress)
@@ -138,9 +144,13 @@ def make_triplets(
             name = readable(source)
             reports = [report.make_report(name, read, settings, *each, left_out) for each in made]
             if n_folds is None:
-                _write(out, *made[0], reports[0], settings)
+                if not dry_run:
+                    _write(out, *made[0], reports[0], settings)
                 return reports[0]
-            return _write_folds(out, folders, made, reports, settings)
+            report.check_tests(reports)
+            if not dry_run:
+                _write_folds(out, folders, made, reports, settings)
+            return report.joined(reports)
     except OSError as error:
         raise UserError(
             f"{error.filename or out}: {error.strerror}. Give an --out on a disk with free space "
@@ -157,6 +167,12 @@ def _read(source: Path, by: columns.Columns, photos: str | os.PathLike[str] | No
         raise UserError(
             f"{source}: no such file or folder. Give a folder of photos by label, or a csv or "
             "parquet table."
+        )
+    if source.name in map(csv_file_name, SPLITS):
+        raise UserError(
+            f"{source}: its name is that of one of FEC's csv files, which are triplets already: "
+            "`imagefec fetch` and `imagefec crop` take them. SOURCE is a folder of photos by "
+            "label, or a table of photos with labels or ratings."
         )
     if source.suffix.lower() not in tables.SUFFIXES:
         raise UserError(
@@ -273,16 +289,14 @@ def _write_folds(
     made: Sequence[_Made],
     reports: Sequence[dict[str, Any]],
     settings: TripletSettings,
-) -> dict[str, Any]:
-    """Writes each fold with a link to the faces of all; returns their report."""
-    report.check_tests(reports)
+) -> None:
+    """Writes each fold with a link to the faces of all, and their report."""
     for folder, each, found in zip(folders, made, reports):
         folder.mkdir(exist_ok=True)
         _write(folder, *each, found, settings)
         link_faces(folder, out / FACES)
     joined = report.joined(reports)
     files.write_text(out / REPORT, json.dumps(joined, indent=1, ensure_ascii=False) + "\n")
-    return joined
 
 
 def _rows(faces: Sequence[Face], judge: Judge, sampled: Sampled) -> Iterator[Row]:

@@ -42,6 +42,7 @@ def split_into_folds(
     persons: str | os.PathLike[str] | None = None,
     seed: int = 0,
     skip_bad_rows: bool = False,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Writes a manual directory of `fec` for each fold; the folds link to one folder of faces.
 
@@ -58,6 +59,7 @@ def split_into_folds(
         there is none, photos are parted.
       seed: 0 or more.
       skip_bad_rows: skip bad rows instead of stopping at the first.
+      dry_run: write nothing.
 
     Returns:
       The report, as in split.json.
@@ -106,6 +108,9 @@ def split_into_folds(
         ],
     }
     try:
+        if dry_run:
+            files.check_folder(out)
+            return report
         with files.folder_lock(out, "split", "--out", LOCK):
             for to, fold in zip(folders, folds):
                 _write(to, fold, paths[TRAIN])

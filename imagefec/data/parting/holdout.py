@@ -51,6 +51,7 @@ def split_csv(
     persons: str | os.PathLike[str] | None = None,
     seed: int = 0,
     skip_bad_rows: bool = False,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Writes csv files whose train split has lost a share of its photos to another split.
 
@@ -64,6 +65,7 @@ def split_csv(
         known person. None to part by photo.
       seed: 0 or more.
       skip_bad_rows: skip bad rows instead of stopping at the first.
+      dry_run: write nothing.
 
     Returns:
       The report, as in split.json.
@@ -99,6 +101,9 @@ def split_csv(
     report = _report(parts, held, len(rows), bad.n_refused, n_units, into, bool(person_of))
     report |= {"share": share, "seed": seed, "shared_photos": _shared(paths, parts, skip_bad_rows)}
     try:
+        if dry_run:
+            files.check_folder(out)
+            return report
         with files.folder_lock(out, "split", "--out", LOCK):
             for name, part in parts.items():
                 write_rows(out / csv_file_name(name), part)

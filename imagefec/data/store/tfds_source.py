@@ -27,6 +27,7 @@ from imagefec.devices import hide_gpus_from_tensorflow
 from imagefec.errors import UserError
 from imagefec.faces.crop_settings import CropSettings, read_crop_settings
 from imagefec.fec import MIXED, PEOPLE, SIMULATED
+from imagefec.progress import progress
 from imagefec.quiet import quiet_imports
 
 STORES = "face_stores"  # in the data_dir
@@ -162,12 +163,14 @@ class TfdsSource:
             try:
                 examples = read_examples(self.builder, split, images, _shards(self.builder, split))
                 examples = examples.map(lambda example: {name: example[name] for name in names})
-                for batch in examples.ragged_batch(BATCH_EXAMPLES).prefetch(2):
-                    n += len(batch[names[0]])
-                    yield {
-                        name: _count_votes(column) if name == "votes" else column.numpy()
-                        for name, column in batch.items()
-                    }
+                with progress(f"load {self.builder.name} {split}", expected, "examples") as bar:
+                    for batch in examples.ragged_batch(BATCH_EXAMPLES).prefetch(2):
+                        n += len(batch[names[0]])
+                        yield {
+                            name: _count_votes(column) if name == "votes" else column.numpy()
+                            for name, column in batch.items()
+                        }
+                        bar.update(len(batch[names[0]]))
             except (tf.errors.OpError, ImportError) as error:
                 raise self._damaged(error) from error
             if n != expected:

@@ -1,9 +1,9 @@
 """Writes synthetic faces in FEC's own format: photos, a csv file per split, and ground truth."""
 
+import contextlib
 import csv
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,10 @@ from imagefec.cpu import cpu_count
 from imagefec.errors import UserError
 from imagefec.faces.synthetic import photo as photos
 from imagefec.faces.synthetic import raters
-from imagefec.faces.synthetic.heads.expressions import CONTROLS, WORDS, sample_expression
-from imagefec.faces.synthetic.heads.people import SyntheticPerson, sample_person
+from imagefec.faces.synthetic.heads.expressions import CONTROLS, WORDS
 from imagefec.faces.synthetic.people_folders import link_people
 from imagefec.faces.synthetic.settings import DrawSettings, checked_url_root
+from imagefec.faces.synthetic.split_plans import Heads, SplitPlan, plan_splits
 from imagefec.faces.synthetic.variations import Variations
 from imagefec.faces.synthetic.worlds import World, make_world
 from imagefec.fec import (
@@ -29,48 +29,14 @@ from imagefec.fec import (
 )
 from imagefec.maths.geometry import Box
 from imagefec.paths import user_path
+from imagefec.plan import Plan, shown_bytes
 from imagefec.workers import checked_workers, worker_pool
 
-_GROUP_PHOTOS = 0.1  # share of photos with two or three faces
-# Stream of random numbers of each split: its faces do not depend on the other splits'.
-_STREAMS = {"train": 0, "test": 1, "validation": 2}
-_HARD_STREAM = 100  # added in the hard world, whose people are in no other
-_RENDERED_FIRST = ("test", "train", "validation")
 LOCK = "draw.lock"
 _TASK_PHOTOS = 100  # rendered by a worker at once
 
-Heads = list[tuple[SyntheticPerson, np.ndarray]]
 # Folder, seed, names and heads of photos, deviation of the roll, world.
 Task = tuple[Path, list[int], list[str], list[Heads], float, World]
-
-
-@dataclass(frozen=True)
-class _SplitPlan:
-    """The identities, expressions and photos of a split, before they are rendered.
-
-    Attributes:
-      split: its name.
-      stream: of random numbers.
-      people: the split's identities.
-      words: int [faces], index into WORDS of each face.
-      expressions: float32 [faces, controls].
-      person_of_face: int [faces], index into `people` of each face.
-      groups: the faces of each photo.
-      names: the path of each photo, relative to the dataset's folder.
-    """
-
-    split: str
-    stream: int
-    people: list[SyntheticPerson]
-    words: np.ndarray
-    expressions: np.ndarray
-    person_of_face: np.ndarray
-    groups: list[list[int]]
-    names: list[str]
-
-    def identity_of(self, face: int) -> str:
-        """The name of a face's identity; no two splits share one."""
-        return f"{self.split}{self.person_of_face[face]:05d}"
 
 
 def render_dataset(
@@ -137,55 +103,75 @@ def render_dataset(
     n_workers = checked_workers(workers) or cpu_count()
     out = user_path(out, "out")
     root = checked_url_root(url_root, out)
-    plans, n_triplets = [], {}
-    for split in sorted(settings.shares, key=_RENDERED_FIRST.index):
-        n = settings.numbers_of(split)
-        plans.append(_plan(settings, split, n["faces"], n["identities"]))
-        n_triplets[split] = n["triplets"]
-    try:
-        files.refuse_links(out, ("images", "images/*", "people", "people/*", "people/*/*"))
+    plans = plan_splits(settings)
+    with _folder_errors(out):
+        files.refuse_links(out, _LINKS_REFUSED)
         with files.folder_lock(out, "draw", "OUT", LOCK, "images/*"):
             settings.claim(out)
             boxes = _render_all(out, settings, plans, n_workers, progress)
             for plan in plans:
-                _write_csv(out, n_triplets[plan.split], root, plan, boxes, settings.seed)
+                n = settings.numbers_of(plan.split)["triplets"]
+                _write_csv(out, n, root, plan, boxes, settings.seed)
             _write_truth(out, plans)
             _write_labels(out, root, plans, boxes)
             if people_folders:
                 link_people(out)
+    return out
+
+
+def plan_dataset(
+    out: str | os.PathLike[str], settings: DrawSettings, url_root: str | None = None
+) -> Plan:
+    """What `render_dataset` would write; a few photos are rendered in memory to estimate the size.
+
+    Args:
+      out: as for `render_dataset`.
+      settings: its numbers.
+      url_root: as for `render_dataset`.
+
+    Raises:
+      UserError: as `render_dataset`.
+    """
+    out = user_path(out, "out")
+    checked_url_root(url_root, out)
+    plans = plan_splits(settings)
+    with _folder_errors(out):
+        files.refuse_links(out, _LINKS_REFUSED)
+        files.check_folder(out)
+        settings.check(out)
+    heads = plans[-1].heads[:_ESTIMATE_PHOTOS]
+    seed, names = [settings.seed, 10 + plans[-1].stream, 0], plans[-1].names[:_ESTIMATE_PHOTOS]
+    sample = _rendered((out, seed, names, heads, settings.roll, settings.world))
+    n_photos = sum(len(plan.groups) for plan in plans)
+    n_bytes = round(sum(len(jpeg) for _, jpeg, _ in sample) / len(names) * n_photos)
+    numbers = {plan.split: settings.numbers_of(plan.split) for plan in plans}
+    lines = [f"photos     {n_photos} would be rendered, about {shown_bytes(n_bytes)}"]
+    lines += [
+        f"{split:<11}{n['triplets']} triplets of {n['faces']} faces of {n['identities']} identities"
+        for split, n in numbers.items()
+    ]
+    return Plan(out, lines, {"n_photos": n_photos, "n_bytes": n_bytes, "splits": numbers})
+
+
+_ESTIMATE_PHOTOS = 20
+_LINKS_REFUSED = ("images", "images/*", "people", "people/*", "people/*/*")
+
+
+@contextlib.contextmanager
+def _folder_errors(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UserError(
             f"{error.filename or out}: cannot write the synthetic faces there ({error.strerror}). "
             "Choose a writable folder on a disk with enough room."
         ) from error
-    return out
-
-
-def _plan(settings: DrawSettings, split: str, n_faces: int, n_people: int) -> _SplitPlan:
-    stream = _STREAMS[split] + (_HARD_STREAM if settings.world.hard else 0)
-    rng = np.random.default_rng([settings.seed, stream])
-    vary = Variations(settings.world, [settings.seed, 30 + stream])
-    people = [vary.person(sample_person(rng)) for _ in range(n_people)]
-    words = rng.permutation(np.arange(n_faces) % len(WORDS))
-    expressions = np.stack([vary.expression(sample_expression(rng, word)) for word in words])
-    person_of_face = rng.integers(n_people, size=n_faces)
-    groups, at = [], 0
-    while at < n_faces:
-        size = int(rng.integers(2, 4)) if rng.random() < _GROUP_PHOTOS else 1
-        groups.append(list(range(at, min(at + size, n_faces))))
-        at += size
-    # Some of FEC's URLs contain commas, which the csv reader must handle.
-    names = [
-        f"images/{split}/{i:06d}{',_b' if rng.random() < 0.05 else ''}.jpg"
-        for i in range(len(groups))
-    ]
-    return _SplitPlan(split, stream, people, words, expressions, person_of_face, groups, names)
 
 
 def _render_all(
     out: Path,
     settings: DrawSettings,
-    plans: list[_SplitPlan],
+    plans: list[SplitPlan],
     workers: int,
     progress: Callable[[int], object] | None,
 ) -> dict[str, list[Box]]:
@@ -194,10 +180,7 @@ def _render_all(
     for plan in plans:
         folder = out / "images" / plan.split
         folder.mkdir(parents=True, exist_ok=True)
-        heads = [
-            [(plan.people[plan.person_of_face[i]], plan.expressions[i]) for i in group]
-            for group in plan.groups
-        ]
+        heads = plan.heads
         for start in range(0, len(heads), _TASK_PHOTOS):
             chunk = slice(start, start + _TASK_PHOTOS)
             seed = [settings.seed, 10 + plan.stream, start]
@@ -222,18 +205,23 @@ def _merged(
 
 
 def _render_photos(task: Task) -> dict[str, list[Box]]:
-    out, seed, names, photo_heads, roll, world = task
-    rng, variations = np.random.default_rng(seed), Variations(world, seed)
     boxes = {}
-    for name, heads in zip(names, photo_heads):
-        image, boxes[name] = photos.render_photo(rng, heads, roll, variations)
-        jpeg = photos.encode_jpeg(rng, image, variations)
-        files.write_bytes(out / name, jpeg, durable=False)
+    for name, jpeg, boxes[name] in _rendered(task):
+        files.write_bytes(task[0] / name, jpeg, durable=False)
     return boxes
 
 
+def _rendered(task: Task) -> Iterator[tuple[str, bytes, list[Box]]]:
+    """Yields (name, JPEG file, boxes of the faces) of each photo."""
+    _, seed, names, photo_heads, roll, world = task
+    rng, variations = np.random.default_rng(seed), Variations(world, seed)
+    for name, heads in zip(names, photo_heads):
+        image, boxes = photos.render_photo(rng, heads, roll, variations)
+        yield name, photos.encode_jpeg(rng, image, variations), boxes
+
+
 def _write_csv(
-    out: Path, n: int, root: str, plan: _SplitPlan, boxes: dict[str, list[Box]], seed: int
+    out: Path, n: int, root: str, plan: SplitPlan, boxes: dict[str, list[Box]], seed: int
 ) -> None:
     rng = np.random.default_rng([seed, 20 + plan.stream])
     panel = raters.Raters(seed)
@@ -250,7 +238,7 @@ def _write_csv(
     files.write_text(out / csv_file_name(plan.split), text)
 
 
-def _face_cells(root: str, plan: _SplitPlan, boxes: dict[str, list[Box]]) -> list[str]:
+def _face_cells(root: str, plan: SplitPlan, boxes: dict[str, list[Box]]) -> list[str]:
     """The five csv cells of each face: quoted URL, left, right, top, bottom."""
     cells = []
     for name, group in zip(plan.names, plan.groups):
@@ -260,7 +248,7 @@ def _face_cells(root: str, plan: _SplitPlan, boxes: dict[str, list[Box]]) -> lis
     return cells
 
 
-def _write_truth(out: Path, plans: list[_SplitPlan]) -> None:
+def _write_truth(out: Path, plans: list[SplitPlan]) -> None:
     """Writes the identities and the expressions of all faces; training does not read them."""
     identities: list[list[object]] = [["image", "position", "split", "identity"]]
     controls: list[list[object]] = [["image", "position", "word", *CONTROLS]]
@@ -276,7 +264,7 @@ def _write_truth(out: Path, plans: list[_SplitPlan]) -> None:
 
 
 def _write_labels(
-    out: Path, root: str, plans: list[_SplitPlan], boxes: dict[str, list[Box]]
+    out: Path, root: str, plans: list[SplitPlan], boxes: dict[str, list[Box]]
 ) -> None:
     """Writes the expression and the person of every face, as `triplets` does; `crop` reads one."""
     headers = {EXPRESSIONS_CSV: EXPRESSIONS_HEADER, PERSONS_CSV: PERSONS_HEADER}

@@ -89,16 +89,24 @@ class DrawSettings:
         return {name: _n_of(split, total, self.shares) for name, total in self.totals.items()}
 
     def claim(self, out: Path) -> None:
-        """Writes settings.json into the folder; if it exists, checks that it agrees.
+        """As `check`, then writes settings.json into the folder unless it is there.
+
+        Raises:
+          UserError: as `check`.
+          OSError: the file cannot be written.
+        """
+        if not self.check(out):
+            files.write_text(out / SETTINGS, json.dumps(self._as_json(), indent=2) + "\n")
+
+    def check(self, out: Path) -> bool:
+        """Whether the folder has a settings.json, which must agree.
 
         Raises:
           UserError: the folder has photos of other settings, or of unknown ones.
-          OSError: the file cannot be written.
         """
-        path = out / SETTINGS
         mine = self._as_json()
         try:
-            found = json_files.read_json(path)
+            found = json_files.read_json(out / SETTINGS)
             if not isinstance(found, dict):
                 raise ValueError("not a JSON object")
             # Folders of earlier versions record no roll, those of the plain world no world.
@@ -112,8 +120,7 @@ class DrawSettings:
                     "unknown, and two sets of photos must not be mixed. Give another OUT, or "
                     "delete this folder."
                 ) from None
-            files.write_text(path, json.dumps(mine, indent=2) + "\n")
-            return
+            return False
         if differing := json_files.differing(found, mine, mine):
             earlier, now = differing
             raise UserError(
@@ -121,6 +128,7 @@ class DrawSettings:
                 "be mixed. Give another OUT, use the same settings to resume, or delete this "
                 "folder."
             )
+        return True
 
     def _as_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {"format": FORMAT, **dataclasses.asdict(self)}

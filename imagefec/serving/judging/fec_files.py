@@ -33,6 +33,7 @@ def export(
     standing: Mapping[str, Sequence[Answer]],
     torn: int = 0,
     without: Iterable[str] = (),
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Writes the csv file of each split that has answers, and record.json.
 
@@ -41,6 +42,7 @@ def export(
       standing: answers by rater, those undone left out.
       torn: number of torn lines of the journal.
       without: raters whose answers are left out of the csv files; the report has all.
+      dry_run: write nothing.
 
     Returns:
       The record, JSON values.
@@ -52,17 +54,6 @@ def export(
     used = {name: answers for name, answers in standing.items() if name not in left_out}
     rows = rows_of(project, used)
     out = project.out
-    for split in SPLITS:
-        path = out / csv_file_name(split)
-        if rows[split]:
-            write_rows(path, rows[split])
-        else:
-            path.unlink(missing_ok=True)  # of answers that were undone
-    if any(project.labels.values()):
-        known = _known(project, EXPRESSIONS_HEADER, project.labels)
-        files.write_text(out / EXPRESSIONS_CSV, known)
-    if any(project.persons.values()):
-        files.write_text(out / PERSONS_CSV, _known(project, PERSONS_HEADER, project.persons))
     record = {
         "path": str(out),
         "photos": {"judged": len(project.faces), "left_out": project.left_out},
@@ -75,6 +66,19 @@ def export(
         "torn_lines": torn,
         **report_of(standing),
     }
+    if dry_run:
+        return record
+    for split in SPLITS:
+        path = out / csv_file_name(split)
+        if rows[split]:
+            write_rows(path, rows[split])
+        else:
+            path.unlink(missing_ok=True)  # of answers that were undone
+    if any(project.labels.values()):
+        known = _known(project, EXPRESSIONS_HEADER, project.labels)
+        files.write_text(out / EXPRESSIONS_CSV, known)
+    if any(project.persons.values()):
+        files.write_text(out / PERSONS_CSV, _known(project, PERSONS_HEADER, project.persons))
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     # A file name may be invalid UTF-8; JSON has the same escape for it as Python.
     files.write_bytes(out / RECORD, text.encode("utf-8", "backslashreplace"))

@@ -98,12 +98,7 @@ class Journal:
         """
         self._path = path
         files.refuse_links(path.parent, [path.name])
-        try:
-            data = json_files.read_bytes(path, _MAX_BYTES)
-        except FileNotFoundError:
-            data = b""
-        except ValueError as error:
-            raise UserError(f"{path}: {error}. Move it away, or give another --out.") from None
+        data = _read(path)
         whole, torn = _without_torn_line(data)
         self.records = _parsed(path, whole, is_face)
         self._file = path.open("ab", buffering=0)
@@ -133,6 +128,21 @@ class Journal:
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def read_records(path: Path, is_face: Callable[[str], bool]) -> list[Record]:
+    """The records of a file, which is not changed; arguments and errors as for `Journal`."""
+    whole, torn = _without_torn_line(_read(path))
+    return [*_parsed(path, whole, is_face), *([Torn(torn)] if torn else [])]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return json_files.read_bytes(path, _MAX_BYTES)
+    except FileNotFoundError:
+        return b""
+    except ValueError as error:
+        raise UserError(f"{path}: {error}. Move it away, or give another --out.") from None
 
 
 def _without_torn_line(data: bytes) -> tuple[bytes, int]:

@@ -110,13 +110,14 @@ def check_folders(source: Path, out: Path) -> None:
         )
 
 
-def open_project(source: Path, out: Path, settings: Settings) -> Project:
+def open_project(source: Path, out: Path, settings: Settings, read_only: bool = False) -> Project:
     """Opens a project, or begins it: finds the faces, writes their pictures and chooses splits.
 
     Args:
       source: folder or table of photos.
       out: the project's folder, which this process has locked.
       settings: must be those that the project began with.
+      read_only: do not write pictures that are missing; the project must have begun.
 
     Raises:
       UserError: there are no photos or too few faces, the project is of other photos or settings,
@@ -127,9 +128,12 @@ def open_project(source: Path, out: Path, settings: Settings) -> Project:
     if (out / FILE).exists():
         project = _read(source, out, found)
         _check_settings(out, project.settings, settings)
-        photos.restore_pictures(list(project.faces.values()), out)
+        if not read_only:
+            photos.restore_pictures(list(project.faces.values()), out)
         return project
     _refuse_others(out)
+    if read_only:
+        raise UserError(f"{out}: no {FILE} in it, so no judging has begun there.")
     faces = photos.find_faces(found, make_detector(DETECTOR), settings.boxes, out, left_out)
     faces.sort(key=lambda face: face.photo.id)
     try:

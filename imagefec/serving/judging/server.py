@@ -15,7 +15,7 @@ from imagefec.errors import UserError
 from imagefec.paths import readable
 from imagefec.serving import listening
 from imagefec.serving.judging import fec_files
-from imagefec.serving.judging.journal import NAME, Journal, Torn
+from imagefec.serving.judging.journal import NAME, Journal, Record, Torn, read_records
 from imagefec.serving.judging.project import (
     Project,
     Settings,
@@ -90,7 +90,7 @@ def judge(
         _say_faces(project)
         schedule = Schedule(_plan(project, sharing), margins)
         raters = Raters(schedule, journal, project.settings.seed, sharing.session)
-        _export(project, journal)
+        _export(project, journal.records)
         try:
             from imagefec.serving.judging.app import make_app
             from imagefec.serving.running import run_app
@@ -98,12 +98,17 @@ def judge(
             app = make_app(raters, project.pictures, opened.allowed, imagefec.__version__)
             run_app(app, opened, "judge", lambda: print(opened.url, file=stdout, flush=True))
         finally:
-            _say(_export(project, journal))
+            _say(_export(project, journal.records))
     return str(out)
 
 
 def export_answers(
-    photos: Path, out: Path, settings: Settings, without: Sequence[str] = (), quiet: bool = False
+    photos: Path,
+    out: Path,
+    settings: Settings,
+    without: Sequence[str] = (),
+    quiet: bool = False,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Writes the csv files and the report of a project.
 
@@ -113,6 +118,7 @@ def export_answers(
       settings: of the project.
       without: raters whose answers are left out of the csv files.
       quiet: print no report.
+      dry_run: write nothing, and do not wait for the end of a judging that goes on.
 
     Returns:
       The record, as `fec_files.export`.
@@ -125,18 +131,30 @@ def export_answers(
         raise UserError(
             f"{out}: has no answers ({NAME}). Run the command without --export and judge."
         )
-    with _open(photos, out, settings) as (project, journal):
-        known = standing_answers(journal.records).keys()
-        for name in without:
-            if name not in known:
-                raise UserError(
-                    f"--without {name}: no rater of {out} has this name; there are "
-                    f"{', '.join(sorted(known)) or 'none'}."
-                )
-        record = _export(project, journal, without)
+    if dry_run:
+        check_folders(photos, out)
+        project = open_project(photos, out, settings, read_only=True)
+        records = read_records(out / NAME, project.faces.__contains__)
+        record = _export_without(project, records, without, dry_run)
+    else:
+        with _open(photos, out, settings) as (project, journal):
+            record = _export_without(project, journal.records, without)
     if not quiet:
         _say(record)
     return record
+
+
+def _export_without(
+    project: Project, records: Sequence[Record], without: Sequence[str], dry_run: bool = False
+) -> dict[str, Any]:
+    known = standing_answers(records).keys()
+    for name in without:
+        if name not in known:
+            raise UserError(
+                f"--without {name}: no rater of {project.out} has this name; there are "
+                f"{', '.join(sorted(known)) or 'none'}."
+            )
+    return _export(project, records, without, dry_run)
 
 
 @contextlib.contextmanager
@@ -164,9 +182,14 @@ def _plan(project: Project, sharing: Sharing) -> Plan:
     )
 
 
-def _export(project: Project, journal: Journal, without: Sequence[str] = ()) -> dict[str, Any]:
-    torn = sum(isinstance(record, Torn) for record in journal.records)
-    return fec_files.export(project, standing_answers(journal.records), torn, without)
+def _export(
+    project: Project,
+    records: Sequence[Record],
+    without: Sequence[str] = (),
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    torn = sum(isinstance(record, Torn) for record in records)
+    return fec_files.export(project, standing_answers(records), torn, without, dry_run)
 
 
 def _say_faces(project: Project) -> None:
@@ -185,5 +208,9 @@ def _say_faces(project: Project) -> None:
 def _say(record: dict[str, Any]) -> None:
     for line in report_lines(record):
         print(f"judge: {line}", file=sys.stderr)
-    counts = ", ".join(f"{split} {n}" for split, n in record["triplets"].items())
-    print(f"judge: triplets: {counts}; in {record['path']}", file=sys.stderr)
+    print(f"judge: triplets: {triplet_counts(record)}; in {record['path']}", file=sys.stderr)
+
+
+def triplet_counts(record: dict[str, Any]) -> str:
+    """Number of triplets of each split, as text."""
+    return ", ".join(f"{split} {n}" for split, n in record["triplets"].items())

@@ -1,5 +1,6 @@
 """Reads the text of gin files: regular files in UTF-8, found by path or by name."""
 
+import difflib
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -45,6 +46,9 @@ def find_gin_file(
         raise UserError(f"{what}: {existing[0]} is {found}. Give the path of a gin file.")
     now = renamed.get(path.name)
     hint = f" {name} is now {now}: include that." if now else ""
+    known = list(known)
+    if not now and (near := difflib.get_close_matches(path.name, known, 1)):
+        hint = f" Did you mean {near[0]}?"
     listed = ", ".join(known) or (
         "the installed ones (none found: install from a checkout with pip install -e .)"
     )

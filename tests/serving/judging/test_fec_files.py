@@ -49,6 +49,24 @@ def records_of(out):
     return [json.loads(line) for line in (out / "answers.jsonl").read_text().splitlines()]
 
 
+def test_a_dry_run_gives_the_record_of_the_export_and_changes_nothing(
+    photos, judged, tmp_path, capsys
+):
+    out = shutil.copytree(judged, tmp_path / "out")
+    with (out / "answers.jsonl").open("ab") as file:
+        file.write(b'{"op": "answer"')  # as a kill in the middle of a write leaves it
+    for path in out.glob("pictures/*"):
+        path.unlink()  # would be made again
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in out.rglob("*")}
+    argv = ["judge", str(photos), f"--out={out}", "--export", "--without=Ben"]
+    assert cli.main([*argv, "--dry_run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    after = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in out.rglob("*")}
+    assert after == before
+    assert cli.main([*argv, "--json"]) == 0
+    assert plan == {"dry_run": True, **json.loads(capsys.readouterr().out)}
+
+
 def rows_by_split(out):
     paths = {split: out / csv_file_name(split) for split in SPLITS}
     return {split: list(read_rows(path)) for split, path in paths.items() if path.exists()}

@@ -11,6 +11,8 @@ from imagefec.data.fetch.photo_cache.photo_store import object_path
 from imagefec.errors import UserError
 from imagefec.paths import user_path
 
+NEVER_REQUESTED = "not fetched"  # reason of a URL that the ledger does not have
+
 
 class Cache:
     """A photo cache that `fetch_photos` filled.
@@ -71,7 +73,7 @@ class Cache:
             found = self._db.execute(_LOOK_UP, (url,)).fetchone()
         except sqlite3.Error as error:
             raise ledger.unusable(self._cache_dir / ledger.FILE_NAME, error) from None
-        return found or ("failed", "not fetched", None)
+        return found or ("failed", NEVER_REQUESTED, None)
 
 
 _LOOK_UP = "SELECT status, reason, sha256 FROM photos WHERE url = ?"

@@ -54,21 +54,26 @@ class Ledger:
 
     Args:
       cache_dir: folder of the cache.
+      read_only: for a dry run: the file, which need not exist, is not changed.
 
     Raises:
       UserError: the ledger is of another version.
       sqlite3.Error: it cannot be opened or is damaged; see `unusable`.
     """
 
-    def __init__(self, cache_dir: Path) -> None:
+    def __init__(self, cache_dir: Path, read_only: bool = False) -> None:
         path = cache_dir / FILE_NAME
-        self._db = sqlite3.connect(path, isolation_level=None)
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        if read_only and not path.exists():
+            uri = ":memory:"
+        self._db = sqlite3.connect(uri, isolation_level=None, uri=True)
         try:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            # With WAL and NORMAL a killed process loses nothing. A power cut may lose the last
-            # rows, which are then fetched again.
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
+            if not read_only:
+                # With WAL and NORMAL a killed process loses nothing. A power cut may lose the last
+                # rows, which are then fetched again.
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=NORMAL")
             if version == 0:
                 self._db.executescript(_SCHEMA)
             elif version != VERSION:
@@ -132,6 +137,10 @@ class Ledger:
         while found := self._db.execute(_NEXT_HOST, (last,)).fetchone():
             last, host = found
             yield host
+
+    def count_pending(self) -> dict[str, int]:
+        """Number of the pending URLs of each host, most first."""
+        return dict(self._db.execute(_COUNT_PENDING).fetchall())
 
     def pending_urls(self, host: str, after: int, page_size: int) -> list[tuple[int, str]]:
         """The next pending URLs of a host as (number, URL), with numbers above `after`."""
@@ -201,6 +210,10 @@ class Ledger:
     def count_by_reason(self) -> list[tuple[str, str | None, int, int]]:
         """Counts wanted URLs: (status, reason, number of URLs, total bytes) per reason."""
         return self._db.execute(_COUNT_BY_REASON).fetchall()
+
+    def mean_bytes(self) -> float | None:
+        """Mean size of the cached photos, of any csv file; None if there are none."""
+        return self._db.execute("SELECT avg(n_bytes) FROM photos WHERE status = 'ok'").fetchone()[0]
 
     def count_by_host(self, max_hosts: int) -> list[tuple[str, str, int]]:
         """Counts URLs of the hosts with the most wanted URLs: (host, status, number of URLs)."""
@@ -315,6 +328,7 @@ SELECT a.n, a.host FROM pending a
 WHERE a.n > ? AND NOT EXISTS (SELECT 1 FROM pending b WHERE b.host = a.host AND b.n < a.n)
 ORDER BY a.n LIMIT 1
 """
+_COUNT_PENDING = "SELECT host, count(*) FROM pending GROUP BY host ORDER BY 2 DESC, 1"
 _PENDING_PAGE = "SELECT n, url FROM pending WHERE host = ? AND n > ? ORDER BY n LIMIT ?"
 _PENDING_NAMES = """
 SELECT n, url, name, (SELECT count(*) FROM pending b WHERE b.name = a.name),
