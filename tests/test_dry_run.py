@@ -16,7 +16,7 @@ from tests.serving.judging.photos import write_photos
 def traces(*folders):
     """All that a command might change: names, kinds, times, sizes and contents."""
     return {
-        path: (path.stat().st_mtime_ns, path.stat().st_ino, path.is_file() and path.read_bytes())
+        path: (path.lstat().st_mtime_ns, path.lstat().st_ino, path.is_file() and path.read_bytes())
         for folder in folders
         for path in (folder, *sorted(folder.rglob("*")))
     }
@@ -117,17 +117,17 @@ def test_quickstart_names_its_stages(planned, tmp_path):
     assert planned("quickstart", f"--output_dir={tmp_path / 'q'}")[-1]["found"] == ["gallery"]
 
 
-def test_triplets_and_split_report_what_they_would_write(planned, world, tmp_path, capsys):
-    source = Photos(tmp_path / "photos").labelled({"joy": 20, "fear": 20})
-    argv = ("triplets", source, f"--out={tmp_path / 'own'}")
-    plan = planned(*argv)[-1]
-    made = json.loads(done(capsys, *argv, "--json")[0])
-    assert plan == {"dry_run": True, "path": str(tmp_path / "own"), **made}
-
-    argv = ("split", world.csv_paths[0], f"--out={tmp_path / 'parted'}", "--share=0.3")
-    plan = planned(*argv)[-1]
-    made = json.loads(done(capsys, *argv, "--json")[0])
-    assert plan == {"dry_run": True, "path": str(tmp_path / "parted"), **made}
+@pytest.mark.parametrize("folds", [[], ["--folds=2"]])
+def test_triplets_and_split_report_what_they_would_write(folds, planned, world, tmp_path, capsys):
+    source = Photos(tmp_path / "photos").labelled({"joy": 40, "fear": 40})
+    for argv in (
+        ("triplets", source, f"--out={tmp_path / 'own'}", *folds),
+        ("split", world.csv_paths[0], f"--out={tmp_path / 'parted'}", "--share=0.3", *folds),
+    ):
+        plan = planned(*argv)[-1]
+        made = json.loads(done(capsys, *argv, "--json")[0])
+        out = argv[2].removeprefix("--out=")
+        assert plan == {"dry_run": True, "path": out, **made} and any(pathlib.Path(out).iterdir())
 
 
 def test_judge_counts_the_triplets_of_an_export(planned, tmp_path, capsys):
