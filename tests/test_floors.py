@@ -24,6 +24,7 @@ BASE = (
     "workers",
     "files",
     "json_files",
+    "with_tensorflow",
     "devices",
     "parameters",
     "compat",

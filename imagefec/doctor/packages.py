@@ -10,6 +10,10 @@ EXTRAS = {  # name -> what requires it; others are developers' tools, or builds 
     "serve": "imagefec serve",
     "pretrained": "weights in .safetensors files",
 }
+WORKS_WITHOUT = {  # name -> what still works
+    "tensorflow": " Meanwhile all verbs work without TensorFlow on datasets whose face stores were "
+    "built elsewhere, except tfds build, the detector faced, and export to savedmodel and tflite.",
+}
 
 
 def required_packages(problems: list[str]) -> dict[str, str | None]:
@@ -26,6 +30,7 @@ def required_packages(problems: list[str]) -> dict[str, str | None]:
         if version is None:
             problems.append(
                 f"package {name} is missing. Run pip install '{requirement}', or {REINSTALL}."
+                + WORKS_WITHOUT.get(name, "")
             )
         elif not _satisfied(requirement, version):
             problems.append(
