@@ -11,8 +11,8 @@ cell `no TensorFlow` makes a small dataset and run with TensorFlow, uninstalls i
 `commands_without_tensorflow` and the tests of LIGHT.
 
 Each cell writes OUT/NAME.json when it ends, and is not run again while that file exists; a failed
-installation is a result too. OUT/matrix.json has all cells; PAGE gets the table. A cell takes some
-5 CPU minutes and 4 GB of disk, which are freed. `--cells` runs some cells only.
+installation is a result too. PAGE gets the table of all cells, and the .json file beside it their
+results. A cell takes 4 GB of disk, which are freed. `--cells` runs some cells only.
 """
 
 import argparse
@@ -88,8 +88,8 @@ def main() -> None:
         path for name in names if (path := args.out / f"{name.replace(' ', '-')}.json").exists()
     ]
     results = [json.loads(path.read_text()) for path in cells]
-    files.write_text(args.out / "matrix.json", json.dumps(results, indent=1) + "\n")
     if args.page:
+        files.write_text(args.page.with_suffix(".json"), json.dumps(results, indent=1) + "\n")
         head, _, rest = args.page.read_text().partition(BEGIN)
         files.write_text(args.page, head + BEGIN + table(results) + END + rest.partition(END)[2])
     print(table(results))
