@@ -43,8 +43,9 @@ def run_all(tmp_path):
 
 def test_a_run_is_trained_measured_and_used_from_a_copied_face_store(world, run_all, tmp_path):
     data = shutil.copytree(world.data_dir, tmp_path / "data")
-    for split in ("train", "test"):
-        datasets.load_triplets(data, split=split, image_size=48)  # that of smoke.gin
+    for size in (48, 128):  # smoke.gin's; the gallery's thumbnails
+        for split in ("train", "test"):
+            datasets.load_triplets(data, split=split, image_size=size)
     moved = shutil.copytree(data, tmp_path / "elsewhere")
     run, face = tmp_path / "run", next((world.manual_dir / "faces").rglob("*.png"))
     codes, said = run_all(
