@@ -49,7 +49,6 @@ def commands_without_tensorflow(bin_dir: pathlib.Path, folder: pathlib.Path) -> 
     check("train", *verb, "train", smoke, f"--output_dir={folder / 'run'}", data)
     check("evaluate", *verb, "evaluate", run, data)
     check("embed", *verb, "embed", run, face, f"--out={folder / 'one.npz'}")
-    check("gallery", *verb, "gallery", run, data, f"--out={folder / 'gallery'}")
     for name, code in (("onnx", 0), ("stablehlo", 0), ("savedmodel", 2), ("tflite", 2)):
         says = "requires TensorFlow" if code else ""
         out = f"--out={folder / f'out.{name}'}"

@@ -24,11 +24,9 @@ def batches():
         yield inputs, inputs.sum(1, keepdims=True), np.ones((16, 1), np.float32)
 
 task = training.TrainTask(batches(), tl.L2Loss(), optimizers.Adam(0.1), n_steps_per_checkpoint=20)
-loop = training.Loop(tl.Serial(tl.Dense(1)), task)
-losses = []
-loop._log_training_progress = lambda task, loss, *others: losses.append(float(loss) / 20)
-loop.run(60)
-print(losses[0], losses[-1])
+loop = training.Loop(tl.Serial(tl.Dense(1)), [task])
+loop.run(200)
+print(np.abs(np.array(loop.model.weights[0]) - 1).max())
 """
 
 
@@ -46,8 +44,7 @@ def run(folder, *command):
 def test_trax_trains_where_tensorflow_is_missing_and_its_stubs_are_gone(tmp_path):
     done = run(tmp_path, "-c", TRAIN)
     assert done.returncode == 0, done.stderr
-    first, last = map(float, done.stdout.split()[-2:])
-    assert last < first / 4
+    assert float(done.stdout.split()[-1]) < 0.1  # the sum's weights are 1
 
 
 def test_tfds_works_after_trax_was_imported_without_tensorflow(tmp_path):
@@ -58,7 +55,7 @@ def test_tfds_works_after_trax_was_imported_without_tensorflow(tmp_path):
         "print(tfds.core.ReadInstruction.from_spec('train[5:9]'))",
     )
     assert done.returncode == 0, done.stderr
-    assert "from_=5" in done.stdout
+    assert "train[5:9]" in done.stdout
 
 
 def test_an_export_that_requires_tensorflow_says_so_and_the_others_work(tmp_path):

@@ -12,8 +12,8 @@ EXTRAS = {  # name -> what requires it; others are developers' tools, or builds 
     "pretrained": "weights in .safetensors files",
 }
 WORKS_WITHOUT = {  # name -> what still works
-    "tensorflow": " Meanwhile all verbs work without TensorFlow on datasets whose face stores were "
-    "built elsewhere, except tfds build, the detector faced, and export to savedmodel and tflite.",
+    "tensorflow": " Meanwhile train, evaluate, embed and serve work without TensorFlow, with face "
+    "stores that were built elsewhere (docs/supported_versions.md).",
 }
 
 

@@ -43,18 +43,16 @@ def run_all(tmp_path):
 
 def test_a_run_is_trained_measured_and_used_from_a_copied_face_store(world, run_all, tmp_path):
     data = shutil.copytree(world.data_dir, tmp_path / "data")
-    for size in (48, 128):  # smoke.gin's; the gallery's thumbnails
-        for split in ("train", "test"):
-            datasets.load_triplets(data, split=split, image_size=size)
+    for split in ("train", "test"):
+        datasets.load_triplets(data, split=split, image_size=48)  # that of smoke.gin
     moved = shutil.copytree(data, tmp_path / "elsewhere")
     run, face = tmp_path / "run", next((world.manual_dir / "faces").rglob("*.png"))
     codes, said = run_all(
         ["train", "--config_file=smoke.gin", f"--output_dir={run}", f"--data_dir={moved}"],
         ["evaluate", f"--run={run}", f"--data_dir={moved}"],
         ["embed", f"--run={run}", face, f"--out={tmp_path / 'face.npz'}"],
-        ["gallery", f"--run={run}", f"--data_dir={moved}", f"--out={tmp_path / 'gallery'}"],
     )
-    assert codes == [0, 0, 0, 0], said
+    assert codes == [0, 0, 0], said
     assert "TensorFlow is not installed: no files for TensorBoard are written" in said
     assert (run / "best.npz").is_file() and not (run / "train").exists()
 
@@ -68,6 +66,6 @@ def test_a_dataset_without_a_face_store_is_refused_with_what_to_do(world, run_al
     )
     assert code == 2
     last = said.strip().splitlines()[-1]
-    assert "building the face store of fec/triplets/" in last
+    assert f"{data}: reading the files of fec/triplets/" in last
     assert "requires TensorFlow, which is not installed. Run pip install 'tensorflow>=2.18'" in last
     assert f"copy {data} here, face_stores included" in last

@@ -154,10 +154,9 @@ class TfdsSource:
           UserError: the dataset is damaged, or TensorFlow is not installed.
         """
         tf = import_tensorflow(
-            f"{self.data_dir}: building the face store of {self.full_name}, "
-            f"{'+'.join(self.splits)}, at this size of faces",
-            f"Or run the same command where TensorFlow is installed, then copy {self.data_dir} "
-            f"here, {STORES} included.",
+            f"{self.data_dir}: reading the files of {self.full_name} ({'+'.join(self.splits)})",
+            "Or, for train and evaluate, run the same command where TensorFlow is installed, then "
+            f"copy {self.data_dir} here, {STORES} included.",
         )
         names = (*images, *features, *(optional if self.has(optional) else ()))
         for split in self.splits:
