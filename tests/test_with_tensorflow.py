@@ -26,7 +26,7 @@ def batches():
 task = training.TrainTask(batches(), tl.L2Loss(), optimizers.Adam(0.1), n_steps_per_checkpoint=20)
 loop = training.Loop(tl.Serial(tl.Dense(1)), [task])
 loop.run(200)
-print(np.abs(np.array(loop.model.weights[0]) - 1).max())
+print(np.abs(np.array(loop.model.weights[0][0]) - 1).max())
 """
 
 
