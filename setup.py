@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 VERSION = "0.1.0"  # imagefec.__version__ reads it back from the installed metadata
 
-JAX = "jax>=0.7,<0.12"
+JAX = "jax>=0.7.2,<0.13"  # docs/supported_versions.md says what was tested
 REQUIREMENTS = [
     "absl-py>=2.1",
     "apache-beam>=2.70",  # `tfds build` imports it at start-up and does not declare it
@@ -45,7 +45,7 @@ setup(
     long_description=pathlib.Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.11",
+    python_requires=">=3.11,<3.14",  # Trax's tensorflow-text has no wheel for 3.14
     packages=find_packages(include=["imagefec", "imagefec.*", "tfds_builders", "tfds_builders.*"]),
     package_data={
         "imagefec": ["py.typed"],

@@ -1,13 +1,5 @@
 """train_step.py's contenders in JAX: ImageFEC's bare jitted step, and the step in Trax's Loop."""
 
-import importlib.util
-
-# A GPU machine may lack TensorFlow, which Trax imports but a step does not use.
-if importlib.util.find_spec("tensorflow") is None:
-    import trax_without_tensorflow
-
-    trax_without_tensorflow.install()
-
 import functools
 import itertools
 import pathlib

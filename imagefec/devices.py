@@ -1,6 +1,5 @@
 """JAX's devices, or the reason why it has none; JAX itself is imported only when it is needed."""
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -42,20 +41,6 @@ def check_not_forked() -> None:
             "copy, so nothing can be computed here. Start processes with "
             "multiprocessing.get_context('spawn'), or use JAX in the forked processes only."
         )
-
-
-def hide_gpus_from_tensorflow() -> None:
-    """Lets TensorFlow compute on the CPU only: it would take the GPU memory that JAX requires.
-
-    Where TensorFlow uses the GPU already, nothing changes: that is the caller's choice.
-    """
-    from imagefec.quiet import quiet_imports
-
-    with quiet_imports():
-        import tensorflow as tf
-
-        with contextlib.suppress(RuntimeError):
-            tf.config.set_visible_devices([], "GPU")
 
 
 def explain(text: str, platforms: str | None) -> str:

@@ -171,6 +171,21 @@ def test_a_missing_package_and_a_wrong_version_are_reported_with_the_command(qui
     )
 
 
+def test_a_python_that_was_not_tested_is_reported(quick, monkeypatch):
+    monkeypatch.setattr(packages.platform, "python_version", lambda: "3.14.0")
+    [problem] = [text for text in doctor.examine()["problems"] if "Python is" in text]
+    assert problem.startswith("Python is 3.14.0; ") and "<3.14" in problem
+
+
+def test_a_missing_tensorflow_is_reported_with_what_works_without_it(quick, monkeypatch):
+    version = packages.version_of
+    monkeypatch.setattr(
+        packages, "version_of", lambda name: None if name == "tensorflow" else version(name)
+    )
+    [problem] = [text for text in doctor.examine()["problems"] if "tensorflow is missing" in text]
+    assert "pip install 'tensorflow>=" in problem and "work without TensorFlow" in problem
+
+
 def test_two_opencv_packages_are_reported_as_overwriting_each_other(quick, monkeypatch):
     version = packages.version_of
     monkeypatch.setattr(

@@ -25,6 +25,7 @@ BASE = (
     "workers",
     "files",
     "json_files",
+    "with_tensorflow",
     "devices",
     "parameters",
     "compat",

@@ -10,13 +10,14 @@ import types
 import warnings
 from collections.abc import Iterator
 
+from imagefec.compat.stubs import stubs_of_missing_packages
 from imagefec.quiet import quiet_imports
 
 
 def import_trax() -> None:
     """Imports trax and applies every patch."""
     silence_known_warnings()
-    with quiet_imports(), quick_stack():
+    with quiet_imports(), quick_stack(), stubs_of_missing_packages():
         patch_host_count()
         import trax  # noqa: F401
 
@@ -25,12 +26,15 @@ def import_trax() -> None:
 
 
 def silence_known_warnings() -> None:
-    """Silences three Python warnings about Trax's older code; all others still show."""
+    """Silences four Python warnings about Trax's older code; all others still show."""
     # Trax's batch norm requests an int64 counter; JAX gives it int32, which is enough.
     warnings.filterwarnings("ignore", message="Explicitly requested dtype.*int64")
     warnings.filterwarnings("ignore", message="jax.(host_count|process_count) has been renamed")
     # Trax's logging converts NumPy arrays of one element to scalars.
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"trax\.")
+    # Trax writes `is ()`; Python says so where the package was installed without bytecode. The
+    # module of such a warning is the file's path.
+    warnings.filterwarnings("ignore", category=SyntaxWarning, module=r".*[/\\]trax[/\\]")
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Versions of the packages that Image FEC requires, and the extras that are installed."""
 
 import importlib.metadata
+import platform
 import re
 from typing import Any
 
@@ -9,6 +10,10 @@ EXTRAS = {  # name -> what requires it; others are developers' tools, or builds 
     "export": "imagefec export --format=onnx",
     "serve": "imagefec serve",
     "pretrained": "weights in .safetensors files",
+}
+WORKS_WITHOUT = {  # name -> what still works
+    "tensorflow": " Meanwhile train, evaluate, embed and serve work without TensorFlow, with face "
+    "stores that were built elsewhere (docs/supported_versions.md).",
 }
 
 
@@ -19,6 +24,12 @@ def required_packages(problems: list[str]) -> dict[str, str | None]:
     except importlib.metadata.PackageNotFoundError:
         problems.append(f"imagefec is not installed, only found in a folder. Run {REINSTALL}.")
         return {}
+    python = importlib.metadata.metadata("imagefec")["Requires-Python"]
+    if python and not _satisfied(f"python{python}", platform.python_version()):
+        problems.append(
+            f"Python is {platform.python_version()}; {python} is required. Make a virtual "
+            f"environment of such a Python, and there run {REINSTALL}."
+        )
     versions: dict[str, str | None] = {}
     for requirement in (each for each in requirements if "extra ==" not in each):
         name = _name(requirement)
@@ -26,6 +37,7 @@ def required_packages(problems: list[str]) -> dict[str, str | None]:
         if version is None:
             problems.append(
                 f"package {name} is missing. Run pip install '{requirement}', or {REINSTALL}."
+                + WORKS_WITHOUT.get(name, "")
             )
         elif not _satisfied(requirement, version):
             problems.append(

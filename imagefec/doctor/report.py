@@ -31,7 +31,7 @@ def examine(
     problems: list[str] = []
     report: dict[str, Any] = {
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": _platform(),
         "imagefec": imagefec.__version__,
         "packages": packages.required_packages(problems),
         "extras": packages.installed_extras(),
@@ -94,6 +94,13 @@ def describe(report: dict[str, Any]) -> str:
     return "\n".join(
         [*lines, *(f"problem {n}: {text}" for n, text in enumerate(problems, start=1))]
     ).rstrip()
+
+
+def _platform() -> str:
+    try:
+        return platform.platform()
+    except SystemError:  # of Python 3.13.0, where the current folder is gone
+        return platform.system()
 
 
 def _extra_line(name: str, lacking: list[str]) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from imagefec import files
-from imagefec.devices import hide_gpus_from_tensorflow
 from imagefec.errors import UserError
 from imagefec.model.network import Network, operations
 from imagefec.quiet import quiet_imports
+from imagefec.with_tensorflow import import_tensorflow
 
 INPUT, OUTPUT = "faces", "embeddings"
 RECORD = "imagefec"  # name of the record: of TFLite's metadata, and of the SavedModel's .json file
@@ -225,10 +225,7 @@ def _padded(
 
 
 def _tensorflow() -> Any:
-    hide_gpus_from_tensorflow()
-    with quiet_imports():
-        import tensorflow as tf
-    return tf
+    return import_tensorflow("this format", "Or export with --format=onnx or stablehlo.")
 
 
 def _flatbuffers() -> Any:

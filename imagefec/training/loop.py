@@ -28,6 +28,7 @@ from imagefec.training.step.lr_multipliers import lr_multipliers
 from imagefec.training.step.mesh import is_chief
 from imagefec.training.step.objectives import faces_per_label
 from imagefec.training.step.trainer import MeshTrainer
+from imagefec.with_tensorflow import has_tensorflow
 
 
 class FaceLoop(training.Loop):
@@ -255,15 +256,25 @@ class FaceLoop(training.Loop):
         if is_chief():
             config = training.gin.operative_config_str()
             files.write_text(self._run_dir / LEGACY_CONFIG, config)
-            summary_writer.text("gin_config", jaxboard.markdownify_operative_config_str(config))
+            if summary_writer is not None:
+                summary_writer.text("gin_config", jaxboard.markdownify_operative_config_str(config))
 
     @contextlib.contextmanager
     def _open_summary_writers(self) -> Iterator[tuple[list, list]]:
-        """Opens a TensorBoard file for training and one for evaluation; none if not the chief."""
+        """Opens TensorBoard's files for training and evaluation; none without TensorFlow.
+
+        Only the chief writes them.
+        """
+        writes = is_chief() and has_tensorflow()
+        if is_chief() and not writes:
+            logging.warning(
+                "TensorFlow is not installed: no files for TensorBoard are written. The measures "
+                "are in the checkpoints, as ever."
+            )
         with contextlib.ExitStack() as stack:
             train, evaluation = (
                 stack.enter_context(contextlib.closing(EventWriter(self._run_dir / name)))
-                if is_chief()
+                if writes
                 else None
                 for name in ("train", "eval")
             )

@@ -23,12 +23,12 @@ from imagefec.data.store.dataset_folder import (
     with_config,
 )
 from imagefec.data.store.tfds_records import defect_of_records, read_examples, said_by
-from imagefec.devices import hide_gpus_from_tensorflow
 from imagefec.errors import UserError
 from imagefec.faces.crop_settings import CropSettings, read_crop_settings
 from imagefec.fec import MIXED, PEOPLE, SIMULATED
 from imagefec.progress import progress
 from imagefec.quiet import quiet_imports
+from imagefec.with_tensorflow import has_tensorflow, import_tensorflow
 
 STORES = "face_stores"  # in the data_dir
 BATCH_EXAMPLES = 128  # read at once while loading: about 10 MB of PNG files
@@ -153,10 +153,13 @@ class TfdsSource:
           An iterator over feature -> array [b, ...]; "votes" are counted, int32 [b, 3].
 
         Raises:
-          UserError: the dataset is damaged.
+          UserError: the dataset is damaged, or TensorFlow is not installed.
         """
-        import tensorflow as tf
-
+        tf = import_tensorflow(
+            f"{self.data_dir}: reading the files of {self.full_name} ({'+'.join(self.splits)})",
+            "Or, for train and evaluate, run the same command where TensorFlow is installed, then "
+            f"copy {self.data_dir} here, {STORES} included.",
+        )
         names = (*images, *features, *(optional if self.has(optional) else ()))
         for split in self.splits:
             expected, n = self.builder.info.splits[split].num_examples, 0
@@ -215,7 +218,8 @@ def open_source(data_dir: Path, dataset: str, split: str, why: str = "") -> Tfds
     with quiet_imports():
         import tensorflow_datasets as tfds
 
-    hide_gpus_from_tensorflow()
+    if has_tensorflow():  # TFDS imports it when it reads the splits
+        import_tensorflow(dataset)
     refuse_foreign_classes(data_dir, dataset)
     try:
         builder = tfds.core.read_only_builder.builder_from_files(

@@ -35,6 +35,7 @@ from imagefec.faces.detectors.protocol import (
 )
 from imagefec.maths.geometry import Box, iou
 from imagefec.quiet import quiet_imports
+from imagefec.with_tensorflow import import_tensorflow
 
 _PAGE = "https://github.com/iitzco/faced"
 FILES = tuple(ModelFile(name, _PAGE, "MIT") for name in ("face_yolo.pb", "face_corrector.pb"))
@@ -144,9 +145,7 @@ class _Graph:
     def __init__(
         self, path: Path, model: bytes, side_px: int, outputs: Sequence[str], n_values: int
     ) -> None:
-        with quiet_imports():
-            import tensorflow as tf
-
+        tf = import_tensorflow("detector faced", "Or use another detector, such as blazeface.")
         self._path, self._side_px, self._n_values = path, side_px, n_values
         tf1 = tf.compat.v1
         graph_def, graph = tf1.GraphDef(), tf1.Graph()
