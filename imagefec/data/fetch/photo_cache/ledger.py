@@ -302,7 +302,8 @@ INSERT INTO triplets (split, type, first, second, third) VALUES (?, ?,
 """
 _ADD_PENDING = """
 INSERT OR IGNORE INTO pending (url, host, name, tail, obtained, loose_name, loose_tail)
-VALUES (?1, ?2, ?3, ?4, ?5, loose_name(?3), loose_name(?4))
+SELECT url, host, name, tail, obtained, loose_name(name), loose_name(tail)
+FROM (SELECT ? AS url, ? AS host, ? AS name, ? AS tail, ? AS obtained)
 """
 _COUNT_TRIPLETS = """
 WITH complete AS (SELECT n FROM wanted JOIN photos USING (url) WHERE status = 'ok')
