@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 
 _MAKE = (
     "from imagefec.quickstart import quickstart; import sys; quickstart(sys.argv[1], "
-    "config_file='smoke.gin', faces=300, identities=40, triplets=400)"
+    "config_file='smoke.gin', faces=950, identities=30, triplets=500)"
 )
 
 
