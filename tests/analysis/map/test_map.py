@@ -9,10 +9,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from absl import logging
 from PIL import Image
 
 from imagefec import cli
-from imagefec.analysis.map import build, page_data, sources, write
+from imagefec.analysis.map import page_data, sources, write
 from imagefec.analysis.map.build import MapOptions, make_map
 from imagefec.analysis.map.faces import MapFaces
 from imagefec.errors import UserError
@@ -44,7 +45,7 @@ def own_file(folder, paths, vectors, **more):
 @pytest.fixture
 def logged(monkeypatch):
     messages = []
-    monkeypatch.setattr(build.logging, "warning", lambda text, *args: messages.append(text % args))
+    monkeypatch.setattr(logging, "warning", lambda text, *args: messages.append(text % args))
     return messages
 
 

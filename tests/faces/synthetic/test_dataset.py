@@ -15,7 +15,7 @@ from imagefec.errors import UserError
 from imagefec.faces.crop import crop_face
 from imagefec.faces.detectors import haar_file, make_detector
 from imagefec.faces.photos import read_photo
-from imagefec.faces.synthetic import dataset, render_dataset
+from imagefec.faces.synthetic import dataset, render_dataset, split_plans
 from imagefec.faces.synthetic.heads.expressions import CONTROLS, SALIENCE, WORDS
 from imagefec.faces.synthetic.heads.people import sample_person
 from imagefec.faces.synthetic.raters import Raters
@@ -178,7 +178,7 @@ def test_a_validation_split_has_its_own_identities_and_does_not_change_the_test_
 def test_no_identity_is_in_both_splits_under_two_names(tmp_path, monkeypatch):
     people = []
     monkeypatch.setattr(
-        dataset, "sample_person", lambda rng: people.append(sample_person(rng)) or people[-1]
+        split_plans, "sample_person", lambda rng: people.append(sample_person(rng)) or people[-1]
     )
     render_dataset(tmp_path, faces=200, identities=10, triplets=6, test_fraction=0.5, workers=1)
     assert len({tuple(person.skin) for person in people}) == len(people) == 10

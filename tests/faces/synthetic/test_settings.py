@@ -57,7 +57,7 @@ def bytes_of(folder):
         ("--seed=1.5", "--seed"),
         ("--roll=-1", "--roll is -1; allowed are 0 to 45 degrees"),
         ("--roll=46", "--roll is 46; allowed are 0 to 45 degrees"),
-        ("--roll=nan", "--roll is nan; allowed are 0 to 45 degrees"),
+        ("--roll=nan", "argument --roll: nan is not a number"),
         ("--faces=0", "--faces"),
         ("--faces=-5", "--faces"),
         ("--faces=1000000000000", "--faces is 1000000000000; allowed are up to 10000000"),

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagefec.errors import UserError
-from imagefec.faces.synthetic import dataset, photo, render_dataset
+from imagefec.faces.synthetic import photo, render_dataset, split_plans
 from imagefec.faces.synthetic.heads.expressions import PROTOTYPES
 from imagefec.faces.synthetic.heads.people import sample_person
 from imagefec.faces.synthetic.variations import NOTHING, Variations
@@ -133,7 +133,7 @@ def test_the_hard_world_has_people_and_expressions_of_its_own(tmp_path, monkeypa
     for world in ("plain", "varied", "hard"):
         people = []
         monkeypatch.setattr(
-            dataset,
+            split_plans,
             "sample_person",
             lambda rng, people=people: people.append(sample_person(rng)) or people[-1],
         )
