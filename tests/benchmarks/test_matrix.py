@@ -86,7 +86,7 @@ def test_every_supported_version_was_installed_and_tested():
     assert supported()
     for result in supported():
         assert result["install_error"] is None, result["cell"]
-        assert result["passed"] > 100
+        assert result["failures"] == [] and result["passed"] > 100
 
 
 def test_the_package_admits_the_tested_versions_and_no_python_without_a_classifier():
@@ -99,6 +99,7 @@ def test_the_package_admits_the_tested_versions_and_no_python_without_a_classifi
         for requirement in map(Requirement, found.get_all("Requires-Dist"))
         if requirement.name == "jax" and not requirement.marker
     ]
+    tested = {result["python"].rpartition(".")[0] for result in supported()}
+    assert sorted(tested) == sorted(classifiers)
     for result in supported():
-        assert result["python"].rpartition(".")[0] in classifiers
         assert result["versions"]["jax"] in jax
