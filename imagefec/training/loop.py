@@ -1,5 +1,7 @@
 """Trax's training loop over the mesh, with evaluation on a complete split and .npz checkpoints."""
 
+# Over 350 lines: one class, all in which it differs from Trax's Loop.
+
 import contextlib
 import json
 import logging

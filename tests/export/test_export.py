@@ -1,5 +1,7 @@
 """Each exported file against its run: values, batches, the record inside, damage, refusals."""
 
+# Over 350 lines: its tests share a run and its exports, which take long to make.
+
 import json
 import os
 import subprocess

@@ -1,5 +1,7 @@
 """Which faces a gallery shows, the two files it writes, and its errors."""
 
+# Over 350 lines: its tests share a run and the galleries of it.
+
 import base64
 import io
 import re

@@ -1,5 +1,7 @@
 """Synthetic faces as files: FEC's format, raters' choices, splits, and faces that are detected."""
 
+# Over 350 lines: its tests share rendered faces.
+
 import csv
 import errno
 import hashlib
