@@ -2,7 +2,6 @@
 
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -79,7 +78,7 @@ def _served(command: list[str]) -> list[str]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     address = process.stdout.readline().strip()
-    process.send_signal(signal.SIGINT)
+    process.terminate()  # a job in the background may ignore ctrl-C
     told = process.communicate(timeout=300)[1]
     say(f"  serve: {address} {process.returncode}")
     return [] if address.startswith("http") else [f"serve: {told.strip()[-1500:]}"]
