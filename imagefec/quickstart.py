@@ -74,18 +74,15 @@ def plan_quickstart(
     seed: int = 0,
     config_file: str | os.PathLike = "quickstart.gin",
     bindings: Sequence[str] = (),
-    faces: int = FACES,
-    identities: int = IDENTITIES,
-    triplets: int = TRIPLETS,
 ) -> Plan:
     """What `quickstart` would do; nothing is written. Arguments and errors alike."""
     out = user_path(output_dir, "--output_dir")
     steps = _check_training(config_file, bindings, seed)
-    asked = {"seed": seed, "faces": faces, "identities": identities, "triplets": triplets}
+    asked = {"seed": seed, "faces": FACES, "identities": IDENTITIES, "triplets": TRIPLETS}
     with _folder_errors(out):
         files.check_folder(out)
         _check_settings(out, asked)
-    settings = DrawSettings(faces, identities, triplets, TEST_FRACTION, VALIDATION_FRACTION, seed)
+    settings = DrawSettings(FACES, IDENTITIES, TRIPLETS, TEST_FRACTION, VALIDATION_FRACTION, seed)
     done = {
         "draw": all((out / "fec" / csv_file_name(split)).is_file() for split in SPLITS),
         "crop": (out / "fec" / "faces" / "report.json").is_file(),
@@ -96,7 +93,7 @@ def plan_quickstart(
     rendered = plan_dataset(out / "drawn", settings)
     begun = [stage for stage, is_begun in done.items() if is_begun]
     stages = f"then       fetch, crop, build, train for {steps} steps, evaluate, gallery"
-    lines = [*rendered.lines, stages]
+    lines = [*([] if done["draw"] else rendered.lines), stages]
     if begun:
         lines.append(f"found      results of {', '.join(begun)}; finished stages are skipped")
     return Plan(out, lines, {**rendered.facts, "steps": steps, "found": begun})

@@ -7,6 +7,7 @@ import pathlib
 import pytest
 
 from imagefec import cli
+from imagefec.fec import SPLITS, csv_file_name
 from imagefec.files import check_folder
 from imagefec.plan import shown_bytes
 from tests.data.labels.conftest import Photos
@@ -111,10 +112,16 @@ def test_train_opens_the_datasets_and_makes_no_run(planned, world, tmp_path, cap
 
 def test_quickstart_names_its_stages(planned, tmp_path):
     plan = planned("quickstart", f"--output_dir={tmp_path / 'q'}")
+    assert "would be rendered" in plan[0]
     assert plan[-1]["found"] == [] and plan[-1]["steps"] > 1000 and list(tmp_path.iterdir()) == []
     (tmp_path / "q").mkdir()
     (tmp_path / "q" / "summary.json").touch()
     assert planned("quickstart", f"--output_dir={tmp_path / 'q'}")[-1]["found"] == ["gallery"]
+    (tmp_path / "q" / "fec").mkdir()
+    for split in SPLITS:
+        (tmp_path / "q" / "fec" / csv_file_name(split)).touch()
+    plan = planned("quickstart", f"--output_dir={tmp_path / 'q'}")
+    assert plan[-1]["found"] == ["draw", "gallery"] and "rendered" not in "".join(plan[:-1])
 
 
 @pytest.mark.parametrize("folds", [[], ["--folds=2"]])

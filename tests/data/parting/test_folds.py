@@ -1,6 +1,5 @@
 """Folds: each photo and person is tested once, and no fold trains on what it tests."""
 
-import itertools
 import json
 from pathlib import Path
 
@@ -10,38 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagefec import cli
-from imagefec.data.fec_csv import FaceRef, Row, read_rows, write_rows
+from imagefec.data.fec_csv import read_rows
 from imagefec.data.fec_manual_dir import find_manual_files
 from imagefec.data.parting.folds import assign_folds, split_into_folds
-from imagefec.fec import SPLITS, TripletType, csv_file_name
-from imagefec.maths.geometry import Box
-
-
-def row(*photos):
-    faces = tuple(FaceRef(f"http://h/{photo}.jpg", Box(0, 0.5, 0, 1)) for photo in photos)
-    return Row(1, faces, TripletType.TWO_CLASS, ("ann",), (1,))
-
-
-def islands(n):
-    """Rows of n sets of four photos, each connected, none with another."""
-    return [row(*(f"{i}-{at}" for at in chosen)) for i in range(n) for chosen in
-            itertools.combinations(range(4), 3)]  # fmt: skip
+from imagefec.fec import SPLITS, csv_file_name
+from tests.data.parting.conftest import islands, row
 
 
 def random_rows(n, n_photos):
     rng = np.random.default_rng(0)
     return [row(*rng.choice(n_photos, 3, replace=False)) for _ in range(n)]
-
-
-@pytest.fixture
-def written(tmp_path):
-    def write(rows, split="train"):
-        (tmp_path / "in").mkdir(exist_ok=True)
-        path = tmp_path / "in" / csv_file_name(split)
-        write_rows(path, rows)
-        return path
-
-    return write
 
 
 def names(one):

@@ -1,44 +1,20 @@
 """`imagefec split`: parts share no photo and no person, and what that costs is counted."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imagefec import cli
-from imagefec.data.fec_csv import FaceRef, Row, read_rows, write_rows
+from imagefec.data.fec_csv import read_rows
 from imagefec.data.parting.holdout import hold_out, split_csv
 from imagefec.errors import UserError
-from imagefec.fec import TripletType, csv_file_name
-from imagefec.maths.geometry import Box
-
-
-def row(*photos):
-    faces = tuple(FaceRef(f"http://h/{photo}.jpg", Box(0, 0.5, 0, 1)) for photo in photos)
-    return Row(1, faces, TripletType.TWO_CLASS, ("ann",), (1,))
-
-
-@pytest.fixture
-def written(tmp_path):
-    def write(rows, split="train"):
-        (tmp_path / "in").mkdir(exist_ok=True)
-        path = tmp_path / "in" / csv_file_name(split)
-        write_rows(path, rows)
-        return path
-
-    return write
+from imagefec.fec import csv_file_name
+from tests.data.parting.conftest import islands, row
 
 
 def photos_of(path):
     return {face.url for one in read_rows(path) for face in one.faces}
-
-
-def islands(n):
-    """Rows of n sets of four photos, each connected, none with another."""
-    return [row(*(f"{i}-{at}" for at in chosen)) for i in range(n) for chosen in
-            itertools.combinations(range(4), 3)]  # fmt: skip
 
 
 def test_connected_rows_are_held_out_whole_at_no_loss(written, tmp_path):
