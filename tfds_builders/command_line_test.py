@@ -1,5 +1,6 @@
 """`tfds build` from a shell, with Beam and after kill -9, writes the same files byte for byte."""
 
+import glob
 import os
 import shutil
 import signal
@@ -54,9 +55,14 @@ def wait_for(process):
     assert process.returncode == 0, output
 
 
+def is_there(folder, pattern):
+    """Whether a path matches, in folders that a build may remove meanwhile."""
+    return bool(glob.glob(pattern, root_dir=folder))  # noqa: PTH207 (pathlib's raises then)
+
+
 def kill_when(process, data_dir, pattern):
     """Kills the process group as soon as a file matches the pattern."""
-    while not list(data_dir.glob(pattern)) and process.poll() is None:
+    while not is_there(data_dir, pattern) and process.poll() is None:
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGKILL)
     output, _ = process.communicate()
@@ -114,7 +120,7 @@ def test_ctrl_c_twice_ends_a_build_with_one_line_and_a_rerun_writes_the_same_fil
     config = '--config={"name": "few", "n_triplets": 50, "seed": 3}'
     data = tmp_path / "stopped"
     build = tfds_build("vggface2", many, data, config)
-    while not list(data.glob("downloads/vggface2_faces/*/train/*.json")) and build.poll() is None:
+    while not is_there(data, "downloads/vggface2_faces/*/train/*.json") and build.poll() is None:
         time.sleep(0.002)
     for _ in range(2):
         os.killpg(build.pid, signal.SIGINT)
@@ -138,7 +144,7 @@ def test_two_builds_at_once_do_not_mix_and_the_second_names_the_first(tmp_path):
     rows = (FOLDER / "fec" / "dummy_data" / TRAIN).read_text()
     (manual / TRAIN).write_text(rows * 300)  # takes some seconds
     first = tfds_build("fec", manual, data, "--config=triplets")
-    while not list(data.glob("fec/triplets/incomplete.*/*")) and first.poll() is None:
+    while not is_there(data, "fec/triplets/incomplete.*/*") and first.poll() is None:
         time.sleep(0.002)
     os.kill(first.pid, signal.SIGSTOP)  # for as long as the second takes to start
     second = tfds_build("fec", manual, data, "--config=triplets")
