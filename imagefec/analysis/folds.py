@@ -157,14 +157,14 @@ def _refuse_shared_faces(data: Triplets, data_dir: AnyPath, fold_of: dict[str, A
 def _joined(folds: Sequence[Evaluated], has_other: bool) -> dict[str, Any]:
     from imagefec.analysis import accuracy
     from imagefec.analysis.evaluate import compare_predictions, few_triplets
-    from imagefec.analysis.report.estimates import mean_over_known, mean_over_seeds
+    from imagefec.analysis.report.estimates import mean_over_known, mean_with_error
 
     data = _all_triplets([fold.data for fold in folds])
     known = np.concatenate([fold.known for fold in folds])
     correct = np.concatenate([fold.correct for fold in folds])
     photos = accuracy.triplet_photos(data)
     each = [fold.result for fold in folds]
-    mean = mean_over_seeds([result["tpa"] for result in each])
+    mean = mean_with_error([result["tpa"] for result in each])
     spread = mean_over_known([result["embedding_spread"] for result in each])
     voters = {result["human_tpa_source"] for result in each} - {None}
     result: dict[str, Any] = {
@@ -183,7 +183,7 @@ def _joined(folds: Sequence[Evaluated], has_other: bool) -> dict[str, Any]:
     if has_other:
         common = np.concatenate([fold.common for fold in folds if fold.common is not None])
         theirs = np.concatenate([fold.theirs for fold in folds if fold.theirs is not None])
-        gain = mean_over_seeds([fold["against"]["difference"] for fold in each])
+        gain = mean_with_error([fold["against"]["difference"] for fold in each])
         result["against"] = {
             **compare_predictions(theirs[common], correct[common], photos[common]),
             "n_triplets": int(common.sum()),

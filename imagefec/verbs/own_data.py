@@ -63,7 +63,7 @@ def triplets(verbs: Any) -> None:
         "--split",
         "given, or fractions of train, validation and test, parted by person where known, else by "
         "photo (default: given if splits are, with a tenth of train as validation if there is "
-        "none, else 0.7,0.1,0.2)",
+        "none, else 0.7,0.1,0.2; 0,0,1 makes all faces test)",
         metavar="given|FRACTIONS",
     )
     flags.flag(

@@ -19,7 +19,7 @@ class Estimate(NamedTuple):
         return abs(self.value) > 2 * self.error
 
 
-def mean_over_seeds(values: Sequence[float]) -> Estimate:
+def mean_with_error(values: Sequence[float]) -> Estimate:
     """Mean with its standard error; NaN as the error of a single value."""
     from scipy.stats import sem
 
@@ -27,9 +27,9 @@ def mean_over_seeds(values: Sequence[float]) -> Estimate:
 
 
 def mean_over_known(values: Sequence[float | None]) -> Estimate | None:
-    """`mean_over_seeds`, or None if a value is None."""
+    """`mean_with_error`, or None if a value is None."""
     known = [value for value in values if value is not None]
-    return mean_over_seeds(known) if len(known) == len(values) else None
+    return mean_with_error(known) if len(known) == len(values) else None
 
 
 def mean_over_queries(values: Sequence[np.ndarray]) -> Estimate:
@@ -38,7 +38,7 @@ def mean_over_queries(values: Sequence[np.ndarray]) -> Estimate:
     Args:
       values: float [q] for each pair, over the same queries.
     """
-    return mean_over_seeds(np.mean(values, axis=0).tolist())
+    return mean_with_error(np.mean(values, axis=0).tolist())
 
 
 def difference_over_seeds(
@@ -54,8 +54,8 @@ def difference_over_seeds(
     same = seeds == sorted(seed for seed, _ in second)
     if same and len(set(seeds)) == len(seeds) > 1:
         of_seed = dict(second)
-        return mean_over_seeds([value - of_seed[seed] for seed, value in first]), len(seeds)
-    a, b = (mean_over_seeds([value for _, value in side]) for side in (first, second))
+        return mean_with_error([value - of_seed[seed] for seed, value in first]), len(seeds)
+    a, b = (mean_with_error([value for _, value in side]) for side in (first, second))
     return Estimate(a.value - b.value, math.hypot(a.error, b.error)), 0
 
 

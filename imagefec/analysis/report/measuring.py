@@ -15,7 +15,7 @@ from imagefec.analysis.report.estimates import (
     combined_error,
     difference_over_seeds,
     mean_over_known,
-    mean_over_seeds,
+    mean_with_error,
 )
 from imagefec.analysis.report.measures import (
     ConditionMeasures,
@@ -64,7 +64,7 @@ def measure_condition(
     return ConditionMeasures(
         condition,
         tuple(runs),
-        mean_over_seeds([run.tpa for run in runs]),
+        mean_with_error([run.tpa for run in runs]),
         uncertainty.clustered_standard_error(_mean_correct(runs), evaluation_set.photos),
         {
             name: mean_over_known([run.scores["by_type"][name]["tpa"] for run in runs])

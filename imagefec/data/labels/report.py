@@ -111,9 +111,10 @@ def make_report(
     }
     found["megabytes"] = round(found["n_triplets"] * _KB_PER_TRIPLET / 1000, 1)
     found["warnings"] = _warnings(found, in_splits)
-    if not found["splits"]["train"]["n_triplets"]:
+    first = next(iter(in_splits))  # train, unless all is test
+    if not found["splits"][first]["n_triplets"]:
         raise UserError(
-            f"train: no triplet can be made of its {len(in_splits['train'])} faces: "
+            f"{first}: no triplet can be made of its {len(in_splits[first])} faces: "
             f"{' '.join(found['warnings'])} Give more photos, or another --split or --seed."
         )
     return found
@@ -225,15 +226,21 @@ def _warnings(found: Mapping[str, Any], in_splits: Mapping[str, Sequence[Face]])
             )
     persons = {split: {face.person for face in faces} for split, faces in in_splits.items()}
     for split in persons:
-        both = sorted((persons[split] & persons["train"]) - {""}) if split != "train" else []
+        both = sorted(persons[split] & persons.get("train", set()) - {""} if split != "train" else [])
         if both:
             warnings.append(
                 f"{len(both)} persons are in train and in {split}, as given ({_listed(both)}): the "
                 "TPA of that split is not that of new people. --split=0.7,0.1,0.2 parts by person."
             )
-    for split in ("validation", "test"):
-        if not found["splits"].get(split, {}).get("n_triplets"):
-            warnings.append(f"there is no split {split}.")
+    if set(in_splits) == {"test"}:
+        warnings.append("all is test: these triplets evaluate runs, and train none.")
+    else:
+        lacking = (
+            split
+            for split in ("validation", "test")
+            if not found["splits"].get(split, {}).get("n_triplets")
+        )
+        warnings += [f"there is no split {split}." for split in lacking]
     if not found["n_persons"]:
         warnings.append(
             "persons are not known, so one person may be in two splits, and no triplet is made so "

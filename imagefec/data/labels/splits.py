@@ -33,12 +33,13 @@ def parse_fractions(text: str) -> tuple[float, float, float] | None:
     if (
         len(fractions) != 3
         or not all(0 <= part <= 1 for part in fractions)
-        or not fractions[0]
+        or not (fractions[0] or fractions[2] == 1)
         or not math.isclose(sum(fractions), 1, abs_tol=0.001)
     ):
         raise UserError(
             f"--split is {text!r}; allowed are given, or three fractions that add up to 1, of "
-            "train (more than 0), validation and test: --split=0.7,0.1,0.2."
+            "train, validation and test: --split=0.7,0.1,0.2. Without train all is test: "
+            "--split=0,0,1."
         )
     return fractions[0], fractions[1], fractions[2]
 
@@ -55,7 +56,7 @@ def split_faces(
     Args:
       faces: their `split` is used, and then given by all, if `fractions` is None.
       fractions: of train, validation and test; None for the splits as given, with a tenth of train
-        held out as validation if there is none.
+        held out as validation if there is none. All may be test, to evaluate runs.
       seed: 0 or more.
 
     Returns:
@@ -75,12 +76,12 @@ def split_faces(
             "--split=0.7,0.1,0.2."
         )
     splits = [face.split for face in faces]
-    if "train" not in splits:
+    if "train" not in splits and set(splits) != {"test"}:
         raise UserError(
-            f"--split=given: there are only {', '.join(sorted(set(splits)))}, no train. Give "
-            "fractions: --split=0.7,0.1,0.2."
+            f"--split=given: there is {' and '.join(sorted(set(splits)))}, but no train. Give "
+            "fractions: --split=0.7,0.1,0.2; or 0,0,1, which makes all faces test."
         )
-    if "validation" in splits:
+    if "validation" in splits or "train" not in splits:
         return splits
     train = [at for at, split in enumerate(splits) if split == "train"]
     for at, split in zip(train, _parted([faces[at] for at in train], _WITH_VALIDATION, seed)):

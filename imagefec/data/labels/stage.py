@@ -234,7 +234,8 @@ def _sample(
     n_faces = sum(map(len, in_splits.values()))
     asked = PER_FACE * n_faces if settings.triplets is None else settings.triplets
     n_of = {split: max(1, round(asked * len(own) / n_faces)) for split, own in in_splits.items()}
-    n_of["train"] = max(1, n_of["train"] + asked - sum(n_of.values()))
+    first = next(iter(in_splits))  # train, unless all is test
+    n_of[first] = max(1, n_of[first] + asked - sum(n_of.values()))
     result = {}
     for split, faces in in_splits.items():
         judge = make_judge(

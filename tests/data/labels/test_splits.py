@@ -74,11 +74,16 @@ def test_splits_that_cannot_be_are_refused():
     assert split_faces(one, (1, 0, 0), 0) == ["train"] * 9
     with pytest.raises(UserError, match="2 of 3 faces have no split, the first: 1"):
         split_faces([face(0, split="train"), face(1), face(2)], None, 0)
-    with pytest.raises(UserError, match="there are only test, no train"):
-        split_faces([face(0, split="test")], None, 0)
+    with pytest.raises(UserError, match="there is test and validation, but no train"):
+        split_faces([face(0, split="test"), face(1, split="validation")], None, 0)
 
 
-@pytest.mark.parametrize("text", ["", "0.7", "0.7,0.3", "0,0.5,0.5", "1,1,1", "a,b,c", "nan,0,1"])
+def test_all_faces_may_be_test():
+    assert split_faces([face(n, split="test") for n in range(3)], None, 0) == ["test"] * 3
+    assert split_faces([face(n) for n in range(3)], parse_fractions("0,0,1"), 0) == ["test"] * 3
+
+
+@pytest.mark.parametrize("text", ["", "0.7", "0.7,0.3", "0,0.5,0.5", "0,1,0", "1,1,1", "a,b,c", "nan,0,1"])
 def test_fractions_that_do_not_add_up_are_refused(text):
     with pytest.raises(UserError, match="three fractions that add up to 1"):
         parse_fractions(text)

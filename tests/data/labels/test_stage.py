@@ -146,6 +146,14 @@ def test_what_is_left_out_is_counted_and_a_missing_split_is_said(photos, out):
     assert not (out / csv_file_name("test")).exists()
 
 
+def test_triplets_that_only_evaluate(photos, out):
+    photos.labelled({"joy": 4, "fear": 4}, "{label}/p{n}/a.jpg")
+    report = make_triplets(photos.root, out, by=["folders:label/person"], split="0,0,1")
+    assert list(report["splits"]) == ["test"] and report["n_triplets"] == report["n_faces"] * 5
+    assert any("evaluate runs, and train none" in text for text in report["warnings"])
+    assert [path.name for path in out.glob("faceexp-*.csv")] == [csv_file_name("test")]
+
+
 def test_names_of_every_kind_reach_the_report(photos, out, tmp_path):
     odd = tmp_path / os.fsdecode(b"own\xff")
     photos.labelled({"joy": 8, "fear": 8}).rename(odd)
