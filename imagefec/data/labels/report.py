@@ -224,9 +224,10 @@ def _warnings(found: Mapping[str, Any], in_splits: Mapping[str, Sequence[Face]])
             warnings.append(
                 f"{split}: one photo of {_listed(single)}, which can be odd but not of a pair."
             )
-    persons = {split: {face.person for face in faces} for split, faces in in_splits.items()}
+    persons = {split: {face.person for face in faces} - {""} for split, faces in in_splits.items()}
+    trained = persons.pop("train", set())
     for split in persons:
-        both = sorted(persons[split] & persons.get("train", set()) - {""} if split != "train" else [])
+        both = sorted(persons[split] & trained)
         if both:
             warnings.append(
                 f"{len(both)} persons are in train and in {split}, as given ({_listed(both)}): the "
