@@ -32,6 +32,11 @@ OPTIONS = {
     "rotation 15": ("Augment.rotation = 15",),
     "scale 0.15": ("Augment.scale = 0.15",),
     "translation 0.05": ("Augment.translation = 0.05",),
+    "rotation, scale, translation": (
+        "Augment.rotation = 15",
+        "Augment.scale = 0.15",
+        "Augment.translation = 0.05",
+    ),
     "blur 0.3": ("Augment.blur = 0.3", "Augment.blur_sigma = 1.5"),
     "colour": ("Augment.saturation = 0.3", "Augment.hue = 10", "Augment.channel_gain = 0.1"),
     "grey 0.2": ("Augment.grey = 0.2",),

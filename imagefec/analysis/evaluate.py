@@ -227,6 +227,7 @@ def evaluate_source(
         "dataset": readable(loader.dataset),
         "split": readable(loader.name),
     }
+    _add_warnings(result, own.warnings(loader))
     if found.matched is not None:
         _add_coverage(result, own, found.matched, kept, int(correct.sum()))
     if annotations:
@@ -246,6 +247,7 @@ def evaluate_source(
         **compare_predictions(theirs[common], correct[common], photos[common]),
         "n_triplets": int(common.sum()),
     }
+    _add_warnings(result, other.warnings(loader))
     return Evaluated(result, whole, correct, kept, theirs, common)
 
 
@@ -303,7 +305,10 @@ def _add_coverage(
     from imagefec.analysis.vectors import coverage
 
     result["coverage"] = coverage.describe_coverage(matched, kept, n_correct)
-    warnings = coverage.coverage_warnings(source, matched, result["coverage"])
+    _add_warnings(result, coverage.coverage_warnings(source, matched, result["coverage"]))
+
+
+def _add_warnings(result: dict[str, Any], warnings: Sequence[str]) -> None:
     for warning in warnings:
         logging.warning("%s", warning)
     if all_warnings := [*filter(None, [result.get("warning")]), *warnings]:

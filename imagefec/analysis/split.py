@@ -3,6 +3,7 @@
 import os
 
 from imagefec.data.store import datasets
+from imagefec.faces.crop_settings import CropSettings
 
 
 class SplitLoader:
@@ -44,6 +45,10 @@ class SplitLoader:
     def rater_source(self) -> str | None:
         """Who judged the triplets: "people", "simulated", "mixed"; None if it is not recorded."""
         return datasets.rater_source_of(self.data_dir, self.dataset, self.name)
+
+    def crop_settings(self) -> CropSettings | None:
+        """How the faces were cropped; None if it is not recorded."""
+        return datasets.crop_settings_of(self.data_dir, self.dataset, self.name)
 
     def _load(self, name: str, image_size: int) -> datasets.Triplets:
         return datasets.load_triplets(self.data_dir, self.dataset, name, image_size)

@@ -108,6 +108,19 @@ def test_few_triplets_give_a_warning(result):
     assert f"Only {result['n_triplets']} triplets" in result["warning"]
 
 
+def test_a_run_of_faces_that_were_aligned_otherwise_gets_a_warning(run, data_dir, tmp_path):
+    aligned = shutil.copytree(run, tmp_path / "aligned")
+    info = json.loads((aligned / "run.json").read_text())
+    for align, warned in ("eyes", True), ("none", False):
+        faces = {"detector": "blazeface", "detector_version": "1", "align": align}
+        (aligned / "run.json").write_text(json.dumps(info | {"faces": faces}))
+        for result in (
+            evaluate_run(aligned, data_dir, split="train"),
+            evaluate_run(run, data_dir, split="train", against=aligned),
+        ):
+            assert ("--align=eyes, but those of fec" in result["warning"]) == warned
+
+
 def test_a_missing_run_split_or_checkpoint_is_refused(run, data_dir, tmp_path):
     with pytest.raises(UserError, match="no such run directory"):
         evaluate_run(tmp_path / "gone", data_dir)

@@ -14,7 +14,7 @@ from imagefec.analysis.split import SplitLoader
 from imagefec.analysis.vectors.columns import is_vector_file
 from imagefec.analysis.vectors.matching import Matched, match
 from imagefec.analysis.vectors.vector_file import VectorFile, read_vector_file
-from imagefec.model.run import Run
+from imagefec.model.run import FACES, Run
 from imagefec.paths import readable, user_path
 
 
@@ -51,6 +51,9 @@ class Source(Protocol):
           UserError: the split cannot be loaded, or the file has none of its faces.
         """
 
+    def warnings(self, split: SplitLoader) -> list[str]:
+        """Why its vectors of the split may mean little; empty for a file."""
+
     def as_json(self) -> dict[str, Any]:
         """{"run", "step", "embeddings"}, of which those that do not apply are None."""
 
@@ -78,6 +81,20 @@ class RunSource:
         faces = split.load(self.embedder.image_size).faces
         vectors = embed_faces(self.embedder, faces, "embed")
         return SplitVectors(vectors, np.ones(len(vectors), bool))
+
+    def warnings(self, split: SplitLoader) -> list[str]:
+        """See `Source`: the faces that it was trained on were aligned otherwise."""
+        theirs = split.crop_settings()
+        if theirs is None or FACES not in self.embedder.info:
+            return []
+        own = self.embedder.crop_settings
+        if own.align == theirs.align:
+            return []
+        return [
+            f"{readable(self.path)} was trained on faces of --align={own.align}, but those of "
+            f"{readable(split.dataset)} are of --align={theirs.align}. Crop and build them with "
+            f"`imagefec crop --align={own.align}`."
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """See `Source`."""
@@ -109,6 +126,10 @@ class FileSource:
         what = f"{readable(split.dataset)}, split {readable(split.name)}"
         matched = match(self.file, data.face_ids, data.urls, what, self.normalise)
         return SplitVectors(matched.vectors, matched.known, matched)
+
+    def warnings(self, split: SplitLoader) -> list[str]:  # noqa: ARG002 (as the protocol has it)
+        """See `Source`."""
+        return []
 
     def as_json(self) -> dict[str, Any]:
         """See `Source`."""

@@ -21,6 +21,7 @@ from imagefec.data.store.face_store import FaceStore
 from imagefec.data.store.tfds_source import TfdsSource, open_source
 from imagefec.data.store.triplets import TripletIndex, Triplets
 from imagefec.errors import UserError
+from imagefec.faces.crop_settings import CropSettings
 from imagefec.paths import user_path
 
 __all__ = [
@@ -120,6 +121,17 @@ def rater_source_of(data_dir: str | os.PathLike[str], dataset: str, split: str) 
       UserError: as load_triplets.
     """
     return open_source(user_path(data_dir, "data_dir"), dataset, split).rater_source
+
+
+def crop_settings_of(
+    data_dir: str | os.PathLike[str], dataset: str, split: str
+) -> CropSettings | None:
+    """How the faces of a dataset were cropped; arguments and errors as for `rater_source_of`.
+
+    Returns:
+      None if the dataset does not say, as those that `imagefec crop` had no part in.
+    """
+    return open_source(user_path(data_dir, "data_dir"), dataset, split).crop_settings
 
 
 def base_splits(data_dir: str | os.PathLike[str], dataset: str, split: str) -> list[str]:
