@@ -92,12 +92,15 @@ class ScheduleConfig(_Checked):
       steps_per_eval: steps between evaluations, 1 or more.
       steps_per_checkpoint: steps between checkpoints, 1 or more; every evaluation saves as well.
       stop_at_tpa: stop after the first evaluation with this TPA, in [0, 1]; 0 never stops early.
+      select_from: best.npz has the highest TPA of the evaluations from this step on, and the latest
+        one before it; %steps always keeps the last.
     """
 
     steps: Annotated[int, Integer(1)]
     steps_per_eval: Annotated[int, Integer(1)] = 500
     steps_per_checkpoint: Annotated[int, Integer(1)] = 500
     stop_at_tpa: Annotated[float, Number(0, 1)] = 0.0
+    select_from: Annotated[int, Integer(0)] = 0
 
     def evaluates(self, step: int) -> bool:
         """Whether to evaluate after a step: the first, every steps_per_eval-th, and the last."""

@@ -113,6 +113,8 @@ class FaceLoop(training.Loop):
     def run_evals(self, summary_writers: Any = None) -> None:
         """Evaluates, logs, and saves: best.npz if no earlier TPA was higher, then model.npz.
 
+        Evaluations before `select_from` do not count as earlier ones.
+
         Args:
           summary_writers: Trax's writers for TensorBoard; None for none.
         """
@@ -122,7 +124,9 @@ class FaceLoop(training.Loop):
         measures = self._evaluation(self._eval_model)
         self._monitor.check_spread(self.step, measures["embedding_spread"])
         measures["steps_per_second"] = means["steps_per_second"]
-        earlier = [value for _, value in self.history.get("eval", "metrics/tpa")]
+        first = self._config.schedule.select_from
+        history = self.history.get("eval", "metrics/tpa")
+        earlier = [value for step, value in history if step >= first]
         self.log_summary(
             measures, summary_writers[0] if summary_writers else None, "metrics/", "eval"
         )

@@ -63,7 +63,7 @@ def test_the_names_of_gin_parameters_are_those_that_users_files_bind():
     names = {name.removeprefix("training.") for name in configurables.settings_in_force()}
     # fmt: off
     assert names >= {
-        "steps", "steps_per_eval", "steps_per_checkpoint", "stop_at_tpa", "dataset",
+        "steps", "steps_per_eval", "steps_per_checkpoint", "stop_at_tpa", "select_from", "dataset",
         "train_dataset", "train_split", "eval_split", "image_size", "batch_triplets",
         "balanced", "batch_people", "faces_each", "precision", "accumulate", "rematerialise",
         "faces_on_device", "init_checkpoint", "init_part", "layer_rates", "seed",

@@ -331,6 +331,16 @@ def test_a_run_stops_at_its_target_tpa(train, tmp_path):
     assert (tmp_path / "run" / "model.npz").stat().st_mtime_ns == written
 
 
+@pytest.mark.parametrize("first", [0, 3, 4, 9])
+def test_the_best_step_is_one_from_select_from_on(train, tmp_path, first):
+    train(tmp_path / "run", "training.steps_per_eval = 1", f"training.select_from = {first}")
+    history = json.loads((tmp_path / "run" / "history.json").read_text())["eval"]["metrics/tpa"]
+    assert [step for step, _ in history] == [1, 2, 3, 4]
+    candidates = [(tpa, step) for step, tpa in history if step >= first]
+    _, expected = max(candidates, default=(None, 4))
+    assert checkpoint.load_meta(tmp_path / "run" / "best.npz")["step"] == expected
+
+
 def test_frozen_layers_keep_their_pretrained_weights(train, complete_run, tmp_path):
     train(
         tmp_path / "run",
