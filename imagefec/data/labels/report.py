@@ -226,7 +226,9 @@ def _warnings(found: Mapping[str, Any], in_splits: Mapping[str, Sequence[Face]])
             )
     persons = {split: {face.person for face in faces} for split, faces in in_splits.items()}
     for split in persons:
-        both = sorted(persons[split] & persons.get("train", set()) - {""} if split != "train" else [])
+        both = sorted(
+            persons[split] & persons.get("train", set()) - {""} if split != "train" else []
+        )
         if both:
             warnings.append(
                 f"{len(both)} persons are in train and in {split}, as given ({_listed(both)}): the "

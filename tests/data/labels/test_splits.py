@@ -83,7 +83,9 @@ def test_all_faces_may_be_test():
     assert split_faces([face(n) for n in range(3)], parse_fractions("0,0,1"), 0) == ["test"] * 3
 
 
-@pytest.mark.parametrize("text", ["", "0.7", "0.7,0.3", "0,0.5,0.5", "0,1,0", "1,1,1", "a,b,c", "nan,0,1"])
+@pytest.mark.parametrize(
+    "text", ["", "0.7", "0.7,0.3", "0,0.5,0.5", "0,1,0", "1,1,1", "a,b,c", "nan,0,1"]
+)
 def test_fractions_that_do_not_add_up_are_refused(text):
     with pytest.raises(UserError, match="three fractions that add up to 1"):
         parse_fractions(text)
