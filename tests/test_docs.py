@@ -45,8 +45,8 @@ def commands(text):
         except ValueError:  # an apostrophe: prose that begins with the name of the command
             continue
         end = next((n for n, word in enumerate(words) if word.rstrip(";") in SHELL), len(words))
-        # A word such as $BINDINGS stands for several.
-        yield [word.rstrip(";") for word in words[:end] if not word.startswith("$")]
+        # BINDINGS stands for several words.
+        yield [word.rstrip(";") for word in words[:end] if word != "BINDINGS"]
 
 
 def blocks(page):
