@@ -80,6 +80,14 @@ def test_an_unknown_verb_or_flag_exits_2():
         ("--quiet doctor", "imagefec doctor: unrecognized arguments: --quiet; a flag stands after"),
         ("draw out --faces=1e4", "imagefec draw: argument --faces: 1e4 is not a whole number. See"),
         ("draw out --roll=nan", "imagefec draw: argument --roll: nan is not a number. See"),
+        (
+            "export --run=r --out=",
+            "imagefec export: argument --out: --out is '', which is not a path",
+        ),
+        (
+            "triplets t.csv --out=o --min_score=nan",
+            "imagefec triplets: argument --min_score: nan is",
+        ),
         ("doctor here", "imagefec doctor: unrecognized arguments: here."),
         (
             "evaluate --run=r --data-dir=d",
@@ -96,7 +104,7 @@ def test_a_mistyped_command_gives_one_sentence_that_names_what_may_be_meant(type
     printed = capsys.readouterr()
     assert ended.value.code == 2 and printed.out == ""
     assert printed.err.startswith(said) and printed.err.count("\n") == 1
-    assert printed.err.endswith(" --help.\n")
+    assert printed.err.endswith(" --help.\n") and ".." not in printed.err
 
 
 def test_no_verb_at_all_shows_the_list_of_verbs(capsys):

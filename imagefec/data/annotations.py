@@ -117,10 +117,10 @@ def read_annotations(
     """
     faces, found, files = FaceNames(face_ids, urls), _Found(), _files(paths, setting)
     for path in files:
-        header, rows = tables.read_rows(path)
+        header, rows_of = tables.read_rows(path)
         columns = _columns(path, header)
         n_before, n_rows, example = found.n_matched, 0, ""
-        for line, cells in rows:
+        for line, cells in rows_of(columns):
             n_rows += 1
             name = f"{path.name}, line {line}"
             if cells is None:
@@ -222,7 +222,7 @@ def _files(paths: AnyPath | Iterable[AnyPath], setting: str) -> list[Path]:
 
 
 def _columns(path: Path, header: Sequence[str]) -> Columns:
-    columns = known_columns(header, ROLES)
+    columns = known_columns(header, ROLES, str(path))
     lacks = [
         what
         for what, roles in (

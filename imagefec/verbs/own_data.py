@@ -1,6 +1,7 @@
 """Verbs that make triplets of one's own photos: `triplets` and `split`."""
 
 import argparse
+import math
 import sys
 from typing import Any
 
@@ -101,7 +102,12 @@ def triplets(verbs: Any) -> None:
         "auto",
         choices=("auto", "whole", "given", *flags.DETECTORS[1:-1]),
     )
-    flags.flag(verb, "--min_score", "lowest score of --boxes' detector", type=float)
+    flags.flag(
+        verb,
+        "--min_score",
+        "lowest score of --boxes' detector",
+        type=flags.within(-math.inf, math.inf, float),
+    )
     flags.model_dir(verb)
     flags.path(
         verb, "--photos", "folder that a table's paths are relative to (default: the table's own)"

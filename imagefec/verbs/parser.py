@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
             message = f"there is no verb {typed}{_nearest(typed, verbs)}"
         elif message.startswith("the following arguments are required"):
             message = "; ".join([message, *self._unknown_flags(self._given)])
-        self.exit(2, f"{self.prog}: {message}. See {self.prog} --help.\n")
+        self.exit(2, f"{self.prog}: {message.removesuffix('.')}. See {self.prog} --help.\n")
 
     def _unknown_flags(self, words: Sequence[str]) -> list[str]:
         known = self._option_string_actions

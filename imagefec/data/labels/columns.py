@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from imagefec.data.labels.source import COUNTS, KINDS, LABEL, RATINGS
 from imagefec.errors import UserError
@@ -124,10 +124,10 @@ def columns_of(header: Sequence[str], by: Columns, where: str) -> tuple[str, Col
                 )
     columns = {role: names for role, names in by.items() if names}
     taken = {name for names in columns.values() for name in names}
-    free = {_squeezed(name): name for name in header if name not in taken}
+    free = _by_squeezed(name for name in header if name not in taken)
     has_kind = any(by.get(kind) for kind in KINDS)
     roles = [role for role in (*_ONE, "box") if role not in by and (role != LABEL or not has_kind)]
-    columns |= _take_known(free, roles)
+    columns |= _take_known(free, roles, where)
     if "path" not in columns and "url" not in columns:
         raise UserError(
             f"{where}: no column is known to name the photos; {_has(header)} Say which one does: "
@@ -136,17 +136,21 @@ def columns_of(header: Sequence[str], by: Columns, where: str) -> tuple[str, Col
     return _kind(columns, free, by, header, where), columns
 
 
-def known_columns(header: Sequence[str], roles: Sequence[str]) -> Columns:
+def known_columns(header: Sequence[str], roles: Sequence[str], where: str) -> Columns:
     """The columns whose names say what they hold.
 
     Args:
       header: the table's column names.
       roles: which to look for: "id" of a face, "path", "url", "label", "person", "split", "box".
+      where: the table, for messages.
 
     Returns:
       Column names by role, without the roles that have none.
+
+    Raises:
+      UserError: two columns could be meant, which differ only in how the name is spelled.
     """
-    return _take_known({_squeezed(name): name for name in header}, roles)
+    return _take_known(_by_squeezed(header), roles, where)
 
 
 def photo_columns(header: Sequence[str], where: str) -> Columns:
@@ -157,10 +161,10 @@ def photo_columns(header: Sequence[str], where: str) -> Columns:
       where: the table, for messages.
 
     Raises:
-      UserError: no column names the photos, or two columns have one name.
+      UserError: no column names the photos, or two columns have one name but for its spelling.
     """
     _refuse_repeated(header, where)
-    columns = known_columns(header, (*_ONE, "box"))
+    columns = known_columns(header, (*_ONE, "box"), where)
     if "path" not in columns and "url" not in columns:
         raise UserError(
             f"{where}: no column is known to name the photos; {_has(header)} Rename the one that "
@@ -175,7 +179,27 @@ def _refuse_repeated(header: Sequence[str], where: str) -> None:
         raise UserError(f"{where}: it has two columns {repeated[0]!r}; rename one of them.")
 
 
-def _take_known(free: dict[str, str], roles: Sequence[str]) -> Columns:
+def _by_squeezed(header: Iterable[str]) -> dict[str, list[str]]:
+    """Column names by squeezed name: several if they differ only in spelling."""
+    found: dict[str, list[str]] = {}
+    for name in header:
+        found.setdefault(_squeezed(name), []).append(name)
+    return found
+
+
+def _take(free: dict[str, list[str]], key: str, where: str) -> str:
+    """Removes the column of a squeezed name from the free ones, and returns its name."""
+    names = free.pop(key)
+    _refuse_repeated(names, where)
+    if len(names) > 1:
+        raise UserError(
+            f"{where}: it has the columns {names[0]!r} and {names[1]!r}, which differ only in "
+            "letter case, spaces, hyphens or underscores; rename one of them."
+        )
+    return names[0]
+
+
+def _take_known(free: dict[str, list[str]], roles: Sequence[str], where: str) -> Columns:
     """Finds the roles' columns among the free ones, by squeezed name, and removes them there."""
     found: Columns = {}
     for role in roles:
@@ -183,23 +207,23 @@ def _take_known(free: dict[str, str], roles: Sequence[str]) -> Columns:
         if role == "box":
             names = [*_SIDES] if all(side in free for side in _SIDES) else []
         if names:
-            found[role] = tuple(free.pop(name) for name in names)
+            found[role] = tuple(_take(free, name, where) for name in names)
     return found
 
 
 def _kind(
-    columns: Columns, free: dict[str, str], by: Columns, header: Sequence[str], where: str
+    columns: Columns, free: dict[str, list[str]], by: Columns, header: Sequence[str], where: str
 ) -> str:
     for kind in KINDS:
         if kind in columns:
             return kind
-    rated = tuple(free[name] for name in _RATED if name in free)
+    rated = [key for key in _RATED if key in free]
     if len(rated) > 1 and RATINGS not in by:
-        columns[RATINGS] = rated
+        columns[RATINGS] = tuple(_take(free, key, where) for key in rated)
         return RATINGS
-    counted = tuple(name for key, name in free.items() if _EXPRESSION.fullmatch(key))
+    counted = [key for key in free if _EXPRESSION.fullmatch(key)]
     if len(counted) > 2 and COUNTS not in by:
-        columns[COUNTS] = counted
+        columns[COUNTS] = tuple(_take(free, key, where) for key in counted)
         return COUNTS
     raise UserError(
         f"{where}: no column is known to be a label, counts or ratings; {_has(header)} Say how to "

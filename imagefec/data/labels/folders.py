@@ -11,6 +11,7 @@ from imagefec.faces.image_files import LeftOut, find_images
 
 OUTSIDE = "not in a folder that names its label"
 NO_SPLIT = "in a folder that names no split"
+BLANK = "in a folder with a blank name"
 NOT_UTF8 = "name is not UTF-8 text"
 
 
@@ -67,6 +68,9 @@ def _face(
         left_out.add(OUTSIDE, path)
         return None
     named = dict(zip(levels, folders))
+    if not all(plain(named[level]) for level in (LABEL, "person") if level in named):
+        left_out.add(BLANK, path)
+        return None
     split = SPLIT_NAMES.get(plain(named.get("split", "")), "")
     if "split" in named and not split:
         left_out.add(NO_SPLIT, path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imagefec.data.labels.judging import Judge
+from imagefec.data.labels.judging import NOT_OF_TYPE, TIE, UNDECIDED, Judge
 from imagefec.data.labels.photos import Face
 from imagefec.data.labels.source import COUNTS, LABEL, RATINGS, Source
 from imagefec.errors import UserError
@@ -113,9 +113,9 @@ def make_report(
     found["warnings"] = _warnings(found, in_splits)
     first = next(iter(in_splits))  # train, unless all is test
     if not found["splits"][first]["n_triplets"]:
+        why = _why_none(in_splits[first], *sampled[first], source.kind)
         raise UserError(
-            f"{first}: no triplet can be made of its {len(in_splits[first])} faces: "
-            f"{' '.join(found['warnings'])} Give more photos, or another --split or --seed."
+            f"{first}: no triplet can be made of its {len(in_splits[first])} faces: {why}."
         )
     return found
 
@@ -197,6 +197,33 @@ def _by_label(
         }
         for name in sorted(n_faces)
     }
+
+
+def _why_none(faces: Sequence[Face], judge: Judge, sampled: Sampled, kind: str) -> str:
+    """The main reason why there is no triplet, and what to do."""
+    more = "Give more photos, or another --split or --seed"
+    n_photos = len({face.photo for face in faces})
+    if n_photos < 3:
+        return f"a triplet needs three different photos; found {n_photos}. {more}"
+    if kind == LABEL:
+        labels = sorted({face.label for face in faces})
+        what = f"all are {labels[0]!r}" if len(labels) == 1 else "no two photos have one label"
+        return f"{what}, and a triplet needs two of a label and one of another. {more}"
+    other = "counts without ties" if kind == COUNTS else "ratings that differ more"
+    n_tied = 0 if judge.groups is None else int((judge.groups < 0).sum())
+    if len(faces) - n_tied < max(3, len(faces) / 2):
+        return f"in {n_tied} of them two labels have the same, highest count. Give {other}"
+    # Every triplet that was of the type asked for is one of these two.
+    n_of = {reason: sampled.refused[reason] for reason in (UNDECIDED, TIE)}
+    reason = max(n_of, key=n_of.__getitem__)
+    if n_of[reason]:
+        shown = {UNDECIDED: "most raters find no odd face", TIE: "the raters' votes are tied"}
+        why = f"in {n_of[reason]} of {sum(n_of.values())} that were tried {shown[reason]}"
+    elif kind == RATINGS and (n := sampled.refused[NOT_OF_TYPE]):
+        why = f"in all {n} that were tried two of the three pairs are alike, which is no type"
+    else:
+        return f"none was found. {more}"
+    return f"{why}. Give more photos, or {other}"
 
 
 def _left_out(*parts: LeftOut) -> dict[str, dict[str, Any]]:

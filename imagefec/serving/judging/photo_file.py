@@ -35,8 +35,3 @@ class PhotoFile:
     def id(self) -> str:
         """Names its face; says nothing about what it shows or where it lies."""
         return self.digest[:16]
-
-
-def printable(name: str) -> str:
-    """A name with "?" in place of what cannot be printed."""
-    return "".join(char if char.isprintable() else "?" for char in name)

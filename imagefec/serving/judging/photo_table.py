@@ -15,7 +15,7 @@ from imagefec.maths import geometry
 from imagefec.maths.geometry import Box
 from imagefec.paths import readable
 from imagefec.progress import progress
-from imagefec.serving.judging.photo_file import SAME_CONTENT, UNREADABLE, PhotoFile, printable
+from imagefec.serving.judging.photo_file import SAME_CONTENT, UNREADABLE, PhotoFile
 
 ON_THE_WEB = "on the web: fetch it, and give its path"
 OTHER_FACE = "another face of a photo, of which the first is judged"
@@ -78,7 +78,7 @@ def _photo(face: LabelledFace, source: Source, label: str) -> PhotoFile:
     if box is not None and not (box.left < box.right and box.top < box.bottom):
         raise _LeftOut(OUTSIDE, face.name)
     digest = hashlib.sha256(data).hexdigest()
-    return PhotoFile(face.path, digest, printable(label), face.person, face.split, box)
+    return PhotoFile(face.path, digest, readable(label), face.person, face.split, box)
 
 
 def _upright(box: Box, data: bytes, in_pixels: bool) -> Box:

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from imagefec import json_files
+from imagefec.data.labels.source import LabelledFace, Source, with_one_spelling
 from imagefec.faces import crop, opencv, orientation, photo_files, photos
 from imagefec.faces.detectors.protocol import Detection, Detector
 from imagefec.faces.image_files import LeftOut, find_images
 from imagefec.maths import geometry
 from imagefec.maths.geometry import Box
+from imagefec.paths import readable
 from imagefec.progress import progress
-from imagefec.serving.judging.photo_file import SAME_CONTENT, UNREADABLE, PhotoFile, printable
+from imagefec.serving.judging.photo_file import SAME_CONTENT, UNREADABLE, PhotoFile
 from imagefec.serving.judging.photo_table import find_in_table, is_table
 
 PICTURES, COPIES = "pictures", "photos"
@@ -55,7 +57,8 @@ def find_photos(source: Path, use_labels: bool) -> tuple[list[PhotoFile], LeftOu
     Args:
       source: the folder, or a table, as for `find_in_table`.
       use_labels: take the names of the folder's sub-folders as labels, if there are at least two
-        and every photo lies in one; or the labels of the table.
+        and every photo lies in one; or the labels of the table. Names that differ in letter case
+        or in the form of accents are one.
 
     Raises:
       UserError: there is no image in it, or the table cannot be used.
@@ -63,12 +66,11 @@ def find_photos(source: Path, use_labels: bool) -> tuple[list[PhotoFile], LeftOu
     if is_table(source) and not source.is_dir():
         return find_in_table(source, use_labels)
     images = find_images(source)
-    parts = [path.relative_to(source).parts for path in images.paths]
-    names = {each[0] for each in parts if len(each) > 1}
-    is_labelled = use_labels and len(names) > 1 and all(len(each) > 1 for each in parts)
+    labels = _folder_labels(source, images.paths)
+    is_labelled = use_labels and len(set(labels)) > 1 and "" not in labels
     found: dict[str, PhotoFile] = {}
-    with progress("read", len(parts), "photos") as bar:
-        for path, part in zip(images.paths, parts):
+    with progress("read", len(labels), "photos") as bar:
+        for path, label in zip(images.paths, labels):
             bar.update()
             try:
                 digest = hashlib.sha256(photo_files.read_file(path)).hexdigest()
@@ -78,9 +80,17 @@ def find_photos(source: Path, use_labels: bool) -> tuple[list[PhotoFile], LeftOu
             if digest in found:
                 images.left_out.add(SAME_CONTENT, path)
                 continue
-            label = printable(part[0]) if is_labelled else ""
-            found[digest] = PhotoFile(path, digest, label)
+            found[digest] = PhotoFile(path, digest, readable(label) if is_labelled else "")
     return list(found.values()), images.left_out
+
+
+def _folder_labels(source: Path, paths: list[Path]) -> list[str]:
+    """The sub-folder of each photo, in one spelling; "" if it lies in none."""
+    faces = []
+    for path in paths:
+        *folders, _ = path.relative_to(source).parts
+        faces.append(LabelledFace(str(path), path, label=folders[0] if folders else ""))
+    return [face.label for face in with_one_spelling(Source("", faces, {})).faces]
 
 
 def find_faces(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imagefec import files, json_files
+from imagefec.data.labels.source import plain
 from imagefec.errors import UserError
 from imagefec.faces.detectors import make_detector
 from imagefec.fec import EXPRESSIONS_CSV, PERSONS_CSV, SPLITS, csv_file_name
@@ -236,14 +237,15 @@ def _read(source: Path, out: Path, found: list[PhotoFile]) -> Project:
 def _check_photos(
     source: Path, out: Path, found: list[PhotoFile], recorded: dict[str, tuple[str, str]]
 ) -> None:
-    here = {photo.digest: (photo.label, photo.person) for photo in found}
+    here = {photo.digest: (plain(photo.label), photo.person) for photo in found}
     missing, new = recorded.keys() - here.keys(), here.keys() - recorded.keys()
     if missing or new:
         raise UserError(
             f"{out}: belongs to other photos than {source}: {len(missing)} of its {len(recorded)} "
             f"are missing there and {len(new)} are new. Give the same photos, or another --out."
         )
-    moved = sum(known != recorded[digest] for digest, known in here.items())
+    known = {digest: (plain(label), person) for digest, (label, person) in recorded.items()}
+    moved = sum(each != known[digest] for digest, each in here.items())
     if moved:
         raise UserError(
             f"{out}: {moved} photos of {source} have another label (folder) or person than when "

@@ -58,6 +58,12 @@ def test_by_goes_before_names():
     assert columns_of(header, by, "t") == ("ratings", {"ratings": ("a", "b"), "path": ("file",)})
 
 
+def test_names_that_differ_only_in_case_are_told_apart_by_by_and_where_they_are_not_used():
+    header = ["path", "Label", "label", "Note", "note"]
+    _, columns = columns_of(header, parse_by(["label:Label"]), "t.csv")
+    assert columns == {"path": ("path",), "label": ("Label",)}
+
+
 def test_a_name_with_a_comma_is_quoted():
     assert parse_by(['counts:"joy, loud",fear']) == {"counts": ("joy, loud", "fear")}
 
@@ -89,6 +95,8 @@ def test_a_wrong_by_is_refused(by, said):
         (["path", "neutral", "fear"], [], "no column is known to be a label"),
         (["path", "label"], ["label:mood"], "there is no column 'mood'; it has the columns 'path'"),
         (["path", "label", "label"], [], "two columns 'label'"),
+        (["path", "Label", "label"], [], "columns 'Label' and 'label', which differ only in"),
+        (["path", "Joy", "joy", "fear", "awe"], [], "columns 'Joy' and 'joy', which differ only"),
         (["path", "label"], ["folders:label"], "for a SOURCE that is a folder"),
     ],
 )

@@ -92,6 +92,15 @@ def test_a_name_that_is_no_text_is_left_out(photos):
     assert source.left_out.names == {"name is not UTF-8 text": [r"joy/\udcff.jpg"]}
 
 
+def test_folders_with_blank_names_name_no_label_and_no_person(photos):
+    photos("ann/joy/1.jpg")
+    photos("ann/ /2.jpg")
+    photos(" \u00a0/joy/3.jpg")
+    faces, source = found(photos.root, ["folders:person/label"])
+    assert [face[0] for face in faces] == ["ann/joy/1.jpg"]
+    assert source.left_out.counts == {"in a folder with a blank name": 2}
+
+
 def test_a_folder_without_photos_or_labels_is_refused(photos):
     photos.root.mkdir()
     with pytest.raises(UserError, match="no file in this folder or below is an image"):

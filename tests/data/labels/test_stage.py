@@ -191,6 +191,55 @@ def test_too_few_photos_for_a_training_triplet_are_refused(photos, out):
         make_triplets(photos.labelled({"joy": 2, "fear": 2}), out)
 
 
+SPLIT_1 = "path,split,label\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "path,joy,fear,awe\n" + "".join(f"p{n}.jpg,1,1,{n % 2}\n" for n in range(12)),
+            r"train: no triplet can be made of its \d+ faces: in \d+ of them two labels have the "
+            "same, highest count. Give counts without ties.",
+        ),
+        (
+            SPLIT_1
+            + "".join(f"p{n}.jpg,{'train,joy' if n < 6 else 'val,awe'}\n" for n in range(9)),
+            "6 faces: all are 'joy', and a triplet needs two of a label and one of another. Give "
+            "more photos, or another --split or --seed.",
+        ),
+        (
+            SPLIT_1 + "".join(f"p{n}.jpg,train,l{n}\np{n + 6}.jpg,val,l{n}\n" for n in range(6)),
+            "6 faces: no two photos have one label, and a triplet needs two of a label and one of "
+            "another. Give more photos, or another --split or --seed.",
+        ),
+        (
+            SPLIT_1
+            + "".join(f"p{n}.jpg,{'train' if n < 2 else 'val'},joy{n % 2}\n" for n in range(9)),
+            "2 faces: a triplet needs three different photos; found 2. Give more photos, or "
+            "another --split or --seed.",
+        ),
+        (  # an equilateral triangle
+            "path,split,valence,arousal\np0.jpg,train,0,0\np1.jpg,train,1,0\n"
+            "p2.jpg,train,0.5,0.8660254\np3.jpg,val,2,2\n",
+            r"3 faces: in (\d+) of \1 that were tried most raters find no odd face. Give more "
+            "photos, or ratings that differ more.",
+        ),
+        (  # points in a line, at equal distances
+            "path,split,valence,arousal\np0.jpg,train,0,0\np1.jpg,train,1,1\n"
+            "p2.jpg,train,2,2\np3.jpg,val,9,9\n",
+            r"3 faces: in all \d+ that were tried two of the three pairs are alike, which is no "
+            "type. Give more photos, or ratings that differ more.",
+        ),
+    ],
+)
+def test_that_there_is_no_triplet_is_said_with_its_main_reason(photos, table, out, text, said):
+    for n in range(12):
+        photos(f"p{n}.jpg")
+    with pytest.raises(UserError, match=said + "$"):
+        make_triplets(table(text), out)
+
+
 def test_ratings_that_are_all_the_same_are_refused(photos, table, out):
     for n in range(5):
         photos(f"p{n}.jpg")

@@ -34,6 +34,16 @@ def test_boxes_are_pixels_if_any_exceeds_one(table):
     assert source.faces[1].box == Box(3, 30, 4, 40)
 
 
+def test_one_box_above_one_does_not_make_pixels_of_fractions(table):
+    header = "path,label,left,right,top,bottom\n"
+    text = header + "a.jpg,joy,.2,.8,.2,.8\n" * 39 + "b.jpg,joy,.2,.8,.2,1.02\n"
+    said = r"table.csv, line 41: the box has bottom 1.02, .* 40 of 40 boxes .* \(1 in all\)"
+    with pytest.raises(UserError, match=said):
+        read_table(table(text), {})
+    some = header + "a.jpg,joy,0,1,0,1\nb.jpg,joy,0,2,0,2\n"  # half of them are plausible
+    assert read_table(table(some), {}).box_in_pixels
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t"])
 def test_semicolons_and_tabs_separate_cells_too(table, delimiter):
     text = "path,label\na.jpg,joy\n".replace(",", delimiter)
@@ -59,14 +69,80 @@ def test_parquet_gives_the_same_faces(table, tmp_path):
         read_table(tmp_path / "t.parquet", {})
 
 
+def parquet_table(path, columns):
+    """Writes a parquet table of (name, cells) pairs, of which two may have one name."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    names, cells = zip(*columns)
+    arrays = [pyarrow.array(*each) if isinstance(each, tuple) else each for each in cells]
+    parquet.write_table(pyarrow.Table.from_arrays(arrays, names=names), path)
+    return path
+
+
+def not_utf8(n):
+    """A column of texts that are a byte which is no UTF-8."""
+    pyarrow = pytest.importorskip("pyarrow")
+    offsets = pyarrow.array([b"a"] * n, pyarrow.binary()).buffers()[1]
+    return pyarrow.StringArray.from_buffers(n, offsets, pyarrow.py_buffer(b"\xff" * n))
+
+
+def out_of_range(n):
+    """A column of times after the year 9999."""
+    pyarrow = pytest.importorskip("pyarrow")
+    return pyarrow.array([2**62] * n, pyarrow.timestamp("us"))
+
+
+def test_columns_of_parquet_that_are_not_used_may_hold_anything(tmp_path):
+    unused = [("time", out_of_range(1)), ("note", not_utf8(1)), ("path.x", not_utf8(1))]
+    columns = [("path", (["a.jpg"],)), ("label", (["joy"],)), *unused]
+    [face] = read_table(parquet_table(tmp_path / "t.parquet", columns), {}).faces
+    assert (face.path, face.label) == (tmp_path / "a.jpg", "joy")
+
+
+def test_texts_of_parquet_may_be_written_as_bytes(tmp_path):
+    columns = [("path", (["ä.jpg".encode()],)), ("label", ([b"joy"],))]
+    [face] = read_table(parquet_table(tmp_path / "t.parquet", columns), {}).faces
+    assert (face.path, face.label) == (tmp_path / "ä.jpg", "joy")
+
+
+@pytest.mark.parametrize(
+    ("make_label", "said"),
+    [
+        (lambda: not_utf8(1), "column 'label' cannot be read .*Write it as UTF-8 text"),
+        (lambda: out_of_range(1), "column 'label' cannot be read"),
+        (lambda: ([b"\xff"],), "column 'label' cannot be read"),
+        (lambda: ([{"text": "joy"}],), "column 'label' cannot be read .it holds a dict"),
+    ],
+)
+def test_a_column_of_parquet_that_cannot_be_read_is_named(tmp_path, make_label, said):
+    columns = [("path", (["a.jpg"],)), ("label", make_label())]
+    with pytest.raises(UserError, match=said):
+        read_table(parquet_table(tmp_path / "t.parquet", columns), {})
+
+
+def test_a_parquet_table_with_wrong_columns_is_refused(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = [("path", (["a.jpg"],)), ("label", (["joy"],)), ("label", (["fear"],))]
+    with pytest.raises(UserError, match="it has two columns 'label'; rename one of them"):
+        read_table(parquet_table(tmp_path / "t.parquet", columns), {})
+    parquet.write_table(pyarrow.table({}), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="it has no columns"):
+        read_table(tmp_path / "t.parquet", {})
+
+
 def test_urls_of_files_are_files_and_others_are_the_web(table):
-    text = "url,label\nfile:///x/a%20b.jpg,joy\nhttps://h/c.jpg,joy\nftp://h/c.jpg,joy\n,joy\n"
+    text = "url,label\nFILE:///x/a%20b.jpg,joy\nhttps://h/c.jpg,joy\nftp://h/c.jpg,joy\n,joy\n"
     source = read_table(table(text), {})
     assert [(str(face.path), face.url) for face in source.faces] == [
         ("/x/a b.jpg", ""),
         ("None", "https://h/c.jpg"),
     ]
     assert source.left_out.counts == {"not an http, https or file URL": 1, "no path or URL": 1}
+    [face] = read_table(table("path,label\nFILE:///x/a%20b.jpg,joy\n"), {}).faces
+    assert (str(face.path), face.url) == ("/x/a b.jpg", "")
 
 
 @pytest.mark.parametrize(
@@ -78,6 +154,7 @@ def test_urls_of_files_are_files_and_others_are_the_web(table):
         ("a.jpg,1,inf,2", "a number is missing or is none"),
         ("a.jpg,1,1_0,2", "a number is missing or is none"),
         ("a.jpg,1,,2", "a number is missing or is none"),
+        ("a.jpg,1,1e300,2", "a number is too large (beyond a trillion)"),
         ("a.jpg,1,2", "another number of cells than the header"),
     ],
 )
@@ -109,7 +186,9 @@ def test_a_labelled_row_that_cannot_be_used_is_counted_with_its_reason(table, ce
         (b"\n\n", "it is empty"),
         (b"\xff\xfe\x00", "not UTF-8"),
         (b"path,label\na\0.jpg,joy\n", "NUL"),
-        (b"path,label\n", "none of its 0 rows can be used"),
+        ("path,label\nä.jpg,joy\n".encode("utf-16"), "UTF-16. .* -f UTF-16 -t UTF-8 converts it"),
+        (b"sep=;\r\npath;label\r\na.jpg;joy\r\n", "first line is 'sep=;', .* Delete this line"),
+        (b"path,label\n", "table.csv: it has no rows"),
         (b"path,label\n,joy\n", "none of its 1 rows can be used: no path or URL: 1, line 2"),
         (b'path,label\n"a.jpg,joy\n', "line 2: broken csv"),
         (b"\x89PNG\r\n\x1a\n\x00", "not UTF-8|NUL"),

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from imagefec.errors import UserError
 from imagefec.fec import csv_file_name
 from imagefec.serving.judging import server
 from imagefec.serving.judging.photo_table import find_in_table
+from imagefec.serving.judging.photos import find_photos
 from imagefec.serving.judging.project import Settings, open_project
 from tests.serving.judging.photos import WORDS, Rater, jpeg, write_photos
 from tests.serving.servers import running_verb
@@ -141,6 +143,34 @@ def test_labels_are_used_only_if_every_photo_has_one(photos):
     assert labels(rows) == ["joy", "joy", "joy", "fear"]
     assert labels(rows, False) == [""] * 4
     assert labels([*rows, ["anger4.jpg", ""]]) == [""] * 5
+
+
+def test_a_project_goes_on_if_only_the_spelling_of_a_label_has_changed(photos, tmp_path):
+    rows = [row[:2] for row in full_rows()]
+    begun = opened(write(photos, rows, "path,label"), tmp_path, boxes="whole")
+    upper = [[path, label.upper()] for path, label in rows]
+    again = opened(write(photos, upper, "path,label"), tmp_path, boxes="whole")
+    assert again.splits == begun.splits and set(again.labels.values()) == {*map(str.upper, WORDS)}
+
+
+def test_labels_of_folders_are_in_one_spelling_too(photos):
+    for who, label in enumerate(
+        ("Zärtlich", unicodedata.normalize("NFD", "zärtlich"), "zärtlich", "b\u200b", "b\u200d")
+    ):
+        (photos / "by" / label).mkdir(parents=True)
+        (photos / f"anger{who}.jpg").rename(photos / "by" / label / f"{who}.jpg")
+
+    def labels():
+        return {photo.path.stem: photo.label for photo in find_photos(photos / "by", True)[0]}
+
+    assert labels() == {
+        **dict.fromkeys("012", "zärtlich"),
+        "3": r"b\u200b",  # cannot be printed, and are two labels
+        "4": r"b\u200d",
+    }
+    (photos / "by" / " ").mkdir()
+    (photos / "anger5.jpg").rename(photos / "by" / " " / "5.jpg")
+    assert set(labels().values()) == {""}
 
 
 @pytest.mark.parametrize(
