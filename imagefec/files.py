@@ -5,8 +5,9 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -85,6 +86,32 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, durable: bool = True)
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes UTF-8 text atomically, line ends as given; errors as `atomic_open`."""
     write_bytes(path, text.encode())
+
+
+@contextlib.contextmanager
+def written_together(folder: Path, order: Sequence[str]) -> Iterator[Path]:
+    """Gives a new folder whose files move into `folder` when the block ends without an error.
+
+    So a full disk or a kill while they are written leaves none of them, not some. The caller holds
+    the lock of `folder`. What a killed process left is deleted by the next one.
+
+    Args:
+      folder: gets the files; older ones of their names are replaced. It must exist.
+      order: their names, in the order in which they move; any of them may be left out.
+
+    Raises:
+      OSError: the disk is full, or the folder is missing or not writable.
+      ValueError: a file was written that is not in `order`.
+    """
+    new = folder / f".new{TEMPORARY_SUFFIX}"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    try:
+        yield new
+        for path in sorted(new.iterdir(), key=lambda path: order.index(path.name)):
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def refuse_links(folder: Path, patterns: Iterable[str]) -> None:

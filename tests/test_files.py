@@ -96,6 +96,51 @@ def test_a_missing_folder_is_an_os_error(tmp_path):
         files.write_text(tmp_path / "none" / "a", "")
 
 
+def test_files_that_are_written_together_all_appear_or_none(tmp_path):
+    (tmp_path / "a").write_text("old")
+
+    def write_one_of_two():
+        with files.written_together(tmp_path, ("a", "b")) as new:
+            files.write_text(new / "a", "new")
+            raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(OSError, match="full"):
+        write_one_of_two()
+    assert names(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "old"
+    with files.written_together(tmp_path, ("b", "c", "a")) as new:
+        for name in ("a", "b"):
+            files.write_text(new / name, "new")
+        assert names(tmp_path) == [new.name, "a"]
+    assert names(tmp_path) == ["a", "b"] and (tmp_path / "a").read_text() == "new"
+
+
+def test_files_that_are_written_together_move_in_their_order(tmp_path, monkeypatch):
+    moved, replace = [], pathlib.Path.replace
+
+    def noted(path, to):
+        moved.append(to)
+        return replace(path, to)
+
+    with files.written_together(tmp_path, ("b", "x", "a")) as new:
+        (new / "a").touch()
+        (new / "b").touch()
+        monkeypatch.setattr(pathlib.Path, "replace", noted)
+    assert moved == [tmp_path / "b", tmp_path / "a"]
+
+
+def test_what_a_killed_writer_of_several_files_left_is_deleted_by_the_next(tmp_path):
+    code = (
+        "import os, pathlib, sys\nfrom imagefec import files\n"
+        "with files.written_together(pathlib.Path(sys.argv[1]), ('a', 'b')) as new:\n"
+        "    files.write_text(new / 'a', 'half')\n    os.kill(os.getpid(), 9)\n"
+    )
+    assert python(code, tmp_path).wait() == -9
+    assert not (tmp_path / "a").exists() and len(names(tmp_path)) == 1
+    with files.written_together(tmp_path, ("a", "b")) as new:
+        files.write_text(new / "b", "")
+    assert names(tmp_path) == ["b"]
+
+
 HOLD = (
     "import pathlib, sys\nfrom imagefec import files\n"
     "with files.file_lock(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    input()\n"

@@ -3,9 +3,12 @@
 import collections
 import contextlib
 import email.utils
+import errno
 import gzip
 import http.server
 import io
+import itertools
+import os
 import socket
 import struct
 import subprocess
@@ -31,6 +34,25 @@ def photo_bytes(name, kind="JPEG"):
 
 
 ZIPPED_ZEROS = gzip.compress(bytes(10_000_000)) * 10  # 100 MB in 100 kB
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """A block in which the disk is full after a number of files that are forced to it."""
+
+    @contextlib.contextmanager
+    def full(n_files):
+        left = itertools.count(n_files, -1)
+
+        def fsync(descriptor):
+            if next(left) <= 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", fsync)
+            yield
+
+    return full
 
 
 class PhotoServer(http.server.ThreadingHTTPServer):

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import imagefec
-from imagefec import files, json_files
+from imagefec.data import csv_folder
 from imagefec.data.labels.photos import Face
-from imagefec.errors import UserError
-from imagefec.fec import SPLITS, csv_file_name
 
 SETTINGS = "settings.json"
 MADE_BY = "imagefec triplets"
@@ -66,43 +64,15 @@ class TripletSettings:
 
         Raises:
           UserError: it does, or holds csv files and no settings.json of this command.
+          OSError: the folder cannot be read.
         """
         mine = self.as_json()
-        try:
-            found = json_files.read_json(out / SETTINGS)
-            if not isinstance(found, dict) or found.get("made_by") != MADE_BY:
-                raise ValueError("not of this command")
-        except (FileNotFoundError, ValueError) as error:
-            held = [name for name in map(csv_file_name, SPLITS) if (out / name).exists()]
-            if held or not isinstance(error, FileNotFoundError):
-                what = "no" if isinstance(error, FileNotFoundError) else "a foreign or damaged"
-                raise UserError(
-                    f"{out}: it holds {', '.join(held) or 'no csv files'} and {what} {SETTINGS}, "
-                    "so this command did not make them and will not replace them. Give another "
-                    "--out."
-                ) from None
-            return
         compared = [
             name
             for name in mine
             if name not in _NOTED and not (name == _UNKNOWN and not self.source_sha256)
         ]
-        if differing := json_files.differing(found, mine, compared):
-            earlier, now = differing
-            raise UserError(
-                f"{out}: made with {earlier}; now with {now}. Two sets of triplets must not be "
-                "mixed. Give another --out, the same settings, or delete this folder."
-            )
-
-    def claim(self, out: Path) -> None:
-        """As `check`, then writes settings.json.
-
-        Raises:
-          UserError: as `check`.
-          OSError: the file cannot be written.
-        """
-        self.check(out)
-        files.write_text(out / SETTINGS, json.dumps(self.as_json(), indent=2) + "\n")
+        csv_folder.refuse_mixture(out, SETTINGS, mine, compared)
 
 
 def digest_of(faces: Sequence[Face]) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from imagefec import files
+from imagefec.data.csv_folder import CSV_FILES
 from imagefec.data.fec_csv import Row, write_rows
-from imagefec.data.fold_folders import FACES, fold_folders, link_faces
+from imagefec.data.fold_folders import FACES, fold_folders, link_faces, refuse_folds
 from imagefec.data.labels import columns, report, report_text, splits, tables
 from imagefec.data.labels.folders import read_folders
 from imagefec.data.labels.judging import Judge, make_judge
@@ -40,6 +41,7 @@ N_RATERS = 6  # as most of FEC's triplets have
 PER_FACE = 5  # triplets; FEC has 3.4
 SAME_PERSON_SHARE = 0.25
 REPORT, CARD, LOCK = "report.json", "README.md", "triplets.lock"
+_ORDER = (SETTINGS, REPORT, CARD, *CSV_FILES)  # settings first: they say whose the others are
 _Made = tuple[dict[str, list[Face]], dict[str, tuple[Judge, Sampled]]]
 _STREAMS = {split: number for number, split in enumerate(SPLITS)}
 
@@ -97,6 +99,8 @@ def make_triplets(
     fractions = None if split is None else splits.parse_fractions(split)
     if n_folds is not None and split is not None:
         raise UserError("--split does not go with --folds, which decide the splits. Give one.")
+    if n_folds is None:
+        refuse_folds(out)
     folders = [out] if n_folds is None else fold_folders(out, n_folds)
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise UserError(
@@ -136,6 +140,8 @@ def make_triplets(
             faces, left_out = usable_faces(read, detector, settings.boxes, progress)
             report.check_faces(faces, read, left_out)
             settings = dataclasses.replace(settings, source_sha256=digest_of(faces))
+            for folder in folders:
+                settings.check(folder)
             if n_folds is None:
                 parted = [splits.split_faces(faces, fractions, settings.seed)]
             else:
@@ -145,7 +151,9 @@ def make_triplets(
             reports = [report.make_report(name, read, settings, *each, left_out) for each in made]
             if n_folds is None:
                 if not dry_run:
-                    _write(out, *made[0], reports[0], settings)
+                    with files.written_together(out, _ORDER) as new:
+                        _write(new, *made[0], reports[0], settings)
+                    _remove_others(out, reports[0])
                 return reports[0]
             report.check_tests(reports)
             if not dry_run:
@@ -260,28 +268,33 @@ def _sample(
 
 
 def _write(
-    out: Path,
+    new: Path,
     in_splits: dict[str, list[Face]],
     sampled: dict[str, tuple[Judge, Sampled]],
     found: dict[str, Any],
     settings: TripletSettings,
 ) -> None:
-    settings.claim(out)
-    for split in SPLITS:
-        path = out / csv_file_name(split)
-        if split in sampled and len(sampled[split][1]):
-            write_rows(path, _rows(in_splits[split], *sampled[split]))
-        else:
-            path.unlink(missing_ok=True)
+    """Writes the files of a folder, or of a fold, into a new one; see `files.written_together`."""
+    files.write_text(new / SETTINGS, json.dumps(settings.as_json(), indent=2) + "\n")
+    for split, of_split in sampled.items():
+        if len(of_split[1]):
+            write_rows(new / csv_file_name(split), _rows(in_splits[split], *of_split))
     faces = [face for of_split in in_splits.values() for face in of_split]
     if settings.kind == LABEL:
         rows = [[*_cells(face), face.label] for face in faces]
-        _write_table(out / EXPRESSIONS_CSV, EXPRESSIONS_HEADER, rows)
+        _write_table(new / EXPRESSIONS_CSV, EXPRESSIONS_HEADER, rows)
     if any(face.person for face in faces):
         rows = [[*_cells(face), face.person] for face in faces if face.person]
-        _write_table(out / PERSONS_CSV, PERSONS_HEADER, rows)
-    files.write_text(out / CARD, report_text.card(found, settings.as_json()))
-    files.write_text(out / REPORT, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        _write_table(new / PERSONS_CSV, PERSONS_HEADER, rows)
+    files.write_text(new / CARD, report_text.card(found, settings.as_json()))
+    files.write_text(new / REPORT, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+def _remove_others(out: Path, found: dict[str, Any]) -> None:
+    """Deletes the csv files of splits that have no triplet."""
+    for split in SPLITS:
+        if not found["splits"].get(split, {}).get("n_triplets"):
+            (out / csv_file_name(split)).unlink(missing_ok=True)
 
 
 def _write_folds(
@@ -291,13 +304,18 @@ def _write_folds(
     reports: Sequence[dict[str, Any]],
     settings: TripletSettings,
 ) -> None:
-    """Writes each fold with a link to the faces of all, and their report."""
-    for folder, each, found in zip(folders, made, reports):
-        folder.mkdir(exist_ok=True)
-        _write(folder, *each, found, settings)
-        link_faces(folder, out / FACES)
-    joined = report.joined(reports)
-    files.write_text(out / REPORT, json.dumps(joined, indent=1, ensure_ascii=False) + "\n")
+    """Writes each fold with a link to the faces of all, and their report; all of it or nothing."""
+    joined = json.dumps(report.joined(reports), indent=1, ensure_ascii=False) + "\n"
+    with contextlib.ExitStack() as together:
+        for folder, each, found in zip(folders, made, reports):
+            folder.mkdir(exist_ok=True)
+            link_faces(folder, out / FACES)
+            new = together.enter_context(files.written_together(folder, _ORDER))
+            _write(new, *each, found, settings)
+        new = together.enter_context(files.written_together(out, (REPORT,)))
+        files.write_text(new / REPORT, joined)
+    for folder, found in zip(folders, reports):
+        _remove_others(folder, found)
 
 
 def _rows(faces: Sequence[Face], judge: Judge, sampled: Sampled) -> Iterator[Row]:

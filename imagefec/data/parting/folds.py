@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from imagefec import files
+from imagefec.data.csv_folder import CSV_FILES, refuse_mixture
 from imagefec.data.exclusion import IN_MANUAL_DIR
 from imagefec.data.fec_csv import Row, RowReport, read_rows, write_rows
 from imagefec.data.fold_folders import FACES, fold_folders, link_faces
@@ -24,14 +26,18 @@ from imagefec.data.parting.rows import (
     by_split,
     copy_beside,
     part_sizes,
-    read_persons,
+    person_counts,
+    person_lines,
+    persons_of,
     units_of,
 )
+from imagefec.data.parting.settings import settings_of
 from imagefec.errors import UserError
 from imagefec.fec import EXPRESSIONS_CSV, PERSONS_CSV, csv_file_name
 from imagefec.paths import user_path
 
 _VALIDATION_UNITS = 3  # a triplet may show as many
+_ORDER = (IN_MANUAL_DIR, *CSV_FILES)
 
 
 def split_into_folds(
@@ -66,15 +72,18 @@ def split_into_folds(
 
     Raises:
       UserError: a file is bad, there are fewer persons (or photos) than folds, a split of a fold
-        has no triplet, or the folder holds other folds or cannot be written to.
+        has no triplet, `persons` names none of the photos, or the folder holds other folds or csv
+        files or cannot be written to.
     """
     out = user_path(out, "--out")
     paths = by_split([user_path(path, "CSV") for path in csv_paths], out)
     folders = fold_folders(out, n_folds)
     bad = RowReport()
     rows = [row for path in paths.values() for row in read_rows(path, bad, skip_bad_rows)]
-    known = user_path(persons or paths[TRAIN].with_name(PERSONS_CSV), "--persons")
-    person_of = read_persons(known) if persons is not None or known.is_file() else {}
+    known = None if persons is None else user_path(persons, "--persons")
+    if known is None and (beside := paths[TRAIN].with_name(PERSONS_CSV)).is_file():
+        known = beside
+    person_of = {} if known is None else persons_of(rows, known, next(iter(paths.values())))
     units, weights = units_of(rows, person_of)
     n_units = len(weights)
     parted_by = "persons" if person_of else "photos"
@@ -89,14 +98,14 @@ def split_into_folds(
         for fold in range(n_folds)
     ]
     _check(folds, parted_by, n_units)
+    settings = settings_of(paths, known, folds=n_folds, share=share, seed=seed)
     report = {
-        "folds": n_folds,
+        **settings,
         "parted_by": parted_by,
+        **person_counts(rows, person_of),
         "n_triplets": len(rows),
         "n_bad_rows": bad.n_refused,
         "n_units": n_units,
-        "share": share,
-        "seed": seed,
         "n_tested": sum(len(fold["test"]) for fold in folds),
         "each": [
             {
@@ -110,14 +119,20 @@ def split_into_folds(
     try:
         if dry_run:
             files.check_folder(out)
-            return report
-        with files.folder_lock(out, "split", "--out", LOCK):
-            for to, fold in zip(folders, folds):
-                _write(to, fold, paths[TRAIN])
-                if person_of:
-                    files.write_bytes(to / PERSONS_CSV, known.read_bytes())
-                link_faces(to, _faces_of(paths[TRAIN], out))
-            files.write_text(out / REPORT, json.dumps(report, indent=1) + "\n")
+        lock = files.folder_lock(out, "split", "--out", LOCK)
+        with contextlib.nullcontext() if dry_run else lock:
+            refuse_mixture(out, REPORT, settings, settings, folders)
+            if dry_run:
+                return report
+            with contextlib.ExitStack() as together:
+                for folder, fold in zip(folders, folds):
+                    folder.mkdir(exist_ok=True)
+                    link_faces(folder, _faces_of(paths[TRAIN], out))
+                    new = together.enter_context(files.written_together(folder, _ORDER))
+                    _write(new, fold, paths[TRAIN], known)
+                # The last one is the first to move: split.json says whose the folds are.
+                new = together.enter_context(files.written_together(out, (REPORT,)))
+                files.write_text(new / REPORT, json.dumps(report, indent=1) + "\n")
     except OSError as error:
         raise UserError(
             f"{error.filename or out}: {error.strerror}. Give an --out on a disk with free space "
@@ -190,6 +205,7 @@ def describe(report: Mapping[str, Any]) -> str:
         f"{'tested':<11}{report['n_tested']} of {n} triplets in one fold or another; the others "
         f"have {parted_by} of several folds"
     )
+    lines += person_lines(report)
     if parted_by == "photos":
         lines.append(f"{'persons':<11}not known, so a person may be in train and in test")
     if report["n_bad_rows"]:
@@ -241,8 +257,11 @@ def _faces_of(train: Path, out: Path) -> Path:
     return next((place / FACES for place in places if (place / FACES).is_dir()), out / FACES)
 
 
-def _write(fold: Path, parts: Mapping[str, Sequence[Row]], train: Path) -> None:
-    fold.mkdir(exist_ok=True)
+def _write(
+    new: Path, parts: Mapping[str, Sequence[Row]], train: Path, persons: Path | None
+) -> None:
     for name, rows in parts.items():
-        write_rows(fold / csv_file_name(name), rows)
-    copy_beside(train, (EXPRESSIONS_CSV, IN_MANUAL_DIR), fold)
+        write_rows(new / csv_file_name(name), rows)
+    copy_beside(train, (EXPRESSIONS_CSV, IN_MANUAL_DIR), new)
+    if persons:
+        files.write_bytes(new / PERSONS_CSV, persons.read_bytes())

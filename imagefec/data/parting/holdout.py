@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from imagefec import files
+from imagefec.data.csv_folder import CSV_FILES, refuse_mixture
 from imagefec.data.fec_csv import Row, RowReport, read_rows, write_rows
+from imagefec.data.fold_folders import refuse_folds
 from imagefec.data.labels.splits import connected
 from imagefec.data.parting.growth import Connections, Growth
 from imagefec.data.parting.rows import (
@@ -22,9 +25,12 @@ from imagefec.data.parting.rows import (
     by_split,
     copy_beside,
     part_sizes,
-    read_persons,
+    person_counts,
+    person_lines,
+    persons_of,
     units_of,
 )
+from imagefec.data.parting.settings import settings_of
 from imagefec.errors import UserError
 from imagefec.fec import EXPRESSIONS_CSV, csv_file_name
 from imagefec.paths import user_path
@@ -71,8 +77,8 @@ def split_csv(
       The report, as in split.json.
 
     Raises:
-      UserError: a file is bad, `into` exists already, a part is empty, or the folder cannot be
-        written to.
+      UserError: a file is bad, `into` exists already, a part is empty, `persons` names none of
+        the photos, or the folder holds other csv files or cannot be written to.
     """
     out = user_path(out, "--out")
     paths = by_split([user_path(path, "CSV") for path in csv_paths], out)
@@ -81,9 +87,11 @@ def split_csv(
             f"{paths[into]}: there is a split {into} already. Leave the file out, or give another "
             "--into."
         )
+    refuse_folds(out)
     bad = RowReport()
     rows = list(read_rows(paths[TRAIN], bad, skip_bad_rows))
-    person_of = {} if persons is None else read_persons(user_path(persons, "--persons"))
+    known = None if persons is None else user_path(persons, "--persons")
+    person_of = {} if known is None else persons_of(rows, known, paths[TRAIN])
     units, weights = units_of(rows, person_of)
     n_units = len(weights)
     held = hold_out(units, n_units, share, seed)
@@ -99,16 +107,22 @@ def split_csv(
                 "another --share or --seed."
             )
     report = _report(parts, held, len(rows), bad.n_refused, n_units, into, bool(person_of))
-    report |= {"share": share, "seed": seed, "shared_photos": _shared(paths, parts, skip_bad_rows)}
+    settings = settings_of(paths, known, into=into, share=share, seed=seed)
+    report |= settings | person_counts(rows, person_of)
+    report["shared_photos"] = _shared(paths, parts, skip_bad_rows)
     try:
         if dry_run:
             files.check_folder(out)
-            return report
-        with files.folder_lock(out, "split", "--out", LOCK):
-            for name, part in parts.items():
-                write_rows(out / csv_file_name(name), part)
-            _copy(paths, out)
-            files.write_text(out / REPORT, json.dumps(report, indent=1) + "\n")
+        lock = files.folder_lock(out, "split", "--out", LOCK)
+        with contextlib.nullcontext() if dry_run else lock:
+            refuse_mixture(out, REPORT, settings, settings)
+            if dry_run:
+                return report
+            with files.written_together(out, (REPORT, *CSV_FILES)) as new:
+                files.write_text(new / REPORT, json.dumps(report, indent=1) + "\n")
+                for name, part in parts.items():
+                    write_rows(new / csv_file_name(name), part)
+                _copy(paths, new)
     except OSError as error:
         raise UserError(
             f"{error.filename or out}: {error.strerror}. Give an --out on a disk with free space "
@@ -172,6 +186,7 @@ def describe(report: Mapping[str, Any]) -> str:
         f"{'dropped':<11}{dropped} of {n} triplets ({dropped / n:.1%}), which have "
         f"{report['parted_by']} of train and of {into}"
     )
+    lines += person_lines(report)
     for names, n_shared in report["shared_photos"].items():
         if n_shared:
             lines.append(f"{'shared':<11}{n_shared} photos are in {names}, as in the files given")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from imagefec import files
 from imagefec.data.fec_csv import Row, split_of
+from imagefec.data.labels.source import plain
 from imagefec.errors import UserError
 from imagefec.fec import SPLITS, csv_file_name
 
@@ -61,7 +63,7 @@ def units_of(
     """
     number: dict[tuple[str, str], int] = {}
     of_url: dict[str, list[int]] = {}
-    for url in dict.fromkeys(face.url for row in rows for face in row.faces):
+    for url in photos_of(rows):
         persons = [("person", name) for name in sorted(person_of.get(url, ()))]
         own = persons or [("photo", url)]
         of_url[url] = [number.setdefault(unit, len(number)) for unit in own]
@@ -74,12 +76,59 @@ def units_of(
     return units.reshape(len(rows), width), np.bincount(photos, minlength=len(number))
 
 
-def read_persons(path: Path) -> dict[str, set[str]]:
-    """The persons of each photo by URL, of a csv file with the columns url and person.
+def photos_of(rows: Sequence[Row]) -> list[str]:
+    """The URLs of the photos of rows, each once, in their order."""
+    return list(dict.fromkeys(face.url for row in rows for face in row.faces))
+
+
+def persons_of(rows: Sequence[Row], path: Path, csv_path: Path) -> dict[str, set[str]]:
+    """The persons of the photos of rows by URL, of a csv file with the columns url and person.
+
+    Names that differ in letter case or in the form of accents are one.
+
+    Args:
+      rows: of the csv files.
+      path: of the file.
+      csv_path: the file of the first row, for the message.
+
+    Returns:
+      One person or more for each photo whose person is known.
 
     Raises:
-      UserError: the file cannot be read or lacks the columns.
+      UserError: the file cannot be read, lacks the columns, or names none of the photos.
     """
+    person_of, photos = _read_persons(path), photos_of(rows)
+    found = {url: person_of[url] for url in photos if url in person_of}
+    if not found:
+        first = f"its first is {next(iter(person_of))!r:.200}" if person_of else "it names nobody"
+        raise UserError(
+            f"{path}: none of the {len(photos)} photos is in it: {first}, and the first of "
+            f"{csv_path} is {photos[0]!r:.200}. Give the persons of these photos, or part by "
+            "photo: leave out --persons, and for --folds also move away a persons.csv "
+            "that is beside train."
+        )
+    return found
+
+
+def person_counts(rows: Sequence[Row], person_of: Mapping[str, set[str]]) -> dict[str, int]:
+    """{"n_photos", "n_photos_without_person"} of rows, for the report."""
+    photos = photos_of(rows)
+    unknown = sum(url not in person_of for url in photos)
+    return {"n_photos": len(photos), "n_photos_without_person": unknown}
+
+
+def person_lines(report: Mapping[str, Any]) -> list[str]:
+    """What a report says of photos without a person, as lines of text."""
+    unknown, n_photos = report["n_photos_without_person"], report["n_photos"]
+    if report["parted_by"] == "photos" or not unknown:
+        return []
+    return [
+        f"{'persons':<11}not known of {unknown} of {n_photos} photos, which are parted by photo, "
+        "so a person in them may be in two parts"
+    ]
+
+
+def _read_persons(path: Path) -> dict[str, set[str]]:
     try:
         with files.open_regular(path) as file:
             lines = csv.DictReader(file.read().decode("utf-8-sig").splitlines())
@@ -90,8 +139,8 @@ def read_persons(path: Path) -> dict[str, set[str]]:
                 )
             found: dict[str, set[str]] = {}
             for line in lines:
-                if line["url"] and line["person"]:
-                    found.setdefault(line["url"], set()).add(line["person"])
+                if line["url"] and (person := plain(line["person"] or "")):
+                    found.setdefault(line["url"], set()).add(person)
             return found
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error}). Give a csv file in UTF-8.") from None

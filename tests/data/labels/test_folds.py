@@ -7,6 +7,8 @@ import pytest
 from imagefec import cli
 from imagefec.data.fec_csv import read_rows
 from imagefec.data.labels.stage import make_triplets
+from imagefec.data.parting.folds import split_into_folds
+from imagefec.data.parting.holdout import split_csv
 from imagefec.errors import UserError
 from imagefec.fec import SPLITS, csv_file_name
 
@@ -63,6 +65,41 @@ def test_the_same_command_gives_the_same_bytes_and_another_is_refused(photos, tm
     make_triplets(source, tmp_path / "one")
     with pytest.raises(UserError, match=r"made with split 0\.7,0\.1,0\.2; now with split 2 folds"):
         make_triplets(source, tmp_path / "one", n_folds=2)
+
+
+def test_a_folder_of_folds_takes_no_triplets_beside_them(photos, tmp_path):
+    source, out = photos.labelled(MANY), tmp_path / "out"
+    make_triplets(source, out, n_folds=2)
+    with pytest.raises(UserError, match="fold0: of an earlier call with --folds"):
+        make_triplets(source, out)
+    assert not (out / csv_file_name("train")).exists()
+
+
+def test_triplets_and_split_do_not_write_into_a_folder_of_the_other(photos, tmp_path):
+    source = photos.labelled(MANY)
+    make_triplets(source, tmp_path / "one")
+    make_triplets(source, tmp_path / "folds", n_folds=2)
+    train = tmp_path / "one" / csv_file_name("train")
+    with pytest.raises(UserError, match=r"and no split\.json"):
+        split_csv([tmp_path / "folds" / "fold0" / train.name], tmp_path / "one")
+    with pytest.raises(UserError, match=r"and no split\.json"):
+        split_into_folds([train], tmp_path / "folds", 2, share=0.3)
+    split_csv([train], tmp_path / "parted", share=0.3)
+    with pytest.raises(UserError, match=r"and no settings\.json"):
+        make_triplets(source, tmp_path / "parted")
+    split_into_folds([train], tmp_path / "parted_folds", 2)
+    with pytest.raises(UserError, match=r"fold0: it holds .*, and no settings.json"):
+        make_triplets(source, tmp_path / "parted_folds", n_folds=2)
+
+
+def test_a_full_disk_leaves_no_csv_file(photos, tmp_path, full_disk):
+    source, out = photos.labelled(MANY), tmp_path / "out"
+    for n_files in (0, 6, 7, 13, 14):  # seven of each fold, and the joined report
+        with full_disk(n_files), pytest.raises(UserError, match="a disk with free space"):
+            make_triplets(source, out, n_folds=2)
+        left = {path.name for path in out.rglob("*")}
+        assert left <= {"fold0", "fold1", "faces", "triplets.lock"}
+    make_triplets(source, out, n_folds=2, seed=1)
 
 
 @pytest.mark.parametrize(

@@ -68,11 +68,40 @@ def test_the_same_command_gives_the_same_bytes_and_another_seed_is_refused(photo
 def test_a_folder_with_csv_files_of_others_is_not_written_to(photos, out):
     out.mkdir()
     (out / csv_file_name("train")).write_text("mine")
-    with pytest.raises(UserError, match=r"holds .*train-public.csv and no settings.json"):
+    with pytest.raises(UserError, match=r"holds .*train-public.csv, and no settings.json"):
         make_triplets(photos.labelled(MANY), out)
     assert (out / csv_file_name("train")).read_text() == "mine"
     with pytest.raises(UserError, match="in the folder of the photos"):
         make_triplets(photos.root, photos.root / "out")
+
+
+@pytest.mark.parametrize("name", ["expressions.csv", "persons.csv"])
+def test_other_csv_files_are_not_replaced_either(photos, out, name):
+    out.mkdir()
+    (out / name).write_text("mine")
+    with pytest.raises(UserError, match=f"it holds {name}, and no settings.json"):
+        make_triplets(photos.labelled(MANY), out)
+    assert contents(out).keys() == {name, "triplets.lock"}
+
+
+def test_a_full_disk_leaves_no_csv_file(photos, out, full_disk):
+    source = photos.labelled(MANY)
+    for n_files in range(7):  # three csv files, expressions, settings, report and README
+        with full_disk(n_files), pytest.raises(UserError, match="a disk with free space"):
+            make_triplets(source, out)
+        assert contents(out).keys() == {"triplets.lock"}
+    make_triplets(source, out, seed=1)  # nothing of the former call is in the way
+    before = contents(out)
+    with full_disk(6), pytest.raises(UserError):
+        make_triplets(source, out, seed=1)
+    assert contents(out) == before and len(before) == 8
+
+
+def test_a_dry_run_refuses_a_folder_of_other_photos(photos, out):
+    make_triplets(photos.labelled(MANY), out)
+    photos("joy/new.jpg")
+    with pytest.raises(UserError, match="made with source_sha256"):
+        make_triplets(photos.root, out, dry_run=True)
 
 
 def test_persons_are_in_one_split_and_make_hard_negatives(photos, out):

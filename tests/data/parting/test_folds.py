@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from imagefec import cli
 from imagefec.data.fec_csv import read_rows
 from imagefec.data.fec_manual_dir import find_manual_files
-from imagefec.data.parting.folds import assign_folds, split_into_folds
+from imagefec.data.parting.folds import assign_folds, describe, split_into_folds
+from imagefec.data.parting.holdout import split_csv
+from imagefec.errors import UserError
 from imagefec.fec import SPLITS, csv_file_name
 from tests.data.parting.conftest import islands, row
 
@@ -129,6 +131,63 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(written, tmp_pa
         ]
 
     assert contents("a", 0) == contents("b", 0) != contents("c", 1)
+
+
+def test_a_folder_of_folds_takes_one_call_again_and_no_other(written, tmp_path):
+    train, out = written(islands(12)), tmp_path / "out"
+
+    def contents():
+        return {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    split_into_folds([train], out, 3)
+    before = contents()
+    (out / "fold1" / csv_file_name("test")).unlink()  # as after a kill
+    split_into_folds([train], out, 3)
+    assert contents() == before
+    for change, said in (
+        ({"n_folds": 4}, "made with folds 3; now with folds 4"),
+        ({"seed": 1}, "made with seed 0; now with seed 1"),
+    ):
+        with pytest.raises(UserError, match=said):
+            split_into_folds(**{"csv_paths": [train], "out": out, "n_folds": 3, **change})
+    with pytest.raises(UserError, match="made with source_sha256"):
+        split_into_folds([written(islands(13))], out, 3)
+    with pytest.raises(UserError, match="fold0: of an earlier call with --folds"):
+        split_csv([train], out)
+    assert contents() == before
+
+
+def test_folds_are_not_mixed_with_a_split_or_with_files_of_others(written, tmp_path):
+    train = written(islands(12))
+    split_csv([train], tmp_path / "one", share=0.2)
+    with pytest.raises(UserError, match="made with folds None; now with folds 3"):
+        split_into_folds([train], tmp_path / "one", 3)
+    (tmp_path / "own" / "fold1").mkdir(parents=True)
+    (tmp_path / "own" / "fold1" / csv_file_name("train")).write_text("mine")
+    with pytest.raises(UserError, match=r"it holds fold1/.*-train-public.csv, and no split.json"):
+        split_into_folds([train], tmp_path / "own", 3)
+    assert not (tmp_path / "own" / "fold0").exists()
+
+
+def test_a_persons_csv_of_other_photos_is_refused_and_missing_persons_counted(written, tmp_path):
+    train = written(islands(12))
+    persons = train.parent / "persons.csv"
+    persons.write_text("url,person\nhttp://moved/0-0.jpg,p\n")
+    with pytest.raises(UserError, match=r"persons.csv: none of the 48 photos is in it"):
+        split_into_folds([train], tmp_path / "out", 3)
+    persons.write_text("url,person\nhttp://h/0-0.jpg,p\nhttp://h/0-1.jpg,p\n")
+    report = split_into_folds([train], tmp_path / "out", 3)
+    assert (report["n_photos_without_person"], report["n_units"]) == (46, 47)
+    assert "persons    not known of 46 of 48 photos" in describe(report)
+
+
+def test_a_full_disk_leaves_no_csv_file(written, tmp_path, full_disk):
+    train, out = written(islands(12)), tmp_path / "out"
+    for n_files in range(7):  # of two folds, and split.json
+        with full_disk(n_files), pytest.raises(UserError, match="a disk with free space"):
+            split_into_folds([train], out, 2)
+        assert {path.name for path in out.rglob("*")} <= {"fold0", "fold1", "faces", "split.lock"}
+    split_into_folds([train], out, 2)
 
 
 @given(
