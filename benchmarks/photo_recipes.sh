@@ -47,10 +47,32 @@ own_run() {  # NAME SEED BINDING…
 }
 
 for seed in 0 1 2; do
-  own_run scratch $seed --config='training.init_checkpoint = None' --config='steps = 1500' --config='warmup_cosine.learning_rate = 5e-3'
+  own_run scratch $seed --config='training.init_checkpoint = None' --config='steps = 1500' \
+    --config='warmup_cosine.learning_rate = 5e-3'
   own_run quickstart $seed --config="training.init_checkpoint = '$quickstart/run'"
   own_run varied $seed
+  own_run varied_no_geometry $seed --config='Augment.rotation = 0' --config='Augment.scale = 0' \
+    --config='Augment.translation = 0'
   for weight in 0.3 1; do
-    own_run "varied_removal_$weight" $seed --config="identity_removal.weight = $weight" --config='training.annotations = "own/persons.csv"'
+    own_run "varied_removal_$weight" $seed --config="identity_removal.weight = $weight" \
+      --config='training.annotations = "own/persons.csv"'
   done
 done
+# The same without training on these photos.
+imagefec evaluate --run="$quickstart/run" --data_dir=own/data --annotations own --json >own_runs/quickstart_untrained-0.json
+imagefec evaluate --run=runs/varied --data_dir=own/data --annotations own --json >own_runs/varied_untrained-0.json
+
+python - <<'END'
+import json, pathlib, statistics
+print("run                   TPA              odd one the same person   nearest the same person")
+results = {}
+for path in sorted(pathlib.Path("own_runs").glob("*.json")):
+    results.setdefault(path.stem.rpartition("-")[0], []).append(json.loads(path.read_text()))
+for name, each in results.items():
+    tpa = [one["tpa"] for one in each]
+    error = f" ± {statistics.stdev(tpa) / len(tpa) ** 0.5:.3f}" if len(tpa) > 1 else ""
+    near = [one["neighbours"] for one in each]
+    odd = statistics.mean(one["same_person_odd"]["tpa"] for one in near)
+    same = statistics.mean(one["same_person"]["1"]["share"] for one in near)
+    print(f"{name:20} {statistics.mean(tpa):.3f}{error:8} {odd:18.3f} {same:25.3f}")
+END
