@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from imagefec import files
+from imagefec.data.csv_folder import CSV_FILES
 from imagefec.data.fec_csv import FaceRef, Row, write_rows
 from imagefec.fec import (
     EXPRESSIONS_CSV,
@@ -68,20 +69,20 @@ def export(
     }
     if dry_run:
         return record
-    for split in SPLITS:
-        path = out / csv_file_name(split)
-        if rows[split]:
-            write_rows(path, rows[split])
-        else:
-            path.unlink(missing_ok=True)  # of answers that were undone
-    if any(project.labels.values()):
-        known = _known(project, EXPRESSIONS_HEADER, project.labels)
-        files.write_text(out / EXPRESSIONS_CSV, known)
-    if any(project.persons.values()):
-        files.write_text(out / PERSONS_CSV, _known(project, PERSONS_HEADER, project.persons))
-    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    # A file name may be invalid UTF-8; JSON has the same escape for it as Python.
-    files.write_bytes(out / RECORD, text.encode("utf-8", "backslashreplace"))
+    with files.written_together(out, (RECORD, *CSV_FILES)) as new:
+        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+        # A file name may be invalid UTF-8; JSON has the same escape for it as Python.
+        files.write_bytes(new / RECORD, text.encode("utf-8", "backslashreplace"))
+        if any(project.labels.values()):
+            known = _known(project, EXPRESSIONS_HEADER, project.labels)
+            files.write_text(new / EXPRESSIONS_CSV, known)
+        if any(project.persons.values()):
+            files.write_text(new / PERSONS_CSV, _known(project, PERSONS_HEADER, project.persons))
+        for split in SPLITS:
+            if rows[split]:
+                write_rows(new / csv_file_name(split), rows[split])
+            else:  # of answers that were undone
+                (out / csv_file_name(split)).unlink(missing_ok=True)
     return record
 
 

@@ -67,6 +67,23 @@ def test_a_dry_run_gives_the_record_of_the_export_and_changes_nothing(
     assert plan == {"dry_run": True, **json.loads(capsys.readouterr().out)}
 
 
+def test_a_full_disk_in_the_middle_of_an_export_leaves_the_former_files(
+    photos, judged, tmp_path, capsys, monkeypatch
+):
+    out = shutil.copytree(judged, tmp_path / "out")
+    names = ["record.json", *(csv_file_name(split) for split in SPLITS)]
+    before = {name: (out / name).read_bytes() for name in names if (out / name).exists()}
+
+    def full(path, rows):
+        path.write_text("half")
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("imagefec.serving.judging.fec_files.write_rows", full)
+    assert cli.main(["judge", str(photos), f"--out={out}", "--export", "--without=Ben"]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert {name: (out / name).read_bytes() for name in before} == before and len(before) > 2
+
+
 def rows_by_split(out):
     paths = {split: out / csv_file_name(split) for split in SPLITS}
     return {split: list(read_rows(path)) for split, path in paths.items() if path.exists()}
