@@ -32,7 +32,7 @@ def test_the_recipe_of_a_table_gives_a_column_for_each_number(
     (block,) = re.findall(r"^```python\n((?:(?!```).)*json_normalize.*?)^```", text, re.M | re.S)
     exec(compile(block, "how_to.md", "exec"), {})
     head, *rows = (tmp_path / "evaluations.csv").read_text().splitlines()
-    assert head == "run,tpa,tpa_se,by_type.one_class.tpa" and len(rows) == 2
+    assert head == "run,tpa,tpa_se_clustered,by_type.one_class.tpa" and len(rows) == 2
     assert all(row.startswith(f"{run},") for row in rows)
 
 
