@@ -39,6 +39,11 @@ def run_app(
             await super().startup(sockets)
             when_ready()
 
+        async def shutdown(self, sockets: list | None = None) -> None:
+            await super().shutdown(sockets)
+            if self.force_exit:  # else the application would be cancelled, with a traceback
+                await self.lifespan.shutdown()
+
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
             """As uvicorn's, which leaves SIGHUP out: closes sockets, then passes the signal on."""

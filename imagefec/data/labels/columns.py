@@ -110,8 +110,8 @@ def columns_of(header: Sequence[str], by: Columns, where: str) -> tuple[str, Col
       (kind, columns): one of source.KINDS, and column names by role, all of them in the header.
 
     Raises:
-      UserError: a column does not exist, or the names do not tell where the photos or the labels
-        are.
+      UserError: a column does not exist, one side of a box is missing, or the names do not tell
+        where the photos or the labels are.
     """
     _refuse_repeated(header, where)
     if FOLDERS in by:
@@ -148,7 +148,8 @@ def known_columns(header: Sequence[str], roles: Sequence[str], where: str) -> Co
       Column names by role, without the roles that have none.
 
     Raises:
-      UserError: two columns could be meant, which differ only in how the name is spelled.
+      UserError: two columns could be meant, which differ only in how the name is spelled; or
+        one side of a box is missing.
     """
     return _take_known(_by_squeezed(header), roles, where)
 
@@ -161,7 +162,8 @@ def photo_columns(header: Sequence[str], where: str) -> Columns:
       where: the table, for messages.
 
     Raises:
-      UserError: no column names the photos, or two columns have one name but for its spelling.
+      UserError: no column names the photos, two columns have one name but for its spelling, or
+        one side of a box is missing.
     """
     _refuse_repeated(header, where)
     columns = known_columns(header, (*_ONE, "box"), where)
@@ -205,10 +207,22 @@ def _take_known(free: dict[str, list[str]], roles: Sequence[str], where: str) ->
     for role in roles:
         names = [name for name in _KNOWN.get(role, ()) if name in free][:1]
         if role == "box":
-            names = [*_SIDES] if all(side in free for side in _SIDES) else []
+            names = _sides(free, where)
         if names:
             found[role] = tuple(_take(free, name, where) for name in names)
     return found
+
+
+def _sides(free: dict[str, list[str]], where: str) -> list[str]:
+    """The names of a box's sides if all four are free; one or two may mean something else."""
+    found = [side for side in _SIDES if side in free]
+    if len(found) == 3:
+        missing = next(side for side in _SIDES if side not in free)
+        raise UserError(
+            f"{where}: it has {', '.join(found)}, but no {missing}; a box needs all four. Add the "
+            "column, or rename these, so that no box is read."
+        )
+    return found if len(found) == 4 else []
 
 
 def _kind(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from imagefec import files
+from imagefec import files, json_files
 from imagefec.data.csv_folder import CSV_FILES
 from imagefec.data.fec_csv import FaceRef, Row, write_rows
+from imagefec.errors import UserError
 from imagefec.fec import (
     EXPRESSIONS_CSV,
     EXPRESSIONS_HEADER,
@@ -19,8 +21,8 @@ from imagefec.fec import (
     TripletType,
     csv_file_name,
 )
-from imagefec.serving.judging.journal import Answer
-from imagefec.serving.judging.project import Project, split_counts
+from imagefec.serving.judging.journal import NAME, Answer, Lost, Record, Torn
+from imagefec.serving.judging.project import FILE, Project, split_counts
 from imagefec.serving.judging.report import report_of
 from imagefec.serving.judging.schedule import JUDGEMENT
 from imagefec.serving.judging.triplets import Triplet, type_of
@@ -32,7 +34,7 @@ UNKNOWN_TYPE = TripletType.THREE_CLASS  # FEC's files have no word for faces wit
 def export(
     project: Project,
     standing: Mapping[str, Sequence[Answer]],
-    torn: int = 0,
+    records: Iterable[Record] = (),
     without: Iterable[str] = (),
     dry_run: bool = False,
 ) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def export(
     Args:
       project: of the answers.
       standing: answers by rater, those undone left out.
-      torn: number of torn lines of the journal.
+      records: of the journal; those that are torn or lost are counted.
       without: raters whose answers are left out of the csv files; the report has all.
       dry_run: write nothing.
 
@@ -52,6 +54,7 @@ def export(
       OSError: a file cannot be written.
     """
     left_out = set(without)
+    kinds = Counter(map(type, records))
     used = {name: answers for name, answers in standing.items() if name not in left_out}
     rows = rows_of(project, used)
     out = project.out
@@ -64,7 +67,8 @@ def export(
         "judgements": _sources(used),
         "active_share": _active_share(used),
         "raters_left_out": sorted(left_out & standing.keys()),
-        "torn_lines": torn,
+        "torn_lines": kinds[Torn],
+        "lost_lines": kinds[Lost],
         **report_of(standing),
     }
     if dry_run:
@@ -84,6 +88,48 @@ def export(
             else:  # of answers that were undone
                 (out / csv_file_name(split)).unlink(missing_ok=True)
     return record
+
+
+def refuse_lost_answers(out: Path, records: Sequence[Record]) -> None:
+    """Refuses a project whose csv files have more triplets than its journal can have given.
+
+    Args:
+      out: the project's folder.
+      records: of its journal; empty if that is missing.
+
+    Raises:
+      UserError: answers are missing, more than are recorded as Lost. An export would delete
+        triplets.
+    """
+    kinds = Counter(map(type, records))
+    n_answers = kinds[Answer]  # with those undone
+    what, n_triplets = _exported(out)
+    if not (out / FILE).exists() or n_triplets <= n_answers + kinds[Lost]:
+        return
+    state = f"has only {n_answers} answers"
+    if not records:
+        state = "is empty" if (out / NAME).exists() else "is missing"
+    raise UserError(
+        f"{out}: {NAME} {state}, but {what} {n_triplets} triplets. Restore it from a copy, or move "
+        f"the csv files and {RECORD} away."
+    )
+
+
+def _exported(out: Path) -> tuple[str, int]:
+    """Where an earlier export is found, with a verb, and its number of triplets."""
+    n_rows = 0
+    for split in SPLITS:
+        if (out / csv_file_name(split)).exists():
+            with files.open_regular(out / csv_file_name(split)) as file:
+                n_rows += sum(1 for _ in file)
+    if n_rows:
+        return "the csv files have", n_rows
+    try:
+        triplets = json_files.read_json(out / RECORD)["triplets"].values()
+        return f"{RECORD} has", sum(map(int, triplets))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        # It is missing or damaged.
+        return "", 0
 
 
 def rows_of(project: Project, standing: Mapping[str, Sequence[Answer]]) -> dict[str, list[Row]]:

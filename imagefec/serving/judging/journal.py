@@ -79,11 +79,22 @@ class Torn:
     torn_bytes: int
 
 
-Record = Answer | Undo | Torn
+@dataclass(frozen=True)
+class Lost:
+    """Somebody replaced a damaged line by this one; what it said is lost."""
+
+
+Record = Answer | Undo | Torn | Lost
+LOST = '{"op": "lost"}'  # as a line
 
 
 class Journal:
-    """An open file of records; only one process at a time may have it open."""
+    """An open file of records; only one process at a time may have it open.
+
+    Attributes:
+      path: of the file.
+      records: all of them, in order; the record of line n is at n - 1.
+    """
 
     def __init__(self, path: Path, is_face: Callable[[str], bool]) -> None:
         """Reads the records of a file, made if it is missing.
@@ -96,7 +107,7 @@ class Journal:
           UserError: a complete line is no record.
           OSError: the file cannot be read or written.
         """
-        self._path = path
+        self.path = path
         files.refuse_links(path.parent, [path.name])
         data = _read(path)
         whole, torn = _without_torn_line(data)
@@ -154,6 +165,8 @@ def _without_torn_line(data: bytes) -> tuple[bytes, int]:
 def _as_json(record: Record) -> dict[str, Any]:
     if isinstance(record, Torn):
         return {"op": "torn", "bytes": record.torn_bytes}
+    if isinstance(record, Lost):
+        return {"op": "lost"}
     if isinstance(record, Undo):
         return {"op": "undo", **asdict(record)}
     trial = {name: value for name, value in asdict(record.trial).items() if value not in (None, "")}
@@ -170,7 +183,8 @@ def _parsed(path: Path, data: bytes, is_face: Callable[[str], bool]) -> list[Rec
         except ValueError as error:
             raise UserError(
                 f"{path}, line {number}: not a record of an answer ({error}). Restore the file "
-                "from a copy, or delete the line; what it says is then lost."
+                f"from a copy; if there is none, put {LOST} in place of the line, whose answer is "
+                "then lost."
             ) from None
     return records
 
@@ -179,13 +193,15 @@ def _record_of(found: dict[str, Any], is_face: Callable[[str], bool]) -> Record:
     op = found.get("op")
     if op == "torn":
         return Torn(_int(found, "bytes"))
+    if op == "lost":
+        return Lost()
     rater, at = _text(found, "rater"), _text(found, "at")
     if not rater:
         raise ValueError("rater is empty")
     if op == "undo":
         return Undo(rater, _int(found, "number", 1), at)
     if op != "answer":
-        raise ValueError(f"op must be answer, undo or torn, found {json_files.shown(op)}")
+        raise ValueError(f"op must be answer, undo, torn or lost, found {json_files.shown(op)}")
     trial, choice = _trial_of(found, is_face), _int(found, "choice", 0, 2)
     return Answer(rater, trial, choice, _number(found, "ms"), found.get("away") is True, at)
 

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from imagefec.data.labels import tables
+from imagefec.data.labels.photos import TWO_LABELS, TWO_PERSONS
 from imagefec.data.labels.source import LabelledFace, Source, with_one_spelling
 from imagefec.errors import UserError
 from imagefec.faces import orientation, photo_files
@@ -20,6 +21,7 @@ from imagefec.serving.judging.photo_file import SAME_CONTENT, UNREADABLE, PhotoF
 ON_THE_WEB = "on the web: fetch it, and give its path"
 OTHER_FACE = "another face of a photo, of which the first is judged"
 OUTSIDE = "box outside the photo"
+_Row = tuple[str, PhotoFile]  # name of the row, and what it says of the photo
 
 
 def is_table(source: Path) -> bool:
@@ -35,7 +37,8 @@ def find_in_table(path: Path, use_labels: bool) -> tuple[list[PhotoFile], LeftOu
       use_labels: take its labels, if there are at least two and every photo has one.
 
     Returns:
-      The photos, and the rows that are left out, by reason.
+      The photos, and the rows that are left out, by reason. A face with two labels or persons is
+      left out, as `triplets` does.
 
     Raises:
       UserError: it is no table of photos, or gives a split to some of the photos only.
@@ -43,8 +46,7 @@ def find_in_table(path: Path, use_labels: bool) -> tuple[list[PhotoFile], LeftOu
     source = with_one_spelling(tables.read_photos(path))
     labels = {face.label for face in source.faces}
     is_labelled = use_labels and len(labels) > 1 and "" not in labels
-    found: dict[str, PhotoFile] = {}
-    boxes: dict[str, Box | None] = {}
+    given: dict[str, dict[Box | None, list[_Row]]] = {}
     with progress("read", len(source.faces), "photos") as bar:
         for face in source.faces:
             bar.update()
@@ -53,18 +55,35 @@ def find_in_table(path: Path, use_labels: bool) -> tuple[list[PhotoFile], LeftOu
             except _LeftOut as out:
                 source.left_out.add(*out.args)
                 continue
-            if photo.digest in found:
-                reason = SAME_CONTENT if boxes[photo.digest] == face.box else OTHER_FACE
-                source.left_out.add(reason, face.name)
-                continue
-            found[photo.digest], boxes[photo.digest] = photo, face.box
-    photos = list(found.values())
+            given.setdefault(photo.digest, {}).setdefault(face.box, []).append((face.name, photo))
+    judged = (_judged(list(faces.values()), source.left_out) for faces in given.values())
+    photos = [photo for photo in judged if photo is not None]
     _check_splits(path, photos)
     return photos, source.left_out
 
 
 class _LeftOut(Exception):
     """A row is left out; its arguments are the reason and the name of the row."""
+
+
+def _judged(faces: list[list[_Row]], left_out: LeftOut) -> PhotoFile | None:
+    """The first face of a photo of which the rows, given by face, do not contradict each other."""
+    judged = None
+    for rows in faces:
+        reason = _contradiction([photo for _, photo in rows])
+        if not reason:
+            reason = SAME_CONTENT if judged is None else OTHER_FACE
+            if judged is None:
+                judged = rows.pop(0)[1]
+        for name, _ in rows:
+            left_out.add(reason, name)
+    return judged
+
+
+def _contradiction(photos: list[PhotoFile]) -> str:
+    if len({photo.label for photo in photos}) > 1:
+        return TWO_LABELS
+    return TWO_PERSONS if len({photo.person for photo in photos} - {""}) > 1 else ""
 
 
 def _photo(face: LabelledFace, source: Source, label: str) -> PhotoFile:

@@ -13,6 +13,7 @@ from imagefec.data.labels.source import plain
 from imagefec.errors import UserError
 from imagefec.faces.detectors import make_detector
 from imagefec.fec import EXPRESSIONS_CSV, PERSONS_CSV, SPLITS, csv_file_name
+from imagefec.paths import readable
 from imagefec.serving.judging import photos
 from imagefec.serving.judging.journal import NAME
 from imagefec.serving.judging.photo_file import PhotoFile
@@ -127,8 +128,7 @@ def open_project(source: Path, out: Path, settings: Settings, read_only: bool = 
     files.refuse_links(out, [photos.PICTURES, photos.COPIES, photos.SEARCHED, FILE])
     found, left_out = photos.find_photos(source, settings.labels == "folders")
     if (out / FILE).exists():
-        project = _read(source, out, found)
-        _check_settings(out, project.settings, settings)
+        project = _read(source, out, found, settings)
         if not read_only:
             photos.restore_pictures(list(project.faces.values()), out)
         return project
@@ -141,9 +141,12 @@ def open_project(source: Path, out: Path, settings: Settings, read_only: bool = 
         splits = _splits_of([face.photo for face in faces], settings)
     except ValueError as error:
         rest = f" Left out: {'; '.join(left_out.lines())}." if left_out.counts else ""
+        last = "give up splits (--validation_fraction=0 --test_fraction=0)"
+        if any(photo.split for photo in found):
+            last = "change the column split, or leave it out"
         raise UserError(
             f"{source}: {error}.{rest} Give more photos, take photos for faces (--boxes=whole), or "
-            "give up splits (--validation_fraction=0 --test_fraction=0)."
+            f"{last}."
         ) from None
     by_id = {face.photo.id: face for face in faces}
     project = Project(out, settings, by_id, dict(zip(by_id, splits)), left_out.as_json())
@@ -204,7 +207,7 @@ def _write(project: Project, found: list[PhotoFile]) -> None:
     files.write_bytes(project.out / FILE, text.encode("utf-8", "backslashreplace"))
 
 
-def _read(source: Path, out: Path, found: list[PhotoFile]) -> Project:
+def _read(source: Path, out: Path, found: list[PhotoFile], wanted: Settings) -> Project:
     path = out / FILE
     try:
         head = json_files.read_json(path)
@@ -213,6 +216,8 @@ def _read(source: Path, out: Path, found: list[PhotoFile]) -> Project:
         settings = Settings(**head["settings"])
         records = {record["digest"]: record for record in head["photos"]}
         known = {name: (each["label"], each.get("person", "")) for name, each in records.items()}
+        # Settings come first: with other ones, the same photos may have other labels.
+        _check_settings(out, settings, wanted)
         _check_photos(source, out, found, known)
         faces, splits = {}, {}
         for photo in sorted(found, key=lambda each: each.id):
@@ -224,7 +229,7 @@ def _read(source: Path, out: Path, found: list[PhotoFile]) -> Project:
                 splits[photo.id] = record["split"]
         if set(splits.values()) - set(SPLITS) or list(splits.values()).count("train") < 3:
             raise ValueError("its splits are not those of faces")
-        return Project(out, settings, faces, splits, dict(head["left_out"]))
+        return Project(out, settings, faces, splits, _left_out(head["left_out"]))
     except UserError:
         raise
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -232,6 +237,16 @@ def _read(source: Path, out: Path, found: list[PhotoFile]) -> Project:
             f"{path}: damaged ({type(error).__name__}: {error}). Restore it from a copy, or give "
             "another --out; the answers there do not say which photos they are about without it."
         ) from None
+
+
+def _left_out(found: dict[str, Any]) -> dict[str, Any]:
+    """What was left out, as `LeftOut.as_json` gives it; ValueError for anything else."""
+    for reason, each in found.items():
+        if not isinstance(each["count"], int) or not all(
+            isinstance(name, str) for name in each["first"]
+        ):
+            raise ValueError(f"left_out, {reason}: it must have a count and the first names")
+    return found
 
 
 def _check_photos(
@@ -267,3 +282,21 @@ def split_counts(project: Project) -> dict[str, int]:
     """Number of faces of each split."""
     counts = Counter(project.splits.values())
     return {split: counts[split] for split in SPLITS if counts[split]}
+
+
+def split_warnings(project: Project) -> list[str]:
+    """What the splits that a table gives make of measures: persons in train and in another one."""
+    persons: dict[str, set[str]] = {split: set() for split in SPLITS}
+    for face, person in project.persons.items():
+        persons[project.splits[face]] |= {person} - {""}
+    warnings = []
+    for split in SPLITS:
+        both = sorted(persons[split] & persons["train"]) if split != "train" else []
+        if both:
+            some = readable(", ".join(both[:5])) + (", …" if len(both) > 5 else "")
+            warnings.append(
+                f"warning: {len(both)} persons are in train and in {split}, as the table says "
+                f"({some}): the TPA of that split is not that of new people. Without the column "
+                "split, no person is in two."
+            )
+    return warnings

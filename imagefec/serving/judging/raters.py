@@ -1,14 +1,23 @@
 """Raters and their answers: what each sees, what counts, what is refused. Opens no file itself."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from imagefec.errors import UserError
 from imagefec.serving.bodies import RefusedError
-from imagefec.serving.judging.journal import MAX_MS, Answer, Journal, Record, Undo
+from imagefec.serving.judging.journal import (
+    LOST,
+    MAX_MS,
+    Answer,
+    Journal,
+    Lost,
+    Record,
+    Undo,
+)
 from imagefec.serving.judging.schedule import Schedule, Trial
 from imagefec.serving.judging.triplets import random_of
 
@@ -47,32 +56,42 @@ def rater_name(text: object) -> str:
     return name
 
 
-def standing_answers(records: Iterable[Record]) -> dict[str, list[Answer]]:
+def standing_answers(records: Iterable[Record], path: Path) -> dict[str, list[Answer]]:
     """The answers of each rater that were not undone, in order.
 
+    Args:
+      records: of the journal; after one that is Lost, answers and undos may be missing.
+      path: of the journal, for messages.
+
     Raises:
-      UserError: the records contradict each other.
+      UserError: records are missing, and none before them is Lost.
     """
     standing: dict[str, list[Answer]] = {}
-    for record in records:
-        if isinstance(record, Answer):
-            answers = standing.setdefault(record.rater, [])
-            if record.trial.number != len(answers) + 1:
-                raise UserError(_contradiction(record.rater, record.trial.number, len(answers)))
-            answers.append(record)
-        elif isinstance(record, Undo):
-            answers = standing.setdefault(record.rater, [])
-            if record.number != len(answers) or not answers:
-                raise UserError(_contradiction(record.rater, record.number, len(answers)))
+    is_lost = False
+    for line, record in enumerate(records, start=1):
+        is_lost |= isinstance(record, Lost)
+        if not isinstance(record, Answer | Undo):
+            continue
+        answers = standing.setdefault(record.rater, [])
+        number = record.trial.number if isinstance(record, Answer) else record.number
+        last = _last(answers)
+        if number != (last + 1 if isinstance(record, Answer) else last) and not is_lost:
+            raise UserError(
+                f"{path}, line {line}: a record of rater {record.rater} is about trial {number}, "
+                f"after trial {last}. Lines are missing or in another order: restore the file "
+                f"from a copy; if there is none, insert a line {LOST} above this one. Answers that "
+                "are not there are then lost."
+            )
+        while _last(answers) >= number:  # undone, by this record or by one that was lost
             answers.pop()
+        if isinstance(record, Answer):
+            answers.append(record)
     return standing
 
 
-def _contradiction(rater: str, number: int, n: int) -> str:
-    return (
-        f"answers.jsonl: a record of rater {rater} is about trial {number}, after {n} answers. "
-        "Lines are missing or in another order: restore the file from a copy."
-    )
+def _last(answers: Sequence[Answer]) -> int:
+    """The number of the last trial that is answered, 0 if none is."""
+    return answers[-1].trial.number if answers else 0
 
 
 @dataclass
@@ -100,7 +119,7 @@ class Raters:
         self._session = session
         self._raters: dict[str, _Rater] = {}
         self._spelling: dict[str, str] = {}
-        for name, answers in standing_answers(journal.records).items():
+        for name, answers in standing_answers(journal.records, journal.path).items():
             self._rater(name).answers = answers
             self._spelling.setdefault(name.casefold(), name)
 
@@ -116,8 +135,9 @@ class Raters:
           text: nickname as typed.
 
         Returns:
-          JSON values: rater, answered, session (its length), trials: the current one and some
-          ahead, each {"number", "id", "faces"}; none if everything is judged.
+          JSON values: rater, answered (number of the last trial), session (its length), trials:
+          the current one and some ahead, each {"number", "id", "faces"}; none if everything is
+          judged.
 
         Raises:
           RefusedError: the nickname cannot be used.
@@ -132,7 +152,7 @@ class Raters:
             rater.ahead.append(trial)
         return {
             "rater": name,
-            "answered": len(rater.answers),
+            "answered": _last(rater.answers),
             "session": self._session,
             "trials": [
                 {"number": trial.number, "id": self._id(name, trial), "faces": trial.faces}
@@ -161,7 +181,7 @@ class Raters:
             raise RefusedError(f"ms must be a number from 0 to {MAX_MS}")
         state = self.state(found.get("rater"))
         rater = self._raters[state["rater"]]
-        n = len(rater.answers)
+        n = _last(rater.answers)
         if number <= n:
             raise Conflict(f"trial {number} is answered already", state)
         if number > n + 1 or not rater.ahead:
@@ -194,11 +214,14 @@ class Raters:
         number = _whole(found, "number", 1)
         state = self.state(found.get("rater"))
         rater = self._raters[state["rater"]]
-        if number != len(rater.answers):
+        if number != _last(rater.answers):
             raise Conflict(f"trial {number} is not the last that was answered", state)
         self._journal.append(Undo(state["rater"], number, _now()))
         trial = rater.answers.pop().trial
-        rater.ahead.insert(0, trial)
+        if number == _last(rater.answers) + 1:
+            rater.ahead.insert(0, trial)
+        else:  # the answer before was lost; its trial comes first
+            rater.ahead = []
         return self.state(state["rater"])
 
     def _known(self, name: str) -> str:

@@ -80,6 +80,11 @@ class Plan:
     active_share: float = 0.5
 
 
+def next_number(trials: Sequence[Trial]) -> int:
+    """The number of the trial after these; not their count plus one, if an answer was lost."""
+    return trials[-1].number + 1 if trials else 1
+
+
 class Schedule:
     """Makes the trials of raters. The next one depends on the plan and on those before it only."""
 
@@ -106,7 +111,7 @@ class Schedule:
           rater: name.
           before: trials answered and not undone, in order.
         """
-        number = len(before) + 1
+        number = next_number(before)
         trial = None
         if number % REPEAT_EVERY == 0:
             trial = self._repeat(rater, before)
@@ -115,7 +120,7 @@ class Schedule:
         return trial or self._judgement(rater, before)
 
     def _repeat(self, rater: str, before: Sequence[Trial]) -> Trial | None:
-        number = len(before) + 1
+        number = next_number(before)
         done = {trial.repeats for trial in before}
         old = [
             trial
@@ -143,7 +148,7 @@ class Schedule:
         return Trial(number, CATCH, _shuffled(rng, (twice, twice, other)))
 
     def _judgement(self, rater: str, before: Sequence[Trial]) -> Trial | None:
-        number = len(before) + 1
+        number = next_number(before)
         judged = [trial for trial in before if trial.kind == JUDGEMENT]
         seen = {trial.triplet for trial in judged}
         for split, source in self._turns(judged):

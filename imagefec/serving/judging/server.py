@@ -15,13 +15,14 @@ from imagefec.errors import UserError
 from imagefec.paths import readable
 from imagefec.serving import listening
 from imagefec.serving.judging import fec_files
-from imagefec.serving.judging.journal import NAME, Journal, Record, Torn, read_records
+from imagefec.serving.judging.journal import NAME, Journal, Record, read_records
 from imagefec.serving.judging.project import (
     Project,
     Settings,
     check_folders,
     open_project,
     split_counts,
+    split_warnings,
 )
 from imagefec.serving.judging.raters import Raters, standing_answers
 from imagefec.serving.judging.report import report_lines
@@ -124,17 +125,18 @@ def export_answers(
       The record, as `fec_files.export`.
 
     Raises:
-      UserError: there are no answers, a rater of `without` has none, or the project cannot be
-        opened.
+      UserError: there are no answers, or fewer than the csv files have triplets; a rater of
+        `without` has none; or the project cannot be opened.
     """
     if not (out / NAME).exists():
+        fec_files.refuse_lost_answers(out, [])
         raise UserError(
             f"{out}: has no answers ({NAME}). Run the command without --export and judge."
         )
     if dry_run:
         check_folders(photos, out)
         project = open_project(photos, out, settings, read_only=True)
-        records = read_records(out / NAME, project.faces.__contains__)
+        records = _read_records(project)
         record = _export_without(project, records, without, dry_run)
     else:
         with _open(photos, out, settings) as (project, journal):
@@ -147,7 +149,7 @@ def export_answers(
 def _export_without(
     project: Project, records: Sequence[Record], without: Sequence[str], dry_run: bool = False
 ) -> dict[str, Any]:
-    known = standing_answers(records).keys()
+    known = standing_answers(records, project.out / NAME).keys()
     for name in without:
         if name not in known:
             raise UserError(
@@ -162,11 +164,19 @@ def _open(photos: Path, out: Path, settings: Settings) -> Iterator[tuple[Project
     check_folders(photos, out)
     with files.folder_lock(out, "judge", "--out"):
         project = open_project(photos, out, settings)
+        _read_records(project)  # before the journal is made or changed
         journal = Journal(out / NAME, project.faces.__contains__)
         try:
             yield project, journal
         finally:
             journal.close()
+
+
+def _read_records(project: Project) -> list[Record]:
+    """The records of a project's journal; UserError if some are lost."""
+    records = read_records(project.out / NAME, project.faces.__contains__)
+    fec_files.refuse_lost_answers(project.out, records)
+    return records
 
 
 def _plan(project: Project, sharing: Sharing) -> Plan:
@@ -188,8 +198,8 @@ def _export(
     without: Sequence[str] = (),
     dry_run: bool = False,
 ) -> dict[str, Any]:
-    torn = sum(isinstance(record, Torn) for record in records)
-    return fec_files.export(project, standing_answers(records), torn, without, dry_run)
+    standing = standing_answers(records, project.out / NAME)
+    return fec_files.export(project, standing, records, without, dry_run)
 
 
 def _say_faces(project: Project) -> None:
@@ -203,11 +213,15 @@ def _say_faces(project: Project) -> None:
             f"judge: {reason}: {found['count']}, such as {readable(', '.join(found['first'][:2]))}",
             file=sys.stderr,
         )
+    for warning in split_warnings(project):
+        print(f"judge: {warning}", file=sys.stderr)
 
 
 def _say(record: dict[str, Any]) -> None:
     for line in report_lines(record):
         print(f"judge: {line}", file=sys.stderr)
+    if n_lost := record["lost_lines"]:
+        print(f"judge: {NAME}: lines whose answers are lost: {n_lost}", file=sys.stderr)
     print(f"judge: triplets: {triplet_counts(record)}; in {record['path']}", file=sys.stderr)
 
 

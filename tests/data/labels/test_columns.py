@@ -51,6 +51,12 @@ def test_usual_names_are_known(header, kind, columns):
     assert columns_of(header, {}, "t.csv") == (kind, columns)
 
 
+def test_one_or_two_sides_and_sides_that_by_ignores_are_no_box():
+    for sides, by in ((["left"], []), (["left", "top"], []), (["left", "right", "top"], ["box:"])):
+        _, columns = columns_of(["path", "label", *sides], parse_by(by), "t.csv")
+        assert set(columns) == {"path", "label"}
+
+
 def test_by_goes_before_names():
     by = parse_by(["ratings:a,b", "person:", "path:file"])
     assert by == {"ratings": ("a", "b"), "person": (), "path": ("file",)}
@@ -97,6 +103,7 @@ def test_a_wrong_by_is_refused(by, said):
         (["path", "label", "label"], [], "two columns 'label'"),
         (["path", "Label", "label"], [], "columns 'Label' and 'label', which differ only in"),
         (["path", "Joy", "joy", "fear", "awe"], [], "columns 'Joy' and 'joy', which differ only"),
+        (["path", "label", "left", "right", "Top"], [], "has left, right, top, but no bottom; a"),
         (["path", "label"], ["folders:label"], "for a SOURCE that is a folder"),
     ],
 )

@@ -84,6 +84,78 @@ def test_a_full_disk_in_the_middle_of_an_export_leaves_the_former_files(
     assert {name: (out / name).read_bytes() for name in before} == before and len(before) > 2
 
 
+@pytest.mark.parametrize("more", [["--port=0"], ["--export"], ["--export", "--dry_run"]])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "answers.jsonl is missing, but the csv files have {n} triplets. Restore it from"),
+        (b"", "answers.jsonl is empty, but the csv files have {n} triplets. Restore it from"),
+        (b'{"op": "ans', "answers.jsonl has only 0 answers, but the csv files have {n} triplets"),
+        (
+            b'{"op": "lost"}\n',
+            "answers.jsonl has only 0 answers, but the csv files have {n} triplets",
+        ),
+        (40, "answers.jsonl has only 40 answers, but the csv files have {n} triplets"),
+    ],
+)
+def test_triplets_of_answers_that_are_lost_are_kept(
+    photos, judged, tmp_path, capsys, content, said, more
+):
+    out = shutil.copytree(judged, tmp_path / "out")
+    journal = out / "answers.jsonl"
+    if content is None:
+        journal.unlink()
+    elif isinstance(content, int):
+        journal.write_bytes(b"".join(journal.read_bytes().splitlines(True)[:content]))
+    else:
+        journal.write_bytes(content)
+    before = contents(out)
+    n = sum(map(len, rows_by_split(out).values()))
+    assert cli.main(["judge", str(photos), f"--out={out}", *more]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"{out}: {said.format(n=n)}" in line
+    assert line.endswith("or move the csv files and record.json away.")
+    assert contents(out) == before
+
+
+def test_a_record_alone_is_kept_too_and_judging_begins_again_without_it(
+    photos, judged, tmp_path, capsys
+):
+    out = shutil.copytree(judged, tmp_path / "out")
+    (out / "answers.jsonl").write_bytes(b"")
+    n = sum(map(len, rows_by_split(out).values()))
+    for split in SPLITS:
+        (out / csv_file_name(split)).unlink()
+    argv = ["judge", str(photos), f"--out={out}", "--export"]
+    assert cli.main(argv) == 2
+    assert f"is empty, but record.json has {n} triplets." in capsys.readouterr().err
+    (out / "record.json").unlink()
+    assert cli.main(argv) == 0 and rows_by_split(out) == {}
+
+
+def test_a_line_replaced_as_advised_is_counted_and_the_others_are_exported(
+    photos, judged, tmp_path, capsys
+):
+    out = shutil.copytree(judged, tmp_path / "out")
+    lines = (out / "answers.jsonl").read_text().splitlines(keepends=True)
+    assert json.loads(lines[1])["rater"] == "Anna"
+    argv = ["judge", str(photos), f"--out={out}", "--export"]
+    (out / "answers.jsonl").write_text("".join([lines[0], *lines[2:]]))
+    assert cli.main(argv) == 2
+    said = f"{out}/answers.jsonl, line 2: a record of rater Anna is about trial 3, after trial 1."
+    assert said in capsys.readouterr().err
+    (out / "answers.jsonl").write_text("".join([lines[0], '{"op": "lost"}\n', *lines[2:]]))
+    assert cli.main(argv) == 0
+    assert "judge: answers.jsonl: lines whose answers are lost: 1" in capsys.readouterr().err
+    record = json.loads((out / "record.json").read_text())
+    assert record["lost_lines"] == 1 and record["raters"]["Anna"]["answers"] == N - 1
+    assert record["raters"]["Ben"]["answers"] == N
+
+
+def contents(out):
+    return {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
 def rows_by_split(out):
     paths = {split: out / csv_file_name(split) for split in SPLITS}
     return {split: list(read_rows(path)) for split, path in paths.items() if path.exists()}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import imagefec
 from imagefec.errors import UserError
-from imagefec.serving.judging.journal import Answer, Journal, Torn, Undo
+from imagefec.serving.judging.journal import LOST, Answer, Journal, Lost, Torn, Undo
 from imagefec.serving.judging.schedule import ACTIVE, CATCH, JUDGEMENT, OWN, REPEAT, Trial
 
 FACES = ("a", "b", "c")
@@ -47,13 +47,14 @@ def test_records_are_read_as_they_were_written(tmp_path):
         ),
         Undo("Anna", 3, AT),
         Torn(17),
+        Lost(),
     ]
     path = tmp_path / "answers.jsonl"
     journal = open_journal(path)
     for record in records:
         journal.append(record)
     journal.close()
-    assert len(path.read_text(encoding="utf-8").splitlines()) == 6
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 7
     assert read(path) == records
 
 
@@ -143,7 +144,7 @@ def line_with(**changes):
         ("not json", "Expecting value"),
         ("[1]", "not an object"),
         ("", "Expecting value"),
-        (line_with(op="dance"), "op must be answer, undo or torn"),
+        (line_with(op="dance"), "op must be answer, undo, torn or lost"),
         (line_with(rater=""), "rater is empty"),
         (line_with(rater="a\nb"), "rater must be text"),
         (line_with(choice=3), "choice must be a whole number"),
@@ -183,6 +184,16 @@ def test_any_bytes_are_records_or_a_user_error(tmp_path_factory, data):
         assert path.read_bytes() == data
     else:
         journal.close()
+
+
+def test_a_damaged_line_may_be_replaced_as_the_message_says(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    path.write_text(f"{line_with()}\nnot json\n{line_with(number=3)}\n")
+    with pytest.raises(UserError) as raised:
+        read(path)
+    assert f"if there is none, put {LOST} in place of the line" in str(raised.value)
+    path.write_text(path.read_text().replace("not json", LOST))
+    assert read(path)[1] == Lost() and len(read(path)) == 3
 
 
 def test_a_link_in_place_of_the_file_is_refused(tmp_path):

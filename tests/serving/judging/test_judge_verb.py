@@ -261,6 +261,24 @@ def test_a_folder_of_other_photos_or_settings_is_refused(capsys, tmp_path, photo
     assert "1 photos" in refused(capsys, moved, f"--out={out}", "--port=0")
 
 
+def test_other_settings_are_named_before_the_labels_that_they_change(capsys, photos, out):
+    line = refused(capsys, photos, f"--out={out}", "--port=0", "--labels=none")
+    assert "began with labels folders; this command says labels none" in line
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    [3, [], {"a": 3}, {"a": {}}, {"a": {"count": 1}}, {"a": {"count": "1", "first": ["x"]}},
+     {"a": {"count": 1, "first": [3]}}, {"a": {"count": 1, "first": None}}],
+)  # fmt: skip
+def test_a_damaged_list_of_what_was_left_out_is_refused(capsys, photos, out, left_out):
+    text = (out / "judge.json").read_text()
+    assert text.count('"left_out": {}') == 1
+    damaged = text.replace('"left_out": {}', f'"left_out": {json.dumps(left_out)}')
+    (out / "judge.json").write_text(damaged)
+    assert "judge.json: damaged" in refused(capsys, photos, f"--out={out}", "--port=0")
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"{}", b'{"version": 1}', b"\xff", b'{"version": 9}']
 )
@@ -298,6 +316,17 @@ def test_a_stop_writes_the_csv_files_and_the_report(photos, out, number, code):
     assert lines[-1].startswith("imagefec judge: stopped")
     assert lines[-2].startswith("judge: triplets: train 4, test 1, validation 0; in ")
     assert (out / "faceexp-comparison-data-test-public.csv").read_text().count("\n") == 1
+
+
+def test_a_second_ctrl_c_shows_no_traceback(photos, out):
+    with running_judge(photos, out) as server:
+        Rater(server, "Anna").judge(5)
+        server.process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+        _, err = server.stop(signal.SIGINT)
+    assert server.process.returncode == 130
+    assert "Traceback" not in err and "CancelledError" not in err
+    assert err.strip().splitlines()[-1].startswith("imagefec judge: stopped")
 
 
 def test_judging_loads_neither_tensorflow_nor_trax_nor_jax(photos, out):

@@ -16,7 +16,7 @@ from imagefec.fec import csv_file_name
 from imagefec.serving.judging import server
 from imagefec.serving.judging.photo_table import find_in_table
 from imagefec.serving.judging.photos import find_photos
-from imagefec.serving.judging.project import Settings, open_project
+from imagefec.serving.judging.project import Settings, open_project, split_warnings
 from tests.serving.judging.photos import WORDS, Rater, jpeg, write_photos
 from tests.serving.servers import running_verb
 
@@ -48,7 +48,7 @@ def full_rows():
 
 def opened(table, tmp_path, **settings):
     out = tmp_path / "out"
-    out.mkdir(exist_ok=True)
+    out.mkdir(exist_ok=True, parents=True)
     return open_project(table, out, Settings(**settings))
 
 
@@ -134,6 +134,42 @@ def test_rows_that_cannot_be_used_are_counted_with_their_reason(photos):
     }
 
 
+def test_a_face_with_two_labels_or_persons_is_left_out(photos):
+    (photos / "copy.jpg").write_bytes((photos / "anger1.jpg").read_bytes())
+    rows = [
+        ["anger0.jpg", "anger", "a"],
+        ["anger1.jpg", "anger", "a"],
+        ["copy.jpg", "joy", "a"],
+        ["anger2.jpg", "Anger", "a"],
+        ["anger2.jpg", "anger", "b"],
+        ["anger3.jpg", "joy", ""],
+        ["anger3.jpg", "joy", "b"],
+    ]
+    table = write(photos, rows, "path,label,person")
+    found, left_out = find_in_table(table, True)
+    assert [photo.path.name for photo in found] == ["anger0.jpg", "anger3.jpg"]
+    assert left_out.counts == {
+        "given with different labels": 2,
+        "given with different persons": 2,
+        "same content as an earlier one": 1,
+    }
+    found, _ = find_in_table(table, False)  # labels do not matter then
+    assert [photo.path.name for photo in found] == ["anger0.jpg", "anger1.jpg", "anger3.jpg"]
+
+
+def test_of_two_faces_the_first_without_a_contradiction_is_judged(photos):
+    rows = [
+        ["anger0.jpg", label, left, 0.9, 0.1, 0.9]
+        for label, left in (("joy", 0.1), ("fear", 0.1), ("joy", 0.2), ("fear", 0.3))
+    ]
+    found, left_out = find_in_table(write(photos, rows, "path,label,left,right,top,bottom"), True)
+    assert [photo.box.left for photo in found] == [0.2]
+    assert left_out.counts == {
+        "given with different labels": 2,
+        "another face of a photo, of which the first is judged": 1,
+    }
+
+
 def test_labels_are_used_only_if_every_photo_has_one(photos):
     def labels(rows, use_labels=True):
         found, _ = find_in_table(write(photos, rows, "path,label"), use_labels)
@@ -180,6 +216,7 @@ def test_labels_of_folders_are_in_one_spelling_too(photos):
         ("path,path", [["a.jpg", "a.jpg"]], "two columns 'path'"),
         ("path,split", [["anger0.jpg", "train"], ["anger1.jpg", ""]], "1 of 2 photos have no"),
         ("path,split", [["anger0.jpg", "left"]], "unknown split: 1"),
+        ("path,left,right,top", [["anger0.jpg", 0, 1, 0]], "left, right, top, but no bottom"),
     ],
 )
 def test_a_table_that_cannot_be_judged_is_refused(photos, header, rows, said):
@@ -191,9 +228,24 @@ def test_splits_and_persons_that_give_no_triplet_are_refused(photos, tmp_path):
     rows = [[f"anger{who}.jpg", "test" if who < 2 else "train"] for who in range(12)]
     with pytest.raises(UserError, match=r"test 2.* need at least 3"):
         opened(write(photos, rows, "path,split"), tmp_path, boxes="whole")
+    rows = [[f"anger{who}.jpg", "test"] for who in range(12)]
+    with pytest.raises(UserError, match=r"test 12 .* change the column split, or leave it out\.$"):
+        opened(write(photos, rows, "path,split"), tmp_path, boxes="whole")
     rows = [[f"{word}{who}.jpg", f"p{who % 2}"] for word in WORDS for who in range(12)]
-    with pytest.raises(UserError, match="2 persons are too few for 3 splits"):
+    with pytest.raises(UserError, match=r"2 persons are too few for 3 splits.*give up splits"):
         opened(write(photos, rows, "path,person"), tmp_path, boxes="whole")
+
+
+def test_persons_in_two_splits_of_a_table_are_a_warning(photos, tmp_path):
+    rows = full_rows()
+    assert split_warnings(opened(write(photos, rows), tmp_path / "a")) == []
+    rows[1][3] = "test"  # p1 is in train, too
+    rows[6][3] = "test"  # p6 is else in validation, which is no warning
+    out = tmp_path / "b" / "out"
+    with running_verb("judge", write(photos, rows), f"--out={out}", "--port=0") as running:
+        _, err = running.stop()
+    said = "judge: warning: 1 persons are in train and in test, as the table says (p1): the TPA of"
+    assert said in err and err.count("warning") == 1
 
 
 def test_a_table_is_judged_by_the_verb_and_its_changes_are_noticed(photos, tmp_path, capsys):

@@ -66,7 +66,7 @@ def test_undo_shows_the_same_trial_again_and_is_a_record_of_its_own(path, open_r
     with contextlib.closing(Journal(path, PLAN.splits.__contains__)) as journal:
         records = journal.records
     assert [type(record) for record in records] == [Answer, Undo, Answer]
-    assert [each.choice for each in standing_answers(records)["Anna"]] == [2]
+    assert [each.choice for each in standing_answers(records, path)["Anna"]] == [2]
 
 
 def test_an_answer_counts_once_in_order_and_for_its_own_trial(open_raters):
@@ -164,8 +164,45 @@ def test_records_that_contradict_each_other_are_a_user_error(path, open_raters):
         state = answer(raters, state)
     lines = path.read_text().splitlines(keepends=True)
     path.write_text(lines[0] + lines[2])
-    with pytest.raises(UserError, match="rater Anna is about trial 3, after 1 answers"):
+    said = r"/answers\.jsonl, line 2: a record of rater Anna is about trial 3, after trial 1\."
+    with pytest.raises(UserError, match=said):
         open_raters()
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_a_line_that_is_replaced_as_advised_costs_its_answer_and_no_other(path, open_raters, at):
+    """Six lines: answers 1, 2, 3, the undo of 3, then 3 and 4 again with other choices."""
+    raters = open_raters()
+    state = raters.state("Anna")
+    for choice in (0, 1, 0):
+        state = answer(raters, state, choice)
+    state = raters.undo({"rater": "Anna", "number": 3})
+    for choice in (2, 1):
+        state = answer(raters, state, choice)
+    lines = path.read_text().splitlines()
+    lines[at] = '{"op": "lost"}'
+    path.write_text("\n".join(lines) + "\n")
+    found = {each.trial.number: each.choice for each in open_raters()._raters["Anna"].answers}
+    expected = {1: 0, 2: 1, 3: 2, 4: 1}
+    expected.pop({0: 1, 1: 2, 4: 3, 5: 4}.get(at), None)  # the first 3 and its undo do not matter
+    assert found == expected
+
+
+def test_after_a_lost_answer_the_numbers_go_on_also_when_answers_are_taken_back(path, open_raters):
+    raters = open_raters()
+    state = raters.state("Anna")
+    for _ in range(3):
+        state = answer(raters, state)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], '{"op": "lost"}', lines[2]]) + "\n")
+    raters = open_raters()
+    state = raters.state("Anna")
+    assert state["answered"] == 3 and [each["number"] for each in state["trials"]] == [4, 5, 6]
+    state = raters.undo({"rater": "Anna", "number": 3})
+    assert state["answered"] == 1 and [each["number"] for each in state["trials"]] == [2, 3, 4]
+    assert open_raters().state("Anna") == state
+    after = answer(raters, answer(raters, state))
+    assert after["answered"] == 3 and open_raters().state("Anna") == after
 
 
 def test_those_who_only_look_do_not_fill_the_memory(open_raters):
