@@ -151,11 +151,15 @@ def embed_files(
     """
     from imagefec.faces.detectors import make_detector
     from imagefec.model import Embedder
+    from imagefec.model.run import Run
 
     _check_on_no_face(on_no_face)
     images = find_images(paths)
     face_detector = make_detector(detector, min_score)
-    embedder = Embedder.load(run_dir)
+    run = Run.open(run_dir)
+    embedder = Embedder.load(run)
+    if run.without_best:
+        logging.warning("%s", run.without_best)
     crop_detection = embedder.cropper(face_detector)
     found, kept = FaceRows(images.left_out), list[np.ndarray]()
 

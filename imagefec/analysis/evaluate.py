@@ -333,13 +333,15 @@ def _warnings(scores: dict[str, Any], vectors: np.ndarray) -> list[str]:
             f"{n_broken} of {len(vectors)} embeddings are not finite; their triplets count as "
             "wrong."
         )
-    elif scores["embedding_spread"] is not None and scores["embedding_spread"] < 1e-3 * _rms_length(
-        vectors
-    ):
-        warnings.append(
-            f"The RMS pairwise distance of the embeddings is {scores['embedding_spread']:.1e}: the "
-            "run has collapsed."
-        )
+    elif (spread := scores["embedding_spread"]) is not None:
+        length, least = _rms_length(vectors), math.sqrt(np.finfo(vectors.dtype).tiny)
+        found = f"The RMS pairwise distance of the embeddings is {spread:.1e}"
+        if spread < 1e-3 * length:
+            why = f"less than 0.001 of their RMS length, {length:.1e}"
+            warnings.append(f"{found}, {why}: nearly one vector for all faces, as if collapsed.")
+        elif spread < least:
+            why = f"distances below {least:.1e} cannot be compared, and triplets count as wrong"
+            warnings.append(f"{found}: {why}. Multiply all vectors by a large number.")
     return warnings
 
 

@@ -61,7 +61,8 @@ def evaluate_folds(
 
     Raises:
       UserError: as for `evaluate_run`; or the numbers of runs and datasets do not fit, a run of a
-        folder fold1 is given with the data of fold2, or two folds share a face.
+        folder fold1 (links are followed) is given with the data of fold2, or two folds share a
+        face.
     """
     from imagefec.analysis.evaluate import evaluate_source, run_invariance
     from imagefec.analysis.split import SplitLoader
@@ -132,13 +133,21 @@ def _one_each(paths: Sequence[AnyPath], data_dirs: Sequence[AnyPath], flags: str
             "fold*/data (one file of vectors may serve all folds)."
         )
     for path, data_dir in zip(paths, data_dirs):
-        numbers = [_FOLD.findall(str(each)) for each in (path, data_dir)]
-        if all(numbers) and numbers[0][-1] != numbers[1][-1]:
+        own, its_data = _fold_number(path), _fold_number(data_dir)
+        if own and its_data and own != its_data:
             raise UserError(
-                f"{path} is given with the data of {data_dir}, another fold, whose test faces it "
-                "may have been trained on. Give --run and --data_dir in the same order."
+                f"{path} is of fold{own}, but is given with the data of {data_dir}, fold{its_data}:"
+                " another fold, whose test faces it may have been trained on. Give --run and "
+                "--data_dir in the same order."
             )
     return list(paths)
+
+
+def _fold_number(path: AnyPath) -> str:
+    """The number of the fold that a path is in, after links are followed; "" if it names none."""
+    path = user_path(path)
+    numbers = _FOLD.findall(str(path.resolve())) or _FOLD.findall(str(path.absolute()))
+    return numbers[-1] if numbers else ""
 
 
 def _refuse_shared_faces(data: Triplets, data_dir: AnyPath, fold_of: dict[str, AnyPath]) -> None:

@@ -137,6 +137,21 @@ class Run:
             "evaluation, or give another run."
         )
 
+    @property
+    def without_best(self) -> str:
+        """A sentence that model.npz is used because there is no best.npz; "" if it is not.
+
+        Raises:
+          UserError: as `checkpoint`.
+        """
+        if self.archive_meta is not None or self.checkpoint.name == BEST:
+            return ""
+        return (
+            f"{readable(self.path)} has no {BEST}, so its {LATEST} is used: the weights of its "
+            "last step, not those of the highest TPA. A training that has evaluated writes both: "
+            "if this one has, copy the run again."
+        )
+
     def load_checkpoint(
         self, expected: Mapping[str, Any]
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

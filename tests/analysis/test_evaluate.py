@@ -1,5 +1,7 @@
 """The numbers of an evaluation against loops over the triplets, and its warnings."""
 
+# Over 350 lines: its tests share a run and its result.
+
 import dataclasses
 import itertools
 import json
@@ -12,7 +14,9 @@ import pytest
 
 from imagefec import cli
 from imagefec.analysis import accuracy, evaluate
+from imagefec.analysis.embed import embed_paths
 from imagefec.analysis.evaluate import evaluate_run
+from imagefec.analysis.gallery.build import make_gallery
 from imagefec.data.store.datasets import Triplets
 from imagefec.errors import UserError
 
@@ -121,6 +125,23 @@ def test_a_run_of_faces_that_were_aligned_otherwise_gets_a_warning(run, data_dir
             assert ("--align=eyes, but those of fec" in result["warning"]) == warned
 
 
+def test_a_run_without_best_checkpoint_is_measured_at_its_last_step_with_a_warning(
+    run, data_dir, faces_dir, tmp_path, caplog
+):
+    half = shutil.copytree(run, tmp_path / "half")
+    (half / "best.npz").rename(half / "model.npz")
+    said = f"{half} has no best.npz, so its model.npz is used"
+    assert said in evaluate_run(half, data_dir, split="train")["warning"]
+    assert said in evaluate_run(run, data_dir, split="train", against=half)["warning"]
+    assert "best.npz" not in evaluate_run(run, data_dir, split="train")["warning"]
+    caplog.clear()
+    make_gallery(half, data_dir, tmp_path / "gallery", split="train")
+    assert said in caplog.text
+    caplog.clear()
+    embed_paths(half, faces_dir, tmp_path / "vectors.npz")
+    assert said in caplog.text
+
+
 def test_a_missing_run_split_or_checkpoint_is_refused(run, data_dir, tmp_path):
     with pytest.raises(UserError, match="no such run directory"):
         evaluate_run(tmp_path / "gone", data_dir)
@@ -206,7 +227,8 @@ def test_a_single_vote_per_triplet_gives_no_human_accuracy():
 def test_a_collapsed_run_has_tpa_0_and_a_warning():
     scores = score_triplets(np.tile(make_vectors(1), (30, 1)), make_triplets())
     assert scores["tpa"] == 0 and scores["embedding_spread"] == pytest.approx(0, abs=1e-6)
-    assert "collapsed" in scores["warning"]
+    assert "nearly one vector for all faces, as if collapsed" in scores["warning"]
+    assert "run" not in scores["warning"]  # it may be a file
 
 
 def test_embeddings_that_are_not_finite_count_as_wrong_and_give_a_warning():

@@ -137,3 +137,22 @@ def test_runs_and_data_that_are_no_folds_are_refused(folds, data_dirs, vectors):
         evaluate_folds([path], [data_dirs[0], data_dirs[0]])
     with pytest.raises(UserError, match="requires networks"):
         evaluate_folds([path], data_dirs, invariance=True)
+
+
+def test_the_fold_of_a_path_is_found_by_its_complete_path_and_through_links(
+    folds, data_dirs, tmp_path, monkeypatch
+):
+    for fold in folds[:2]:
+        (fold / "plain").mkdir(exist_ok=True)
+    monkeypatch.chdir(folds[0])
+    with pytest.raises(UserError, match=r"^\.\./fold1/plain is of fold1, .* data of data, fold0"):
+        evaluate_folds(["../fold1/plain", "plain"], ["data", "../fold1/data"])
+    names = [tmp_path / "a", tmp_path / "b"]
+    for name, fold in zip(names, folds):
+        name.symlink_to(fold)
+    (tmp_path / "fold0").symlink_to(folds[1])  # its name says another fold than it leads to
+    for runs in ([names[1] / "plain", "plain"], [tmp_path / "fold0" / "plain", "plain"]):
+        with pytest.raises(UserError, match=r"is of fold1, .* another fold"):
+            evaluate_folds(runs, [names[0] / "data", names[1] / "data"])
+    with pytest.raises(UserError, match=r"plain: has no run\.json"):  # in order: opened
+        evaluate_folds([name / "plain" for name in names], data_dirs[:2])

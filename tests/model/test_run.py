@@ -131,7 +131,9 @@ def test_a_broken_file_or_a_missing_checkpoint_is_refused_on_access(tmp_path):
     (run.path / "settings.json").write_text("[")
     with pytest.raises(UserError, match=r"settings\.json: cannot be read"):
         _ = run.settings
-    assert run.checkpoint == run.path / "best.npz"
+    assert run.checkpoint == run.path / "best.npz" and run.without_best == ""
+    run.checkpoint.rename(run.path / "model.npz")
+    assert "has no best.npz, so its model.npz is used" in run.without_best
     run.checkpoint.unlink()
     with pytest.raises(UserError, match=r"has no checkpoint \(best\.npz or model\.npz\)"):
         _ = run.checkpoint

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from imagefec.analysis.gallery.sheet import GalleryText, Strip
 
 DEFAULT_NAME = "gallery"
+LOCK = f".{DEFAULT_NAME}.lock"
+UNREADABLE = "cannot be read"
 OTHER_SUFFIXES = (".htm", ".jpg", ".jpeg", ".pdf", ".svg", ".webp", ".gif")
 UNIT_LENGTH = ", which have unit length: 0 means identical, 2 means opposite"
 EXPLANATION = (
@@ -93,7 +96,8 @@ def make_gallery(
       disjoint_from: likewise.
       space: likewise.
       faces: likewise.
-      facts: gets "n_faces" that may be shown, "queries" (their ids), "k", "max_distance",
+      facts: gets "n_faces" that may be shown, "left_out" (reason -> faces, photos or rows that
+        may not, for lack of a vector or a picture), "queries" (their ids), "k", "max_distance",
         "annotations" (as `Annotations.as_json`, or None) and "disjoint", as
         `query_overlap.describe_overlap` returns it.
 
@@ -210,6 +214,18 @@ def _make(
     facts: dict[str, Any] | None,
 ) -> tuple[Path, Path]:
     png_path, html_path = _output_paths(out)
+    with output.folder_to_write(png_path.parent, LOCK):
+        _make_files(load, (Path(out), png_path, html_path), options, facts)
+    return png_path, html_path
+
+
+def _make_files(
+    load: Callable[[], GalleryFaces],
+    paths: tuple[Path, Path, Path],
+    options: GalleryOptions,
+    facts: dict[str, Any] | None,
+) -> None:
+    out, png_path, html_path = paths
     _check_limit(options.max_distance)
     check_seed(options.seed)
     check_n_faces(options.faces)
@@ -218,9 +234,9 @@ def _make(
     from imagefec.analysis.gallery.sheet import GalleryText
 
     data = _annotated(load(), options)
-    allowed = allowed_rows(data, exclusion, options.exclude)
+    allowed, left_out = allowed_rows(data, exclusion, options.exclude), Counter(data.left_out)
     chosen, strips = _choose(data, allowed, options), None
-    with files.folder_lock(png_path.parent, "gallery", "--out", f".{DEFAULT_NAME}.lock"):
+    with files.folder_lock(png_path.parent, "gallery", "--out", LOCK):
         vectors = data.embed()
         is_unit = _check_vectors(vectors[data.known], data)
         limit = _limit(options.max_distance, is_unit)
@@ -229,6 +245,7 @@ def _make(
                 strips = find_strips(data, vectors, chosen, allowed, options.k, limit)
             except UnreadableFace as error:
                 allowed = _without(allowed, error, data, options)
+                left_out[UNREADABLE] += 1
                 chosen = _choose(data, allowed, options)
         within = "" if limit is None else f" within {limit:g}"
         overlap = describe_overlap(data, vectors, allowed, chosen)
@@ -246,17 +263,17 @@ def _make(
         why = EXPLANATION.format(unit_length=UNIT_LENGTH if is_unit else "")
         sample = {"k": options.k, "faces": options.faces, "seed": options.seed}
         walk = make_page_data(data, vectors, allowed, strips, limit, is_unit, **sample)
-        _write(Path(out), png_path, html_path, text, strips, why, walk)
+        _write(out, png_path, html_path, text, strips, why, walk)
     if facts is not None:
         facts |= {
             "n_faces": len(allowed),
+            "left_out": dict(left_out),
             "queries": [readable(data.face_ids[row]) for row in chosen],
             "k": options.k,
             "max_distance": limit,
             "annotations": None if data.annotations is None else data.annotations.as_json(),
             "disjoint": overlap,
         }
-    return png_path, html_path
 
 
 def _annotated(data: GalleryFaces, options: GalleryOptions) -> GalleryFaces:
@@ -295,7 +312,7 @@ def _without(
     """The allowed rows without one that cannot be read, which is logged."""
     name = data.face_ids[error.row]
     rest = allowed[allowed != error.row]
-    logging.warning("left out, cannot be read: %s (%s)", name, error)
+    logging.warning("left out, %s: %s (%s)", UNREADABLE, name, error)
     if len(rest) <= options.k:
         raise UserError(
             f"{name}: {error}; too few other faces remain for {options.k} neighbours. {data.advice}"
@@ -336,7 +353,7 @@ def _write(
 
 
 def _output_paths(out: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """The paths of both files. Creates their folder; raises UserError if they are unwritable."""
+    """The paths of both files; raises UserError if `out` can be neither of them."""
     out = user_path(out, "out")
     suffix = out.suffix.lower()
     if suffix in OTHER_SUFFIXES and not out.is_dir():
@@ -347,7 +364,6 @@ def _output_paths(out: str | os.PathLike[str]) -> tuple[Path, Path]:
         png, page = out.with_suffix(".png"), out.with_suffix(".html")
     else:
         png, page = out / f"{DEFAULT_NAME}.png", out / f"{DEFAULT_NAME}.html"
-    output.make_folder(png.parent)
     for path in (png, page):
         if path.is_dir():
             raise UserError(f"{path}: is a folder, but a file must be written. Give another --out.")

@@ -1,6 +1,6 @@
 """What a gallery chooses from: faces with names and vectors, wherever they come from."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class GalleryFaces:
       annotations: the persons and labels of the faces; None if they are not known.
       may_query: bool [n], which faces may be sampled as queries; None for all.
       overlap: which faces other splits show too, and are no queries; None if this is not known.
+      left_out: reason -> number of faces, photos or rows that are not shown.
     """
 
     faces: Sequence[np.ndarray]
@@ -60,6 +61,7 @@ class GalleryFaces:
     annotations: Annotations | None = None
     may_query: np.ndarray | None = None
     overlap: Overlap | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def label_of(self, row: int) -> str:
         """The label of a face; "" if it is not known."""
@@ -70,3 +72,9 @@ class GalleryFaces:
         """Who a face shows; "" if it is not known."""
         known = self.annotations
         return "" if known is None or known.person[row] < 0 else known.persons[known.person[row]]
+
+
+def left_out_text(left_out: Mapping[str, int]) -> str:
+    """What is not shown, for the end of the line of facts; "" if all is."""
+    parts = ", ".join(f"{reason} {n:,}" for reason, n in left_out.items())
+    return f" · left out: {parts}" if parts else ""

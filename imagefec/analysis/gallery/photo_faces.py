@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from absl import logging
 
-from imagefec.analysis.gallery.faces import GalleryFaces
+from imagefec.analysis.gallery.faces import GalleryFaces, left_out_text
 from imagefec.analysis.vectors.matching import NOT_FINITE, REPEATED, ZERO
 from imagefec.analysis.vectors.vector_file import VectorFile, unit_length
 from imagefec.errors import UserError
@@ -47,7 +47,7 @@ def faces_of_photos(
     for line in (*rows.complete.lines(), *(f"left out, {line}" for line in rows.left_out.lines())):
         logging.warning("%s", line)
     step = f" · step {found.step:,}" if isinstance(found.step, int) else ""
-    facts = f"{_counted(len(set(rows.paths)), 'photo')}{step}{_summed(rows.left_out)}"
+    facts = f"{_counted(len(set(rows.paths)), 'photo')}{step}{left_out_text(rows.left_out.counts)}"
     return GalleryFaces(
         faces=found.faces,
         face_ids=rows.ids,
@@ -59,6 +59,7 @@ def faces_of_photos(
         source=Path(run_dir),
         describe=lambda _: facts,
         advice=_ADVICE,
+        left_out=rows.left_out.counts,
     )
 
 
@@ -114,8 +115,9 @@ def faces_of_file(file: VectorFile, normalise: bool) -> GalleryFaces:
         known=known,
         embed=lambda: vectors,
         source=file.path,
-        describe=lambda _: f"{facts}{_summed(left_out)}",
+        describe=lambda _: f"{facts}{left_out_text(left_out.counts)}",
         advice=_ADVICE,
+        left_out=left_out.counts,
     )
 
 
@@ -164,9 +166,3 @@ def _names(face_id: str, url: str, path: str) -> tuple[str, ...]:
 
 def _counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
-def _summed(left_out: LeftOut) -> str:
-    """What was left out, for the line of facts."""
-    parts = ", ".join(f"{reason} {n:,}" for reason, n in left_out.counts.items())
-    return f" · left out: {parts}" if parts else ""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from absl import logging
 
 from imagefec.analysis.embed_faces import embed_faces
-from imagefec.analysis.gallery.faces import GalleryFaces
+from imagefec.analysis.gallery.faces import GalleryFaces, left_out_text
 from imagefec.analysis.gallery.page_data import triplet_column
 from imagefec.analysis.split import SplitLoader
 from imagefec.data.identity.folders import names_of
@@ -30,6 +32,8 @@ def faces_of_split(
     space: str = "",
 ) -> GalleryFaces:
     """The faces of a split, and of others that are searched for neighbours.
+
+    Logs why the vectors may mean little, and which faces have none.
 
     Args:
       source: of the vectors; a run embeds the faces when `embed` is called.
@@ -58,6 +62,9 @@ def faces_of_split(
             other = SplitLoader(data_dir, dataset, name)
             parts.append(_Part(source, other, other.load(data.faces.shape[1]), seen))
             seen.update(parts[-1].face_ids)
+    for warning in source.warnings(loader):
+        logging.warning("%s", warning)
+    left_out: Counter[str] = sum((part.missing for part in parts), Counter())
     face_ids = [face_id for part in parts for face_id in part.face_ids]
     urls = [url for part in parts for url in part.urls]
     n_own, step = len(data.face_ids), None
@@ -75,7 +82,7 @@ def faces_of_split(
         describe=lambda vectors: (
             f"{readable(dataset)}, {readable(split)} · "
             f"{_tpa_text(vectors[:n_own], parts[0].known, data, step)}"
-            f"{also and f' · neighbours from {readable(split)}{also}'}"
+            f"{also and f' · neighbours from {readable(split)}{also}'}{left_out_text(left_out)}"
         ),
         advice="Exclude fewer faces or use a larger part of the dataset.",
         columns=(triplet_column(data, len(face_ids)),),
@@ -83,6 +90,7 @@ def faces_of_split(
             [~overlap.shared, *(np.zeros(len(part.face_ids), bool) for part in parts[1:])]
         ),
         overlap=overlap,
+        left_out=left_out,
     )
 
 
@@ -96,6 +104,7 @@ class _Part:
         data: Triplets,
         seen: Collection[str] = (),
     ) -> None:
+        from imagefec.analysis.vectors.coverage import vector_warnings
         from imagefec.analysis.vectors.sources import RunSource
 
         self.name = loader.name
@@ -107,10 +116,16 @@ class _Part:
         self.face_ids = [data.face_ids[row] for row in rows]
         self.urls = [data.urls[row] for row in rows]
         self.known = np.ones(len(rows), bool)
+        self.missing = Counter[str]()  # reason -> faces without a vector
         self._embedder = source.embedder if isinstance(source, RunSource) else None
         if not isinstance(source, RunSource):
             found = source.vectors_on(loader)
             self.known, self._vectors = found.known[rows], found.vectors[rows]
+            if found.matched is not None:
+                self.missing.update(found.matched.reasons[rows][~self.known].tolist())
+                cost = f"; they are not shown (split {readable(loader.name)})."
+                for warning in vector_warnings(source, found.matched, cost):
+                    logging.warning("%s", warning)
 
     def embed(self) -> np.ndarray:
         """The vectors, float [n, d]."""

@@ -27,6 +27,7 @@ MAX_BYTES, MAX_GROWTH = 2**30, 50
 META = "meta.json"  # in a checkpoint or archive of a run, which is no file of vectors
 _COMPRESSIONS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 _NPY = ".npy"
+_NUMBERED = re.compile(r"(\w+?)_(\d{1,6})", re.ASCII)  # a column of a matrix in a .csv file
 _HOW = "Save it with numpy.savez(FILE, ids=…, vectors=…)."
 
 
@@ -56,7 +57,8 @@ def read_columns(path: Path, names: Collection[str]) -> tuple[dict[str, np.ndarr
 
     Raises:
       UserError: the file is missing, damaged, of another format, pickled, or larger when
-        decompressed than such a file can be.
+        decompressed than such a file can be; or a column of a .csv file has one of the names but
+        for blanks and capital letters.
     """
     if path.suffix.lower() not in FORMATS:
         raise UserError(
@@ -164,7 +166,7 @@ def _read_parquet(
 
 
 def _read_csv(
-    _: Path, file: BinaryIO, names: Collection[str]
+    path: Path, file: BinaryIO, names: Collection[str]
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     text = io.StringIO(file.read().decode("utf-8-sig", "surrogateescape"), newline="")
     header, *rows = [row for row in csv.reader(text, strict=True) if row] or [[]]
@@ -172,9 +174,10 @@ def _read_csv(
         raise ValueError("two columns have one name")
     if wrong := [number for number, row in enumerate(rows, 2) if len(row) != len(header)]:
         raise ValueError(f"row {wrong[0]} has another number of cells than the header")
+    _refuse_misspelt(path, header, names)
     places: dict[str, dict[int, int]] = {}  # of a matrix: number of the column -> its place
     for place, name in enumerate(header):
-        if match := re.fullmatch(r"(\w+?)_(\d{1,6})", name, re.ASCII):
+        if match := _NUMBERED.fullmatch(name):
             places.setdefault(match[1], {})[int(match[2])] = place
     columns: dict[str, np.ndarray] = {}
     for name in names:
@@ -187,6 +190,21 @@ def _read_csv(
             numbers = [[float(row[place] or "nan") for place in ordered] for row in rows]
             columns[name] = np.array(numbers, np.float64).reshape(len(rows), len(ordered))
     return columns, [*(name for name in header if name not in columns), *places]
+
+
+def _refuse_misspelt(path: Path, header: Collection[str], names: Collection[str]) -> None:
+    """Raises UserError if a column has one of the names but for blanks and capital letters.
+
+    It would be left out, and vectors would lose a dimension.
+    """
+    for column in header:
+        name = "".join(column.split()).lower()
+        match = _NUMBERED.fullmatch(name)
+        if (match[1] if match else name) in names and name not in header:
+            raise UserError(
+                f"{path}: has a column {column!r}; it must be {name!r}, without blanks and capital "
+                "letters. Rename it, or give it another name to have it left out."
+            )
 
 
 def _array_of(path: Path, name: str, column: Any) -> np.ndarray:

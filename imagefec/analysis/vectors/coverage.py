@@ -56,15 +56,29 @@ def describe_coverage(matched: Matched, kept: np.ndarray, n_correct: int) -> dic
 
 def coverage_warnings(source: Source, matched: Matched, coverage: dict[str, Any]) -> list[str]:
     """Sentences that say what is missing and what it costs; none if nothing is."""
+    n_triplets, n_lost = coverage["n_triplets"], coverage["n_lost"]
+    cost = (
+        f", which costs {n_lost:,} of {n_triplets:,} triplets. The TPA is of the other "
+        f"{n_triplets - n_lost:,}; if the lost ones count as wrong, it is "
+        f"{coverage['tpa_lost_wrong']:.4f}."
+    )
+    return vector_warnings(source, matched, cost)
+
+
+def vector_warnings(source: Source, matched: Matched, cost: str) -> list[str]:
+    """Sentences that say which faces have no vector, or a zero one; none if there are none.
+
+    Args:
+      source: of the vectors.
+      matched: the faces and rows.
+      cost: end of the sentence about faces without one, with its full stop.
+    """
     warnings, name = [], readable(source.path)
-    n_faces, n_triplets, n_lost = (coverage[key] for key in ("n_faces", "n_triplets", "n_lost"))
-    n_missing = n_faces - coverage["n_found"]
+    n_missing = len(matched.known) - int(matched.known.sum())
     if n_missing:
         warnings.append(
-            f"{name}: {n_missing:,} of {n_faces:,} faces have no vector{_listed(matched)}, which "
-            f"costs {n_lost:,} of {n_triplets:,} triplets. The TPA is of the other "
-            f"{n_triplets - n_lost:,}; if the lost ones count as wrong, it is "
-            f"{coverage['tpa_lost_wrong']:.4f}."
+            f"{name}: {n_missing:,} of {len(matched.known):,} faces have no vector"
+            f"{_listed(matched)}{cost}"
         )
     if matched.n_zero and ZERO not in matched.missing:
         warnings.append(

@@ -28,7 +28,7 @@ class Matched:
     Attributes:
       vectors: float [n, d], one per face of the dataset; NaN if `known` is False.
       known: bool [n], which faces have a usable vector.
-      missing: reason -> number of faces without one.
+      reasons: object [n], why a face has none; "" if it has one.
       matched_by: "ids", "paths" or "urls" -> number of faces that these names matched.
       left_out: rows of the file that are used for no face, by reason.
       n_zero: faces whose vector is 0.
@@ -36,10 +36,15 @@ class Matched:
 
     vectors: np.ndarray
     known: np.ndarray
-    missing: dict[str, int]
+    reasons: np.ndarray
     matched_by: dict[str, int]
     left_out: LeftOut
     n_zero: int
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """Reason -> number of faces without a usable vector."""
+        return dict(Counter(self.reasons[~self.known].tolist()))
 
 
 def match(
@@ -83,7 +88,7 @@ def match(
     return Matched(
         placed,
         known,
-        dict(Counter(reasons[~known].tolist())),
+        reasons,
         partners.matched_by,
         partners.left_out,
         n_zero,

@@ -52,7 +52,7 @@ class Source(Protocol):
         """
 
     def warnings(self, split: SplitLoader) -> list[str]:
-        """Why its vectors of the split may mean little; empty for a file."""
+        """Why its vectors of the split may mean little, in sentences; empty for a file."""
 
     def as_json(self) -> dict[str, Any]:
         """{"run", "step", "embeddings"}, of which those that do not apply are None."""
@@ -83,17 +83,19 @@ class RunSource:
         return SplitVectors(vectors, np.ones(len(vectors), bool))
 
     def warnings(self, split: SplitLoader) -> list[str]:
-        """See `Source`: the faces that it was trained on were aligned otherwise."""
+        """See `Source`: it has no best checkpoint; its own faces were aligned otherwise."""
+        warnings = list(filter(None, [self.run.without_best]))
         theirs = split.crop_settings()
         if theirs is None or FACES not in self.embedder.info:
-            return []
+            return warnings
         own = self.embedder.crop_settings
         if own.align == theirs.align:
-            return []
+            return warnings
         return [
+            *warnings,
             f"{readable(self.path)} was trained on faces of --align={own.align}, but those of "
             f"{readable(split.dataset)} are of --align={theirs.align}. Crop and build them with "
-            f"`imagefec crop --align={own.align}`."
+            f"`imagefec crop --align={own.align}`.",
         ]
 
     def as_json(self) -> dict[str, Any]:

@@ -227,7 +227,7 @@ def test_queries_that_cannot_be_shown_are_refused(queries, text, data):
 def test_invalid_arguments_are_refused_and_nothing_is_written(wrong, text, run, data_dir, tmp_path):
     with pytest.raises(UserError, match=text):
         make_gallery(run, data_dir, tmp_path / "out", **{"split": "train", **wrong})
-    assert list((tmp_path / "out").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_any_work(data_dir, tmp_path):
@@ -253,7 +253,12 @@ def test_a_run_that_has_diverged_is_refused(run, data_dir, tmp_path, monkeypatch
         lambda self, faces: [np.full((len(faces), 6), np.nan, np.float32)],
     )
     with pytest.raises(UserError, match="diverged"):
-        make_gallery(run, data_dir, tmp_path, split="train")
+        make_gallery(run, data_dir, tmp_path / "new" / "out", split="train")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "own").mkdir()
+    with pytest.raises(UserError, match="diverged"):
+        make_gallery(run, data_dir, tmp_path / "own", split="train")
+    assert (tmp_path / "own").is_dir()
 
 
 def test_an_unreadable_exclusion_file_is_refused_by_name(run, data_dir, data, tmp_path):

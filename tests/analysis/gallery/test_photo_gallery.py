@@ -45,10 +45,10 @@ def embedded(run, photos, tmp_path_factory):
 
 @pytest.fixture
 def logged(monkeypatch):
-    from imagefec.analysis.gallery import photo_faces, selection
+    from imagefec.analysis.gallery import photo_faces, selection, split_faces
 
     messages = []
-    for module in (build, photo_faces, selection):
+    for module in (build, photo_faces, selection, split_faces):
         monkeypatch.setattr(
             module.logging, "warning", lambda text, *args: messages.append(text % args)
         )
@@ -171,7 +171,8 @@ def test_rows_without_vector_or_picture_are_left_out_and_counted(embedded, tmp_p
     paths[2] = str(tmp_path / "broken.png")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     path = changed(embedded, tmp_path / "v.npz", vectors=vectors, paths=paths)
-    page = make_file_gallery(path, tmp_path / "out", ALL)[1]
+    facts = {}
+    page = make_file_gallery(path, tmp_path / "out", ALL, facts=facts)[1]
     assert {face_id for strip in shown(page) for face_id, _ in strip} == set(ids[3:])
     assert [line.split(":")[0] for line in logged] == [
         "left out, vector not finite",
@@ -179,6 +180,8 @@ def test_rows_without_vector_or_picture_are_left_out_and_counted(embedded, tmp_p
         "left out, cannot be read",
     ]
     assert "left out: vector not finite 1, no such file 1" in (page.read_text(encoding="utf-8"))
+    reasons = ("vector not finite", "no such file", "cannot be read")
+    assert facts["left_out"] == dict.fromkeys(reasons, 1)
 
 
 def test_vectors_of_other_lengths_have_no_limit_of_distance_unless_given(
@@ -204,10 +207,22 @@ def test_vectors_of_other_lengths_have_no_limit_of_distance_unless_given(
     assert "unit length" in page.read_text(encoding="utf-8")
 
 
-def test_faces_of_a_split_without_a_vector_are_not_shown(data, data_dir, tmp_path):
-    path = tmp_path / "part.npz"
-    np.savez(path, ids=np.array(data.face_ids[:6]), vectors=np.eye(6))
-    page = make_file_gallery(path, tmp_path, GalleryOptions(99, k=1), data_dir, split="train")[1]
+def test_faces_of_a_split_without_a_vector_are_not_shown_but_counted(
+    data, data_dir, tmp_path, logged
+):
+    path, facts = tmp_path / "part.npz", {}
+    vectors = np.eye(7)
+    vectors[6] = np.nan
+    np.savez(path, ids=np.array(data.face_ids[:7]), vectors=vectors)
+    options = GalleryOptions(99, k=1, space="train,train[:50%]")  # which has no other faces
+    page = make_file_gallery(path, tmp_path, options, data_dir, split="train", facts=facts)[1]
+    assert facts["left_out"] == {"vector not finite": 1, "not in the file": 2}
+    assert facts["n_faces"] == 6
+    counts = "(vector not finite: 1, not in the file: 2)"
+    said = f"{path}: 3 of 9 faces have no vector {counts}; they are not shown (split train)."
+    assert logged.count(said) == 1
+    text = page.read_text(encoding="utf-8")
+    assert "left out: vector not finite 1, not in the file 2 · 6 faces, 1 nearest" in text
     assert {face_id for strip in shown(page) for face_id, _ in strip} <= set(data.face_ids[:6])
     with pytest.raises(UserError, match="has no vector or picture"):
         make_file_gallery(
@@ -231,7 +246,7 @@ def test_too_few_photos_are_refused_and_nothing_is_written(names, said, run, pho
         shutil.copy(photos / name, tmp_path / "some")
     with pytest.raises(UserError, match=said):
         make_photo_gallery(run, tmp_path / "some", tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_files_that_give_no_gallery_are_refused(embedded, tmp_path):

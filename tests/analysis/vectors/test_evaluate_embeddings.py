@@ -181,6 +181,12 @@ def test_vectors_of_any_scale_have_one_result_and_no_false_warning(data, data_di
     ]
     assert len({result["tpa"] for result in results}) == 1
     assert not any("collapsed" in result["warning"] for result in results)
+    lost = save(tmp_path / "lost.npz", data.face_ids, vectors * 1e-165)  # its squares are 0
+    result = evaluate_embeddings(lost, data_dir, split="train")
+    assert result["tpa"] == 0 and "distances below 1.5e-154 cannot" in result["warning"]
+    lost = save(tmp_path / "lost.npz", data.face_ids, vectors * 1e-159)  # they are not exact
+    result = evaluate_embeddings(lost, data_dir, split="train")
+    assert "distances below 1.5e-154 cannot" in result["warning"]
     same = save(tmp_path / "same.npz", data.face_ids, np.ones((9, 3)) * 1e6)
     assert "collapsed" in evaluate_embeddings(same, data_dir, split="train")["warning"]
     zeros = vectors * (np.arange(9) > 0)[:, None]

@@ -110,6 +110,24 @@ def test_a_csv_file_that_holds_no_vectors_is_refused_in_one_sentence(tmp_path, t
         read_vector_file(path)
 
 
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("ids,vectors_0,vectors_1 ", r"a column 'vectors_1 '; it must be 'vectors_1'"),
+        ("ids,vectors_0,Vectors_1", "a column 'Vectors_1'; it must be 'vectors_1'"),
+        ("ids, vectors_0, vectors_1", "a column ' vectors_0'; it must be 'vectors_0'"),
+        ("IDs,vectors_0,vectors_1", "a column 'IDs'; it must be 'ids'"),
+    ],
+)
+def test_a_column_of_a_csv_file_is_not_lost_by_a_blank_or_a_capital_letter(header, said, tmp_path):
+    path = tmp_path / "v.csv"
+    path.write_text(f"{header}\na,1,2\n")
+    with pytest.raises(UserError, match=said):
+        read_vector_file(path)
+    path.write_text("ids,vectors_0,Vectors_0,Note 1\na,1,2,x\n")  # none of these is missing
+    np.testing.assert_array_equal(read_vector_file(path).vectors, [[1]])
+
+
 def test_names_may_be_numbers_bytes_or_missing(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     path = npz(
