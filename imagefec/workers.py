@@ -17,6 +17,7 @@ from imagefec.errors import UserError
 from imagefec.process import children_ignore_ctrl_c
 
 MOST_WORKERS = 1024  # more would exhaust processes and memory of any machine
+_END_S = 10  # at most for a pool's thread, once its processes are gone
 
 
 def checked_workers(workers: int | None) -> int | None:
@@ -72,8 +73,13 @@ def worker_pool(
     except BaseException:
         # Tasks are cancelled before the workers die: until Python 3.12 the pool's thread prints a
         # traceback when a worker dies and the caller's `map` has cancelled a task by itself.
+        manager = getattr(pool, "_executor_manager_thread", None)
         pool.shutdown(wait=False, cancel_futures=True)
         context.kill()
+        # A later shutdown does not wait for this thread either, and multiprocessing warns of a
+        # semaphore that it is giving back while the process ends.
+        if manager is not None:
+            manager.join(_END_S)
         raise
     finally:
         pool.shutdown(cancel_futures=True)

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -123,3 +124,12 @@ def test_a_number_of_workers_that_no_machine_has_is_refused():
     assert workers.checked_workers(1024) == 1024
     with pytest.raises(UserError, match=r"--workers is 1025; allowed are 1 to 1024"):
         workers.checked_workers(1025)
+
+
+def test_no_thread_of_a_pool_outlives_a_block_that_fails():
+    before = set(threading.enumerate())
+    with contextlib.suppress(ValueError), workers.worker_pool(2, "work") as pool:
+        pool.submit(time.sleep, 60)
+        assert set(threading.enumerate()) > before
+        raise ValueError("stopped")
+    assert set(threading.enumerate()) <= before
