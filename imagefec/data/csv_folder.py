@@ -60,3 +60,13 @@ def refuse_mixture(
             f"{out}: made with {earlier}; now with {now}. Two sets of triplets must not be "
             "mixed. Give another --out, the same settings, or delete this folder."
         )
+
+
+def remove_other_splits(out: Path, n_triplets: Mapping[str, int]) -> None:
+    """Deletes the csv files of splits that have no triplets (any more).
+
+    To be called when the others are in place, so that a failed write deletes nothing.
+    """
+    for split in SPLITS:
+        if not n_triplets.get(split):
+            (out / csv_file_name(split)).unlink(missing_ok=True)

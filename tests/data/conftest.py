@@ -1,5 +1,6 @@
 """A real HTTP server on loopback that misbehaves on request, csv files for it, and a small disk."""
 
+# Over 350 lines: one server, with all its ways to misbehave.
 import collections
 import contextlib
 import email.utils

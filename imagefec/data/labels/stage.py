@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from imagefec import files
-from imagefec.data.csv_folder import CSV_FILES
+from imagefec.data.csv_folder import CSV_FILES, remove_other_splits
 from imagefec.data.fec_csv import Row, write_rows
 from imagefec.data.fold_folders import FACES, fold_folders, link_faces, refuse_folds
 from imagefec.data.labels import columns, report, report_text, splits, tables
@@ -153,7 +153,7 @@ def make_triplets(
                 if not dry_run:
                     with files.written_together(out, _ORDER) as new:
                         _write(new, *made[0], reports[0], settings)
-                    _remove_others(out, reports[0])
+                    remove_other_splits(out, _n_triplets(reports[0]))
                 return reports[0]
             report.check_tests(reports)
             if not dry_run:
@@ -290,11 +290,8 @@ def _write(
     files.write_text(new / REPORT, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
-def _remove_others(out: Path, found: dict[str, Any]) -> None:
-    """Deletes the csv files of splits that have no triplet."""
-    for split in SPLITS:
-        if not found["splits"].get(split, {}).get("n_triplets"):
-            (out / csv_file_name(split)).unlink(missing_ok=True)
+def _n_triplets(found: dict[str, Any]) -> dict[str, int]:
+    return {split: of_split["n_triplets"] for split, of_split in found["splits"].items()}
 
 
 def _write_folds(
@@ -315,7 +312,7 @@ def _write_folds(
         new = together.enter_context(files.written_together(out, (REPORT,)))
         files.write_text(new / REPORT, joined)
     for folder, found in zip(folders, reports):
-        _remove_others(folder, found)
+        remove_other_splits(folder, _n_triplets(found))
 
 
 def _rows(faces: Sequence[Face], judge: Judge, sampled: Sampled) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imagefec import files, json_files
-from imagefec.data.csv_folder import CSV_FILES
+from imagefec.data.csv_folder import CSV_FILES, remove_other_splits
 from imagefec.data.fec_csv import FaceRef, Row, write_rows
 from imagefec.errors import UserError
 from imagefec.fec import (
@@ -85,8 +85,7 @@ def export(
         for split in SPLITS:
             if rows[split]:
                 write_rows(new / csv_file_name(split), rows[split])
-            else:  # of answers that were undone
-                (out / csv_file_name(split)).unlink(missing_ok=True)
+    remove_other_splits(out, record["triplets"])  # of answers that were undone
     return record
 
 

@@ -1,5 +1,6 @@
 """`imagefec judge` as a process: refusals, kills, restarts, and what strangers cannot do."""
 
+# Over 350 lines: its tests share the photos and a judged project.
 import concurrent.futures
 import json
 import shutil
